@@ -1,1 +1,68 @@
-fn main() {}
+//! Compiles the profiles of `seccomp/` with the same code that compiles a user's, so that a start has nothing to do.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+use seccompiler::TargetArch;
+
+#[allow(dead_code)]
+#[path = "src/seccomp/error.rs"]
+mod error;
+#[allow(dead_code)]
+#[path = "src/seccomp/profile.rs"]
+mod profile;
+#[allow(dead_code)]
+#[path = "src/seccomp/tree.rs"]
+mod tree;
+
+const PROFILES: [&str; 3] = ["default", "strict", "debug"];
+
+fn main() -> ExitCode {
+    println!("cargo::rerun-if-changed=build.rs");
+    for source in ["error", "profile", "tree"] {
+        println!("cargo::rerun-if-changed=src/seccomp/{source}.rs");
+    }
+    println!("cargo::rerun-if-changed=seccomp");
+    match compile_profiles() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            println!("cargo::error={problem}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn compile_profiles() -> Result<(), String> {
+    let directory =
+        |variable: &str| env::var_os(variable).map(PathBuf::from).ok_or(format!("cargo sets no {variable}"));
+    // The target's architecture, not the one that the build runs on.
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").map_err(|e| e.to_string())?;
+    let arch = TargetArch::try_from(arch.as_str()).map_err(|_| format!("no system call table for {arch}"))?;
+    let mut source = String::new();
+    for name in PROFILES {
+        let path = directory("CARGO_MANIFEST_DIR")?.join(format!("seccomp/{name}.json"));
+        let program = compile(&path, arch).map_err(|problem| format!("{}: {problem}", path.display()))?;
+        write_array(&mut source, name, &program);
+    }
+    let target = directory("OUT_DIR")?.join("seccomp.rs");
+    fs::write(&target, source).map_err(|e| format!("{}: {e}", target.display()))
+}
+
+fn compile(path: &Path, arch: TargetArch) -> Result<Vec<seccompiler::sock_filter>, String> {
+    let json = fs::read(path).map_err(|e| e.to_string())?;
+    let profile = profile::Profile::parse(&json, arch).map_err(|e| e.to_string())?;
+    tree::compile(&profile, arch).map_err(|e| e.to_string())
+}
+
+fn write_array(source: &mut String, name: &str, program: &[seccompiler::sock_filter]) {
+    let constant = name.to_uppercase();
+    // Writing to a string cannot fail.
+    let _ = writeln!(source, "pub(super) static {constant}: [sock_filter; {}] = [", program.len());
+    for step in program {
+        let seccompiler::sock_filter { code, jt, jf, k } = step;
+        let _ = writeln!(source, "    sock_filter {{ code: {code:#x}, jt: {jt}, jf: {jf}, k: {k:#x} }},");
+    }
+    let _ = writeln!(source, "];");
+}

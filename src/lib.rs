@@ -1,1 +1,3 @@
 //! belljar.
+
+pub mod seccomp;

@@ -1,0 +1,3 @@
+//! Tests of the seccomp layer.
+
+mod policy;
