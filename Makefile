@@ -17,6 +17,10 @@ export BELLJAR_RELEASE_BIN ?= $(abspath $(BELLJAR))
 ROOT := $(filter 0,$(shell id -u))
 AS_USER := $(if $(ROOT),CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER=$(CURDIR)/tests/run-as-user)
 
+# A benchmark that misses a target must fail although its output goes through `tee`.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -ec
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo test check lint bench trace fuzz docs install doctor fmt clean setup-build setup-demo setup-test
 
