@@ -1,0 +1,90 @@
+# What people type. Everything here works from a fresh checkout; `make` alone explains.
+
+TARGET  := x86_64-unknown-linux-musl
+OUT     := $(or $(CARGO_TARGET_DIR),target)/$(TARGET)
+BELLJAR := $(OUT)/release/belljar
+CARGO   := cargo
+LOCKED  := --locked --target $(TARGET)
+
+PREFIX       ?= /usr/local
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= profile spec options
+
+# rustup's directory, for shells that were started before it was installed.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+export BELLJAR_RELEASE_BIN ?= $(abspath $(BELLJAR))
+
+ROOT := $(filter 0,$(shell id -u))
+AS_USER := $(if $(ROOT),CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER=$(CURDIR)/tests/run-as-user)
+
+# A benchmark that misses a target must fail although its output goes through `tee`.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -ec
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check lint bench trace fuzz docs install doctor fmt clean setup-build setup-demo setup-test
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: setup-build ## the static release binary
+	$(CARGO) build --release $(LOCKED)
+
+demo: setup-demo build ## three real programs in sandboxes, then one that tries to break out
+	@BELLJAR=$(BELLJAR) tests/demo
+
+# Tests come last in `check`, so that their summary is what a reader of the log sees first.
+test: setup-test build ## every test; as root: as an ordinary user first, then the sandbox tests once more as root
+	$(CARGO) test $(LOCKED) --doc
+	@echo "== tests as $(if $(ROOT),the user belljar-test,$(shell id -un))"
+	$(AS_USER) $(CARGO) test $(LOCKED) --lib --bins --tests
+ifneq ($(ROOT),)
+	@echo "== sandbox tests as root"
+	$(CARGO) test $(LOCKED) --test '*'
+endif
+
+check: lint test ## exactly what CI runs: format, clippy, documentation, every test
+
+lint: setup-test
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(LOCKED) --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps
+
+bench: setup-test build ## start-up time, rate and memory, next to bubblewrap in the same run
+	@mkdir -p bench/out
+	@$(if $(ROOT),tests/run-as-user )bench/run | tee bench/out/latest.md
+
+trace: setup-test build ## the system calls of one start, counted and in order
+	@$(if $(ROOT),tests/run-as-user )bench/trace
+
+fuzz: setup-test ## fuzz each parser for FUZZ_SECONDS (600); needs nightly Rust and cargo-fuzz
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $(FUZZ_TARGETS)
+
+docs: build ## regenerate man pages, completions and the JSON Schema from the code
+	mkdir -p docs/man docs/completions
+	$(BELLJAR) schema > docs/schema.json
+	$(BELLJAR) man docs/man
+	for shell in bash zsh fish; do $(BELLJAR) completions $$shell > docs/completions/belljar.$$shell; done
+
+# Does not build, so that `sudo make install` compiles nothing as root.
+install: ## install binary, man pages and completions below DESTDIR and PREFIX (/usr/local)
+	@test -x $(BELLJAR) || { echo "install: $(BELLJAR) is missing; run \`make build\` first" >&2; exit 1; }
+	install -Dm755 $(BELLJAR) $(DESTDIR)$(PREFIX)/bin/belljar
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	$(BELLJAR) man $(DESTDIR)$(PREFIX)/share/man/man1
+	$(BELLJAR) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/belljar
+	$(BELLJAR) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_belljar
+	$(BELLJAR) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/belljar.fish
+
+doctor: build ## what this machine can enforce
+	@$(BELLJAR) doctor
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf fuzz/target fuzz/corpus fuzz/artifacts bench/out
+
+setup-build setup-demo setup-test: setup-%:
+	@tests/setup $*
