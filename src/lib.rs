@@ -1,1 +1,8 @@
-//! belljar.
+//! A rootless, daemonless sandbox for code that nobody has read.
+//!
+//! Layers are modules, and a layer uses only those before it: words (`spec`, `outcome`, `error`), then the
+//! facilities, the process that runs, and the adapters (`cli`).
+
+pub mod error;
+pub mod outcome;
+pub mod spec;
