@@ -5,4 +5,6 @@
 
 pub mod error;
 pub mod outcome;
+pub mod process;
 pub mod spec;
+pub mod sys;

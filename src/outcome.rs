@@ -155,6 +155,41 @@ pub struct ErrorReport {
     pub fields: Vec<String>,
 }
 
+impl Outcome {
+    /// The exit code of `belljar` itself for this outcome: the command's own, 128+n for a signal, 124 for the
+    /// deadline. What we killed for a limit ends like any SIGKILL.
+    pub fn exit_code(&self) -> i32 {
+        let by_signal = |usual| 128 + self.signal.as_deref().and_then(signal_number).unwrap_or(usual);
+        match self.status {
+            Status::Exited => self.exit_code.unwrap_or(125),
+            Status::Signaled => by_signal(SIGKILL),
+            Status::TimedOut => 124,
+            Status::CpuTimeExceeded | Status::OutOfMemory | Status::OutputLimit => 128 + SIGKILL,
+            Status::ForbiddenSyscall => 128 + SIGSYS,
+            Status::Cancelled => by_signal(SIGTERM),
+            Status::SetupFailed => 125,
+        }
+    }
+}
+
+const SIGKILL: i32 = nix::sys::signal::Signal::SIGKILL as i32;
+const SIGSYS: i32 = nix::sys::signal::Signal::SIGSYS as i32;
+const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
+
+/// The number of a signal by its name, as `SIGTERM`, `SIGRTMIN+3` or `SIG35`.
+pub fn signal_number(name: &str) -> Option<i32> {
+    if let Ok(signal) = name.parse::<nix::sys::signal::Signal>() {
+        return Some(signal as i32);
+    }
+    let number = match name.strip_prefix("SIGRTMIN") {
+        // 34 in user space; the kernel's 32 and 33 belong to the C library.
+        Some("") => Some(34),
+        Some(offset) => offset.strip_prefix('+')?.parse::<i32>().ok().and_then(|offset| offset.checked_add(34)),
+        None => name.strip_prefix("SIG")?.parse().ok(),
+    };
+    number.filter(|number| (1..=64).contains(number))
+}
+
 impl ErrorReport {
     /// The report of `error`.
     pub fn new(error: &Error) -> Self {
@@ -209,5 +244,80 @@ fn encode(bytes: Vec<u8>) -> (Encoding, String) {
             use base64::Engine as _;
             (Encoding::Base64, base64::engine::general_purpose::STANDARD.encode(error.as_bytes()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(status: Status, exit_code: Option<i32>, signal: Option<&str>) -> Outcome {
+        Outcome {
+            version: 1,
+            sandbox: "s".to_owned(),
+            image: "host".to_owned(),
+            status,
+            exit_code,
+            signal: signal.map(str::to_owned),
+            output: None,
+            usage: Usage::default(),
+            limits_reached: Vec::new(),
+            enforcement: BTreeMap::new(),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn every_end_has_its_exit_code() {
+        let table = [
+            (ended(Status::Exited, Some(7), None), 7),
+            (ended(Status::Exited, Some(125), None), 125),
+            (ended(Status::Signaled, None, Some("SIGSEGV")), 139),
+            (ended(Status::Signaled, None, Some("SIGRTMIN+3")), 165),
+            (ended(Status::TimedOut, None, Some("SIGKILL")), 124),
+            (ended(Status::CpuTimeExceeded, None, Some("SIGXCPU")), 137),
+            (ended(Status::OutOfMemory, None, Some("SIGKILL")), 137),
+            (ended(Status::OutputLimit, None, None), 137),
+            (ended(Status::ForbiddenSyscall, None, Some("SIGSYS")), 159),
+            (ended(Status::Cancelled, None, Some("SIGINT")), 130),
+            (ended(Status::Cancelled, None, Some("SIGTERM")), 143),
+            (ended(Status::Cancelled, None, None), 143),
+            (ended(Status::SetupFailed, None, None), 125),
+        ];
+        for (outcome, code) in table {
+            assert_eq!(outcome.exit_code(), code, "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_signal_of_no_known_name_has_no_number() {
+        for name in ["", "KILL", "SIG", "SIG0", "SIG65", "SIGRTMIN+31", "SIGRTMIN+2147483647", "SIGRTMIN-1", "SIG-1"] {
+            assert_eq!(signal_number(name), None, "{name}");
+        }
+        assert_eq!(signal_number("SIG35"), Some(35));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_come_as_base64_and_text_as_it_is() {
+        let captured = |bytes: &[u8], truncated| Captured { bytes: bytes.to_vec(), truncated };
+        let output = Output::new(captured("é\0".as_bytes(), false), captured(&[0xff, 0x00], true));
+        let whole = Output {
+            stdout: "é\0".to_owned(),
+            stdout_encoding: Encoding::Utf8,
+            stdout_truncated: false,
+            stderr: "/wA=".to_owned(),
+            stderr_encoding: Encoding::Base64,
+            stderr_truncated: true,
+        };
+        assert_eq!(output, whole);
+    }
+
+    #[test]
+    fn enforcement_has_the_shapes_of_the_contract() {
+        let json = |enforcement: Enforcement| serde_json::to_string(&enforcement).unwrap();
+        assert_eq!(json(Enforcement::Enforced), r#""enforced""#);
+        assert_eq!(json(Enforcement::Partly("ABI 4".to_owned())), r#"{"partly":"ABI 4"}"#);
+        assert_eq!(json(Enforcement::Off("no cgroup".to_owned())), r#"{"off":"no cgroup"}"#);
+        assert_eq!(json(Enforcement::by("cgroup", true)), r#"{"by":"cgroup","exact":true}"#);
     }
 }

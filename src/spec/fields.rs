@@ -220,7 +220,10 @@ fn code(value: Value) -> Result<Code, Wrong> {
     let (mut language, mut source, mut args) = (None, None, Vec::new());
     for (key, value) in value.table()? {
         let read = match key.as_str() {
-            "language" => value.text().and_then(|word| Ok(language = Some(words::parse_language(&word)?))),
+            "language" => value.text().and_then(|word| {
+                language = Some(words::parse_language(&word)?);
+                Ok(())
+            }),
             "args" => value.list(Value::os_string).map(|words| args = words),
             "text" | "file" | "stdin" if source.is_some() => Err(Wrong::new("the code is given twice")),
             "text" => value.text().map(|text| source = Some(Source::Text(text.into()))),
