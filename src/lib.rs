@@ -3,6 +3,7 @@
 //! Layers are modules, and a layer uses only those before it: words (`spec`, `outcome`, `error`), then the
 //! facilities, the process that runs, and the adapters (`cli`).
 
+pub mod cli;
 pub mod error;
 pub mod outcome;
 pub mod process;

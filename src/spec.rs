@@ -8,6 +8,8 @@ mod check;
 mod fields;
 mod load;
 mod partial;
+#[cfg(test)]
+pub(crate) mod schema;
 mod units;
 mod words;
 
