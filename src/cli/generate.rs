@@ -1,0 +1,116 @@
+//! Files about belljar that belljar makes itself: schemas, completions, man pages.
+
+use super::args;
+use super::parse::SchemaOf;
+use super::render;
+use clap_complete::Shell;
+use std::io;
+use std::path::Path;
+
+/// Schema of the result, generated from its types by a test.
+const RESULT: &str = include_str!("../../docs/schema.json");
+/// Schema of spec files, likewise.
+const SPEC: &str = include_str!("../../docs/spec.schema.json");
+
+/// Prints a schema; the exit code.
+pub fn schema(of: SchemaOf) -> i32 {
+    match of {
+        SchemaOf::Result => render::print(RESULT, 0),
+        SchemaOf::Spec => render::print(SPEC, 0),
+    }
+}
+
+/// Prints the completions of a shell; the exit code.
+pub fn completions(shell: &str) -> i32 {
+    let shell = match shell {
+        "zsh" => Shell::Zsh,
+        "fish" => Shell::Fish,
+        _ => Shell::Bash,
+    };
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut args::whole(), "belljar", &mut text);
+    render::print(&String::from_utf8_lossy(&text), 0)
+}
+
+/// Writes the man pages; the exit code.
+pub fn man(dir: &Path) -> i32 {
+    match pages().and_then(|pages| write(dir, &pages)) {
+        Ok(()) => 0,
+        Err(error) => {
+            render::say(&format!("cannot write the man pages to `{}`: {error}", dir.display()));
+            1
+        }
+    }
+}
+
+/// The pages, as file name and text: one of the whole, one for each subcommand.
+fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut whole = args::whole().disable_help_subcommand(true);
+    whole.build();
+    let mut pages = Vec::new();
+    for command in std::iter::once(&whole).chain(whole.get_subcommands()) {
+        let name = if command.get_name() == "belljar" {
+            "belljar".to_owned()
+        } else {
+            format!("belljar-{}", command.get_name())
+        };
+        let page = clap_mangen::Man::new(command.clone().name(name.clone()).display_name(name.clone()));
+        let mut text = Vec::new();
+        page.render(&mut text)?;
+        pages.push((format!("{name}.1"), text));
+    }
+    Ok(pages)
+}
+
+fn write(dir: &Path, pages: &[(String, Vec<u8>)]) -> io::Result<()> {
+    pages.iter().try_for_each(|(name, text)| std::fs::write(dir.join(name), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Outcome;
+    use crate::spec::schema::SpecFile;
+
+    /// `UPDATE_SCHEMA=1 cargo test schema` writes the files anew.
+    fn committed(file: &str, schema: &schemars::Schema) {
+        let text = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == text,
+            "docs/{file} is out of date: run with UPDATE_SCHEMA=1"
+        );
+    }
+
+    #[test]
+    fn the_committed_schema_of_results_is_that_of_the_types() {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        committed("schema.json", &settings.into_generator().into_root_schema_for::<Outcome>());
+    }
+
+    #[test]
+    fn the_committed_schema_of_specs_is_that_of_the_types() {
+        committed("spec.schema.json", &schemars::schema_for!(SpecFile));
+    }
+
+    #[test]
+    fn every_subcommand_has_a_man_page() {
+        let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
+        let verbs = ["belljar", "belljar-run", "belljar-code", "belljar-doctor", "belljar-schema"];
+        let verbs = verbs.iter().chain(&["belljar-completions", "belljar-man"]);
+        assert_eq!(names, verbs.map(|verb| format!("{verb}.1")).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_man_page_of_run_names_every_option() {
+        let (_, text) = pages().unwrap().into_iter().find(|(name, _)| name == "belljar-run.1").unwrap();
+        let text = String::from_utf8(text).unwrap().replace("\\-", "-");
+        for option in args::whole().find_subcommand("run").unwrap().get_opts() {
+            let long = format!("--{}", option.get_long().unwrap());
+            assert!(text.contains(&long), "{long}");
+        }
+    }
+}

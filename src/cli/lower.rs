@@ -1,0 +1,176 @@
+//! Flags to a partial spec: every value read, every fault collected.
+
+use super::args::{self, Options};
+use super::parse::{Env, Report, RunRequest, Usage};
+use crate::error::{Error, Problem};
+use crate::spec::{self, Code, PartialSpec, Program, Source, UnitError, WordError};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// The request of `belljar run`.
+pub fn run(run: args::Run, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
+    let mut faults = Faults::default();
+    let program = (!run.words.is_empty()).then_some(Program::Command(run.words));
+    finish(run.options, program, env, &mut faults)
+}
+
+/// The request of `belljar code`.
+pub fn code(code: args::Code, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
+    let mut faults = Faults::default();
+    let program = code_program(code.language, code.text, code.words, code.options.spec.is_some(), &mut faults);
+    if let Some(Program::Code(Code { source: Source::Stdin, .. })) = &program
+        && code.options.spec.as_deref() == Some(OsStr::new("-"))
+    {
+        let problem = Problem::new("spec", "standard input cannot hold both the spec and the code");
+        faults.0.push(problem.hint("put one of them into a file"));
+    }
+    finish(code.options, program, env, &mut faults)
+}
+
+fn code_program(
+    language: Option<OsString>,
+    text: Option<OsString>,
+    words: Vec<OsString>,
+    has_spec: bool,
+    faults: &mut Faults,
+) -> Option<Program> {
+    let Some(word) = language else {
+        if text.is_some() || !has_spec {
+            let problem = Problem::new("code", "no language");
+            faults.0.push(problem.hint("begin with python, node or sh, as in `belljar code python -e 'print(1)'`"));
+        }
+        return None;
+    };
+    let mut words = words.into_iter();
+    let source = match text {
+        Some(text) => Some(Source::Text(text)),
+        None => words.next().map(|file| if file == "-" { Source::Stdin } else { Source::File(file.into()) }),
+    };
+    if source.is_none() {
+        let problem = Problem::new("code", "no code");
+        faults.0.push(problem.hint("give `-e CODE`, a FILE, or `-` for standard input"));
+    }
+    let language = faults.word("code", &word.to_string_lossy(), spec::parse_language);
+    Some(Program::Code(Code { language: language?, source: source?, args: words.collect() }))
+}
+
+fn finish(
+    options: Options,
+    program: Option<Program>,
+    env: Env<'_>,
+    faults: &mut Faults,
+) -> Result<Box<RunRequest>, Usage> {
+    let wants_json = options.json;
+    let status_fd = options.status_fd.as_deref().and_then(|word| faults.descriptor(word));
+    let report = Report { json: wants_json, status_fd };
+    let spec_file = options.spec.as_ref().map(PathBuf::from);
+    let dry_run = options.dry_run;
+    let wish = wish(options, program, env, faults);
+    if faults.0.is_empty() {
+        let term = env("TERM").and_then(|term| term.into_string().ok()).filter(|term| usable_term(term));
+        return Ok(Box::new(RunRequest { wish, spec_file, term, report, dry_run }));
+    }
+    let mut problems = std::mem::take(&mut faults.0);
+    contradictions(wish, spec_file.as_deref(), &mut problems);
+    Err(Usage::Wrong { problems, exit_code: 125, report })
+}
+
+/// What is wrong with the spec beside the values that could not be read. A field of which a value is wrong
+/// already, and what the unread spec file may still say, are left alone.
+fn contradictions(wish: PartialSpec, spec_file: Option<&Path>, problems: &mut Vec<Problem>) {
+    let no_program = wish.program.is_none();
+    let spec = wish.into_spec();
+    let Err(Error::Invalid(more)) = spec::check(&spec) else { return };
+    let said: Vec<String> = problems.iter().map(|problem| problem.field.clone()).collect();
+    let unread = |field: &str| match field {
+        "command" => no_program && (spec_file.is_some() || said.iter().any(|field| field == "code")),
+        // The profile's text is not read yet.
+        "seccomp" => matches!(spec.seccomp, spec::Seccomp::Custom { .. }),
+        _ => false,
+    };
+    problems.extend(more.into_iter().filter(|problem| !said.contains(&problem.field) && !unread(&problem.field)));
+}
+
+fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut Faults) -> PartialSpec {
+    PartialSpec {
+        program,
+        image: options.image.and_then(|word| faults.text("image", word)),
+        memory: options.memory.and_then(|word| faults.unit("memory", word, spec::parse_bytes)),
+        millicpus: options.cpus.and_then(|word| faults.unit("cpus", word, spec::parse_cpus)),
+        pids: options.pids.and_then(|word| faults.unit("pids", word, spec::parse_count)),
+        disk: options.disk.and_then(|word| faults.unit("disk", word, spec::parse_bytes)),
+        timeout: options.timeout.and_then(|word| faults.unit("timeout", word, spec::parse_timeout)),
+        cpu_time: options.cpu_time.and_then(|word| faults.unit("cpu_time", word, spec::parse_duration)),
+        output_limit: options.output_limit.and_then(|word| faults.unit("output_limit", word, spec::parse_output_limit)),
+        net: options.net.and_then(|word| faults.text("net", word)).map(|word| spec::parse_network(&word)),
+        allow: options.allow.into_iter().filter_map(|word| faults.text("allow", word)).collect(),
+        mounts: options.mount.iter().filter_map(|word| faults.keep("mount", spec::parse_mount(word))).collect(),
+        env: options.env.into_iter().filter_map(|word| faults.variable(word, env)).collect(),
+        workdir: options.workdir.map(PathBuf::from),
+        user: options.user.and_then(|word| faults.word("user", &word.to_string_lossy(), spec::parse_user)),
+        hostname: options.hostname.and_then(|word| faults.text("hostname", word)),
+        seccomp: options.seccomp.map(|word| spec::parse_seccomp(&word)),
+        stdin: options.stdin.map(PathBuf::from),
+        tty: options.tty.then_some(true),
+        require: words(options.require, |word| faults.word("require", word, spec::parse_requirement)),
+        allow_missing: words(options.allow_missing, |word| faults.word("allow_missing", word, spec::parse_protection)),
+    }
+}
+
+fn words<T>(words: Vec<OsString>, mut read: impl FnMut(&str) -> Option<T>) -> Vec<T> {
+    words.iter().filter_map(|word| read(&word.to_string_lossy())).collect()
+}
+
+/// A terminal's name goes into the environment as it is.
+fn usable_term(term: &str) -> bool {
+    !term.is_empty() && term.len() <= 64 && term.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Everything wrong so far.
+#[derive(Default)]
+struct Faults(Vec<Problem>);
+
+impl Faults {
+    fn keep<T>(&mut self, field: &str, read: Result<T, WordError>) -> Option<T> {
+        let fault = |error: WordError| Problem { hint: error.hint, ..Problem::new(field, error.message) };
+        read.map_err(|error| self.0.push(fault(error))).ok()
+    }
+
+    fn word<T>(&mut self, field: &str, word: &str, read: impl Fn(&str) -> Result<T, WordError>) -> Option<T> {
+        self.keep(field, read(word))
+    }
+
+    fn text(&mut self, field: &str, word: OsString) -> Option<String> {
+        let fault = |word: OsString| Problem::new(field, format!("`{}` is not UTF-8", word.display()));
+        word.into_string().map_err(|word| self.0.push(fault(word))).ok()
+    }
+
+    fn unit<T>(&mut self, field: &str, word: OsString, read: impl Fn(&str) -> Result<T, UnitError>) -> Option<T> {
+        let fault = |error: UnitError| Problem::new(field, error.to_string()).hint(error.right);
+        read(&word.to_string_lossy()).map_err(|error| self.0.push(fault(error))).ok()
+    }
+
+    fn variable(&mut self, word: OsString, env: Env<'_>) -> Option<(OsString, OsString)> {
+        if let Some(variable) = spec::split_variable(&word) {
+            return Some(variable);
+        }
+        // A variable that is not set is not the same as an empty one; a program may rest on the difference.
+        let value = word.to_str().filter(|name| !name.is_empty() && !name.contains('\0')).and_then(env);
+        if value.is_none() {
+            let problem =
+                Problem::new("env", format!("`{}` is not set here, so there is nothing to copy", word.display()));
+            self.0.push(problem.hint("write `--env NAME=VALUE` to set it"));
+        }
+        Some((word, value?))
+    }
+
+    fn descriptor(&mut self, word: &OsStr) -> Option<i32> {
+        let number = word.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+        let number = number.and_then(|text| text.parse().ok()).filter(|number| *number > 2);
+        if number.is_none() {
+            let problem = Problem::new("status_fd", format!("`{}` is no number above 2", word.display()));
+            self.0.push(problem.hint("open a descriptor for it, as in `--status-fd 3 3>status.json`"));
+        }
+        number
+    }
+}

@@ -1,0 +1,45 @@
+//! The command line: bytes in, bytes out, an exit code. No policy lives here.
+//!
+//! [`parse`] reads the arguments and touches nothing; the handlers read what the request names, hand it to the
+//! layer below and tell what happened. No layer below prints, reads arguments or the environment.
+
+mod args;
+mod generate;
+mod lower;
+mod parse;
+mod render;
+mod resolve;
+mod run;
+
+pub use parse::{Env, Report, Request, RunRequest, SchemaOf, Usage, parse};
+
+use crate::error::Error;
+use std::ffi::OsString;
+
+/// Does what the arguments ask; the exit code of the process.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
+    match parse(args, &|name| std::env::var_os(name)) {
+        Ok(Request::Run(request)) => run::run(*request),
+        Ok(Request::Doctor { json, apparmor_profile }) => crate::process::doctor(json, apparmor_profile),
+        Ok(Request::Schema(of)) => generate::schema(of),
+        Ok(Request::Completions(shell)) => generate::completions(&shell),
+        Ok(Request::Man(dir)) => generate::man(&dir),
+        Err(Usage::Asked(text)) => render::print(&text, 0),
+        Err(Usage::Wrong { problems, exit_code: render::FAILED, report }) => refuse(problems, report),
+        Err(Usage::Wrong { problems, exit_code, .. }) => {
+            render::problems(&problems);
+            exit_code
+        }
+    }
+}
+
+/// A run that cannot be understood still reports where its caller listens.
+fn refuse(mut problems: Vec<crate::error::Problem>, report: Report) -> i32 {
+    let status = run::status_fd(report).unwrap_or_else(|problem| {
+        if !problems.iter().any(|said| said.field == problem.field) {
+            problems.push(problem);
+        }
+        None
+    });
+    render::error(&Error::Invalid(problems), None, report, status)
+}

@@ -1,0 +1,180 @@
+//! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
+
+use super::args::{self, Cli, Code, Run, Verb};
+use super::lower;
+use crate::error::Problem;
+use crate::spec::PartialSpec;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, FromArgMatches};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What an adapter can be asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// `run` and `code`.
+    Run(Box<RunRequest>),
+    /// `doctor`.
+    Doctor {
+        /// As JSON.
+        json: bool,
+        /// The AppArmor profile instead of the report.
+        apparmor_profile: bool,
+    },
+    /// `schema`.
+    Schema(SchemaOf),
+    /// `completions`: `bash`, `zsh` or `fish`.
+    Completions(String),
+    /// `man`: the directory to write to.
+    Man(PathBuf),
+}
+
+/// Which schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaOf {
+    /// Of the result object.
+    Result,
+    /// Of spec files.
+    Spec,
+}
+
+/// One run, as far as the command line says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunRequest {
+    /// What the flags say.
+    pub wish: PartialSpec,
+    /// `--spec`, still to be read.
+    pub spec_file: Option<PathBuf>,
+    /// The caller's `TERM`.
+    pub term: Option<String>,
+    /// How to report.
+    pub report: Report,
+    /// Print the plan and stop.
+    pub dry_run: bool,
+}
+
+/// Where the result goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// One object on stdout.
+    pub json: bool,
+    /// The same without the output, to a descriptor.
+    pub status_fd: Option<i32>,
+}
+
+/// Why there is no request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Usage {
+    /// Help or the version was asked for: text for stdout.
+    Asked(String),
+    /// The command line is wrong.
+    Wrong {
+        /// Everything that is wrong with it.
+        problems: Vec<Problem>,
+        /// 125 for `run` and `code`, 2 for all others.
+        exit_code: i32,
+        /// Where the caller expects to read of it.
+        report: Report,
+    },
+}
+
+/// The caller's environment, by name.
+pub type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
+
+/// Reads a command line; the first word is the program's own name.
+pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<Request, Usage> {
+    let words: Vec<OsString> = args.into_iter().collect();
+    let rest = words.get(1..).unwrap_or_default();
+    match rest.first().and_then(|word| word.to_str()) {
+        Some("run") => lower::run(alone::<Run>("run", "belljar run", rest)?, env).map(Request::Run),
+        Some("code") => lower::code(alone::<Code>("code", "belljar code", rest)?, env).map(Request::Run),
+        _ => match whole(&words)?.verb {
+            // Reached by `belljar -- run …` only; the same request.
+            Verb::Run(run) => lower::run(run, env).map(Request::Run),
+            Verb::Code(code) => lower::code(code, env).map(Request::Run),
+            Verb::Doctor(doctor) => {
+                Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })
+            }
+            Verb::Schema(schema) if schema.of == "spec" => Ok(Request::Schema(SchemaOf::Spec)),
+            Verb::Schema(_) => Ok(Request::Schema(SchemaOf::Result)),
+            Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),
+            Verb::Man(man) => Ok(Request::Man(man.dir.into())),
+        },
+    }
+}
+
+fn alone<A: Args>(name: &'static str, usage_name: &'static str, words: &[OsString]) -> Result<A, Usage> {
+    let mut command = args::alone::<A>(name, usage_name);
+    let read = command.try_get_matches_from_mut(words).and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
+    read.map_err(|error| usage(&error, &format!("try `{usage_name} --help`"), 125, expected_report(words)))
+}
+
+fn whole(words: &[OsString]) -> Result<Cli, Usage> {
+    let mut command = args::whole();
+    let read = command.try_get_matches_from_mut(words).and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    read.map_err(|error| usage(&error, "try `belljar --help`", 2, Report::default()))
+}
+
+/// clap's error in our form: one problem, its tips as cures.
+fn usage(error: &clap::Error, help: &str, exit_code: i32, report: Report) -> Usage {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Usage::Asked(text),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let problem = Problem::new("command line", "no command").hint(help);
+            return Usage::Wrong { problems: vec![problem], exit_code, report };
+        }
+        _ => {}
+    }
+    let field = match error.get(ContextKind::InvalidArg).or_else(|| error.get(ContextKind::InvalidSubcommand)) {
+        Some(ContextValue::String(shown)) => field_name(shown),
+        Some(ContextValue::Strings(shown)) => shown.first().map_or_else(String::new, |first| field_name(first)),
+        _ => String::new(),
+    };
+    let field = if field.is_empty() { "command line".to_owned() } else { field };
+    let mut message = Vec::new();
+    let mut hints = Vec::new();
+    for line in text.lines().map(str::trim) {
+        match line.strip_prefix("tip: ") {
+            _ if line.starts_with("Usage:") => break,
+            // A command that begins with a hyphen is rare, and a slip of the finger is not.
+            Some(tip) if tip.starts_with("to pass") => {}
+            Some(tip) => hints.push(tip.to_owned()),
+            None if line.is_empty() || line.starts_with("For more information") => {}
+            None => message.push(line.strip_prefix("error: ").unwrap_or(line).to_owned()),
+        }
+    }
+    hints.push(help.to_owned());
+    let problem = Problem::new(&field, message.join(" ")).hint(hints.join("; "));
+    Usage::Wrong { problems: vec![problem], exit_code, report }
+}
+
+/// `--cpu-time <TIME>` is the field `cpu_time`.
+fn field_name(shown: &str) -> String {
+    let word = shown.split([' ', '=']).next().unwrap_or_default();
+    word.trim_start_matches('-').trim_matches(['<', '>', '[', ']', '.']).replace('-', "_").to_lowercase()
+}
+
+/// Where a caller whose command line cannot be read wants to hear of it: a tool that asked for JSON must get
+/// JSON, whatever else it got wrong.
+fn expected_report(words: &[OsString]) -> Report {
+    let mut report = Report::default();
+    let mut words = words.iter().map(|word| word.to_str().unwrap_or_default()).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
+        let number = match word {
+            "--json" => {
+                report.json = true;
+                continue;
+            }
+            "--status-fd" => words.next(),
+            other => other.strip_prefix("--status-fd="),
+        };
+        if let Some(Ok(number)) = number.map(str::parse) {
+            report.status_fd = Some(number);
+        }
+    }
+    report
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! What happened, told three ways: an object on stdout, an object on a descriptor, lines on stderr.
+//!
+//! stdout belongs to the command; of ours it gets the object of `--json` and nothing else. What is said on
+//! stderr does not depend on `--json`. A stdout that cannot take our words is an error of ours: it is said on
+//! stderr and ends in 125, never in a panic.
+
+use super::parse::Report;
+use crate::error::{Error, Problem};
+use crate::outcome::{ErrorReport, Outcome, Status, Usage};
+use crate::spec::{Spec, show_bytes, show_duration};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+
+/// Exit code of everything that is our own fault or the request's.
+pub const FAILED: i32 = 125;
+
+/// The descriptor of `--status-fd`, once it is known to be usable.
+pub type StatusFd = Option<File>;
+
+/// Tells how a run ended; the exit code.
+pub fn outcome(outcome: &Outcome, spec: &Spec, report: Report, status: StatusFd) -> i32 {
+    if let Some(why) = ended(outcome, spec) {
+        say(&format!("ended: {why}"));
+    }
+    if let Some(error) = &outcome.error {
+        say(&error.message);
+        error.hint.iter().flat_map(|hint| hint.lines()).for_each(hint_line);
+    }
+    deliver(outcome, report, status, outcome.exit_code())
+}
+
+/// Tells why nothing ran; the exit code.
+pub fn error(error: &Error, spec: Option<&Spec>, report: Report, status: StatusFd) -> i32 {
+    match error {
+        Error::Invalid(found) => problems(found),
+        Error::Command(_) | Error::Host(_) | Error::Setup(_) => {
+            say(&error.to_string());
+            error.hints().iter().for_each(|hint| hint_line(hint));
+        }
+    }
+    deliver(&failed(error, spec), report, status, error.exit_code())
+}
+
+/// Problems on stderr, each with its cure below it.
+pub fn problems(problems: &[Problem]) {
+    for problem in problems {
+        say(&problem.to_string());
+        problem.hint.iter().for_each(|hint| hint_line(hint));
+    }
+}
+
+/// Text of our own on stdout; the exit code, `done` or [`FAILED`].
+pub fn print(text: &str, done: i32) -> i32 {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => done,
+        Err(error) => {
+            say(&format!("cannot write to stdout: {error}"));
+            FAILED
+        }
+    }
+}
+
+/// One line on stderr under our name. If nobody can read it there is nobody left to tell.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "belljar: {line}");
+}
+
+fn hint_line(hint: &str) {
+    let _ = writeln!(io::stderr(), "hint: {hint}");
+}
+
+/// The objects that were asked for. One that cannot be written makes the run a failure of ours: a caller that
+/// reads half an object must not also read success.
+fn deliver(outcome: &Outcome, report: Report, status: StatusFd, code: i32) -> i32 {
+    let mut code = code;
+    if let Some(mut file) = status {
+        let written =
+            line(&Outcome { output: None, ..outcome.clone() }).and_then(|line| file.write_all(line.as_bytes()));
+        if let Err(error) = written {
+            say(&format!("cannot write to the descriptor of `--status-fd`: {error}"));
+            code = FAILED;
+        }
+    }
+    if !report.json {
+        return code;
+    }
+    match line(outcome) {
+        Ok(line) => print(&line, code),
+        Err(error) => {
+            say(&format!("cannot write the result: {error}"));
+            FAILED
+        }
+    }
+}
+
+fn line(outcome: &Outcome) -> io::Result<String> {
+    let mut text = serde_json::to_string(outcome).map_err(io::Error::other)?;
+    text.push('\n');
+    Ok(text)
+}
+
+/// The result object of a run that never was.
+fn failed(error: &Error, spec: Option<&Spec>) -> Outcome {
+    let image = spec.and_then(|spec| spec.image.as_deref()).unwrap_or("host");
+    Outcome {
+        version: 1,
+        sandbox: String::new(),
+        image: image.to_owned(),
+        status: Status::SetupFailed,
+        exit_code: None,
+        signal: None,
+        output: None,
+        usage: Usage::default(),
+        limits_reached: Vec::new(),
+        enforcement: BTreeMap::new(),
+        error: Some(ErrorReport::new(error)),
+    }
+}
+
+/// Why we ended the command; `None` when it ended by itself or never began.
+fn ended(outcome: &Outcome, spec: &Spec) -> Option<String> {
+    let signal = outcome.signal.as_deref();
+    match outcome.status {
+        Status::Exited | Status::Signaled | Status::SetupFailed => None,
+        Status::TimedOut => {
+            let time = spec.timeout.map_or_else(String::new, |time| format!(" of {}", show_duration(time)));
+            Some(format!("deadline{time} passed"))
+        }
+        Status::CpuTimeExceeded => {
+            let time = spec.cpu_time.map_or_else(String::new, |time| format!(" of {}", show_duration(time)));
+            Some(format!("CPU time{time} used up"))
+        }
+        Status::OutOfMemory => Some(format!("memory limit of {} passed", show_bytes(spec.memory))),
+        Status::OutputLimit => {
+            let size = spec.output_limit.map_or_else(String::new, |limit| format!(" of {}", show_bytes(limit.bytes)));
+            Some(format!("output limit{size} passed"))
+        }
+        Status::ForbiddenSyscall => Some("a system call that the seccomp profile forbids".to_owned()),
+        Status::Cancelled => Some(format!("told to by {}", signal.unwrap_or("a signal"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Status;
+
+    fn of(status: Status) -> Outcome {
+        let error = Error::Invalid(Vec::new());
+        Outcome { status, error: None, ..failed(&error, None) }
+    }
+
+    #[test]
+    fn what_we_ended_says_which_limit_was_passed() {
+        let spec = Spec::default();
+        let table = [
+            (Status::Exited, None),
+            (Status::Signaled, None),
+            (Status::SetupFailed, None),
+            (Status::TimedOut, Some("deadline of 5m passed")),
+            (Status::CpuTimeExceeded, Some("CPU time used up")),
+            (Status::OutOfMemory, Some("memory limit of 1 GiB passed")),
+            (Status::OutputLimit, Some("output limit passed")),
+            (Status::ForbiddenSyscall, Some("a system call that the seccomp profile forbids")),
+            (Status::Cancelled, Some("told to by a signal")),
+        ];
+        for (status, why) in table {
+            assert_eq!(ended(&of(status), &spec).as_deref(), why, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_is_an_object_too() {
+        let problems = vec![Problem::new("memory", "`0` is zero").hint("give more"), Problem::new("pids", "is zero")];
+        let text = line(&failed(&Error::Invalid(problems), None)).unwrap();
+        let whole = concat!(
+            r#"{"version":1,"sandbox":"","image":"host","status":"setup_failed","exit_code":null,"signal":null,"#,
+            r#""usage":{"wall_ms":0,"cpu_ms":0,"peak_memory_bytes":0,"peak_pids":0,"disk_bytes":0},"#,
+            r#""limits_reached":[],"enforcement":{},"error":{"kind":"invalid","#,
+            r#""message":"memory: `0` is zero; pids: is zero","hint":"give more","step":null,"#,
+            r#""fields":["memory","pids"]}}"#,
+            "\n"
+        );
+        assert_eq!(text, whole);
+    }
+}

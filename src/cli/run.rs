@@ -1,0 +1,56 @@
+//! `belljar run` and `belljar code`: request to spec to outcome to exit code.
+
+use super::parse::{Report, RunRequest};
+use super::render::{self, StatusFd};
+use super::resolve::resolve;
+use crate::error::{Error, Problem};
+use crate::process::{self, Delivery};
+use crate::spec::Spec;
+use crate::sys;
+use std::fs::File;
+
+/// Runs it; the exit code.
+pub fn run(request: RunRequest) -> i32 {
+    let report = request.report;
+    // Before any other file is opened: a number that names nothing must not come to name one of ours.
+    let status = match status_fd(report) {
+        Ok(status) => status,
+        Err(problem) => return render::error(&Error::Invalid(vec![problem]), None, report, None),
+    };
+    let dry_run = request.dry_run;
+    let spec = match resolve(request) {
+        Ok(spec) => spec,
+        Err(error) => return render::error(&error, None, report, status),
+    };
+    if dry_run {
+        return plan(&spec, report, status);
+    }
+    match process::run(&spec, Delivery { capture: report.json }) {
+        Ok(outcome) => render::outcome(&outcome, &spec, report, status),
+        Err(error) => render::error(&error, Some(&spec), report, status),
+    }
+}
+
+/// `--dry-run`: what would be done, on stdout.
+fn plan(spec: &Spec, report: Report, status: StatusFd) -> i32 {
+    let plan = match process::plan(spec) {
+        Ok(plan) => plan.to_string(),
+        Err(error) => return render::error(&error, Some(spec), report, status),
+    };
+    if !report.json {
+        return render::print(&format!("{}\n", plan.trim_end()), 0);
+    }
+    let image = spec.image.as_deref().unwrap_or("host");
+    let steps: Vec<&str> = plan.lines().collect();
+    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": image, "steps": steps })), 0)
+}
+
+/// Takes the descriptor over: from here on it is ours, and close-on-exec.
+pub fn status_fd(report: Report) -> Result<StatusFd, Problem> {
+    let Some(number) = report.status_fd else { return Ok(None) };
+    match sys::fd::inherited(number) {
+        Ok(descriptor) => Ok(Some(File::from(descriptor))),
+        Err(error) => Err(Problem::new("status_fd", format!("descriptor {number} cannot be written to: {error}"))
+            .hint("open it for belljar, as in `--status-fd 3 3>status.json`")),
+    }
+}

@@ -1,0 +1,293 @@
+//! What the caller wants: one sandbox, as plain data.
+//!
+//! `Spec` is the wish, never the fact: nothing here looks at the host. Every field has a safe default
+//! ([`Spec::default`]); no field is ever "unlimited" unless the caller wrote so. Contradictions are
+//! found by [`check`], all at once.
+
+mod check;
+mod fields;
+mod load;
+mod partial;
+#[cfg(test)]
+pub(crate) mod schema;
+mod units;
+mod words;
+
+pub use check::check;
+pub use load::{LoadError, MAX_FILE, from_json, from_toml};
+pub use partial::PartialSpec;
+pub use units::{
+    UnitError, parse_bytes, parse_count, parse_cpus, parse_duration, parse_output_limit, parse_timeout, show_bytes,
+    show_duration,
+};
+pub use words::{
+    WordError, parse_language, parse_mount, parse_network, parse_protection, parse_requirement, parse_seccomp,
+    parse_user, split_variable,
+};
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// 1 GiB, see design 2.2.
+pub const DEFAULT_MEMORY: u64 = 1 << 30;
+/// 2 GiB for the writable layer.
+pub const DEFAULT_DISK: u64 = 2 << 30;
+/// Processes and threads of the payload.
+pub const DEFAULT_PIDS: u32 = 256;
+/// 1 CPU, in thousandths.
+pub const DEFAULT_MILLICPUS: u32 = 1000;
+/// Wall clock for `run` and `code`.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+/// Captured output, per stream.
+pub const DEFAULT_OUTPUT_LIMIT: u64 = 10 << 20;
+
+/// One sandbox and the one command that runs in it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Spec {
+    /// What to run. Exactly one of a command or a piece of code.
+    pub program: Program,
+    /// The root file system: `host` or, in a later version, an image of the store.
+    pub image: Option<String>,
+    /// Bytes of memory of all processes together.
+    pub memory: u64,
+    /// CPU rate in thousandths of one CPU.
+    pub millicpus: u32,
+    /// Processes and threads of the payload; pid 1, which is ours, is not counted.
+    pub pids: u32,
+    /// Bytes of the writable layer (`/tmp` and `/dev/shm` lie in it).
+    pub disk: u64,
+    /// Wall clock, from the start of the set-up. `None`: no deadline, asked for by `none`.
+    pub timeout: Option<Duration>,
+    /// CPU time of all processes together. `None`: bounded by the deadline only.
+    pub cpu_time: Option<Duration>,
+    /// What happens to output beyond a number of bytes. `None`: the default, which caps captured output and
+    /// lets live output through.
+    pub output_limit: Option<OutputLimit>,
+    /// What of the network is reachable.
+    pub net: Network,
+    /// `--allow TARGET`: destinations of a policy; needs `net` to be one.
+    pub allow: Vec<String>,
+    /// Host paths shown inside, in the order of mounting.
+    pub mounts: Vec<Mount>,
+    /// Variables added to the clean environment; later ones win.
+    pub env: Vec<(OsString, OsString)>,
+    /// Working directory inside, absolute. `None`: the home directory.
+    pub workdir: Option<PathBuf>,
+    /// Ids seen inside. `None`: the caller's own.
+    pub user: Option<User>,
+    /// Host name inside.
+    pub hostname: String,
+    /// Which system calls answer.
+    pub seccomp: Seccomp,
+    /// A file to read standard input from. `None`: the caller's standard input.
+    pub stdin: Option<PathBuf>,
+    /// Give the command a terminal of its own.
+    pub tty: bool,
+    /// Value of `TERM` inside; the adapter copies it from the caller's terminal.
+    pub term: Option<String>,
+    /// Protections that must be enforced exactly.
+    pub require: Vec<Requirement>,
+    /// Protections that may be missing on this host; what is missing shows in the result.
+    pub allow_missing: Vec<Protection>,
+}
+
+/// What runs: a command line, or a piece of code in one of the languages.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Program {
+    /// `belljar run -- COMMAND ARG…`; the first word is looked up in the sandbox's `PATH`.
+    Command(Vec<OsString>),
+    /// `belljar code LANG …`.
+    Code(Code),
+}
+
+/// A piece of code and its arguments.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Code {
+    /// The interpreter.
+    pub language: Language,
+    /// Where the code comes from.
+    pub source: Source,
+    /// Arguments of the program (`sys.argv[1:]`, `process.argv.slice(2)`, `$1…`).
+    pub args: Vec<OsString>,
+}
+
+/// An interpreter that `code` knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// `python3`.
+    Python,
+    /// `node`.
+    Node,
+    /// `sh`.
+    Shell,
+}
+
+/// Where a piece of code comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// `-e CODE`.
+    Text(OsString),
+    /// `FILE`, copied in: the sandbox never gets the host's file.
+    File(PathBuf),
+    /// `-`: the interpreter reads its standard input.
+    Stdin,
+}
+
+/// The cap on output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputLimit {
+    /// Bytes per stream.
+    pub bytes: u64,
+    /// `true`: end the command with status `output_limit`; `false`: drain, drop and mark as truncated.
+    pub kill: bool,
+}
+
+/// What of the network is reachable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// An own network namespace with nothing but its own loopback.
+    None,
+    /// The host's network namespace: no isolation of the network at all.
+    Host,
+    /// Anything else: a policy, refused until the user-space stack exists.
+    Policy(String),
+}
+
+/// One host path shown inside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Path on the host.
+    pub source: PathBuf,
+    /// Absolute path inside.
+    pub target: PathBuf,
+    /// `:rw`; without it the mount is read-only, and everything mounted below it too.
+    pub writable: bool,
+}
+
+/// Ids seen inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id; the same number as the user id when not given.
+    pub gid: u32,
+}
+
+/// Which seccomp profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seccomp {
+    /// `default`, `strict` or `debug`.
+    Builtin(String),
+    /// A profile of the user's own, JSON, read by the adapter.
+    Custom {
+        /// Where it came from, for messages.
+        path: PathBuf,
+        /// Its text.
+        json: Vec<u8>,
+    },
+}
+
+/// Something the sandbox promises, by the name it has in the result's `enforcement`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protection {
+    /// User, mount, pid, uts, ipc and cgroup namespaces.
+    Namespaces,
+    /// The network mode asked for.
+    Network,
+    /// The system call filter.
+    Seccomp,
+    /// The second layer of file access control.
+    Landlock,
+    /// A fresh and masked `/proc`.
+    Proc,
+    /// The memory limit.
+    Memory,
+    /// The CPU rate.
+    Cpu,
+    /// The CPU time.
+    CpuTime,
+    /// The number of processes.
+    Pids,
+    /// The size of the writable layer.
+    Disk,
+    /// The wall clock.
+    Timeout,
+}
+
+impl Protection {
+    /// All of them, in the order of the result.
+    pub const ALL: [Protection; 11] = [
+        Protection::Namespaces,
+        Protection::Network,
+        Protection::Seccomp,
+        Protection::Landlock,
+        Protection::Proc,
+        Protection::Memory,
+        Protection::Cpu,
+        Protection::CpuTime,
+        Protection::Pids,
+        Protection::Disk,
+        Protection::Timeout,
+    ];
+
+    /// The name used by flags and in the result.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protection::Namespaces => "namespaces",
+            Protection::Network => "network",
+            Protection::Seccomp => "seccomp",
+            Protection::Landlock => "landlock",
+            Protection::Proc => "proc",
+            Protection::Memory => "memory",
+            Protection::Cpu => "cpu",
+            Protection::CpuTime => "cpu_time",
+            Protection::Pids => "pids",
+            Protection::Disk => "disk",
+            Protection::Timeout => "timeout",
+        }
+    }
+
+    /// The protection of that name.
+    pub fn from_name(name: &str) -> Option<Protection> {
+        Protection::ALL.into_iter().find(|protection| protection.name() == name)
+    }
+}
+
+/// `--require NAME` or `--require NAME=exact`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// What is required.
+    pub protection: Protection,
+    /// `true`: an approximate mechanism is not enough.
+    pub exact: bool,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Spec {
+            program: Program::Command(Vec::new()),
+            image: None,
+            memory: DEFAULT_MEMORY,
+            millicpus: DEFAULT_MILLICPUS,
+            pids: DEFAULT_PIDS,
+            disk: DEFAULT_DISK,
+            timeout: Some(DEFAULT_TIMEOUT),
+            cpu_time: None,
+            output_limit: None,
+            net: Network::None,
+            allow: Vec::new(),
+            mounts: Vec::new(),
+            env: Vec::new(),
+            workdir: None,
+            user: None,
+            hostname: "belljar".to_owned(),
+            seccomp: Seccomp::Builtin("default".to_owned()),
+            stdin: None,
+            tty: false,
+            term: None,
+            require: Vec::new(),
+            allow_missing: Vec::new(),
+        }
+    }
+}

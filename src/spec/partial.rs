@@ -1,0 +1,157 @@
+//! A spec of which anything may be left open: what one spec file says, or what the flags say.
+//!
+//! Flags win over a file field by field; lists append, those of the file first, so that order keeps its
+//! meaning and a later variable wins. What neither names takes the default of [`Spec`].
+
+use super::{Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A wish with gaps. `None` and empty lists mean "not said".
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PartialSpec {
+    /// See [`Spec::program`].
+    pub program: Option<Program>,
+    /// See [`Spec::image`].
+    pub image: Option<String>,
+    /// See [`Spec::memory`].
+    pub memory: Option<u64>,
+    /// See [`Spec::millicpus`].
+    pub millicpus: Option<u32>,
+    /// See [`Spec::pids`].
+    pub pids: Option<u32>,
+    /// See [`Spec::disk`].
+    pub disk: Option<u64>,
+    /// See [`Spec::timeout`]; `Some(None)` is the word `none`.
+    pub timeout: Option<Option<Duration>>,
+    /// See [`Spec::cpu_time`].
+    pub cpu_time: Option<Duration>,
+    /// See [`Spec::output_limit`].
+    pub output_limit: Option<OutputLimit>,
+    /// See [`Spec::net`].
+    pub net: Option<Network>,
+    /// See [`Spec::allow`].
+    pub allow: Vec<String>,
+    /// See [`Spec::mounts`].
+    pub mounts: Vec<Mount>,
+    /// See [`Spec::env`].
+    pub env: Vec<(OsString, OsString)>,
+    /// See [`Spec::workdir`].
+    pub workdir: Option<PathBuf>,
+    /// See [`Spec::user`].
+    pub user: Option<User>,
+    /// See [`Spec::hostname`].
+    pub hostname: Option<String>,
+    /// See [`Spec::seccomp`]; the text of a custom profile is not read yet.
+    pub seccomp: Option<Seccomp>,
+    /// See [`Spec::stdin`].
+    pub stdin: Option<PathBuf>,
+    /// See [`Spec::tty`].
+    pub tty: Option<bool>,
+    /// See [`Spec::require`].
+    pub require: Vec<Requirement>,
+    /// See [`Spec::allow_missing`].
+    pub allow_missing: Vec<Protection>,
+}
+
+impl PartialSpec {
+    /// This wish where it says something, `below` where it does not.
+    pub fn over(self, below: PartialSpec) -> PartialSpec {
+        PartialSpec {
+            program: self.program.or(below.program),
+            image: self.image.or(below.image),
+            memory: self.memory.or(below.memory),
+            millicpus: self.millicpus.or(below.millicpus),
+            pids: self.pids.or(below.pids),
+            disk: self.disk.or(below.disk),
+            timeout: self.timeout.or(below.timeout),
+            cpu_time: self.cpu_time.or(below.cpu_time),
+            output_limit: self.output_limit.or(below.output_limit),
+            net: self.net.or(below.net),
+            allow: append(below.allow, self.allow),
+            mounts: append(below.mounts, self.mounts),
+            env: append(below.env, self.env),
+            workdir: self.workdir.or(below.workdir),
+            user: self.user.or(below.user),
+            hostname: self.hostname.or(below.hostname),
+            seccomp: self.seccomp.or(below.seccomp),
+            stdin: self.stdin.or(below.stdin),
+            tty: self.tty.or(below.tty),
+            require: append(below.require, self.require),
+            allow_missing: append(below.allow_missing, self.allow_missing),
+        }
+    }
+
+    /// The whole wish: defaults for all that was not said.
+    pub fn into_spec(self) -> Spec {
+        let default = Spec::default();
+        Spec {
+            program: self.program.unwrap_or(default.program),
+            image: self.image,
+            memory: self.memory.unwrap_or(default.memory),
+            millicpus: self.millicpus.unwrap_or(default.millicpus),
+            pids: self.pids.unwrap_or(default.pids),
+            disk: self.disk.unwrap_or(default.disk),
+            timeout: self.timeout.unwrap_or(default.timeout),
+            cpu_time: self.cpu_time,
+            output_limit: self.output_limit,
+            net: self.net.unwrap_or(default.net),
+            allow: self.allow,
+            mounts: self.mounts,
+            env: self.env,
+            workdir: self.workdir,
+            user: self.user,
+            hostname: self.hostname.unwrap_or(default.hostname),
+            seccomp: self.seccomp.unwrap_or(default.seccomp),
+            stdin: self.stdin,
+            tty: self.tty.unwrap_or(default.tty),
+            term: None,
+            require: self.require,
+            allow_missing: self.allow_missing,
+        }
+    }
+}
+
+fn append<T>(mut first: Vec<T>, second: Vec<T>) -> Vec<T> {
+    first.extend(second);
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_said_is_the_default_spec() {
+        assert_eq!(PartialSpec::default().into_spec(), Spec::default());
+        assert_eq!(PartialSpec::default().over(PartialSpec::default()), PartialSpec::default());
+    }
+
+    #[test]
+    fn flags_win_and_lists_append_after_the_file() {
+        let file = PartialSpec {
+            memory: Some(1),
+            pids: Some(7),
+            timeout: Some(None),
+            allow: vec!["a".to_owned()],
+            env: vec![("K".into(), "file".into())],
+            ..PartialSpec::default()
+        };
+        let flags = PartialSpec {
+            memory: Some(2),
+            allow: vec!["b".to_owned()],
+            env: vec![("K".into(), "flag".into())],
+            ..PartialSpec::default()
+        };
+        let both = PartialSpec {
+            memory: Some(2),
+            pids: Some(7),
+            timeout: Some(None),
+            allow: vec!["a".to_owned(), "b".to_owned()],
+            env: vec![("K".into(), "file".into()), ("K".into(), "flag".into())],
+            ..PartialSpec::default()
+        };
+        assert_eq!(flags.over(file), both);
+    }
+}

@@ -1,0 +1,188 @@
+//! The small languages of single values: `SRC:DST[:rw]`, `UID[:GID]`, `NAME=exact` and the like.
+//!
+//! One grammar for flags and spec files. These functions read, they do not judge: whether a target may be
+//! mounted on, or a profile exists, is [`check`](super::check())'s business.
+
+use super::{Language, Mount, Network, Protection, Requirement, Seccomp, User};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// Why a word could not be read, and how to mend it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WordError {
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub hint: Option<String>,
+}
+
+impl WordError {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        WordError { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// `SRC:DST`, `SRC:DST:ro` or `SRC:DST:rw`. A colon inside a path needs the table form of a spec file.
+pub fn parse_mount(word: &OsStr) -> Result<Mount, WordError> {
+    let parts: Vec<&[u8]> = word.as_bytes().split(|byte| *byte == b':').collect();
+    let (source, target, writable) = match parts[..] {
+        [source, target] | [source, target, b"ro"] => (source, target, false),
+        [source, target, b"rw"] => (source, target, true),
+        _ => {
+            return Err(WordError::new(
+                format!("`{}` is not of the form SRC:DST[:rw]", word.to_string_lossy()),
+                "name both paths, as in `--mount ./data:/data`; a path with a colon can be given in a spec file, as `{ source, target }`",
+            ));
+        }
+    };
+    if source.is_empty() || target.is_empty() {
+        return Err(WordError::new(
+            format!("`{}` leaves a path empty", word.to_string_lossy()),
+            "name both paths, as in `--mount ./data:/data`",
+        ));
+    }
+    Ok(Mount { source: path(source), target: path(target), writable })
+}
+
+/// `UID` or `UID:GID`, numbers.
+pub fn parse_user(word: &str) -> Result<User, WordError> {
+    let number = |text: &str| match text.parse::<u32>() {
+        Ok(id) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(id),
+        _ => Err(WordError::new(
+            format!("`{word}` is not of the form UID[:GID]"),
+            "ids are numbers, as in `--user 1000:1000`; names are not looked up",
+        )),
+    };
+    let (uid, gid) = word.split_once(':').unwrap_or((word, word));
+    Ok(User { uid: number(uid)?, gid: number(gid)? })
+}
+
+/// `none`, `host`, or the name of a policy.
+pub fn parse_network(word: &str) -> Network {
+    match word {
+        "none" => Network::None,
+        "host" => Network::Host,
+        policy => Network::Policy(policy.to_owned()),
+    }
+}
+
+/// A profile of ours by name; a word with a slash, or one that ends in `.json`, names a file. The text of the
+/// file is left empty: reading is the adapter's business.
+pub fn parse_seccomp(word: &OsStr) -> Seccomp {
+    let bytes = word.as_bytes();
+    if bytes.contains(&b'/') || bytes.ends_with(b".json") {
+        return Seccomp::Custom { path: PathBuf::from(word), json: Vec::new() };
+    }
+    Seccomp::Builtin(word.to_string_lossy().into_owned())
+}
+
+/// `NAME` or `NAME=exact`.
+pub fn parse_requirement(word: &str) -> Result<Requirement, WordError> {
+    let (name, exact) = match word.split_once('=') {
+        None => (word, false),
+        Some((name, "exact")) => (name, true),
+        Some((name, other)) => {
+            return Err(WordError::new(
+                format!("`{other}` is no degree of enforcement"),
+                format!("write `{name}` or `{name}=exact`"),
+            ));
+        }
+    };
+    Ok(Requirement { protection: parse_protection(name)?, exact })
+}
+
+/// The name of a protection.
+pub fn parse_protection(word: &str) -> Result<Protection, WordError> {
+    Protection::from_name(word).ok_or_else(|| {
+        let names: Vec<&str> = Protection::ALL.iter().map(|protection| protection.name()).collect();
+        WordError::new(format!("`{word}` is no protection"), format!("the protections are {}", names.join(", ")))
+    })
+}
+
+/// The name of a language, or one of its other names.
+pub fn parse_language(word: &str) -> Result<Language, WordError> {
+    match word {
+        "python" | "python3" => Ok(Language::Python),
+        "node" | "javascript" | "js" => Ok(Language::Node),
+        "sh" | "shell" | "bash" => Ok(Language::Shell),
+        other => Err(WordError::new(
+            format!("`{other}` is no language that belljar knows"),
+            "the languages are python, node and sh; run anything else with `belljar run`",
+        )),
+    }
+}
+
+/// `K=V`, split at the first equals sign. `None`: there is no equals sign.
+pub fn split_variable(word: &OsStr) -> Option<(OsString, OsString)> {
+    let bytes = word.as_bytes();
+    let at = bytes.iter().position(|byte| *byte == b'=')?;
+    Some((OsString::from_vec(bytes[..at].to_vec()), OsString::from_vec(bytes[at + 1..].to_vec())))
+}
+
+fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(source: &str, target: &str, writable: bool) -> Mount {
+        Mount { source: source.into(), target: target.into(), writable }
+    }
+
+    #[test]
+    fn a_mount_is_read_only_unless_it_says_rw() {
+        assert_eq!(parse_mount(OsStr::new("./a:/b")), Ok(mount("./a", "/b", false)));
+        assert_eq!(parse_mount(OsStr::new("/a:/b:ro")), Ok(mount("/a", "/b", false)));
+        assert_eq!(parse_mount(OsStr::new("/a:/b:rw")), Ok(mount("/a", "/b", true)));
+    }
+
+    #[test]
+    fn a_mount_of_another_form_is_refused() {
+        for word in ["", "/a", "/a:/b:rx", "/a:/b:rw:rw", ":/b", "/a:", ":", "::"] {
+            assert!(parse_mount(OsStr::new(word)).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_user_without_a_group_gets_the_group_of_the_same_number() {
+        assert_eq!(parse_user("1000"), Ok(User { uid: 1000, gid: 1000 }));
+        assert_eq!(parse_user("0:5"), Ok(User { uid: 0, gid: 5 }));
+        for word in ["", "root", "-1", "+1", "1:", ":1", "1:2:3", "4294967296", "1 "] {
+            assert!(parse_user(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_profile_with_a_slash_or_json_is_a_file() {
+        assert_eq!(parse_seccomp(OsStr::new("strict")), Seccomp::Builtin("strict".to_owned()));
+        for word in ["./strict", "mine.json"] {
+            assert_eq!(parse_seccomp(OsStr::new(word)), Seccomp::Custom { path: word.into(), json: Vec::new() });
+        }
+    }
+
+    #[test]
+    fn a_requirement_may_ask_for_exactness_and_nothing_else() {
+        assert_eq!(parse_requirement("pids"), Ok(Requirement { protection: Protection::Pids, exact: false }));
+        assert_eq!(parse_requirement("memory=exact"), Ok(Requirement { protection: Protection::Memory, exact: true }));
+        assert!(parse_requirement("memory=roughly").is_err());
+        assert!(parse_requirement("memry").is_err());
+    }
+
+    #[test]
+    fn a_variable_is_split_at_its_first_equals_sign() {
+        assert_eq!(split_variable(OsStr::new("A=b=c")), Some(("A".into(), "b=c".into())));
+        assert_eq!(split_variable(OsStr::new("A=")), Some(("A".into(), "".into())));
+        assert_eq!(split_variable(OsStr::new("A")), None);
+    }
+
+    #[test]
+    fn languages_have_other_names() {
+        for (word, language) in [("js", Language::Node), ("bash", Language::Shell), ("python3", Language::Python)] {
+            assert_eq!(parse_language(word), Ok(language));
+        }
+        assert!(parse_language("ruby").is_err());
+    }
+}
