@@ -1,11 +1,31 @@
-//! A rootless, daemonless sandbox for code that nobody has read.
+//! belljar: sandboxes for code that nobody has read, for unprivileged users, without a daemon.
 //!
-//! Layers are modules, and a layer uses only those before it: words (`spec`, `outcome`, `error`), then the
-//! facilities, the process that runs, and the adapters (`cli`).
+//! The house is in layers, and a layer imports only lower ones (`tests/layers.rs` enforces it):
+//!
+//! 0. `sys`: one system call per function.
+//! 1. `spec`, `step`, `outcome`, `error`: words, plain data.
+//! 2. `host`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`: facilities.
+//! 3. `process`: plan, launch, child, init, payload, watch.
+//! 4. `doctor`: the product.
+//! 5. `cli`: bytes in, bytes out.
 
 pub mod cli;
+pub mod doctor;
 pub mod error;
+pub mod host;
+pub mod identity;
+pub mod landlock;
+pub mod limits;
+pub mod mounts;
+pub mod namespaces;
 pub mod outcome;
 pub mod process;
+pub mod program;
+pub mod seccomp;
 pub mod spec;
+pub mod step;
 pub mod sys;
+
+#[cfg(any(debug_assertions, test))]
+#[global_allocator]
+static ALLOCATOR: sys::guard::GuardedAllocator = sys::guard::GuardedAllocator;

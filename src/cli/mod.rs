@@ -20,7 +20,7 @@ use std::ffi::OsString;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     match parse(args, &|name| std::env::var_os(name)) {
         Ok(Request::Run(request)) => run::run(*request),
-        Ok(Request::Doctor { json, apparmor_profile }) => crate::process::doctor(json, apparmor_profile),
+        Ok(Request::Doctor { json, apparmor_profile }) => crate::doctor::main(json, apparmor_profile),
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),

@@ -8,6 +8,7 @@ use crate::process::{self, Delivery};
 use crate::spec::Spec;
 use crate::sys;
 use std::fs::File;
+use std::os::fd::AsRawFd;
 
 /// Runs it; the exit code.
 pub fn run(request: RunRequest) -> i32 {
@@ -17,6 +18,7 @@ pub fn run(request: RunRequest) -> i32 {
         Ok(status) => status,
         Err(problem) => return render::error(&Error::Invalid(vec![problem]), None, report, None),
     };
+    sys::fd::close_inherited(&status.as_ref().map(AsRawFd::as_raw_fd).into_iter().collect::<Vec<_>>());
     let dry_run = request.dry_run;
     let spec = match resolve(request) {
         Ok(spec) => spec,
@@ -25,10 +27,22 @@ pub fn run(request: RunRequest) -> i32 {
     if dry_run {
         return plan(&spec, report, status);
     }
-    match process::run(&spec, Delivery { capture: report.json }) {
+    match process::run(&spec, Delivery { capture: report.json, fail_step: fail_step() }) {
         Ok(outcome) => render::outcome(&outcome, &spec, report, status),
         Err(error) => render::error(&error, Some(&spec), report, status),
     }
+}
+
+/// The step that a test makes fail, in debug builds only.
+#[cfg(debug_assertions)]
+fn fail_step() -> Option<usize> {
+    std::env::var("BELLJAR_FAIL_STEP").ok()?.parse().ok()
+}
+
+/// Nothing fails on purpose in a release build.
+#[cfg(not(debug_assertions))]
+fn fail_step() -> Option<usize> {
+    None
 }
 
 /// `--dry-run`: what would be done, on stdout.

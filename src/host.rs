@@ -1,0 +1,133 @@
+//! What this machine and this caller are: the facts that a plan depends on.
+//!
+//! [`Host::probe`] looks, and never changes anything. It asks only what the given spec needs, because it stands on
+//! the start path; what takes a whole attempt to find out (are user namespaces allowed?) is found out by the
+//! attempt itself, and explained by [`diagnose`].
+
+pub mod diagnose;
+pub mod files;
+
+pub use files::{Entry, EntryKind};
+
+use crate::error::{Error, Problem};
+use crate::spec::Spec;
+use std::os::fd::BorrowedFd;
+
+/// The id that a sandbox has on the host when root starts it: `nobody`, by the convention of every distribution.
+pub const UNPRIVILEGED_ID: u32 = 65534;
+
+/// The facts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// The caller's effective user id.
+    pub uid: u32,
+    /// The caller's effective group id.
+    pub gid: u32,
+    /// The caller is the real root of the machine, whom no per-user limit binds. The sandbox then gets
+    /// [`UNPRIVILEGED_ID`] on the host.
+    pub real_root: bool,
+    /// Landlock ABI; 0 when the kernel has none.
+    pub landlock_abi: u32,
+    /// Highest capability number of the kernel.
+    pub last_capability: u8,
+    /// `/usr` and what stands beside it on hosts that are not merged.
+    pub top_level: Vec<Entry>,
+    /// What programs need of `/etc`.
+    pub etc: Vec<Entry>,
+    /// Entries of `/proc` to be masked that this kernel has.
+    pub masks: Vec<Entry>,
+    /// Whether each source of `spec.mounts` is a directory.
+    pub mount_is_directory: Vec<bool>,
+    /// What the caller's standard streams are.
+    pub streams: [StreamKind; 3],
+    /// Bytes of memory of the machine.
+    pub memory: u64,
+    /// Online CPUs.
+    pub cpus: u32,
+}
+
+/// What a standard stream of the caller is, which decides whether the sandbox may hold it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// An anonymous pipe, or `/dev/null`: nothing of the host can be reached through it.
+    Harmless,
+    /// A regular file, terminal, socket, named pipe or device. With the sandbox's user being the caller's, its
+    /// mode could be changed, or it could be reopened for writing through `/proc/self/fd`: relayed instead.
+    Relayed,
+}
+
+impl Host {
+    /// Looks at the machine, as far as `spec` needs it.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` names every mount source that cannot be mounted.
+    pub fn probe(spec: &Spec) -> Result<Host, Error> {
+        let uid = nix::unistd::geteuid().as_raw();
+        let mut problems = Vec::new();
+        let real_root = uid == 0 && initial_user_namespace();
+        let mount_is_directory = files::mount_sources(spec, real_root, &mut problems);
+        files::named_files(spec, &mut problems);
+        if !problems.is_empty() {
+            return Err(Error::Invalid(problems));
+        }
+        Ok(Host {
+            uid,
+            gid: nix::unistd::getegid().as_raw(),
+            real_root,
+            landlock_abi: crate::sys::proc::landlock_abi(),
+            last_capability: last_capability(),
+            top_level: files::top_level(),
+            etc: files::etc(),
+            masks: files::masks(),
+            mount_is_directory,
+            streams: streams(),
+            memory: crate::sys::proc::total_memory(),
+            cpus: crate::sys::proc::online_cpus(),
+        })
+    }
+}
+
+impl Problem {
+    fn of_mount(message: String) -> Problem {
+        Problem::new("mount", message)
+    }
+}
+
+/// Root of the initial user namespace owns every id; root of a container does not.
+fn initial_user_namespace() -> bool {
+    std::fs::read_to_string("/proc/self/uid_map")
+        .is_ok_and(|map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
+}
+
+/// The kernel's last capability. The bounding set answers EINVAL above it (capabilities(7)).
+fn last_capability() -> u8 {
+    let known = caps::all().iter().map(|capability| capability.index()).max().unwrap_or(40);
+    // A kernel newer than the library may have more; they are asked for one by one.
+    (known..63).find(|index| !crate::sys::proc::capability_exists(index + 1)).unwrap_or(63)
+}
+
+fn streams() -> [StreamKind; 3] {
+    // `reserve_standard` has made sure that all three are open.
+    [std::io::stdin().kind(), std::io::stdout().kind(), std::io::stderr().kind()]
+}
+
+/// Lets the three streams of std answer what they are.
+trait Kind {
+    fn kind(&self) -> StreamKind;
+}
+
+impl<T: std::os::fd::AsFd> Kind for T {
+    fn kind(&self) -> StreamKind {
+        stream_kind(self.as_fd())
+    }
+}
+
+/// What the open file behind `fd` is.
+pub fn stream_kind(fd: BorrowedFd<'_>) -> StreamKind {
+    if crate::sys::fd::is_anonymous_pipe(fd) || crate::sys::fd::is_null_device(fd) {
+        StreamKind::Harmless
+    } else {
+        StreamKind::Relayed
+    }
+}

@@ -1,0 +1,100 @@
+//! Landlock, the second layer: even where a mount had a gap, nothing but these places can be written.
+//!
+//! The supervisor creates the ruleset (through the landlock crate); the payload adds the rules by descriptor, since
+//! the files they name exist only inside, and restricts itself. Signals and abstract sockets are kept apart by the
+//! pid and network namespaces; with the host's network asked for, abstract sockets are scoped here.
+
+use crate::error::{Error, Failure};
+use crate::host::Host;
+use crate::outcome::Enforcement;
+use crate::spec::{Network, Spec};
+use crate::step::{Step, Steps, c_string};
+use landlock::{ABI, Access as _, AccessFs, BitFlags, Ruleset, RulesetAttr as _, Scope};
+use std::os::fd::OwnedFd;
+
+/// The newest ABI whose rights belljar knows how to use; later ones add what is not about files.
+const KNOWN_ABI: u32 = 6;
+
+/// What a kernel of `abi` can restrict.
+fn rights(abi: u32) -> BitFlags<AccessFs> {
+    AccessFs::from_all(known(abi))
+}
+
+fn known(abi: u32) -> ABI {
+    match abi.min(KNOWN_ABI) {
+        0 => ABI::Unsupported,
+        1 => ABI::V1,
+        2 => ABI::V2,
+        3 => ABI::V3,
+        4 => ABI::V4,
+        5 => ABI::V5,
+        _ => ABI::V6,
+    }
+}
+
+/// Restricts the payload; `writable` are the directories and files that it may write.
+pub fn plan(spec: &Spec, host: &Host, writable: &[String], steps: &mut Steps) {
+    if host.landlock_abi == 0 {
+        return;
+    }
+    let all = rights(host.landlock_abi);
+    let read = AccessFs::from_read(known(host.landlock_abi));
+    let mut rules = vec![(c"/".to_owned(), read.bits())];
+    let everything = all.bits();
+    rules.extend(writable.iter().map(|path| {
+        let is_file = spec
+            .mounts
+            .iter()
+            .zip(&host.mount_is_directory)
+            .any(|(mount, is_directory)| !is_directory && mount.target.to_string_lossy() == path.as_str());
+        let access =
+            if is_file { everything & AccessFs::from_file(known(host.landlock_abi)).bits() } else { everything };
+        (c_string(path.as_str()), access)
+    }));
+    // A process tells the kernel about itself through files (`comm`, `oom_score_adj`); devices are opened for
+    // writing and controlled. Neither is a place to make files.
+    let control =
+        (AccessFs::WriteFile | AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::Truncate | AccessFs::IoctlDev) & all;
+    rules.push((c"/proc".to_owned(), control.bits()));
+    rules.push((c"/dev".to_owned(), control.bits()));
+    rules.push((c"/dev/shm".to_owned(), everything));
+    steps.payload.push(Step::Landlock { rules });
+}
+
+/// Creates the ruleset that the payload will fill.
+///
+/// # Errors
+///
+/// `Setup`, when the kernel refuses it.
+pub fn create_ruleset(spec: &Spec, host: &Host) -> Result<Option<OwnedFd>, Error> {
+    if host.landlock_abi == 0 {
+        return Ok(None);
+    }
+    let refused = |error: landlock::RulesetError| {
+        Error::Setup(Failure {
+            step: None,
+            attempt: format!("create the landlock ruleset: {error}"),
+            errno: 0,
+            hint: Some("allow it to be missing with `--allow-missing landlock`".to_owned()),
+        })
+    };
+    let mut ruleset = Ruleset::default().handle_access(rights(host.landlock_abi)).map_err(refused)?;
+    if spec.net == Network::Host && host.landlock_abi >= 6 {
+        ruleset = ruleset.scope(Scope::AbstractUnixSocket).map_err(refused)?;
+    }
+    Ok(ruleset.create().map_err(refused)?.into())
+}
+
+/// How far this kernel's Landlock goes.
+pub fn enforcement(spec: &Spec, host: &Host) -> Enforcement {
+    match host.landlock_abi {
+        0 => Enforcement::Off("the kernel has no Landlock".to_owned()),
+        1 => Enforcement::Partly("ABI 1: no rename between directories, truncation not restricted".to_owned()),
+        2 => Enforcement::Partly("ABI 2: truncation not restricted".to_owned()),
+        3 | 4 => Enforcement::Partly(format!("ABI {}: device ioctls not restricted", host.landlock_abi)),
+        5 if spec.net == Network::Host => {
+            Enforcement::Partly("ABI 5: abstract sockets of the host not scoped".to_owned())
+        }
+        _ => Enforcement::Enforced,
+    }
+}

@@ -1,0 +1,79 @@
+//! `/etc`: the host's where programs need it, our own where it names users and hosts.
+
+use super::tree::Skeleton;
+use crate::host::{EntryKind, Host};
+use crate::identity;
+use crate::spec::{Network, Spec};
+use crate::step::Access;
+
+/// Files and mounts of `/etc`.
+pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
+    skeleton.directory("etc", 0o755);
+    for entry in &host.etc {
+        let path = format!("etc/{}", entry.name);
+        match &entry.kind {
+            EntryKind::Link(target) if points_inside(target) => skeleton.link(target, &path),
+            EntryKind::Link(_) | EntryKind::File => {
+                skeleton.file(&path, Vec::new());
+                skeleton.bind(&format!("/{path}"), &path, Access::ReadOnly);
+            }
+            EntryKind::Directory => {
+                skeleton.directory(&path, 0o755);
+                skeleton.bind(&format!("/{path}"), &path, Access::ReadOnly);
+            }
+        }
+    }
+    users(spec, host, skeleton);
+    hosts(spec, skeleton);
+    skeleton.link("/proc/self/mounts", "etc/mtab");
+}
+
+/// A link into a tree that is shown inside anyway.
+fn points_inside(target: &str) -> bool {
+    ["/usr/", "../usr/", "/nix/store/", "/gnu/store/"].iter().any(|tree| target.starts_with(tree))
+}
+
+fn users(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
+    let user = identity::user(spec, host);
+    let mut passwd = String::from("root:x:0:0:root:/root:/bin/sh\n");
+    let mut group = String::from("root:x:0:\n");
+    if user.uid != 0 {
+        let (name, home) = (identity::name(user), identity::home(user));
+        passwd.push_str(&format!("{name}:x:{}:{}:{name}:{home}:/bin/sh\n", user.uid, user.gid));
+    }
+    if user.gid != 0 {
+        group.push_str(&format!("sandbox:x:{}:\n", user.gid));
+    }
+    // Files of the host that belong to anybody else show as this id.
+    if user.uid != 65534 {
+        passwd.push_str("nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
+    }
+    if user.gid != 65534 {
+        group.push_str("nogroup:x:65534:\n");
+    }
+    skeleton.file("etc/passwd", passwd);
+    skeleton.file("etc/group", group);
+}
+
+fn hosts(spec: &Spec, skeleton: &mut Skeleton) {
+    let name = &spec.hostname;
+    skeleton.file("etc/hostname", format!("{name}\n"));
+    skeleton.file(
+        "etc/nsswitch.conf",
+        "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    );
+    match spec.net {
+        Network::Host => {
+            // The host's network is asked for, and with it the names that are known there.
+            for path in ["etc/hosts", "etc/resolv.conf"] {
+                skeleton.file(path, Vec::new());
+                skeleton.bind(&format!("/{path}"), path, Access::ReadOnly);
+            }
+        }
+        Network::None | Network::Policy(_) => {
+            skeleton
+                .file("etc/hosts", format!("127.0.0.1 localhost {name}\n::1 localhost ip6-localhost ip6-loopback\n"));
+            skeleton.file("etc/resolv.conf", "# no network\n");
+        }
+    }
+}

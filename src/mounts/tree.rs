@@ -1,0 +1,109 @@
+//! The skeleton: directories, links, small files and mount points of the read-only lower layer.
+
+use crate::spec::User;
+use crate::step::{Access, Step, c_string};
+use std::collections::BTreeSet;
+use std::ffi::CString;
+use std::path::Path;
+
+/// What is made on the scaffold, and what is then mounted on it, each in order.
+#[derive(Debug, Default)]
+pub struct Skeleton {
+    /// Makes directories, links and files.
+    pub make: Vec<Step>,
+    /// Mounts of the image itself.
+    pub mount: Vec<Step>,
+    /// Mounts that the spec asks for; after all others, so that they win.
+    pub user_mounts: Vec<Step>,
+    made: BTreeSet<String>,
+    bound: Vec<String>,
+}
+
+/// A path below the root, as mounts resolve it.
+pub fn relative(path: &Path) -> CString {
+    c_string(path.strip_prefix("/").unwrap_or(path).as_os_str().as_encoded_bytes())
+}
+
+impl Skeleton {
+    /// A directory of the scaffold itself.
+    pub fn scaffold_directory(&mut self, name: &str, mode: u32) {
+        self.make.push(Step::Directory { path: c_string(name), mode });
+    }
+
+    /// A directory of the lower layer with its parents; made once, whoever asks first.
+    pub fn directory(&mut self, path: &str, mode: u32) {
+        let path = path.trim_matches('/');
+        if path.is_empty() || self.made.contains(path) {
+            return;
+        }
+        if let Some((parent, _)) = path.rsplit_once('/') {
+            self.directory(parent, 0o755);
+        }
+        self.made.insert(path.to_owned());
+        self.make.push(Step::Directory { path: c_string(format!("lower/{path}")), mode });
+    }
+
+    /// A symbolic link of the lower layer.
+    pub fn link(&mut self, target: &str, path: &str) {
+        if self.made.insert(path.to_owned()) {
+            self.make.push(Step::Link { target: c_string(target), path: c_string(format!("lower/{path}")) });
+        }
+    }
+
+    /// A small file of the lower layer.
+    pub fn file(&mut self, path: &str, content: impl Into<Vec<u8>>) {
+        if self.made.insert(path.to_owned()) {
+            let path = c_string(format!("lower/{path}"));
+            self.make.push(Step::File { path, mode: 0o644, content: content.into() });
+        }
+    }
+
+    /// A tree of the host on a mount point that was made before.
+    pub fn bind(&mut self, source: &str, target: &str, access: Access) {
+        self.bound.push(target.to_owned());
+        self.mount.push(Step::Bind { source: c_string(source), target: c_string(target), access });
+    }
+
+    /// Whether `path` lies in a tree of the host that is shown as it is, where nothing can be made.
+    fn is_bound(&self, path: &str) -> bool {
+        self.bound.iter().any(|bound| Path::new(path).starts_with(bound))
+    }
+
+    /// A directory that the spec wants to exist, unless the host's tree has to have it.
+    pub fn place(&mut self, path: &str) {
+        let path = path.trim_matches('/').to_owned();
+        if !self.is_bound(&path) {
+            self.directory(&path, 0o755);
+        }
+    }
+
+    /// A mount point that the spec wants.
+    pub fn mount_point(&mut self, path: &str, is_directory: bool) {
+        let path = path.trim_matches('/').to_owned();
+        if self.is_bound(&path) {
+            // The host's tree must have it: nothing can be made there, and the mount says so if it does not.
+            return;
+        }
+        if is_directory {
+            self.directory(&path, 0o755);
+        } else {
+            if let Some((parent, _)) = path.rsplit_once('/') {
+                self.directory(parent, 0o755);
+            }
+            self.file(&path, Vec::new());
+        }
+    }
+
+    /// Gives what the payload may write to its user, where pid 1 has made it with another id.
+    pub fn own(&mut self, user: User) {
+        let places: Vec<CString> = self
+            .make
+            .iter()
+            .filter_map(|step| match step {
+                Step::Directory { path, .. } if !path.as_bytes().starts_with(b"work") => Some(path.clone()),
+                _ => None,
+            })
+            .collect();
+        self.make.extend(places.into_iter().map(|path| Step::Own { path, uid: user.uid, gid: user.gid }));
+    }
+}

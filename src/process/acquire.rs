@@ -1,0 +1,171 @@
+//! What the supervisor holds before it clones: descriptors, each closed when it is dropped.
+
+use super::Delivery;
+use super::relay::{Inlet, Outlet, Relays, Sink};
+use crate::error::{Error, Failure, Problem};
+use crate::host::{Host, StreamKind};
+use crate::landlock;
+use crate::program::LONGEST_ARGUMENT;
+use crate::spec::{DEFAULT_OUTPUT_LIMIT, OutputLimit, Program, Source, Spec};
+use crate::sys::fd;
+use nix::fcntl::OFlag;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+/// Descriptors for the child, and the supervisor's ends of its streams.
+pub struct Acquired {
+    /// The landlock ruleset.
+    pub ruleset: Option<OwnedFd>,
+    /// The code to copy in.
+    pub code: Option<OwnedFd>,
+    /// What becomes 0, 1 and 2 of the payload.
+    pub streams: [RawFd; 3],
+    /// The child's ends among them, closed after the clone.
+    pub child_ends: Vec<OwnedFd>,
+    /// The supervisor's ends.
+    pub relays: Relays,
+}
+
+/// Opens everything that the plan needs.
+///
+/// # Errors
+///
+/// `Invalid` for a file that cannot be opened, `Setup` when the kernel has no descriptor left.
+pub fn acquire(spec: &Spec, host: &Host, delivery: Delivery) -> Result<Acquired, Error> {
+    let mut acquired = Acquired {
+        ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,
+        code: code(spec)?.map(above).transpose()?,
+        streams: [0, 1, 2],
+        child_ends: Vec::new(),
+        relays: Relays::default(),
+    };
+    if spec.tty {
+        acquired.relays.terminal = Some(sink(spec, delivery, 1)?);
+        return Ok(acquired);
+    }
+    standard_input(spec, host, &mut acquired)?;
+    standard_output(spec, host, delivery, &mut acquired)?;
+    Ok(acquired)
+}
+
+fn above(descriptor: OwnedFd) -> Result<OwnedFd, Error> {
+    fd::above_standard(descriptor).map_err(|errno| refused("move a descriptor", errno))
+}
+
+fn refused(attempt: &str, errno: i32) -> Error {
+    let hint = match errno {
+        libc::EMFILE => Some("raise the limit of open files (`ulimit -n`)".to_owned()),
+        libc::ENFILE => Some("the host has no open files left".to_owned()),
+        _ => None,
+    };
+    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint })
+}
+
+fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {
+    let reason = error.raw_os_error().map_or_else(|| error.to_string(), crate::error::describe);
+    Error::Invalid(vec![Problem::new(field, format!("{what}: {reason}"))])
+}
+
+/// The code that goes in as a file: a regular file as it is, anything else through a file in memory.
+fn code(spec: &Spec) -> Result<Option<OwnedFd>, Error> {
+    let Program::Code(code) = &spec.program else { return Ok(None) };
+    match &code.source {
+        Source::File(path) => {
+            let shown = format!("`{}`", path.display());
+            let mut file = File::open(path).map_err(|error| failed("code", &shown, &error))?;
+            let regular = file.metadata().map_err(|error| failed("code", &shown, &error))?.is_file();
+            if regular {
+                return Ok(Some(file.into()));
+            }
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).map_err(|error| failed("code", &shown, &error))?;
+            in_memory(&bytes).map(Some)
+        }
+        Source::Text(text) if text.len() > LONGEST_ARGUMENT => in_memory(text.as_bytes()).map(Some),
+        Source::Text(_) | Source::Stdin => Ok(None),
+    }
+}
+
+fn in_memory(bytes: &[u8]) -> Result<OwnedFd, Error> {
+    let file = fd::memory_file(c"belljar-code").map_err(|errno| refused("make a file in memory", errno))?;
+    let mut file = File::from(file);
+    file.write_all(bytes)
+        .and_then(|()| file.rewind())
+        .map_err(|error| refused("write a file in memory", error.raw_os_error().unwrap_or(libc::EIO)))?;
+    Ok(file.into())
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| refused("make a pipe", errno as i32))?;
+    Ok((above(read)?, above(write)?))
+}
+
+fn standard_input(spec: &Spec, host: &Host, acquired: &mut Acquired) -> Result<(), Error> {
+    let source = match &spec.stdin {
+        Some(path) => {
+            let file = File::open(path).map_err(|error| failed("stdin", &format!("`{}`", path.display()), &error))?;
+            above(file.into())?
+        }
+        None if host.streams[0] == StreamKind::Harmless => return Ok(()),
+        None => duplicate(0)?,
+    };
+    let (read, write) = pipe()?;
+    acquired.streams[0] = read.as_raw_fd();
+    acquired.child_ends.push(read);
+    acquired.relays.input = Some(Inlet::new(source, write).map_err(|errno| refused("set up standard input", errno))?);
+    Ok(())
+}
+
+/// A second descriptor of one of our own standard streams.
+fn duplicate(number: RawFd) -> Result<OwnedFd, Error> {
+    // std asks for a number above 2.
+    let result = match number {
+        0 => std::io::stdin().as_fd().try_clone_to_owned(),
+        1 => std::io::stdout().as_fd().try_clone_to_owned(),
+        _ => std::io::stderr().as_fd().try_clone_to_owned(),
+    };
+    result.map_err(|error| refused("duplicate a standard stream", error.raw_os_error().unwrap_or(libc::EBADF)))
+}
+
+fn sink(spec: &Spec, delivery: Delivery, number: RawFd) -> Result<Sink, Error> {
+    if delivery.capture {
+        let limit = spec.output_limit.unwrap_or(OutputLimit { bytes: DEFAULT_OUTPUT_LIMIT, kill: false });
+        Ok(Sink::capture(limit))
+    } else {
+        Ok(Sink::stream(duplicate(number)?, spec.output_limit))
+    }
+}
+
+fn standard_output(spec: &Spec, host: &Host, delivery: Delivery, acquired: &mut Acquired) -> Result<(), Error> {
+    let direct = |number: usize| {
+        !delivery.capture && spec.output_limit.is_none() && host.streams[number] == StreamKind::Harmless
+    };
+    // Where both go to the same file or terminal, one pipe for both keeps the order in which they were written.
+    let together = !delivery.capture && spec.output_limit.is_none() && !direct(1) && !direct(2) && same_file();
+    for number in 1..=2 {
+        if direct(number) {
+            continue;
+        }
+        if number == 2 && together {
+            acquired.streams[2] = acquired.streams[1];
+            continue;
+        }
+        let (read, write) = pipe()?;
+        acquired.streams[number] = write.as_raw_fd();
+        acquired.child_ends.push(write);
+        let sink = sink(spec, delivery, number as RawFd)?;
+        let outlet = Outlet::new(read, sink).map_err(|errno| refused("set up output", errno))?;
+        acquired.relays.outputs.push((number, outlet));
+    }
+    Ok(())
+}
+
+/// Whether standard output and standard error are the same file.
+fn same_file() -> bool {
+    let status =
+        |result: nix::Result<libc::stat>| result.ok().map(|status| (status.st_dev, status.st_ino, status.st_rdev));
+    let output = status(nix::sys::stat::fstat(std::io::stdout()));
+    output.is_some() && output == status(nix::sys::stat::fstat(std::io::stderr()))
+}

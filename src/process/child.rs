@@ -1,0 +1,329 @@
+//! Between clone and exec: what pid 1 and the payload share.
+//!
+//! Takes no decision, allocates nothing, formats nothing, and never returns to the supervisor's code. All memory it
+//! reads was prepared before the clone. pid 1 and the payload share their memory until the payload executes, so
+//! that nothing is copied and a failure of either is known to both.
+
+use super::report::Refusal;
+use crate::step::{Slot, Step};
+use crate::sys::child::{self, CWD, Fd};
+use core::ffi::{CStr, c_char, c_void};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Everything that both processes read.
+pub struct Context<'a> {
+    /// pid 1's steps.
+    pub init: &'a [Step],
+    /// The payload's steps.
+    pub payload: &'a [Step],
+    /// The socket to the supervisor.
+    pub control: Fd,
+    /// Ranges of descriptors that are the supervisor's own business, closed at once.
+    pub foreign: &'a [(u32, u32)],
+    /// The landlock ruleset, or -1.
+    pub ruleset: Fd,
+    /// The code to copy in, or -1.
+    pub code: Fd,
+    /// What becomes 0, 1 and 2 of the payload.
+    pub streams: [Fd; 3],
+    /// `argv`, null-terminated.
+    pub arguments: *const *const c_char,
+    /// `envp`, null-terminated.
+    pub environment: *const *const c_char,
+    /// Upper end of the payload's stack.
+    pub stack_top: *mut c_void,
+    /// Step that is made to fail, for tests: of the payload, index.
+    pub fail: Option<(bool, usize)>,
+    /// Where the two meet.
+    pub meeting: Meeting,
+}
+
+/// Words in the memory that both share.
+#[derive(Debug, Default)]
+pub struct Meeting {
+    /// 0: not yet; 1: the network is ready; 2: it never will be.
+    pub network: AtomicU32,
+    /// 0: not yet; 1: the root is ready.
+    pub root: AtomicU32,
+    /// 1: the payload has come to its last step.
+    pub executing: AtomicU32,
+    /// A packed refusal of the payload, or 0.
+    pub refusal: AtomicU64,
+}
+
+/// The network will not come.
+pub const NETWORK_FAILED: u32 = 2;
+
+/// What one process holds on its way.
+pub struct Walk {
+    /// The mounted root.
+    pub root: Fd,
+    /// The mounted procfs.
+    pub proc: Fd,
+    /// The master side of the terminal.
+    pub terminal: Fd,
+    /// The payload's process, in pid 1.
+    pub payload: i32,
+    /// The same as a descriptor.
+    pub payload_pidfd: Fd,
+}
+
+impl Walk {
+    /// Nothing yet.
+    pub const fn new() -> Walk {
+        Walk { root: -1, proc: -1, terminal: -1, payload: -1, payload_pidfd: -1 }
+    }
+}
+
+/// Which call of a step was refused, and how.
+type Applied = Result<(), (u8, i32)>;
+
+fn at<T>(stage: u8, answer: Result<T, i32>) -> Result<T, (u8, i32)> {
+    answer.map_err(|errno| (stage, errno))
+}
+
+/// Walks through `steps`; stops at the first refusal.
+pub fn walk(steps: &[Step], payload: bool, context: &Context<'_>, walk: &mut Walk) -> Result<(), Refusal> {
+    for (index, step) in steps.iter().enumerate() {
+        let refused = |(stage, errno)| Refusal { step: index as u16, stage, errno };
+        if context.fail == Some((payload, index)) {
+            return Err(refused((0, libc::EIO)));
+        }
+        apply(step, context, walk).map_err(refused)?;
+    }
+    Ok(())
+}
+
+fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
+    match step {
+        Step::MapIds { uid_map, gid_map } => map_ids(uid_map, gid_map),
+        Step::AwaitIdMaps => await_id_maps(context.control),
+        Step::DieWithSupervisor => {
+            at(0, child::process_control(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)).map(|_| ())
+        }
+        Step::BeUndumpable => at(0, child::process_control(libc::PR_SET_DUMPABLE, 0, 0)).map(|_| ()),
+        Step::StartPayload => super::init::start_payload(context, walk),
+        Step::HostName(name) => at(0, child::set_host_name(name.to_bytes())),
+        Step::PrivateMounts => at(0, child::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")),
+        Step::Scaffold { options } => {
+            // umask of the caller must not shape the skeleton.
+            child::umask(0);
+            at(0, child::mount(c"tmpfs", c"/proc", c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, options))?;
+            at(1, child::change_directory(c"/proc"))
+        }
+        Step::Directory { path, mode } => at(0, child::make_directory(CWD, path, *mode)),
+        Step::Link { target, path } => at(0, child::symlink(target, CWD, path)),
+        Step::File { path, mode, content } => write_file(path, *mode, content),
+        Step::CopyIn { path, mode, from: Slot::Code } => copy_in(path, *mode, context.code),
+        Step::Own { path, uid, gid } => at(0, child::change_owner(CWD, path, *uid, *gid)),
+        Step::Overlay { options } => {
+            at(0, child::mount(c"overlay", c"root", c"overlay", libc::MS_NOSUID | libc::MS_NODEV, options))?;
+            walk.root = at(1, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
+            Ok(())
+        }
+        Step::Bind { source, target, access } => super::mount::bind(walk, source, target, *access),
+        Step::Device { name, number } => super::mount::device(walk, name, *number),
+        Step::Proc => super::mount::proc(walk),
+        Step::Mask { name, directory } => super::mount::mask(walk, name, *directory),
+        Step::Setting { name, value } => super::mount::setting(walk, name, value),
+        Step::SealSettings => super::mount::seal_settings(walk),
+        Step::Terminals => at(
+            0,
+            child::mount(
+                c"devpts",
+                c"root/dev/pts",
+                c"devpts",
+                libc::MS_NOSUID | libc::MS_NOEXEC,
+                c"newinstance,ptmxmode=0666,mode=0620",
+            ),
+        ),
+        Step::EnterRoot => enter_root(),
+        Step::JoinNetwork => join_network(context, walk),
+        Step::OpenTerminal => {
+            let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+            walk.terminal = at(0, child::open(CWD, c"/dev/ptmx", flags, 0))?;
+            at(1, child::unlock_terminal(walk.terminal))
+        }
+        Step::ReportReady => super::init::report_ready(context, walk),
+        Step::ReleasePayload => {
+            context.meeting.root.store(1, Ordering::Release);
+            child::wake(&context.meeting.root);
+            Ok(())
+        }
+        Step::NewNetwork => at(0, child::unshare(libc::CLONE_NEWNET)),
+        Step::LoopbackUp => loopback_up(),
+        Step::NetworkReady => {
+            context.meeting.network.store(1, Ordering::Release);
+            child::wake(&context.meeting.network);
+            Ok(())
+        }
+        Step::AwaitRoot => {
+            while context.meeting.root.load(Ordering::Acquire) == 0 {
+                child::wait_on(&context.meeting.root, 0);
+            }
+            Ok(())
+        }
+        Step::NewSession => at(0, child::new_session()),
+        Step::TakeTerminal => take_terminal(),
+        Step::StandardStreams => standard_streams(context.streams),
+        Step::FileModeMask(mask) => {
+            child::umask(*mask);
+            Ok(())
+        }
+        Step::WorkingDirectory(path) => at(0, child::change_directory(path)),
+        Step::DefaultSignals => default_signals(),
+        Step::Limit { resource, soft, hard, .. } => at(0, child::set_limit(*resource, *soft, *hard)),
+        Step::SessionKeyring => match child::new_session_keyring() {
+            // A kernel without keyrings, or the filter of a container around us, has none to share.
+            Err(libc::ENOSYS | libc::EPERM) => Ok(()),
+            other => at(0, other),
+        },
+        Step::DropBounding { last } => drop_bounding(*last),
+        Step::BecomeUser { uid, gid } => {
+            at(0, child::clear_groups())?;
+            at(1, child::set_gid(*gid))?;
+            at(2, child::set_uid(*uid))
+        }
+        Step::ClearCapabilities => at(0, child::clear_capabilities()),
+        Step::NoNewPrivileges => at(0, child::process_control(libc::PR_SET_NO_NEW_PRIVS, 1, 0)).map(|_| ()),
+        Step::Landlock { rules } => landlock(context.ruleset, rules),
+        Step::CloseDescriptors => at(0, child::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)),
+        Step::UnblockSignals => at(0, child::set_signal_mask(0)),
+        Step::Seccomp { program, .. } => at(0, child::install_filter(program)),
+        Step::Execute(command) => super::payload::execute(&command.candidates, context),
+    }
+}
+
+fn write_all(fd: Fd, mut bytes: &[u8]) -> Result<(), i32> {
+    while !bytes.is_empty() {
+        match child::write(fd, bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(libc::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+fn write_to(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
+    let fd = child::open(CWD, path, libc::O_WRONLY | libc::O_CLOEXEC, 0)?;
+    let result = write_all(fd, bytes);
+    child::close(fd);
+    result
+}
+
+fn map_ids(uid_map: &CStr, gid_map: &CStr) -> Applied {
+    // Without privileges a gid may be mapped only after setgroups(2) is given up (CVE-2014-8989).
+    at(0, write_to(c"/proc/self/setgroups", b"deny"))?;
+    at(1, write_to(c"/proc/self/uid_map", uid_map.to_bytes()))?;
+    at(2, write_to(c"/proc/self/gid_map", gid_map.to_bytes()))
+}
+
+fn await_id_maps(control: Fd) -> Applied {
+    let mut byte = [0u8; 1];
+    match at(0, child::read(control, &mut byte))? {
+        // The supervisor is gone: nobody is left to tell.
+        0 => child::exit(125),
+        _ => Ok(()),
+    }
+}
+
+fn write_file(path: &CStr, mode: u32, content: &[u8]) -> Applied {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    let fd = at(0, child::open(CWD, path, flags, mode))?;
+    let result = at(1, write_all(fd, content));
+    child::close(fd);
+    result
+}
+
+fn copy_in(path: &CStr, mode: u32, from: Fd) -> Applied {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    let fd = at(0, child::open(CWD, path, flags, mode))?;
+    let result = loop {
+        match child::send_file(fd, from, 1 << 20) {
+            Ok(0) => break Ok(()),
+            Ok(_) | Err(libc::EINTR) => {}
+            Err(errno) => break Err((1, errno)),
+        }
+    };
+    child::close(fd);
+    result
+}
+
+fn enter_root() -> Applied {
+    at(0, child::change_directory(c"root"))?;
+    // pivot_root(2), "pivot_root(".", ".")": the old root lies on top of the new one, and the working directory
+    // is the old one until it is detached. One detach, since each waits for the kernel's readers.
+    at(1, child::pivot_root(c".", c"."))?;
+    at(2, child::unmount(c".", libc::MNT_DETACH))?;
+    at(3, child::change_directory(c"/"))
+}
+
+fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
+    loop {
+        match context.meeting.network.load(Ordering::Acquire) {
+            0 => child::wait_on(&context.meeting.network, 0),
+            NETWORK_FAILED => return Err((0, libc::ENETDOWN)),
+            _ => return at(1, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
+        }
+    }
+}
+
+fn loopback_up() -> Applied {
+    let socket = at(0, child::interface_socket())?;
+    let result = at(1, child::loopback_up(socket));
+    child::close(socket);
+    result
+}
+
+fn take_terminal() -> Applied {
+    // The sandbox's devpts is new, and so its first terminal is number 0.
+    let fd = at(0, child::open(CWD, c"/dev/pts/0", libc::O_RDWR | libc::O_NOCTTY, 0))?;
+    at(1, child::control(fd, libc::TIOCSCTTY as u32, 0))?;
+    for standard in 0..=2 {
+        if fd != standard {
+            at(2, child::duplicate(fd, standard, 0))?;
+        }
+    }
+    Ok(())
+}
+
+fn standard_streams(streams: [Fd; 3]) -> Applied {
+    for (standard, fd) in (0..).zip(streams) {
+        if fd == standard {
+            at(0, child::keep_at_exec(fd))?;
+        } else {
+            at(0, child::duplicate(fd, standard, 0))?;
+        }
+    }
+    Ok(())
+}
+
+fn default_signals() -> Applied {
+    for signal in 1..=64 {
+        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+            at(0, child::default_action(signal))?;
+        }
+    }
+    Ok(())
+}
+
+fn drop_bounding(last: u8) -> Applied {
+    const PR_CAP_AMBIENT: i32 = 47;
+    const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;
+    at(0, child::process_control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0))?;
+    for capability in 0..=last {
+        at(1, child::process_control(libc::PR_CAPBSET_DROP, u64::from(capability), 0))?;
+    }
+    Ok(())
+}
+
+fn landlock(ruleset: Fd, rules: &[(std::ffi::CString, u64)]) -> Applied {
+    for (path, access) in rules {
+        let fd = at(0, child::open(CWD, path, libc::O_PATH | libc::O_CLOEXEC, 0))?;
+        let result = at(1, child::allow_beneath(ruleset, fd, *access));
+        child::close(fd);
+        result?;
+    }
+    at(2, child::restrict_self(ruleset))
+}

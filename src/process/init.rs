@@ -1,0 +1,129 @@
+//! pid 1 of the sandbox: mounts, starts the payload, reaps, forwards signals, and ends when the payload ends or the
+//! supervisor goes. With it the kernel ends everything else in the pid namespace.
+#![allow(unsafe_code)]
+
+use super::child::{Context, Walk, walk};
+use super::report::{Frame, Refusal};
+use crate::sys::child;
+use crate::sys::clone;
+use crate::sys::guard;
+use core::sync::atomic::Ordering;
+
+/// Runs pid 1. Called once, on the child's side of the clone.
+pub fn run(context: &Context<'_>) -> ! {
+    guard::enter_child();
+    for (first, last) in context.foreign {
+        // A kernel without close_range(2) is below our floor; nothing is inherited by the payload in any case.
+        let _ = child::close_range(*first, *last, 0);
+    }
+    // The caller's working directory may be gone, and pivot_root(2) moves only those who stand at the root. A
+    // session of our own, so that no terminal's signals come here.
+    let _ = child::change_directory(c"/");
+    let _ = child::new_session();
+    let mut state = Walk::new();
+    match walk(context.init, false, context, &mut state) {
+        Ok(()) => tend(context, &state),
+        Err(refusal) => give_up(context, refusal),
+    }
+}
+
+/// Tells the supervisor what went wrong. Where the payload's own refusal is the reason for ours, tells that.
+fn give_up(context: &Context<'_>, refusal: Refusal) -> ! {
+    let frame = match Refusal::unpack(context.meeting.refusal.load(Ordering::Acquire)) {
+        Some(refusal) => Frame::Refused { payload: true, refusal },
+        None => Frame::Refused { payload: false, refusal },
+    };
+    send(context, frame);
+    child::exit(125)
+}
+
+fn send(context: &Context<'_>, frame: Frame) {
+    // If the supervisor is gone there is nobody to tell, and nothing else to do.
+    let _ = child::send_descriptors(context.control, &frame.encode(), &[]);
+}
+
+/// Step `StartPayload`.
+pub fn start_payload(context: &Context<'_>, state: &mut Walk) -> Result<(), (u8, i32)> {
+    let argument = core::ptr::from_ref(context).cast_mut().cast();
+    // SAFETY: the stack was made for this and is used by nobody else; it and the context stay until pid 1 ends,
+    // which ends the payload too. `enter` uses `sys::child` only.
+    let cloned = unsafe { clone::clone_sharing_memory(super::payload::enter, context.stack_top, argument) };
+    let (pid, pidfd) = cloned.map_err(|errno| (0, errno))?;
+    state.payload = pid;
+    state.payload_pidfd = pidfd;
+    Ok(())
+}
+
+/// Step `ReportReady`.
+pub fn report_ready(context: &Context<'_>, state: &Walk) -> Result<(), (u8, i32)> {
+    let flags = libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let root = child::open(child::CWD, c"/", libc::O_PATH | flags, 0).map_err(|errno| (0, errno))?;
+    let proc = child::open(child::CWD, c"/proc", libc::O_RDONLY | flags, 0).map_err(|errno| (1, errno))?;
+    let with_terminal = [root, proc, state.terminal];
+    let descriptors = if state.terminal < 0 { &with_terminal[..2] } else { &with_terminal[..] };
+    child::send_descriptors(context.control, &Frame::Ready.encode(), descriptors).map_err(|errno| (2, errno))?;
+    for fd in [root, proc, state.root, state.proc] {
+        child::close(fd);
+    }
+    if state.terminal >= 0 {
+        child::close(state.terminal);
+    }
+    Ok(())
+}
+
+/// Reaps and forwards until the payload or the supervisor is gone.
+fn tend(context: &Context<'_>, state: &Walk) -> ! {
+    // The standard streams are the payload's: a reader of its output must see the end when it closes them.
+    let _ = child::close_range(0, (context.control - 1) as u32, 0);
+    let _ = child::close_range((context.control + 1) as u32, u32::MAX, 0);
+    let Ok(children) = child::signal_descriptor(1 << (libc::SIGCHLD - 1)) else { child::exit(125) };
+    let mut watched = [
+        libc::pollfd { fd: context.control, events: libc::POLLIN, revents: 0 },
+        libc::pollfd { fd: children, events: libc::POLLIN, revents: 0 },
+    ];
+    loop {
+        reap(context, state);
+        let _ = child::poll(&mut watched);
+        forward(context, state);
+        let mut record = [0u8; 128];
+        let _ = child::read(children, &mut record);
+    }
+}
+
+/// Waits for whoever has ended; ends with the payload.
+fn reap(context: &Context<'_>, state: &Walk) {
+    while let Ok((pid, status)) = child::wait(-1, libc::WNOHANG | libc::__WALL) {
+        if pid == 0 {
+            return;
+        }
+        if pid == state.payload {
+            let meeting = &context.meeting;
+            let frame = match Refusal::unpack(meeting.refusal.load(Ordering::Acquire)) {
+                Some(refusal) => Frame::Refused { payload: true, refusal },
+                None if meeting.executing.load(Ordering::Acquire) == 0 => Frame::Lost(status),
+                None => Frame::Ended(status),
+            };
+            send(context, frame);
+            child::exit(0)
+        }
+    }
+}
+
+/// Passes signals on to the payload's process group.
+fn forward(context: &Context<'_>, state: &Walk) {
+    let mut signals = [0u8; 16];
+    match child::receive_waiting(context.control, &mut signals) {
+        // The supervisor is gone.
+        Ok(0) => child::exit(0),
+        Ok(count) => {
+            for signal in signals.iter().take(count) {
+                if child::kill(-state.payload, i32::from(*signal)).is_err() {
+                    // It has not made its session yet.
+                    let _ = child::kill(state.payload, i32::from(*signal));
+                }
+            }
+        }
+        // Nothing has come.
+        Err(_) => {}
+    }
+}

@@ -1,0 +1,158 @@
+//! Launch: acquire, clone, and what the supervisor has to do before the child can go on.
+#![allow(unsafe_code)]
+
+use super::acquire::{Acquired, acquire};
+use super::child::{Context, Meeting};
+use super::plan::Plan;
+use super::watch::Running;
+use super::{Delivery, init};
+use crate::error::{Error, Failure};
+use crate::host::{Host, diagnose};
+use crate::spec::Spec;
+use crate::step::Step;
+use crate::sys::clone::{Cloned, clone_process};
+use crate::sys::proc;
+use crate::sys::signal::Listening;
+use core::ffi::c_char;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::time::Instant;
+
+/// Bytes of the payload's stack until it executes. Debug builds keep every local of every step apart.
+const STACK: usize = 256 << 10;
+
+/// Clones pid 1 and sets it going.
+///
+/// # Errors
+///
+/// `Invalid` for a file that cannot be opened, `Host` when the kernel gives no namespaces, `Setup` otherwise.
+pub fn launch(spec: &Spec, host: &Host, plan: Plan, delivery: Delivery) -> Result<Running, Error> {
+    let started = Instant::now();
+    let mut acquired = acquire(spec, host, delivery)?;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+        .map_err(|errno| refused("make a socket pair", errno as i32))?;
+    let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
+    let (ours, theirs) = (keep(ours)?, keep(theirs)?);
+    proc::be_dumpable();
+    let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
+    let cloned = clone_init(&plan, &acquired, &theirs, delivery);
+    drop(theirs);
+    acquired.child_ends.clear();
+    acquired.ruleset = None;
+    acquired.code = None;
+    let (pid, pidfd) = match cloned {
+        Ok(child) => child,
+        Err(errno) => {
+            // Putting the mask back cannot fail for a mask that the kernel gave us.
+            let _ = listening.close();
+            return Err(diagnose::clone_refused(errno));
+        }
+    };
+    let running = Running::new(spec, host, plan, delivery, acquired.relays, started, (pid, pidfd), ours, listening);
+    match running.plan_id_maps() {
+        Some(maps) => write_id_maps(running, maps),
+        None => Ok(running),
+    }
+}
+
+fn refused(attempt: &str, errno: i32) -> Error {
+    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+}
+
+/// Prepares every byte that the child will touch, and clones.
+fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Delivery) -> Result<(i32, OwnedFd), i32> {
+    let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
+    let (ruleset, code) = (number(&acquired.ruleset), number(&acquired.code));
+    let mut kept: Vec<RawFd> = acquired.streams.to_vec();
+    kept.extend([control.as_raw_fd(), ruleset, code]);
+    let foreign = gaps(kept);
+    let (arguments, environment) = match plan.steps.payload.last() {
+        Some(Step::Execute(command)) => (pointers(&command.arguments), pointers(&command.environment)),
+        _ => (pointers(&[]), pointers(&[])),
+    };
+    let mut stack = vec![0u8; STACK];
+    // The ABI wants 16-byte alignment.
+    let top = (stack.as_mut_ptr_range().end as usize & !15) as *mut core::ffi::c_void;
+    let context = Context {
+        init: &plan.steps.init,
+        payload: &plan.steps.payload,
+        control: control.as_raw_fd(),
+        foreign: &foreign,
+        ruleset,
+        code,
+        streams: acquired.streams,
+        arguments: arguments.as_ptr(),
+        environment: environment.as_ptr(),
+        stack_top: top,
+        fail: fail(plan, delivery),
+        meeting: Meeting::default(),
+    };
+    // SAFETY: the supervisor has no other threads (adapters with threads start the binary itself), and the child
+    // runs `init::run`, which uses `sys::child` on the memory prepared above and never returns.
+    match unsafe { clone_process(plan.namespaces) }? {
+        Cloned::Child => init::run(&context),
+        Cloned::Parent(pid, pidfd) => Ok((pid, pidfd)),
+    }
+}
+
+/// The step that a test wants to fail, as list and index.
+fn fail(plan: &Plan, delivery: Delivery) -> Option<(bool, usize)> {
+    let index = delivery.fail_step?.checked_sub(1)?;
+    let init = plan.steps.init.len();
+    Some(if index < init { (false, index) } else { (true, index - init) })
+}
+
+/// A null-terminated array of pointers.
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([core::ptr::null()]).collect()
+}
+
+/// Ranges of numbers above 2 that are not kept.
+fn gaps(mut kept: Vec<RawFd>) -> Vec<(u32, u32)> {
+    kept.sort_unstable();
+    kept.dedup();
+    let mut gaps = Vec::new();
+    let mut first = 3u32;
+    for fd in kept.into_iter().filter_map(|fd| u32::try_from(fd).ok()).filter(|fd| *fd > 2) {
+        if fd > first {
+            gaps.push((first, fd - 1));
+        }
+        first = fd + 1;
+    }
+    gaps.push((first, u32::MAX));
+    gaps
+}
+
+/// Real root maps two ids, which only somebody outside may do; then the child goes on.
+fn write_id_maps(running: Running, (uid_map, gid_map): (String, String)) -> Result<Running, Error> {
+    let pid = running.pid();
+    let written = [("uid_map", uid_map), ("gid_map", gid_map)].into_iter().find_map(|(name, map)| {
+        let error = std::fs::write(format!("/proc/{pid}/{name}"), map).err()?;
+        Some((name, error.raw_os_error().unwrap_or(libc::EIO)))
+    });
+    let result = match written {
+        Some((name, errno)) => Err((format!("write {name}"), errno)),
+        None => nix::unistd::write(running.control().as_fd(), &[0])
+            .map(|_| ())
+            .map_err(|errno| ("release pid 1".to_owned(), errno as i32)),
+    };
+    match result {
+        Ok(()) => Ok(running),
+        Err((attempt, errno)) => {
+            running.abandon();
+            Err(diagnose::maps_refused(&attempt, errno))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_kept_stays_open() {
+        assert_eq!(gaps(vec![0, 1, 2, 7, 5, -1]), vec![(3, 4), (6, 6), (8, u32::MAX)]);
+        assert_eq!(gaps(vec![3]), vec![(4, u32::MAX)]);
+    }
+}

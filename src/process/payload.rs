@@ -1,0 +1,42 @@
+//! The payload's process, up to its execution.
+//!
+//! Shares pid 1's memory, on a stack of its own. What goes wrong is left in the meeting place, where pid 1 finds it
+//! when the process has ended: by then a filter may forbid everything else.
+#![allow(unsafe_code)]
+
+use super::child::{Context, NETWORK_FAILED, Walk, walk};
+use crate::sys::child;
+use core::ffi::c_void;
+use core::sync::atomic::Ordering;
+use std::ffi::CString;
+
+/// Where the clone begins. `argument` is pid 1's `Context`.
+pub extern "C" fn enter(argument: *mut c_void) -> i32 {
+    // SAFETY: pid 1 passes its own context, which lives until pid 1 ends; nobody changes it but through atomics.
+    let context = unsafe { &*argument.cast::<Context<'_>>() };
+    let mut state = Walk::new();
+    if let Err(refusal) = walk(context.payload, true, context, &mut state) {
+        let meeting = &context.meeting;
+        meeting.refusal.store(refusal.pack(), Ordering::Release);
+        if meeting.network.compare_exchange(0, NETWORK_FAILED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            child::wake(&meeting.network);
+        }
+    }
+    child::exit(125)
+}
+
+/// execve(2) of the first candidate that can be executed, as execvp(3) chooses: what does not exist is passed over,
+/// what may not be executed is remembered. The stage of a refusal is the index of the candidate.
+pub fn execute(candidates: &[CString], context: &Context<'_>) -> Result<(), (u8, i32)> {
+    context.meeting.executing.store(1, Ordering::Release);
+    let mut refusal = (0, libc::ENOENT);
+    for (index, path) in (0u8..).zip(candidates) {
+        // SAFETY: both arrays were null-terminated by the supervisor and live as long as the context.
+        match unsafe { child::execute(path, context.arguments, context.environment) } {
+            libc::ENOENT | libc::ENOTDIR => {}
+            libc::EACCES => refusal = (index, libc::EACCES),
+            errno => return Err((index, errno)),
+        }
+    }
+    Err(refusal)
+}

@@ -1,0 +1,188 @@
+//! From the wish and the facts to the steps: pure, no I/O, and printable.
+
+use crate::error::{Blocker, Error, Problem};
+use crate::host::Host;
+use crate::outcome::{Enforcement, Enforcements};
+use crate::spec::{Network, Protection, Seccomp, Spec};
+use crate::step::{Step, Steps};
+use crate::{identity, landlock, limits, mounts, namespaces, program, seccomp};
+use std::borrow::Cow;
+use std::ffi::CString;
+use std::fmt;
+
+/// Everything that will be done, in order, and what it will be worth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The steps of pid 1 and of the payload.
+    pub steps: Steps,
+    /// Namespaces of the clone.
+    pub namespaces: i32,
+    /// What the supervisor writes into the id maps of pid 1, where pid 1 cannot.
+    pub id_maps: Option<(String, String)>,
+    /// How far each protection is enforced, if all steps succeed.
+    pub enforcement: Enforcements,
+}
+
+impl Plan {
+    /// Plans the sandbox of `spec` on `host`.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` for a seccomp profile with a fault, `Host` for a protection that this machine does not have and
+    /// that may not be missing.
+    pub fn new(spec: &Spec, host: &Host) -> Result<Plan, Error> {
+        let mut steps = Steps::default();
+        steps.init.push(Step::DieWithSupervisor);
+        identity::plan_maps(spec, host, &mut steps);
+        namespaces::plan_start(spec, &mut steps);
+        mounts::plan(spec, host, program::code_file(spec), &mut steps);
+        namespaces::plan_join(spec, &mut steps);
+        if spec.tty {
+            steps.init.push(Step::OpenTerminal);
+        }
+        // Before anything hostile runs, and after the last look at the payload's process, which shares our memory.
+        steps.init.push(Step::BeUndumpable);
+        steps.init.push(Step::ReleasePayload);
+        steps.init.push(Step::ReportReady);
+        identity::plan_drop(spec, host, &mut steps.init);
+        // A change of credentials takes it back.
+        steps.init.push(Step::DieWithSupervisor);
+        payload(spec, host, &mut steps)?;
+        let plan = Plan {
+            steps,
+            namespaces: namespaces::OF_THE_CLONE,
+            id_maps: host.real_root.then(|| identity::id_maps(spec, host)),
+            enforcement: enforcement(spec, host),
+        };
+        plan.meet(spec)?;
+        Ok(plan)
+    }
+
+    /// Nothing is weaker than asked for without the caller having said that it may be.
+    fn meet(&self, spec: &Spec) -> Result<(), Error> {
+        for (protection, enforcement) in &self.enforcement {
+            let name = protection.name();
+            let required = spec.require.iter().find(|requirement| requirement.protection == *protection);
+            match enforcement {
+                Enforcement::Off(why)
+                    if !spec.allow_missing.contains(protection) && *protection != Protection::Network =>
+                {
+                    return Err(Error::Host(Blocker {
+                        message: format!("{name}: {why}"),
+                        hint: Some(format!("see `belljar doctor`; `--allow-missing {name}` goes on without it")),
+                    }));
+                }
+                Enforcement::Off(why) | Enforcement::Partly(why) if required.is_some() => {
+                    return Err(Error::Host(Blocker {
+                        message: format!("{name} is required: {why}"),
+                        hint: Some("see `belljar doctor`".to_owned()),
+                    }));
+                }
+                Enforcement::By { by, exact: false } if required.is_some_and(|required| required.exact) => {
+                    return Err(Error::Host(Blocker {
+                        message: format!("{name} is required exactly, and is enforced by {by}, which is approximate"),
+                        hint: Some(format!("`--require {name}` takes the approximate mechanism")),
+                    }));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The step of that number (from 1, pid 1's first), and of how many.
+    pub fn step(&self, payload: bool, index: usize) -> Option<(usize, usize, &Step)> {
+        let total = self.steps.init.len() + self.steps.payload.len();
+        let (list, before) = if payload { (&self.steps.payload, self.steps.init.len()) } else { (&self.steps.init, 0) };
+        list.get(index).map(|step| (before + index + 1, total, step))
+    }
+}
+
+/// From the wait for the root to the execution.
+fn payload(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Error> {
+    steps.payload.push(Step::NewSession);
+    steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
+    steps.payload.push(Step::FileModeMask(0o022));
+    limits::plan(spec, host, steps);
+    steps.payload.push(Step::SessionKeyring);
+    identity::plan_drop(spec, host, &mut steps.payload);
+    // As the payload's own user, so that it can only begin where that user may go.
+    let workdir = spec.workdir.clone().unwrap_or_else(|| identity::home(identity::user(spec, host)).into());
+    steps.payload.push(Step::WorkingDirectory(crate::step::c_string(workdir.into_os_string().into_encoded_bytes())));
+    landlock::plan(spec, host, &mounts::writable_directories(spec, host), steps);
+    steps.payload.push(Step::DefaultSignals);
+    steps.payload.push(Step::CloseDescriptors);
+    steps.payload.push(Step::UnblockSignals);
+    steps.payload.push(filter(spec)?);
+    steps.payload.push(Step::Execute(program::command(spec, host)));
+    Ok(())
+}
+
+fn filter(spec: &Spec) -> Result<Step, Error> {
+    let unknown = |message: String| Error::Invalid(vec![Problem::new("seccomp", message)]);
+    match &spec.seccomp {
+        Seccomp::Builtin(name) => {
+            let program = seccomp::builtin(name).ok_or_else(|| unknown(format!("no profile `{name}`")))?;
+            Ok(Step::Seccomp { name: name.clone(), program: Cow::Borrowed(program) })
+        }
+        Seccomp::Custom { path, json } => {
+            let shown = path.display();
+            let program = seccomp::compile(json).map_err(|error| unknown(format!("`{shown}`: {error}")))?;
+            Ok(Step::Seccomp { name: shown.to_string(), program: Cow::Owned(program) })
+        }
+    }
+}
+
+fn enforcement(spec: &Spec, host: &Host) -> Enforcements {
+    Protection::ALL
+        .into_iter()
+        .filter_map(|protection| {
+            let enforcement = match protection {
+                Protection::Namespaces | Protection::Seccomp | Protection::Proc => Some(Enforcement::Enforced),
+                Protection::Network => Some(match spec.net {
+                    Network::Host => Enforcement::Off("the host's network was asked for".to_owned()),
+                    Network::None | Network::Policy(_) => Enforcement::Enforced,
+                }),
+                Protection::Landlock => Some(landlock::enforcement(spec, host)),
+                Protection::Memory
+                | Protection::Cpu
+                | Protection::CpuTime
+                | Protection::Pids
+                | Protection::Disk
+                | Protection::Timeout => limits::enforcement(spec, protection),
+            };
+            Some((protection, enforcement?))
+        })
+        .collect()
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "clone: user mount pid uts ipc cgroup")?;
+        for (title, payload, list) in [("init", false, &self.steps.init), ("payload", true, &self.steps.payload)] {
+            writeln!(f, "{title}:")?;
+            for index in 0..list.len() {
+                if let Some((number, _, step)) = self.step(payload, index) {
+                    writeln!(f, "{number:4}  {step}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a link of the plan points to, for those who print it as data.
+impl Plan {
+    /// Each step as it is read aloud, in order.
+    pub fn lines(&self) -> Vec<String> {
+        self.steps.init.iter().chain(&self.steps.payload).map(ToString::to_string).collect()
+    }
+
+    /// The command's candidates, in the order in which they are tried.
+    pub fn candidates(&self) -> &[CString] {
+        match self.steps.payload.last() {
+            Some(Step::Execute(command)) => &command.candidates,
+            _ => &[],
+        }
+    }
+}

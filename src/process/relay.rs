@@ -1,0 +1,327 @@
+//! The supervisor's ends of the command's streams.
+//!
+//! The sandbox holds pipes only; the caller's files, terminals and sockets stay outside. Nothing here ever waits:
+//! [`Relays::pump`] moves what can be moved, and the event loop polls for the rest. Input is read ahead only as far
+//! as the pipe holds, and what the command did not read is given back where the caller's file can be rewound.
+
+use crate::outcome::Captured;
+use crate::spec::OutputLimit;
+use crate::sys::fd as sys;
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::{Mode, SFlag};
+use nix::unistd::{Whence, lseek, read, write};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+
+/// Bytes moved at a time: as much as a pipe holds.
+const CHUNK: usize = 64 << 10;
+
+/// All streams of one run.
+#[derive(Default)]
+pub struct Relays {
+    /// Standard input, if it is relayed.
+    pub input: Option<Inlet>,
+    /// Standard output (1) and standard error (2), as far as they are relayed.
+    pub outputs: Vec<(usize, Outlet)>,
+    /// Where a terminal's output goes, until the terminal is there.
+    pub terminal: Option<Sink>,
+}
+
+/// What became of an attempt to move bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// There is more to come.
+    Open,
+    /// The stream has ended.
+    Ended,
+    /// The output limit was passed, and the command is to be ended for it.
+    OverLimit,
+}
+
+impl Relays {
+    /// Moves what can be moved without waiting; `true` when a stream passed a limit that ends the command.
+    pub fn pump(&mut self) -> bool {
+        if self.input.as_mut().is_some_and(|inlet| inlet.pump() == Flow::Ended) {
+            self.close_input();
+        }
+        let mut over = false;
+        for (_, outlet) in &mut self.outputs {
+            over |= outlet.pump() == Flow::OverLimit;
+        }
+        over
+    }
+
+    /// What the event loop waits for.
+    pub fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) {
+        if let Some(inlet) = &self.input {
+            inlet.interests(list);
+        }
+        for (_, outlet) in &self.outputs {
+            outlet.interests(list);
+        }
+    }
+
+    /// No more input is taken; what was not read is given back.
+    pub fn close_input(&mut self) {
+        if let Some(inlet) = self.input.take() {
+            inlet.close();
+        }
+    }
+
+    /// Whether all output has been delivered.
+    pub fn drained(&self) -> bool {
+        self.outputs.iter().all(|(_, outlet)| outlet.source.is_none() && outlet.pending.is_empty())
+    }
+
+    /// Why output could not be delivered, if it could not: the stream and the errno.
+    pub fn lost(&self) -> Option<(usize, i32)> {
+        self.outputs.iter().find_map(|(number, outlet)| Some((*number, outlet.lost?)))
+    }
+
+    /// What was captured of stream `number`.
+    pub fn captured(&mut self, number: usize) -> Captured {
+        let found = self.outputs.iter_mut().find(|(stream, _)| *stream == number);
+        found.map(|(_, outlet)| outlet.captured()).unwrap_or_default()
+    }
+}
+
+/// From the caller to the command.
+pub struct Inlet {
+    source: OwnedFd,
+    pipe: OwnedFd,
+    pending: Vec<u8>,
+    ended: bool,
+    /// A terminal is told the end of input by a character, not by closing.
+    terminal: bool,
+    /// Offset at which reading began, where the source can be rewound.
+    began: Option<i64>,
+    taken: u64,
+}
+
+/// `VEOF` as a new terminal has it: control-D.
+const END_OF_FILE: u8 = 4;
+
+impl Inlet {
+    /// From `source` into `pipe`.
+    pub fn new(source: OwnedFd, pipe: OwnedFd) -> Result<Inlet, i32> {
+        sys::set_nonblocking(pipe.as_fd())?;
+        let began = lseek(&source, 0, Whence::SeekCur).ok().filter(|_| is_kind(source.as_fd(), SFlag::S_IFREG));
+        Ok(Inlet { source, pipe, pending: Vec::new(), ended: false, terminal: false, began, taken: 0 })
+    }
+
+    /// From `source` to the master side of a terminal.
+    pub fn to_terminal(source: OwnedFd, master: OwnedFd) -> Result<Inlet, i32> {
+        Ok(Inlet { terminal: true, ..Inlet::new(source, master)? })
+    }
+
+    fn pump(&mut self) -> Flow {
+        loop {
+            if self.pending.is_empty() {
+                if self.ended {
+                    return if self.terminal { Flow::Open } else { Flow::Ended };
+                }
+                if !is_ready(self.source.as_fd(), PollFlags::POLLIN) {
+                    return self.hung_up();
+                }
+                self.pending.resize(CHUNK, 0);
+                let count = read(&self.source, &mut self.pending).unwrap_or(0);
+                self.pending.truncate(count);
+                self.taken += count as u64;
+                if count == 0 {
+                    self.ended = true;
+                    if self.terminal {
+                        self.pending.push(END_OF_FILE);
+                    }
+                    continue;
+                }
+            }
+            match write(&self.pipe, &self.pending) {
+                Ok(count) => drop(self.pending.drain(..count)),
+                Err(Errno::EAGAIN | Errno::EINTR) => return Flow::Open,
+                // The command has closed its standard input.
+                Err(_) => return Flow::Ended,
+            }
+        }
+    }
+
+    fn hung_up(&self) -> Flow {
+        if is_ready(self.pipe.as_fd(), PollFlags::empty()) && !self.terminal { Flow::Ended } else { Flow::Open }
+    }
+
+    fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) {
+        if self.pending.is_empty() {
+            if !self.ended {
+                list.push(PollFd::new(self.source.as_fd(), PollFlags::POLLIN));
+            }
+            if !self.terminal {
+                // No event but the reader's going away.
+                list.push(PollFd::new(self.pipe.as_fd(), PollFlags::empty()));
+            }
+        } else {
+            list.push(PollFd::new(self.pipe.as_fd(), PollFlags::POLLOUT));
+        }
+    }
+
+    /// Rewinds a file to where the command stopped reading, as if it had read the file itself.
+    fn close(self) {
+        if let Some(began) = self.began {
+            let unread = self.pending.len() as u64 + sys::waiting_bytes(self.pipe.as_fd());
+            let consumed = self.taken.saturating_sub(unread);
+            // A source that can be asked for its offset can be given one.
+            let _ = lseek(&self.source, began + consumed as i64, Whence::SeekSet);
+        }
+    }
+}
+
+/// From the command to the caller.
+pub struct Outlet {
+    source: Option<OwnedFd>,
+    sink: Sink,
+    pending: Vec<u8>,
+    seen: u64,
+    lost: Option<i32>,
+}
+
+/// Where output goes.
+pub struct Sink {
+    target: Target,
+    limit: Option<OutputLimit>,
+}
+
+enum Target {
+    Memory(Captured),
+    Descriptor { fd: OwnedFd, socket: bool },
+}
+
+impl Sink {
+    /// Into memory, up to a limit.
+    pub fn capture(limit: OutputLimit) -> Sink {
+        Sink { target: Target::Memory(Captured::default()), limit: Some(limit) }
+    }
+
+    /// To a stream of the caller. Its flags are the caller's: what could make us wait is opened anew instead.
+    pub fn stream(fd: OwnedFd, limit: Option<OutputLimit>) -> Sink {
+        let socket = is_kind(fd.as_fd(), SFlag::S_IFSOCK);
+        let patient = is_kind(fd.as_fd(), SFlag::S_IFREG) || socket;
+        let again = if patient { None } else { reopen(fd.as_fd()) };
+        Sink { target: Target::Descriptor { fd: again.unwrap_or(fd), socket }, limit }
+    }
+}
+
+/// The same file, opened anew so that writes do not wait.
+fn reopen(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    nix::fcntl::open(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str(), flags, Mode::empty()).ok()
+}
+
+impl Outlet {
+    /// From `source`, our end of a pipe or terminal, to `sink`.
+    pub fn new(source: OwnedFd, sink: Sink) -> Result<Outlet, i32> {
+        sys::set_nonblocking(source.as_fd())?;
+        Ok(Outlet { source: Some(source), sink, pending: Vec::new(), seen: 0, lost: None })
+    }
+
+    /// Our end of the stream, until it has ended.
+    pub fn source(&self) -> Option<&OwnedFd> {
+        self.source.as_ref()
+    }
+
+    fn pump(&mut self) -> Flow {
+        loop {
+            if !self.pending.is_empty() && self.deliver() == Flow::Open {
+                return Flow::Open;
+            }
+            let Some(source) = &self.source else { return Flow::Ended };
+            let mut chunk = [0u8; CHUNK];
+            match read(source, &mut chunk) {
+                Err(Errno::EAGAIN | Errno::EINTR) => return Flow::Open,
+                // A terminal answers EIO when nobody has its other side open any more.
+                Ok(0) | Err(_) => {
+                    self.source = None;
+                    return Flow::Ended;
+                }
+                Ok(count) => {
+                    if self.take(&chunk[..count]) == Flow::OverLimit {
+                        return Flow::OverLimit;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps what the limit allows and drops the rest.
+    fn take(&mut self, bytes: &[u8]) -> Flow {
+        let room = self.sink.limit.map_or(u64::MAX, |limit| limit.bytes.saturating_sub(self.seen));
+        self.seen += bytes.len() as u64;
+        let kept = &bytes[..bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+        let over = kept.len() < bytes.len();
+        match &mut self.sink.target {
+            Target::Memory(captured) => {
+                captured.bytes.extend_from_slice(kept);
+                captured.truncated |= over;
+            }
+            Target::Descriptor { .. } => self.pending.extend_from_slice(kept),
+        }
+        if over && self.sink.limit.is_some_and(|limit| limit.kill) { Flow::OverLimit } else { Flow::Open }
+    }
+
+    /// Writes what is pending; `Open` when some of it has to wait.
+    fn deliver(&mut self) -> Flow {
+        let Target::Descriptor { fd, socket } = &self.sink.target else { return Flow::Ended };
+        while !self.pending.is_empty() {
+            let result = if *socket {
+                send(fd.as_raw_fd(), &self.pending, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+            } else {
+                write(fd, &self.pending)
+            };
+            match result {
+                Ok(count) => drop(self.pending.drain(..count)),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return Flow::Open,
+                Err(errno) => {
+                    // The command learns it as it would without us: its next write is refused.
+                    self.pending.clear();
+                    self.source = None;
+                    self.lost = (errno != Errno::EPIPE).then_some(errno as i32);
+                }
+            }
+        }
+        Flow::Ended
+    }
+
+    fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) {
+        match (&self.sink.target, &self.source) {
+            (Target::Descriptor { fd, .. }, _) if !self.pending.is_empty() => {
+                list.push(PollFd::new(fd.as_fd(), PollFlags::POLLOUT));
+            }
+            (_, Some(source)) => list.push(PollFd::new(source.as_fd(), PollFlags::POLLIN)),
+            (_, None) => {}
+        }
+    }
+
+    /// What was captured. A limit that cut a character in two must not turn text into base64: the cut moves to the
+    /// character's beginning.
+    fn captured(&mut self) -> Captured {
+        let Target::Memory(captured) = &mut self.sink.target else { return Captured::default() };
+        let mut captured = std::mem::take(captured);
+        if captured.truncated
+            && let Err(error) = std::str::from_utf8(&captured.bytes)
+            && error.error_len().is_none()
+        {
+            captured.bytes.truncate(error.valid_up_to());
+        }
+        captured
+    }
+}
+
+fn is_kind(fd: BorrowedFd<'_>, kind: SFlag) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|status| SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == kind)
+}
+
+/// Whether any of `events`, an error or a hang-up is there now.
+fn is_ready(fd: BorrowedFd<'_>, events: PollFlags) -> bool {
+    let mut list = [PollFd::new(fd, events)];
+    nix::poll::poll(&mut list, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+}

@@ -1,0 +1,123 @@
+//! What the sandbox's processes tell the supervisor: frames of eight bytes on a socket.
+//!
+//! byte 0: kind · byte 1: stage of the step · bytes 2–3: index of the step · bytes 4–7: errno or wait status,
+//! little-endian. Nothing is ever sent that has to be parsed.
+
+/// One frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// The root is ready; comes with the descriptors of `/`, `/proc` and perhaps a terminal.
+    Ready,
+    /// A step was refused.
+    Refused {
+        /// Whose list: the payload's, or pid 1's.
+        payload: bool,
+        /// Which step.
+        refusal: Refusal,
+    },
+    /// The payload ended, with this wait status.
+    Ended(i32),
+    /// The payload was gone before it executed anything, without saying why, with this wait status.
+    Lost(i32),
+}
+
+/// Where and why a walk through the steps stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Index in the list.
+    pub step: u16,
+    /// Which system call of the step.
+    pub stage: u8,
+    /// The kernel's answer.
+    pub errno: i32,
+}
+
+/// Bytes of a frame.
+pub const SIZE: usize = 8;
+
+const READY: u8 = 1;
+const REFUSED_INIT: u8 = 2;
+const REFUSED_PAYLOAD: u8 = 3;
+const ENDED: u8 = 4;
+const LOST: u8 = 5;
+
+impl Frame {
+    /// The frame as bytes.
+    pub fn encode(self) -> [u8; SIZE] {
+        let (kind, stage, step, value) = match self {
+            Frame::Ready => (READY, 0, 0, 0),
+            Frame::Refused { payload, refusal } => {
+                (if payload { REFUSED_PAYLOAD } else { REFUSED_INIT }, refusal.stage, refusal.step, refusal.errno)
+            }
+            Frame::Ended(status) => (ENDED, 0, 0, status),
+            Frame::Lost(status) => (LOST, 0, 0, status),
+        };
+        let [step_low, step_high] = step.to_le_bytes();
+        let [a, b, c, d] = value.to_le_bytes();
+        [kind, stage, step_low, step_high, a, b, c, d]
+    }
+
+    /// The frame that these bytes are; `None` for anything that we do not send.
+    pub fn decode(bytes: [u8; SIZE]) -> Option<Frame> {
+        let [kind, stage, step_low, step_high, a, b, c, d] = bytes;
+        let value = i32::from_le_bytes([a, b, c, d]);
+        let refusal = Refusal { step: u16::from_le_bytes([step_low, step_high]), stage, errno: value };
+        match kind {
+            READY => Some(Frame::Ready),
+            REFUSED_INIT => Some(Frame::Refused { payload: false, refusal }),
+            REFUSED_PAYLOAD => Some(Frame::Refused { payload: true, refusal }),
+            ENDED => Some(Frame::Ended(value)),
+            LOST => Some(Frame::Lost(value)),
+            _ => None,
+        }
+    }
+}
+
+impl Refusal {
+    /// As one word, for the memory that pid 1 and the payload share; never 0.
+    pub fn pack(self) -> u64 {
+        1 << 63 | u64::from(self.stage) << 48 | u64::from(self.step) << 32 | u64::from(self.errno as u32)
+    }
+
+    /// The refusal in a word, if there is one.
+    pub fn unpack(word: u64) -> Option<Refusal> {
+        (word != 0).then_some(Refusal {
+            step: (word >> 32) as u16,
+            stage: (word >> 48) as u8,
+            errno: word as u32 as i32,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_survives_the_wire() {
+        let refusal = Refusal { step: 513, stage: 3, errno: 13 };
+        for frame in [
+            Frame::Ready,
+            Frame::Refused { payload: false, refusal },
+            Frame::Refused { payload: true, refusal },
+            Frame::Ended(0x7f),
+            Frame::Lost(9),
+        ] {
+            assert_eq!(Frame::decode(frame.encode()), Some(frame));
+        }
+    }
+
+    #[test]
+    fn unknown_bytes_are_no_frame() {
+        assert_eq!(Frame::decode([0; SIZE]), None);
+        assert_eq!(Frame::decode([0xff; SIZE]), None);
+    }
+
+    #[test]
+    fn a_refusal_survives_the_shared_word() {
+        for refusal in [Refusal { step: 0, stage: 0, errno: 0 }, Refusal { step: 40, stage: 5, errno: 95 }] {
+            assert_eq!(Refusal::unpack(refusal.pack()), Some(refusal));
+        }
+        assert_eq!(Refusal::unpack(0), None);
+    }
+}

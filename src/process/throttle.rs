@@ -1,0 +1,96 @@
+//! The CPU rate without cgroups: an account that fills at the allowed rate and empties with use. Whoever overdraws
+//! it is stopped until it is level again.
+
+use super::meter::Reading;
+use crate::sys::proc;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How much may be saved up while idle, and how far a burst may go: one period of the kernel's own bandwidth
+/// control.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// The account of one sandbox.
+pub struct Throttle {
+    /// Allowed CPU seconds for each second.
+    rate: f64,
+    /// CPU seconds in the account.
+    balance: f64,
+    before: Option<(Instant, Duration)>,
+    /// Processes that we have stopped, in the order in which they were.
+    stopped: Vec<u32>,
+}
+
+impl Throttle {
+    /// `None` where the machine has no more CPUs than are allowed: nothing can overdraw.
+    pub fn new(millicpus: u32, cpus: u32) -> Option<Throttle> {
+        let needed = u64::from(millicpus) < u64::from(cpus) * 1000;
+        let rate = f64::from(millicpus) / 1000.0;
+        needed.then(|| Throttle { rate, balance: rate * PERIOD.as_secs_f64(), before: None, stopped: Vec::new() })
+    }
+
+    /// Enters a reading; answers for how long the sandbox has to rest.
+    pub fn account(&mut self, now: Instant, reading: &Reading) -> Option<Duration> {
+        if let Some((then, used)) = self.before {
+            let earned = now.duration_since(then).as_secs_f64() * self.rate;
+            // The sum can fall when a process ends whose parent does not wait: nothing is paid back for that.
+            let spent = reading.cpu.saturating_sub(used).as_secs_f64();
+            self.balance = (self.balance + earned - spent).min(self.rate * PERIOD.as_secs_f64());
+        }
+        self.before = Some((now, reading.cpu.max(self.before.map_or(Duration::ZERO, |(_, used)| used))));
+        (self.balance < 0.0).then(|| Duration::from_secs_f64(-self.balance / self.rate))
+    }
+
+    /// Stops every process that runs. Parents first, so that none sees its child stop.
+    pub fn stop(&mut self, proc: &OwnedFd, reading: &Reading) {
+        for process in reading.processes.iter().filter(|process| !process.stopped) {
+            // What is gone by now need not be stopped.
+            if proc::signal_process(proc.as_fd(), process.pid, libc::SIGSTOP).is_ok() {
+                self.stopped.push(process.pid);
+            }
+        }
+    }
+
+    /// Continues what was stopped, children first.
+    pub fn resume(&mut self, proc: &OwnedFd) {
+        while let Some(pid) = self.stopped.pop() {
+            // What has been killed meanwhile needs no continuing.
+            let _ = proc::signal_process(proc.as_fd(), pid, libc::SIGCONT);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(milliseconds: u64) -> Reading {
+        Reading { cpu: Duration::from_millis(milliseconds), ..Reading::default() }
+    }
+
+    #[test]
+    fn a_machine_with_too_few_cpus_needs_no_throttle() {
+        assert!(Throttle::new(2000, 2).is_none());
+        assert!(Throttle::new(1999, 2).is_some());
+    }
+
+    #[test]
+    fn who_overdraws_rests_until_the_account_is_level() {
+        let start = Instant::now();
+        let mut throttle = Throttle::new(500, 2).expect("half a CPU of two");
+        assert_eq!(throttle.account(start, &used(0)), None);
+        // 100 ms later 50 ms are earned on top of 50 saved; 200 are spent: 100 ms too many, 200 ms to earn them.
+        let rest = throttle.account(start + Duration::from_millis(100), &used(200)).expect("overdrawn");
+        assert!(rest > Duration::from_millis(190) && rest < Duration::from_millis(310), "{rest:?}");
+    }
+
+    #[test]
+    fn who_stays_below_the_rate_never_rests() {
+        let start = Instant::now();
+        let mut throttle = Throttle::new(1000, 4).expect("one CPU of four");
+        for step in 0..50u64 {
+            let now = start + Duration::from_millis(step * 20);
+            assert_eq!(throttle.account(now, &used(step * 19)), None);
+        }
+    }
+}

@@ -1,0 +1,501 @@
+//! Watch: from the clone to the outcome.
+//!
+//! One loop waits for whatever comes first: a frame of the sandbox, its end, a signal to us, output, input, the
+//! deadline, the next reading. What ends a sandbox is always the death of its pid 1, and with it the kernel ends
+//! all others; nothing here looks for processes to kill.
+
+use super::Delivery;
+use super::exec;
+use super::meter::{Meter, Reading};
+use super::plan::Plan;
+use super::relay::{Inlet, Outlet, Relays};
+use super::report::{Frame, Refusal, SIZE};
+use super::throttle::Throttle;
+use crate::error::{Error, Failure};
+use crate::host::{Host, diagnose};
+use crate::outcome::{Outcome, Output, Status, Usage};
+use crate::program;
+use crate::spec::Spec;
+use crate::step::Step;
+use crate::sys::signal::{Listening, stop_self};
+use crate::sys::tty::{RawTerminal, copy_size};
+use crate::sys::{fd, proc};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::Signal;
+use nix::sys::time::{TimeSpec, TimeValLike as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a command may take to end after a signal that asks for it.
+const GRACE: Duration = Duration::from_secs(1);
+/// Between two readings, at most and at least.
+const SLOW: Duration = Duration::from_millis(20);
+const FAST: Duration = Duration::from_micros(500);
+/// How fast a machine can fill memory, bytes a second for each CPU: what may happen between two readings.
+const FILL_RATE: u64 = 4 << 30;
+
+/// A sandbox between its clone and its outcome.
+pub struct Running {
+    spec: Spec,
+    cpus: u32,
+    plan: Plan,
+    capture: bool,
+    relays: Relays,
+    started: Instant,
+    pid: i32,
+    pidfd: OwnedFd,
+    control: OwnedFd,
+    listening: Listening,
+    meter: Option<Meter>,
+    throttle: Option<Throttle>,
+    next_reading: Instant,
+    resume_at: Option<Instant>,
+    cause: Option<Cause>,
+    forwarded: Option<Instant>,
+    ended: Option<Ended>,
+    peak: Peak,
+    sandbox: String,
+}
+
+/// Why we ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Deadline,
+    CpuTime,
+    Memory,
+    Output,
+    Cancelled(Signal),
+}
+
+/// How it ended, as its pid 1 told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    Status(i32),
+    Refused { payload: bool, refusal: Refusal },
+    Lost(i32),
+}
+
+/// The highest values of all readings.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peak {
+    memory: u64,
+    pids: u32,
+    cpu: Duration,
+    disk_full: bool,
+}
+
+impl Running {
+    /// Takes over what was launched.
+    #[allow(clippy::too_many_arguments)] // called once, by `launch`, with what it holds
+    pub fn new(
+        spec: &Spec,
+        host: &Host,
+        plan: Plan,
+        delivery: Delivery,
+        relays: Relays,
+        started: Instant,
+        (pid, pidfd): (i32, OwnedFd),
+        control: OwnedFd,
+        listening: Listening,
+    ) -> Running {
+        Running {
+            spec: spec.clone(),
+            cpus: host.cpus,
+            plan,
+            capture: delivery.capture,
+            relays,
+            started,
+            pid,
+            pidfd,
+            control,
+            listening,
+            meter: None,
+            throttle: Throttle::new(spec.millicpus, host.cpus),
+            next_reading: started + SLOW,
+            resume_at: None,
+            cause: None,
+            forwarded: None,
+            ended: None,
+            peak: Peak::default(),
+            sandbox: format!("{pid:x}-{:x}", std::process::id()),
+        }
+    }
+
+    /// What the supervisor has to write into the id maps.
+    pub fn plan_id_maps(&self) -> Option<(String, String)> {
+        self.plan.id_maps.clone()
+    }
+
+    /// pid 1, as the host numbers it.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The socket to pid 1.
+    pub fn control(&self) -> &OwnedFd {
+        &self.control
+    }
+
+    /// Ends everything without an outcome.
+    pub fn abandon(self) {
+        self.end();
+        // The only child we have; its end is not asked about.
+        let _ = proc::wait_with_usage(self.pid);
+        let _ = self.listening.close();
+    }
+
+    /// Kills pid 1, and with it the kernel kills all. It may be gone already, which is as good.
+    fn end(&self) {
+        let _ = proc::send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+
+    /// Waits for the end and says what it was.
+    ///
+    /// # Errors
+    ///
+    /// `Setup`, `Host` and `Command` when no command ran; `Setup` when output was lost.
+    pub fn watch(mut self) -> Result<Outcome, Error> {
+        let stdin = std::io::stdin();
+        let raw = if self.spec.tty && !self.capture { RawTerminal::enter(stdin.as_fd()) } else { None };
+        while !self.step() {}
+        let wall = self.started.elapsed();
+        self.relays.close_input();
+        let waited = proc::wait_with_usage(self.pid);
+        self.flush();
+        let restored = raw.map_or(Ok(()), RawTerminal::close);
+        let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage));
+        let result = self.conclude(usage);
+        self.listening.close().and(restored).map_err(|errno| failure("put the caller's state back", errno))?;
+        result
+    }
+
+    /// One turn of the loop; `true` when pid 1 is gone.
+    fn step(&mut self) -> bool {
+        let now = Instant::now();
+        self.look_at_time(now);
+        let mut list = vec![
+            PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN),
+        ];
+        self.relays.interests(&mut list);
+        let wait = self.until_next(now).map(|wait| TimeSpec::nanoseconds(wait.as_nanos().min(i64::MAX as u128) as i64));
+        // Interrupted or in error, the next turn looks again.
+        let ready = ppoll(&mut list, wait, None).unwrap_or(0);
+        if ready == 0 {
+            return false;
+        }
+        let is_ready = |entry: &PollFd<'_>| entry.revents().is_some_and(|events| !events.is_empty());
+        let (gone, told, signalled) = (is_ready(&list[0]), is_ready(&list[1]), is_ready(&list[2]));
+        drop(list);
+        if signalled {
+            self.listen();
+        }
+        if told {
+            self.hear();
+        }
+        if self.relays.pump() {
+            self.end_for(Cause::Output);
+        }
+        gone
+    }
+
+    /// When the loop has to look at the time again.
+    fn until_next(&self, now: Instant) -> Option<Duration> {
+        let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
+        let reading = self.meter.as_ref().filter(|_| self.ended.is_none()).map(|_| self.next_reading);
+        let grace = self.forwarded.map(|at| at + GRACE);
+        [deadline.filter(|_| self.cause.is_none()), reading, grace.filter(|_| self.cause.is_none()), self.resume_at]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|at| at.saturating_duration_since(now))
+    }
+
+    /// Deadline, grace, reading, rest: whatever is due.
+    fn look_at_time(&mut self, now: Instant) {
+        if self.ended.is_some() || self.cause.is_some() {
+            return;
+        }
+        if self.spec.timeout.is_some_and(|timeout| now >= self.started + timeout) {
+            return self.end_for(Cause::Deadline);
+        }
+        if self.forwarded.is_some_and(|at| now >= at + GRACE) {
+            return self.end_for(Cause::Cancelled(Signal::SIGKILL));
+        }
+        if self.resume_at.is_some_and(|at| now >= at) {
+            self.resume_at = None;
+            if let (Some(throttle), Some(meter)) = (&mut self.throttle, &self.meter) {
+                throttle.resume(meter.proc());
+            }
+        }
+        if self.meter.is_some() && now >= self.next_reading {
+            self.take_reading(now);
+        }
+    }
+
+    fn end_for(&mut self, cause: Cause) {
+        if self.ended.is_none() && self.cause.is_none() {
+            self.cause = Some(cause);
+            self.end();
+        }
+    }
+
+    /// Reads what the sandbox uses, and holds it against its limits.
+    fn take_reading(&mut self, now: Instant) {
+        let Some(meter) = &mut self.meter else { return };
+        let reading = meter.read();
+        let mut memory = reading.memory_estimate;
+        if memory > self.spec.memory {
+            memory = meter.memory(&reading);
+        }
+        self.note(&reading, memory);
+        if memory > self.spec.memory {
+            return self.end_for(Cause::Memory);
+        }
+        if self.spec.cpu_time.is_some_and(|limit| reading.cpu >= limit) {
+            return self.end_for(Cause::CpuTime);
+        }
+        if self.resume_at.is_none()
+            && let Some(throttle) = &mut self.throttle
+            && let Some(rest) = throttle.account(now, &reading)
+            && let Some(meter) = &self.meter
+        {
+            throttle.stop(meter.proc(), &reading);
+            self.resume_at = Some(now + rest);
+        }
+        self.next_reading = now + self.pause(memory);
+    }
+
+    fn note(&mut self, reading: &Reading, memory: u64) {
+        self.peak.memory = self.peak.memory.max(memory);
+        self.peak.pids = self.peak.pids.max(reading.threads);
+        self.peak.cpu = self.peak.cpu.max(reading.cpu);
+        self.peak.disk_full |= reading.disk_full;
+    }
+
+    /// The nearer the limit, the sooner the next reading: half of what is left must not fill meanwhile.
+    fn pause(&self, memory: u64) -> Duration {
+        let room = self.spec.memory.saturating_sub(memory) / 2;
+        let nanoseconds = room.saturating_mul(1_000_000_000) / (FILL_RATE * u64::from(self.cpus));
+        Duration::from_nanos(nanoseconds).clamp(FAST, SLOW)
+    }
+
+    /// Frames of pid 1.
+    fn hear(&mut self) {
+        let mut bytes = [0u8; SIZE];
+        let Ok((SIZE, descriptors)) = fd::receive(self.control.as_fd(), &mut bytes) else { return };
+        match Frame::decode(bytes) {
+            Some(Frame::Ready) => self.ready(descriptors),
+            Some(Frame::Refused { payload, refusal }) => self.ended = Some(Ended::Refused { payload, refusal }),
+            Some(Frame::Ended(status)) => self.ended = Some(Ended::Status(status)),
+            Some(Frame::Lost(status)) => self.ended = Some(Ended::Lost(status)),
+            None => {}
+        }
+    }
+
+    fn ready(&mut self, descriptors: Vec<OwnedFd>) {
+        let mut descriptors = descriptors.into_iter();
+        if let (Some(root), Some(proc)) = (descriptors.next(), descriptors.next()) {
+            self.meter = Some(Meter::new(root, proc));
+        }
+        if let (Some(master), Some(sink)) = (descriptors.next(), self.relays.terminal.take()) {
+            copy_size(std::io::stdin(), &master);
+            let second = master.try_clone();
+            let source = std::io::stdin().as_fd().try_clone_to_owned();
+            if let (Ok(second), Ok(source)) = (second, source) {
+                self.relays.input = Inlet::to_terminal(source, second).ok();
+            }
+            if let Ok(outlet) = Outlet::new(master, sink) {
+                self.relays.outputs.push((1, outlet));
+            }
+        }
+    }
+
+    /// Signals to us.
+    fn listen(&mut self) {
+        while let Some(signal) = self.listening.next() {
+            match signal {
+                Signal::SIGWINCH => {
+                    if let Some((_, outlet)) = self.relays.outputs.first().filter(|_| self.spec.tty)
+                        && let Some(master) = outlet.source()
+                    {
+                        copy_size(std::io::stdin(), master);
+                    }
+                }
+                Signal::SIGTSTP => self.stop(),
+                Signal::SIGUSR1 | Signal::SIGUSR2 => self.forward(signal),
+                _ if self.forwarded.is_some() || self.meter.is_none() => self.end_for(Cause::Cancelled(signal)),
+                _ => {
+                    self.forwarded = Some(Instant::now());
+                    self.forward(signal);
+                }
+            }
+        }
+    }
+
+    /// Passes a signal on. Where pid 1 is gone, its end is about to be seen.
+    fn forward(&self, signal: Signal) {
+        let _ = nix::unistd::write(&self.control, &[signal as u8]);
+    }
+
+    /// Stops with everything in the sandbox, as job control wants; the clock of the deadline goes on.
+    fn stop(&mut self) {
+        let Some(meter) = &mut self.meter else { return };
+        let reading = meter.read();
+        let mut all = Throttle::new(0, 1);
+        if let Some(all) = &mut all {
+            all.stop(meter.proc(), &reading);
+        }
+        stop_self();
+        if let Some(all) = &mut all {
+            all.resume(meter.proc());
+        }
+    }
+
+    /// All processes are gone: what is still in the pipes is all there will ever be. Waits for the reader only.
+    fn flush(&mut self) {
+        // What stood in a socket or pipe when pid 1 ended.
+        self.hear();
+        self.relays.pump();
+        while !self.relays.drained() {
+            let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];
+            self.relays.interests(&mut list);
+            let _ = ppoll(&mut list, None, None);
+            let signalled = list[0].revents().is_some_and(|events| !events.is_empty());
+            drop(list);
+            if signalled && self.listening.next().is_some_and(|signal| signal != Signal::SIGWINCH) {
+                return;
+            }
+            self.relays.pump();
+        }
+    }
+
+    fn usage(&self, wall: Duration, waited: Option<&libc::rusage>) -> Usage {
+        let time = |time: libc::timeval| {
+            Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+        };
+        let cpu = waited.map_or(Duration::ZERO, |usage| time(usage.ru_utime) + time(usage.ru_stime));
+        let largest = waited.map_or(0, |usage| usage.ru_maxrss.unsigned_abs() << 10);
+        Usage {
+            wall_ms: wall.as_millis() as u64,
+            cpu_ms: cpu.max(self.peak.cpu).as_millis() as u64,
+            peak_memory_bytes: largest.max(self.peak.memory),
+            peak_pids: self.peak.pids.max(u32::from(matches!(self.ended, Some(Ended::Status(_))))),
+            disk_bytes: self.meter.as_ref().map_or(0, |meter| meter.disk().0),
+        }
+    }
+
+    fn conclude(&mut self, usage: Usage) -> Result<Outcome, Error> {
+        if let Some((number, errno)) = self.relays.lost() {
+            let name = if number == 1 { "standard output" } else { "standard error" };
+            return Err(failure(&format!("write the command's {name}"), errno));
+        }
+        let (status, exit_code, signal) = match (self.cause, self.ended) {
+            (_, Some(Ended::Refused { payload, refusal })) => return Err(self.refused(payload, refusal)),
+            (_, Some(Ended::Lost(status))) => {
+                return Err(failure(&format!("the payload was lost before it ran (wait status {status:#x})"), 0));
+            }
+            (Some(cause), _) => (cause.status(), None, cause.signal()),
+            (None, Some(Ended::Status(status))) => self.ended_by_itself(status),
+            (None, None) => {
+                return Err(failure(
+                    "pid 1 of the sandbox was killed from outside; perhaps the host is out of memory",
+                    0,
+                ));
+            }
+        };
+        let captured = self.capture.then(|| Output::new(self.relays.captured(1), self.relays.captured(2)));
+        Ok(Outcome {
+            version: 1,
+            sandbox: std::mem::take(&mut self.sandbox),
+            image: "host".to_owned(),
+            status,
+            exit_code,
+            signal,
+            output: captured,
+            usage,
+            limits_reached: self.limits_reached(),
+            enforcement: self
+                .plan
+                .enforcement
+                .iter()
+                .map(|(protection, enforcement)| (protection.name().to_owned(), enforcement.clone()))
+                .collect(),
+            error: None,
+        })
+    }
+
+    fn ended_by_itself(&self, status: i32) -> (Status, Option<i32>, Option<String>) {
+        if libc::WIFEXITED(status) {
+            return (Status::Exited, Some(libc::WEXITSTATUS(status)), None);
+        }
+        let number = libc::WTERMSIG(status);
+        let status = match number {
+            libc::SIGSYS => Status::ForbiddenSyscall,
+            // The backstop was quicker than our reading.
+            libc::SIGXCPU if self.spec.cpu_time.is_some() => Status::CpuTimeExceeded,
+            _ => Status::Signaled,
+        };
+        (status, None, Some(signal_name(number)))
+    }
+
+    fn limits_reached(&self) -> Vec<String> {
+        let mut reached = Vec::new();
+        if self.peak.pids >= self.spec.pids {
+            reached.push("pids".to_owned());
+        }
+        if self.peak.disk_full || self.meter.as_ref().is_some_and(|meter| meter.disk().1) {
+            reached.push("disk".to_owned());
+        }
+        reached
+    }
+
+    fn refused(&self, payload: bool, refusal: Refusal) -> Error {
+        let Some((number, total, step)) = self.plan.step(payload, usize::from(refusal.step)) else {
+            return failure("a step that is not in the plan was refused", refusal.errno);
+        };
+        match step {
+            Step::Execute(command) => Error::Command(exec::explain(
+                program::name(&self.spec),
+                &command.candidates,
+                refusal.stage,
+                refusal.errno,
+                self.meter.as_ref().map(Meter::root),
+            )),
+            step => diagnose::step_refused(number, total, step, refusal.stage, refusal.errno),
+        }
+    }
+}
+
+impl Cause {
+    fn status(self) -> Status {
+        match self {
+            Cause::Deadline => Status::TimedOut,
+            Cause::CpuTime => Status::CpuTimeExceeded,
+            Cause::Memory => Status::OutOfMemory,
+            Cause::Output => Status::OutputLimit,
+            Cause::Cancelled(_) => Status::Cancelled,
+        }
+    }
+
+    /// The signal that the command was ended by, as the result names it.
+    fn signal(self) -> Option<String> {
+        match self {
+            Cause::Cancelled(signal) => Some(signal.as_str().to_owned()),
+            Cause::Deadline | Cause::CpuTime | Cause::Memory | Cause::Output => Some("SIGKILL".to_owned()),
+        }
+    }
+}
+
+/// `SIGKILL`; real-time signals by their number above the first.
+fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(
+        |_| if number >= 32 { format!("SIGRTMIN+{}", number - 32) } else { format!("SIG{number}") },
+        |signal| signal.as_str().to_owned(),
+    )
+}
+
+fn failure(attempt: &str, errno: i32) -> Error {
+    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+}

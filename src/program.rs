@@ -1,0 +1,112 @@
+//! The program: from a command line, or a piece of code, to what execve(2) takes.
+
+use crate::host::Host;
+use crate::identity;
+use crate::mounts::CODE_DIRECTORY;
+use crate::spec::{Code, Language, Program, Source, Spec};
+use crate::step::{Command, Slot, Step, c_string};
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// Longest single argument of execve(2): `MAX_ARG_STRLEN`, 32 pages, with its NUL.
+pub const LONGEST_ARGUMENT: usize = 32 * 4096 - 1;
+
+/// What the command line names, for messages.
+pub fn name(spec: &Spec) -> String {
+    words(spec).first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// What to execute.
+pub fn command(spec: &Spec, host: &Host) -> Command {
+    let words = words(spec);
+    let environment = identity::environment(spec, host);
+    let first = words.first().map(OsString::as_os_str).unwrap_or_default();
+    Command {
+        candidates: candidates(first, &environment),
+        arguments: words.iter().map(|word| c_string(word.as_bytes())).collect(),
+        environment,
+    }
+}
+
+/// The step that brings code into the sandbox as a file, where it does not come on the command line.
+pub fn code_file(spec: &Spec) -> Option<Step> {
+    let path = code_path(spec)?;
+    Some(Step::CopyIn { path: c_string(format!("lower{path}").into_bytes()), mode: 0o444, from: Slot::Code })
+}
+
+/// Where the code is inside, if it is a file.
+fn code_path(spec: &Spec) -> Option<String> {
+    let Program::Code(code) = &spec.program else { return None };
+    match &code.source {
+        Source::File(path) => Some(format!("{CODE_DIRECTORY}/{}", file_name(path, code.language))),
+        Source::Text(text) if text.len() > LONGEST_ARGUMENT => {
+            Some(format!("{CODE_DIRECTORY}/{}", file_name(Path::new(""), code.language)))
+        }
+        Source::Text(_) | Source::Stdin => None,
+    }
+}
+
+/// The file's own name, which interpreters show in their messages and Node reads the kind of module from.
+fn file_name(path: &Path, language: Language) -> String {
+    let fallback = match language {
+        Language::Python => "main.py",
+        Language::Node => "main.js",
+        Language::Shell => "main.sh",
+    };
+    path.file_name().and_then(OsStr::to_str).filter(|name| name.len() <= 200).unwrap_or(fallback).to_owned()
+}
+
+fn words(spec: &Spec) -> Vec<OsString> {
+    match &spec.program {
+        Program::Command(words) => words.clone(),
+        Program::Code(code) => code_words(spec, code),
+    }
+}
+
+/// The interpreter's command line.
+fn code_words(spec: &Spec, code: &Code) -> Vec<OsString> {
+    let interpreter = match code.language {
+        Language::Python => "python3",
+        Language::Node => "node",
+        Language::Shell => "sh",
+    };
+    let mut words = vec![OsString::from(interpreter)];
+    match (&code.source, code_path(spec)) {
+        (_, Some(path)) => words.push(path.into()),
+        (Source::Text(text), None) => {
+            let flag = if code.language == Language::Node { "-e" } else { "-c" };
+            words.extend([OsString::from(flag), text.clone()]);
+            match code.language {
+                // The word after the code is `$0`.
+                Language::Shell => words.push("sh".into()),
+                // Without it node would take the program's options for its own.
+                Language::Node => words.push("--".into()),
+                Language::Python => {}
+            }
+        }
+        (Source::Stdin | Source::File(_), None) => words.push(match code.language {
+            Language::Shell => "-s".into(),
+            Language::Python | Language::Node => "-".into(),
+        }),
+    }
+    words.extend(code.args.iter().cloned());
+    words
+}
+
+/// The paths to try for `command`, as execvp(3) would: itself when it has a slash, else one for each directory of
+/// the sandbox's `PATH`.
+fn candidates(command: &OsStr, environment: &[CString]) -> Vec<CString> {
+    if command.as_bytes().contains(&b'/') {
+        return vec![c_string(command.as_bytes())];
+    }
+    let path = environment.iter().find_map(|line| line.as_bytes().strip_prefix(b"PATH=")).unwrap_or_default();
+    path.split(|byte| *byte == b':')
+        .map(|directory| {
+            let mut candidate = if directory.is_empty() { b".".to_vec() } else { directory.to_vec() };
+            candidate.push(b'/');
+            candidate.extend_from_slice(command.as_bytes());
+            c_string(candidate)
+        })
+        .collect()
+}

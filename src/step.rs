@@ -1,0 +1,359 @@
+//! The steps that make a sandbox, as data.
+//!
+//! A plan is two flat lists of steps: one for pid 1, one for the payload. Each step is one intention towards the
+//! kernel, on bytes that the supervisor prepared; where it takes more than one system call, the frame that reports
+//! a failure says which of them failed ([`Step::stage`]). Steps print as they are read aloud: `--dry-run`, error
+//! messages and tests show the same text.
+//!
+//! Paths of the init list are relative to the scaffold (the tmpfs that holds `lower`, `upper`, `work`, `root`)
+//! until `EnterRoot`, and those that mounts go to are resolved below `root` without leaving it.
+
+use std::ffi::CString;
+use std::fmt;
+
+/// One thing that pid 1 or the payload does on its way.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Writes `/proc/self/{setgroups,uid_map,gid_map}`: one id, the caller's.
+    MapIds {
+        /// `INSIDE OUTSIDE 1`.
+        uid_map: CString,
+        /// `INSIDE OUTSIDE 1`.
+        gid_map: CString,
+    },
+    /// Waits until the supervisor has written the id maps, which takes its privileges.
+    AwaitIdMaps,
+    /// Dies with the supervisor.
+    DieWithSupervisor,
+    /// Cannot be traced, and its memory and files in `/proc` cannot be read, by anybody inside.
+    BeUndumpable,
+    /// Clones the payload's process, which prepares its network while pid 1 mounts.
+    StartPayload,
+    /// sethostname(2).
+    HostName(CString),
+    /// No mount event goes in or out.
+    PrivateMounts,
+    /// The tmpfs below everything that can be written, with its quota, and the working directory on it.
+    Scaffold {
+        /// Options of the tmpfs: `size`, `nr_inodes`, `mode`.
+        options: CString,
+    },
+    /// A directory of the scaffold.
+    Directory {
+        /// Below the scaffold.
+        path: CString,
+        /// Permission bits, whatever the umask.
+        mode: u32,
+    },
+    /// A symbolic link of the scaffold.
+    Link {
+        /// What it points to.
+        target: CString,
+        /// Below the scaffold.
+        path: CString,
+    },
+    /// A small file of the scaffold.
+    File {
+        /// Below the scaffold.
+        path: CString,
+        /// Permission bits.
+        mode: u32,
+        /// All of its bytes.
+        content: Vec<u8>,
+    },
+    /// A copy of what an open descriptor holds.
+    CopyIn {
+        /// Below the scaffold.
+        path: CString,
+        /// Permission bits.
+        mode: u32,
+        /// The descriptor to copy from its beginning.
+        from: Slot,
+    },
+    /// The ids of everything made so far, where pid 1 is not the payload's user.
+    Own {
+        /// Below the scaffold.
+        path: CString,
+        /// User id inside.
+        uid: u32,
+        /// Group id inside.
+        gid: u32,
+    },
+    /// The root: the writable layer above the read-only ones.
+    Overlay {
+        /// Options of the overlay.
+        options: CString,
+    },
+    /// A tree of the host or of the scaffold shown in the root.
+    Bind {
+        /// Absolute on the host, or below the scaffold.
+        source: CString,
+        /// Below the root.
+        target: CString,
+        /// Attributes, set before anybody can see the mount.
+        access: Access,
+    },
+    /// A device node of the host, checked to be the one it should be.
+    Device {
+        /// Name below `/dev`.
+        name: CString,
+        /// Major and minor number.
+        number: (u32, u32),
+    },
+    /// A fresh procfs of the new pid namespace.
+    Proc,
+    /// Empties an entry of the new procfs.
+    Mask {
+        /// Name below `/proc`.
+        name: CString,
+        /// A directory is covered by an empty one, a file by `/dev/null`.
+        directory: bool,
+    },
+    /// Writes a kernel setting that belongs to the new namespaces.
+    Setting {
+        /// Below `/proc/sys`.
+        name: CString,
+        /// The value.
+        value: CString,
+    },
+    /// Makes `/proc/sys` read-only.
+    SealSettings,
+    /// A devpts of the sandbox's own.
+    Terminals,
+    /// pivot_root(2), and the host's tree is gone.
+    EnterRoot,
+    /// Waits for the network namespace that the payload's process prepared, and joins it.
+    JoinNetwork,
+    /// Opens a terminal of the sandbox's own devpts.
+    OpenTerminal,
+    /// Gives the supervisor what it watches through: `/`, `/proc`, and the terminal if there is one.
+    ReportReady,
+    /// Lets the payload go on: the root is ready.
+    ReleasePayload,
+    /// unshare(2) of the network.
+    NewNetwork,
+    /// Brings `lo` up.
+    LoopbackUp,
+    /// Tells pid 1 that the network is ready.
+    NetworkReady,
+    /// Waits until the root is ready.
+    AwaitRoot,
+    /// setsid(2).
+    NewSession,
+    /// Takes the sandbox's own terminal as controlling terminal and as descriptors 0, 1, 2.
+    TakeTerminal,
+    /// Descriptors 0, 1 and 2.
+    StandardStreams,
+    /// umask(2).
+    FileModeMask(u32),
+    /// chdir(2) below the new root.
+    WorkingDirectory(CString),
+    /// Every signal does what it does by default.
+    DefaultSignals,
+    /// setrlimit(2), soft and hard alike.
+    Limit {
+        /// `RLIMIT_…`.
+        resource: u32,
+        /// Its name, for people.
+        name: &'static str,
+        /// The soft limit.
+        soft: u64,
+        /// The hard limit.
+        hard: u64,
+    },
+    /// A session keyring of its own.
+    SessionKeyring,
+    /// Takes all capabilities out of the bounding and ambient sets.
+    DropBounding {
+        /// Number of the kernel's last capability.
+        last: u8,
+    },
+    /// Becomes the payload's user.
+    BecomeUser {
+        /// User id inside.
+        uid: u32,
+        /// Group id inside.
+        gid: u32,
+    },
+    /// Empties the effective, permitted and inheritable sets.
+    ClearCapabilities,
+    /// `PR_SET_NO_NEW_PRIVS`.
+    NoNewPrivileges,
+    /// The second layer: what may be read, written and executed.
+    Landlock {
+        /// Paths inside, with their access rights.
+        rules: Vec<(CString, u64)>,
+    },
+    /// Every descriptor above 2 goes away at exec.
+    CloseDescriptors,
+    /// Signals are delivered again.
+    UnblockSignals,
+    /// The system call filter. Last, so that it need not allow our own set-up.
+    Seccomp {
+        /// Name of the profile.
+        name: String,
+        /// The classic BPF program.
+        program: std::borrow::Cow<'static, [libc::sock_filter]>,
+    },
+    /// execve(2) of the first candidate that exists.
+    Execute(Command),
+}
+
+/// A descriptor that the supervisor acquires after planning and the child inherits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slot {
+    /// The file given to `code`.
+    Code,
+}
+
+/// The steps of both processes, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Steps {
+    /// Of pid 1.
+    pub init: Vec<Step>,
+    /// Of the payload, up to execve(2).
+    pub payload: Vec<Step>,
+}
+
+/// A command ready for execve(2).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// Absolute or relative paths to try, in the order of `PATH`.
+    pub candidates: Vec<CString>,
+    /// `argv`.
+    pub arguments: Vec<CString>,
+    /// `envp`.
+    pub environment: Vec<CString>,
+}
+
+/// Attributes of a mount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read-only with everything mounted below it.
+    ReadOnly,
+    /// Writable; still without set-user-id and devices.
+    ReadWrite,
+}
+
+impl Step {
+    /// What the `stage`-th system call of this step does, for error messages.
+    pub fn stage(&self, stage: u8) -> Option<&'static str> {
+        let names: &[&str] = match self {
+            Step::MapIds { .. } => &["write setgroups", "write uid_map", "write gid_map"],
+            Step::Scaffold { .. } => &["mount", "chdir"],
+            Step::Overlay { .. } => &["mount", "open"],
+            Step::Proc => &["mount", "check"],
+            Step::JoinNetwork => &["wait", "setns"],
+            Step::File { .. } => &["open", "write"],
+            Step::CopyIn { .. } => &["open", "sendfile"],
+            Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
+            Step::Device { .. } => &["open", "check", "open_tree", "mount_setattr", "open mount point", "move_mount"],
+            Step::Mask { .. } => &["open", "check", "open_tree", "mount_setattr", "move_mount"],
+            Step::Setting { .. } => &["open", "write"],
+            Step::SealSettings => &["open", "check", "open_tree", "mount_setattr", "move_mount"],
+            Step::EnterRoot => &["chdir", "pivot_root", "umount old root", "chdir /"],
+            Step::OpenTerminal => &["open", "unlock"],
+            Step::ReportReady => &["open /", "open /proc", "send"],
+            Step::LoopbackUp => &["socket", "ioctl"],
+            Step::TakeTerminal => &["open", "TIOCSCTTY", "dup"],
+            Step::BecomeUser { .. } => &["setgroups", "setresgid", "setresuid"],
+            Step::DropBounding { .. } => &["ambient", "bounding"],
+            Step::Landlock { .. } => &["open", "add rule", "restrict"],
+            _ => &[],
+        };
+        names.get(usize::from(stage)).copied()
+    }
+}
+
+/// A C string of bytes that `check` has found free of NUL.
+pub fn c_string(bytes: impl Into<Vec<u8>>) -> CString {
+    let mut bytes = bytes.into();
+    bytes.retain(|byte| *byte != 0);
+    // Cannot fail: there is no NUL left.
+    CString::new(bytes).unwrap_or_default()
+}
+
+/// Text of a path for people.
+fn show(path: &CString) -> std::borrow::Cow<'_, str> {
+    path.to_string_lossy()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::MapIds { uid_map, gid_map } => write!(f, "map ids: uid {}, gid {}", show(uid_map), show(gid_map)),
+            Step::AwaitIdMaps => f.write_str("wait for the id maps"),
+            Step::DieWithSupervisor => f.write_str("die with the supervisor"),
+            Step::BeUndumpable => f.write_str("be undumpable"),
+            Step::StartPayload => f.write_str("clone the payload"),
+            Step::HostName(name) => write!(f, "set host name {}", show(name)),
+            Step::PrivateMounts => f.write_str("make all mounts private"),
+            Step::Scaffold { options } => write!(f, "mount scaffold tmpfs ({})", show(options)),
+            Step::Directory { path, mode } => write!(f, "make directory {} {mode:04o}", show(path)),
+            Step::Link { target, path } => write!(f, "link {} to {}", show(path), show(target)),
+            Step::File { path, mode, content } => {
+                write!(f, "write file {} {mode:04o} ({} bytes)", show(path), content.len())
+            }
+            Step::CopyIn { path, mode, .. } => write!(f, "copy in {} {mode:04o}", show(path)),
+            Step::Own { path, uid, gid } => write!(f, "give {} to {uid}:{gid}", show(path)),
+            Step::Overlay { options } => write!(f, "mount overlay on root ({})", show(options)),
+            Step::Bind { source, target, access } => {
+                write!(f, "bind {} on {} {}", show(source), show(target), access.name())
+            }
+            Step::Device { name, number: (major, minor) } => {
+                write!(f, "bind device {major}:{minor} on dev/{}", show(name))
+            }
+            Step::Proc => f.write_str("mount proc on proc"),
+            Step::Mask { name, directory } => {
+                write!(f, "mask proc/{}{}", show(name), if *directory { "/" } else { "" })
+            }
+            Step::Setting { name, value } => write!(f, "set {} to {}", show(name), show(value)),
+            Step::SealSettings => f.write_str("make proc/sys read-only"),
+            Step::Terminals => f.write_str("mount devpts on dev/pts"),
+            Step::EnterRoot => f.write_str("pivot into root, detach the host's tree"),
+            Step::JoinNetwork => f.write_str("join the payload's network namespace"),
+            Step::OpenTerminal => f.write_str("open a terminal"),
+            Step::ReportReady => f.write_str("hand the supervisor / and /proc"),
+            Step::ReleasePayload => f.write_str("release the payload"),
+            Step::NewNetwork => f.write_str("unshare the network namespace"),
+            Step::LoopbackUp => f.write_str("bring lo up"),
+            Step::NetworkReady => f.write_str("announce the network"),
+            Step::AwaitRoot => f.write_str("wait for the root"),
+            Step::NewSession => f.write_str("start a session"),
+            Step::TakeTerminal => f.write_str("take the terminal"),
+            Step::StandardStreams => f.write_str("set standard streams"),
+            Step::FileModeMask(mask) => write!(f, "set umask {mask:03o}"),
+            Step::WorkingDirectory(path) => write!(f, "enter {}", show(path)),
+            Step::DefaultSignals => f.write_str("reset signal actions"),
+            Step::Limit { name, soft, hard, .. } => write!(f, "limit {name} to {soft} (hard {hard})"),
+            Step::SessionKeyring => f.write_str("join a new session keyring"),
+            Step::DropBounding { .. } => f.write_str("drop ambient and bounding capabilities"),
+            Step::BecomeUser { uid, gid } => write!(f, "become {uid}:{gid}"),
+            Step::ClearCapabilities => f.write_str("clear capabilities"),
+            Step::NoNewPrivileges => f.write_str("set no_new_privs"),
+            Step::Landlock { rules, .. } => {
+                f.write_str("restrict by landlock:")?;
+                rules.iter().try_for_each(|(path, access)| write!(f, " {}={access:#x}", show(path)))
+            }
+            Step::CloseDescriptors => f.write_str("close descriptors above 2 at exec"),
+            Step::UnblockSignals => f.write_str("unblock signals"),
+            Step::Seccomp { name, program } => {
+                write!(f, "install seccomp profile {name} ({} instructions)", program.len())
+            }
+            Step::Execute(command) => {
+                f.write_str("execute")?;
+                command.candidates.iter().try_for_each(|path| write!(f, " {}", show(path)))
+            }
+        }
+    }
+}
+
+impl Access {
+    /// `ro` or `rw`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Access::ReadOnly => "ro",
+            Access::ReadWrite => "rw",
+        }
+    }
+}

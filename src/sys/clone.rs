@@ -1,0 +1,77 @@
+//! clone3(2), twice: a process of its own for pid 1, and one that shares pid 1's memory for the payload.
+#![allow(unsafe_code)]
+
+use super::Answer;
+use core::ffi::c_void;
+use std::os::fd::{FromRawFd, OwnedFd};
+use syscalls::{Errno, Sysno, syscall};
+
+/// Which side of a clone we are on.
+#[derive(Debug)]
+pub enum Cloned {
+    /// The caller; the child's pid and a descriptor that refers to it whatever becomes of the number.
+    Parent(i32, OwnedFd),
+    /// The child.
+    Child,
+}
+
+/// Clones the calling process like fork(2), into new namespaces. Falls back to clone(2) where clone3 is not
+/// known, as below the seccomp filters of container engines.
+///
+/// # Safety
+///
+/// The child may only use `sys::child` on memory prepared before, and must end in exec or exit: it holds a
+/// photograph of every lock. The caller has no other threads.
+pub unsafe fn clone_process(namespaces: i32) -> Answer<Cloned> {
+    let mut pidfd: i32 = -1;
+    let flags = namespaces | libc::CLONE_PIDFD;
+    let arguments = libc::clone_args {
+        flags: flags as u32 as u64,
+        pidfd: core::ptr::from_mut(&mut pidfd) as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: libc::SIGCHLD as u64,
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    // SAFETY: without CLONE_VM both sides go on with their own copy of this very stack, as after fork(2).
+    let mut result = unsafe { syscall!(Sysno::clone3, core::ptr::from_ref(&arguments), size_of::<libc::clone_args>()) };
+    if result == Err(Errno::ENOSYS) {
+        let flags = flags | libc::SIGCHLD;
+        // SAFETY: as above; clone(2) writes the pidfd through its third argument.
+        result = unsafe { syscall!(Sysno::clone, flags, 0, core::ptr::from_mut(&mut pidfd), 0, 0) };
+    }
+    match result.map_err(Errno::into_raw)? {
+        0 => Ok(Cloned::Child),
+        // SAFETY: the kernel has just given us this descriptor.
+        pid => Ok(Cloned::Parent(pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) })),
+    }
+}
+
+/// Clones a process that shares the caller's memory, runs `entry(argument)` on a stack of its own and never
+/// returns from it. Answers its pid and a pidfd.
+///
+/// # Safety
+///
+/// `stack_top` is the upper end of memory that nothing else uses, and both it and `argument` stay valid until
+/// the new process has executed or ended. `entry` may only use `sys::child`.
+pub unsafe fn clone_sharing_memory(
+    entry: extern "C" fn(*mut c_void) -> i32,
+    stack_top: *mut c_void,
+    argument: *mut c_void,
+) -> Answer<(i32, i32)> {
+    let mut pidfd: i32 = -1;
+    let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: promised by the caller. libc's clone is a few instructions of assembly around the system call: it
+    // allocates nothing; it may write the caller's errno, which nobody reads.
+    let pid = unsafe { libc::clone(entry, stack_top, flags, argument, core::ptr::from_mut(&mut pidfd)) };
+    if pid < 0 {
+        // SAFETY: reads the calling process's own errno, set by the call above.
+        return Err(unsafe { *libc::__errno_location() });
+    }
+    Ok((pid, pidfd))
+}

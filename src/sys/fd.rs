@@ -1,0 +1,122 @@
+//! Descriptors of the supervisor.
+#![allow(unsafe_code)]
+
+use super::Answer;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// `PIPEFS_MAGIC` of `linux/magic.h`.
+const PIPEFS_MAGIC: i64 = 0x5049_5045;
+
+/// Makes sure that descriptors 0, 1 and 2 are open, so that nothing we open ever lands there. A caller may have
+/// closed them (`<&- >&-`); `/dev/null` stands in.
+pub fn reserve_standard() {
+    for wanted in 0..=2 {
+        // SAFETY: asking for flags of a number touches no memory.
+        let closed = unsafe { libc::fcntl(wanted, libc::F_GETFD) } < 0;
+        if closed && let Ok(null) = open("/dev/null", OFlag::O_RDWR, Mode::empty()) {
+            // open(2) gives the lowest free number, and those below are open: it is `wanted`.
+            std::mem::forget(null);
+        }
+    }
+}
+
+/// Closes every descriptor that the caller left open to us, but for 0, 1, 2 and `kept`: a sandbox inherits
+/// nothing, and neither does its supervisor.
+pub fn close_inherited(kept: &[RawFd]) {
+    let mut kept: Vec<u32> = kept.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd > 2).collect();
+    kept.sort_unstable();
+    let mut first = 3u32;
+    for fd in kept {
+        if fd > first {
+            // SAFETY: called before anything of ours is open; nobody owns these numbers.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = fd + 1;
+    }
+    // SAFETY: as above.
+    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+}
+
+/// Takes over a descriptor that the caller passed by number, to be written to.
+pub fn inherited(fd: RawFd) -> std::io::Result<OwnedFd> {
+    if fd <= 2 {
+        return Err(std::io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: only asked for its flags; a closed number answers EBADF.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFL) };
+    if flags < 0 {
+        return Err(std::io::Error::last_os_error());
+    }
+    if flags & libc::O_ACCMODE == libc::O_RDONLY || flags & libc::O_PATH != 0 {
+        return Err(std::io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: open, above 2 by the caller's check, and from now on ours alone.
+    let owned = unsafe { OwnedFd::from_raw_fd(fd) };
+    fcntl(&owned, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(owned)
+}
+
+/// An anonymous pipe: it has no inode of any file system that can be reached by name.
+pub fn is_anonymous_pipe(fd: BorrowedFd<'_>) -> bool {
+    nix::sys::statfs::fstatfs(fd).is_ok_and(|found| {
+        #[allow(clippy::unnecessary_cast)] // the type differs between C libraries
+        let magic = found.filesystem_type().0 as i64;
+        magic == PIPEFS_MAGIC
+    })
+}
+
+/// The null device (character device 1:3).
+pub fn is_null_device(fd: BorrowedFd<'_>) -> bool {
+    nix::sys::stat::fstat(fd)
+        .is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFCHR && found.st_rdev == libc::makedev(1, 3))
+}
+
+/// Whether reads and writes of `fd` do not wait.
+pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Answer<()> {
+    let flags = fcntl(fd, FcntlArg::F_GETFL).map_err(|errno| errno as i32)?;
+    let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
+    fcntl(fd, FcntlArg::F_SETFL(flags)).map_err(|errno| errno as i32)?;
+    Ok(())
+}
+
+/// Moves a descriptor of ours above 2, where wiring the standard streams cannot overwrite it.
+pub fn above_standard(fd: OwnedFd) -> Answer<OwnedFd> {
+    if fd.as_raw_fd() > 2 {
+        return Ok(fd);
+    }
+    let number = fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(3)).map_err(|errno| errno as i32)?;
+    // SAFETY: the kernel has just given us this number.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// A sealed-off file in memory, for code that comes from no regular file.
+pub fn memory_file(name: &std::ffi::CStr) -> Answer<OwnedFd> {
+    nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC).map_err(|errno| errno as i32)
+}
+
+/// Bytes that wait in a pipe (`FIONREAD`).
+pub fn waiting_bytes(fd: BorrowedFd<'_>) -> u64 {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::FIONREAD as _, &raw mut count) };
+    if result == 0 { count.max(0) as u64 } else { 0 }
+}
+
+/// Receives bytes and up to four descriptors from `socket`; 0 bytes at the end of the stream.
+pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Answer<(usize, Vec<OwnedFd>)> {
+    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+    let mut space = nix::cmsg_space!([RawFd; 4]);
+    let mut vector = [std::io::IoSliceMut::new(bytes)];
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut vector, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
+        .map_err(|errno| errno as i32)?;
+    let mut descriptors = Vec::new();
+    for control in message.cmsgs().map_err(|errno| errno as i32)? {
+        if let ControlMessageOwned::ScmRights(numbers) = control {
+            // SAFETY: the kernel has just installed these numbers for us.
+            descriptors.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
+        }
+    }
+    Ok((message.bytes, descriptors))
+}

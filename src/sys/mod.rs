@@ -1,0 +1,19 @@
+//! The door to the kernel: one system call per function, and nothing that decides.
+//!
+//! Two kinds of functions live here. Those of [`child`] are for the processes between clone and exec: they issue
+//! the system call itself, never touch `errno` (pid 1 and the payload share their memory until exec, thread-local
+//! storage included), never allocate, never format, and answer with the bare error number. All others are for the
+//! supervisor, and lean on nix.
+//!
+//! `unsafe` is allowed here, in `process/child.rs` and in `process/init.rs`, and nowhere else (`tests/layers.rs`).
+
+pub mod child;
+pub mod clone;
+pub mod fd;
+pub mod guard;
+pub mod proc;
+pub mod signal;
+pub mod tty;
+
+/// What the kernel answered: a value, or the error number.
+pub type Answer<T> = Result<T, i32>;

@@ -1,0 +1,150 @@
+//! What the kernel tells about itself and about processes.
+#![allow(unsafe_code)]
+
+use super::Answer;
+use nix::errno::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// Landlock's ABI version; 0 when the kernel has none or it is switched off (landlock_create_ruleset(2)).
+pub fn landlock_abi() -> u32 {
+    const LANDLOCK_CREATE_RULESET_VERSION: u32 = 1;
+    // SAFETY: with this flag the attribute must be null and its size zero.
+    let version = unsafe {
+        libc::syscall(
+            libc::SYS_landlock_create_ruleset,
+            std::ptr::null::<()>(),
+            0usize,
+            LANDLOCK_CREATE_RULESET_VERSION,
+        )
+    };
+    u32::try_from(version).unwrap_or(0)
+}
+
+/// Whether the kernel knows capability number `index` (prctl(2) `PR_CAPBSET_READ`).
+pub fn capability_exists(index: u8) -> bool {
+    // SAFETY: numbers only.
+    unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(index), 0, 0, 0) >= 0 }
+}
+
+/// Bytes of memory of the machine (sysinfo(2)).
+pub fn total_memory() -> u64 {
+    // SAFETY: `sysinfo` is plain numbers, for which all-zero is a value, and is writable during the call.
+    unsafe {
+        let mut info: libc::sysinfo = std::mem::zeroed();
+        if libc::sysinfo(&raw mut info) == 0 { info.totalram as u64 * u64::from(info.mem_unit) } else { u64::MAX }
+    }
+}
+
+/// CPUs that the caller may run on (sched_getaffinity(2)).
+pub fn online_cpus() -> u32 {
+    let mut mask = [0u64; 128];
+    // SAFETY: the array is writable for its length during the call.
+    let bytes = unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) };
+    if bytes <= 0 { 1 } else { mask.iter().map(|word| word.count_ones()).sum::<u32>().max(1) }
+}
+
+/// Makes `/proc/self` ours even where the executable may be run but not read (prctl(2) `PR_SET_DUMPABLE`).
+pub fn be_dumpable() {
+    // SAFETY: numbers only. It cannot fail for 1.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
+}
+
+/// Ids of a directory's numeric entries: the processes of a procfs.
+pub fn for_each_process(proc: BorrowedFd<'_>, buffer: &mut [u8], mut visit: impl FnMut(u32)) -> Answer<()> {
+    // SAFETY: numbers only.
+    if unsafe { libc::lseek(proc.as_raw_fd(), 0, libc::SEEK_SET) } < 0 {
+        return Err(Errno::last_raw());
+    }
+    loop {
+        // SAFETY: the buffer is writable for its length during the call.
+        let read = unsafe { libc::syscall(libc::SYS_getdents64, proc.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) };
+        if read < 0 {
+            return Err(Errno::last_raw());
+        }
+        if read == 0 {
+            return Ok(());
+        }
+        let mut records = &buffer[..read as usize];
+        // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name (getdents64(2)).
+        while let Some(length) = records.get(16..18).map(|bytes| usize::from(u16::from_ne_bytes([bytes[0], bytes[1]])))
+        {
+            let (record, rest) = records.split_at(length.min(records.len()));
+            if let Some(id) = record.get(19..).and_then(number) {
+                visit(id);
+            }
+            records = rest;
+        }
+    }
+}
+
+/// The decimal number that a NUL-terminated name is.
+fn number(name: &[u8]) -> Option<u32> {
+    let digits = name.split(|byte| *byte == 0).next().filter(|digits| !digits.is_empty())?;
+    digits.iter().try_fold(0u32, |sum, digit| {
+        digit.is_ascii_digit().then(|| sum.checked_mul(10)?.checked_add(u32::from(digit - b'0')))?
+    })
+}
+
+/// Reads `PID/NAME` below a procfs into `buffer`; answers what was read.
+pub fn read_process_file<'a>(proc: BorrowedFd<'_>, pid: u32, name: &str, buffer: &'a mut [u8]) -> Answer<&'a [u8]> {
+    let mut path = [0u8; 64];
+    write_path(&mut path, pid, name);
+    // SAFETY: the path is NUL-terminated and outlives the call.
+    let fd = unsafe { libc::openat(proc.as_raw_fd(), path.as_ptr().cast(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return Err(Errno::last_raw());
+    }
+    // SAFETY: the kernel has just given us this number.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let length = nix::unistd::read(&fd, buffer).map_err(|errno| errno as i32)?;
+    Ok(&buffer[..length])
+}
+
+/// Sends `signal` to process `pid` of a procfs of any pid namespace below ours: its directory serves as pidfd.
+pub fn signal_process(proc: BorrowedFd<'_>, pid: u32, signal: i32) -> Answer<()> {
+    let mut path = [0u8; 64];
+    write_path(&mut path, pid, "");
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: the path is NUL-terminated and outlives the call.
+    let fd = unsafe { libc::openat(proc.as_raw_fd(), path.as_ptr().cast(), flags) };
+    if fd < 0 {
+        return Err(Errno::last_raw());
+    }
+    // SAFETY: the kernel has just given us this number.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    send_signal(fd.as_raw_fd(), signal)
+}
+
+/// pidfd_send_signal(2).
+pub fn send_signal(pidfd: RawFd, signal: i32) -> Answer<()> {
+    // SAFETY: a null siginfo means "as kill(2) would".
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, std::ptr::null::<libc::siginfo_t>(), 0) };
+    if result == 0 { Ok(()) } else { Err(Errno::last_raw()) }
+}
+
+/// `PID/NAME\0` into a buffer that is large enough for both.
+fn write_path(path: &mut [u8; 64], pid: u32, name: &str) {
+    use std::io::Write as _;
+    let mut rest = &mut path[..63];
+    // The longest number and name are far below 63 bytes; a cut name would be an ENOENT.
+    let _ = write!(rest, "{pid}/{name}");
+}
+
+/// wait4(2) for one child: its wait status and what it and its waited-for children used.
+pub fn wait_with_usage(pid: i32) -> Answer<(i32, libc::rusage)> {
+    let mut status = 0;
+    // SAFETY: `rusage` is plain numbers, for which all-zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both are writable during the call.
+        let result = unsafe { libc::wait4(pid, &raw mut status, libc::__WALL, &raw mut usage) };
+        if result == pid {
+            return Ok((status, usage));
+        }
+        let errno = Errno::last_raw();
+        if errno != libc::EINTR {
+            return Err(errno);
+        }
+    }
+}

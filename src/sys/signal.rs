@@ -1,0 +1,67 @@
+//! Signals of the supervisor: blocked and read from a descriptor, so that no code runs at a bad moment.
+#![allow(unsafe_code)]
+
+use super::Answer;
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// What the supervisor listens to; everything else is blocked too while a sandbox lives.
+pub const HEARD: [Signal; 8] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGTSTP,
+    Signal::SIGWINCH,
+];
+
+/// The caller's mask, put back when this is closed.
+#[derive(Debug)]
+pub struct Listening {
+    descriptor: SignalFd,
+    before: SigSet,
+}
+
+impl Listening {
+    /// Blocks all signals and listens to [`HEARD`]. Children begin with everything blocked.
+    pub fn start() -> Answer<Listening> {
+        let mut before = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before)).map_err(|errno| errno as i32)?;
+        // A caller may have SIGCHLD ignored, and then the kernel throws away how a child ended.
+        default_action(libc::SIGCHLD);
+        let heard = HEARD.into_iter().collect::<SigSet>();
+        let descriptor = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .map_err(|errno| errno as i32)?;
+        Ok(Listening { descriptor, before })
+    }
+
+    /// The descriptor to poll.
+    pub fn descriptor(&self) -> &SignalFd {
+        &self.descriptor
+    }
+
+    /// The next signal that came, if any.
+    pub fn next(&self) -> Option<Signal> {
+        let info = self.descriptor.read_signal().ok().flatten()?;
+        Signal::try_from(info.ssi_signo as i32).ok()
+    }
+
+    /// Puts the caller's mask back.
+    pub fn close(self) -> Answer<()> {
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None).map_err(|errno| errno as i32)
+    }
+}
+
+/// The default action for `signal`.
+pub fn default_action(signal: i32) {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Stops the calling process as job control would; returns when it is continued.
+pub fn stop_self() {
+    // SAFETY: raising SIGSTOP touches no memory; it cannot be blocked.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
