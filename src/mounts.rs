@@ -21,9 +21,6 @@ use crate::step::{Access, Step, Steps, c_string};
 use std::path::Path;
 use tree::Skeleton;
 
-/// Where code given by `code FILE` is found inside.
-pub const CODE_DIRECTORY: &str = "/run/code";
-
 /// An inode for every this many bytes of quota, as tmpfs(5) has it for memory, and never fewer than the skeleton
 /// needs.
 const BYTES_PER_INODE: u64 = 4096;

@@ -2,12 +2,14 @@
 
 use crate::host::Host;
 use crate::identity;
-use crate::mounts::CODE_DIRECTORY;
 use crate::spec::{Code, Language, Program, Source, Spec};
 use crate::step::{Command, Slot, Step, c_string};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+
+/// Where code that comes as a file is found inside.
+const CODE_DIRECTORY: &str = "/run/code";
 
 /// Longest single argument of execve(2): `MAX_ARG_STRLEN`, 32 pages, with its NUL.
 pub const LONGEST_ARGUMENT: usize = 32 * 4096 - 1;

@@ -19,7 +19,7 @@ const LAYERS: &[(u8, &[&str])] = &[
             "landlock",
             "identity",
             "limits",
-            "stdio",
+            "program",
             "cgroup",
             "network",
             "images",
@@ -30,9 +30,10 @@ const LAYERS: &[(u8, &[&str])] = &[
     (5, &["cli", "rpc", "http"]),
 ];
 
-/// Facilities know what the machine can do, but not each other: their order is decided in one place, the planner.
+/// Facilities know what the machine can do and who the payload is, but not each other: their order is decided in one
+/// place, the planner.
 const FACILITIES: u8 = 2;
-const READABLE_BY_FACILITIES: &str = "host";
+const READABLE_BY_FACILITIES: &[&str] = &["host", "identity"];
 
 const ADAPTERS: u8 = 5;
 
@@ -51,7 +52,8 @@ const ADAPTERS_ONLY: &[(&str, &str)] = &[
 
 /// Where `unsafe` may stand: system calls, and the code that runs after clone.
 const UNSAFE_PLACES: &[&str] = &["src/sys/", "src/process/child.rs", "src/process/init.rs", "src/process/payload.rs"];
-const UNSAFE_BUDGET: usize = 60;
+/// One block for each system call, one system call for each function of `sys`.
+const UNSAFE_BUDGET: usize = 100;
 
 const LONG: usize = 500;
 const TOO_LONG: usize = 800;
@@ -244,9 +246,9 @@ fn import_violations(file: &Source) -> Vec<String> {
             Some(other) if other > layer => {
                 format!("is in layer {other}, above layer {layer} of `{}`", file.module)
             }
-            Some(FACILITIES) if layer == FACILITIES && module != READABLE_BY_FACILITIES => {
+            Some(FACILITIES) if layer == FACILITIES && !READABLE_BY_FACILITIES.contains(&module.as_str()) => {
                 format!(
-                    "is a facility like `{}`: facilities know `{READABLE_BY_FACILITIES}` and lower layers, not each other",
+                    "is a facility like `{}`: facilities know {READABLE_BY_FACILITIES:?} and lower layers, not each other",
                     file.module
                 )
             }

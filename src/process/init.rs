@@ -8,9 +8,20 @@ use crate::sys::child;
 use crate::sys::clone;
 use crate::sys::guard;
 use core::sync::atomic::Ordering;
+use std::os::fd::OwnedFd;
 
-/// Runs pid 1. Called once, on the child's side of the clone.
-pub fn run(context: &Context<'_>) -> ! {
+/// Clones pid 1 into new `namespaces`; answers its pid and a descriptor of it. Returns to the supervisor only.
+pub fn start(context: &Context<'_>, namespaces: i32) -> Result<(i32, OwnedFd), i32> {
+    // SAFETY: the supervisor has no other threads (adapters with threads start the binary itself), and the child
+    // goes on with `run`, which uses `sys::child` on the memory that `context` prepared and never returns.
+    match unsafe { clone::clone_process(namespaces) }? {
+        clone::Cloned::Child => run(context),
+        clone::Cloned::Parent(pid, pidfd) => Ok((pid, pidfd)),
+    }
+}
+
+/// Runs pid 1, on the child's side of the clone.
+fn run(context: &Context<'_>) -> ! {
     guard::enter_child();
     for (first, last) in context.foreign {
         // A kernel without close_range(2) is below our floor; nothing is inherited by the payload in any case.

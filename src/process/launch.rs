@@ -1,5 +1,4 @@
 //! Launch: acquire, clone, and what the supervisor has to do before the child can go on.
-#![allow(unsafe_code)]
 
 use super::acquire::{Acquired, acquire};
 use super::child::{Context, Meeting};
@@ -10,7 +9,6 @@ use crate::error::{Error, Failure};
 use crate::host::{Host, diagnose};
 use crate::spec::Spec;
 use crate::step::Step;
-use crate::sys::clone::{Cloned, clone_process};
 use crate::sys::proc;
 use crate::sys::signal::Listening;
 use core::ffi::c_char;
@@ -88,12 +86,7 @@ fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Del
         fail: fail(plan, delivery),
         meeting: Meeting::default(),
     };
-    // SAFETY: the supervisor has no other threads (adapters with threads start the binary itself), and the child
-    // runs `init::run`, which uses `sys::child` on the memory prepared above and never returns.
-    match unsafe { clone_process(plan.namespaces) }? {
-        Cloned::Child => init::run(&context),
-        Cloned::Parent(pid, pidfd) => Ok((pid, pidfd)),
-    }
+    init::start(&context, plan.namespaces)
 }
 
 /// The step that a test wants to fail, as list and index.

@@ -1,0 +1,143 @@
+//! The end: from what was seen to the outcome, or to the error that says why nothing ran.
+
+use super::{Cause, Ended, Running};
+use crate::error::{Error, Failure};
+use crate::host::diagnose;
+use crate::outcome::{Outcome, Output, Status, Usage};
+use crate::process::exec;
+use crate::process::meter::Meter;
+use crate::process::report::Refusal;
+use crate::program;
+use crate::step::Step;
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+impl Running {
+    pub(super) fn usage(&self, wall: Duration, waited: Option<&libc::rusage>) -> Usage {
+        let time = |time: libc::timeval| {
+            Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
+        };
+        let cpu = waited.map_or(Duration::ZERO, |usage| time(usage.ru_utime) + time(usage.ru_stime));
+        let largest = waited.map_or(0, |usage| usage.ru_maxrss.unsigned_abs() << 10);
+        Usage {
+            wall_ms: wall.as_millis() as u64,
+            cpu_ms: cpu.max(self.peak.cpu).as_millis() as u64,
+            peak_memory_bytes: largest.max(self.peak.memory),
+            peak_pids: self.peak.pids.max(u32::from(matches!(self.ended, Some(Ended::Status(_))))),
+            disk_bytes: self.meter.as_ref().map_or(0, |meter| meter.disk().0),
+        }
+    }
+
+    pub(super) fn conclude(&mut self, usage: Usage) -> Result<Outcome, Error> {
+        if let Some((number, errno)) = self.relays.lost() {
+            let name = if number == 1 { "standard output" } else { "standard error" };
+            return Err(failure(&format!("write the command's {name}"), errno));
+        }
+        let (status, exit_code, signal) = match (self.cause, self.ended) {
+            (_, Some(Ended::Refused { payload, refusal })) => return Err(self.refused(payload, refusal)),
+            (_, Some(Ended::Lost(status))) => {
+                return Err(failure(&format!("the payload was lost before it ran (wait status {status:#x})"), 0));
+            }
+            (Some(cause), _) => (cause.status(), None, cause.signal()),
+            (None, Some(Ended::Status(status))) => self.ended_by_itself(status),
+            (None, None) => {
+                return Err(failure(
+                    "pid 1 of the sandbox was killed from outside; perhaps the host is out of memory",
+                    0,
+                ));
+            }
+        };
+        let captured = self.capture.then(|| Output::new(self.relays.captured(1), self.relays.captured(2)));
+        Ok(Outcome {
+            version: 1,
+            sandbox: std::mem::take(&mut self.sandbox),
+            image: "host".to_owned(),
+            status,
+            exit_code,
+            signal,
+            output: captured,
+            usage,
+            limits_reached: self.limits_reached(),
+            enforcement: self
+                .plan
+                .enforcement
+                .iter()
+                .map(|(protection, enforcement)| (protection.name().to_owned(), enforcement.clone()))
+                .collect(),
+            error: None,
+        })
+    }
+
+    fn ended_by_itself(&self, status: i32) -> (Status, Option<i32>, Option<String>) {
+        if libc::WIFEXITED(status) {
+            return (Status::Exited, Some(libc::WEXITSTATUS(status)), None);
+        }
+        let number = libc::WTERMSIG(status);
+        let status = match number {
+            libc::SIGSYS => Status::ForbiddenSyscall,
+            // The backstop was quicker than our reading.
+            libc::SIGXCPU if self.spec.cpu_time.is_some() => Status::CpuTimeExceeded,
+            _ => Status::Signaled,
+        };
+        (status, None, Some(signal_name(number)))
+    }
+
+    fn limits_reached(&self) -> Vec<String> {
+        let mut reached = Vec::new();
+        if self.peak.pids >= self.spec.pids {
+            reached.push("pids".to_owned());
+        }
+        if self.peak.disk_full || self.meter.as_ref().is_some_and(|meter| meter.disk().1) {
+            reached.push("disk".to_owned());
+        }
+        reached
+    }
+
+    fn refused(&self, payload: bool, refusal: Refusal) -> Error {
+        let Some((number, total, step)) = self.plan.step(payload, usize::from(refusal.step)) else {
+            return failure("a step that is not in the plan was refused", refusal.errno);
+        };
+        match step {
+            Step::Execute(command) => Error::Command(exec::explain(
+                program::name(&self.spec),
+                &command.candidates,
+                refusal.stage,
+                refusal.errno,
+                self.meter.as_ref().map(Meter::root),
+            )),
+            step => diagnose::step_refused(number, total, step, refusal.stage, refusal.errno),
+        }
+    }
+}
+
+impl Cause {
+    fn status(self) -> Status {
+        match self {
+            Cause::Deadline => Status::TimedOut,
+            Cause::CpuTime => Status::CpuTimeExceeded,
+            Cause::Memory => Status::OutOfMemory,
+            Cause::Output => Status::OutputLimit,
+            Cause::Cancelled(_) => Status::Cancelled,
+        }
+    }
+
+    /// The signal that the command was ended by, as the result names it.
+    fn signal(self) -> Option<String> {
+        match self {
+            Cause::Cancelled(signal) => Some(signal.as_str().to_owned()),
+            Cause::Deadline | Cause::CpuTime | Cause::Memory | Cause::Output => Some("SIGKILL".to_owned()),
+        }
+    }
+}
+
+/// `SIGKILL`; real-time signals by their number above the first.
+fn signal_name(number: i32) -> String {
+    Signal::try_from(number).map_or_else(
+        |_| if number >= 32 { format!("SIGRTMIN+{}", number - 32) } else { format!("SIG{number}") },
+        |signal| signal.as_str().to_owned(),
+    )
+}
+
+pub(super) fn failure(attempt: &str, errno: i32) -> Error {
+    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+}

@@ -1,0 +1,180 @@
+//! What the promise tests share: they run the real binary, as whoever runs the tests, and look at what comes back.
+#![allow(dead_code)] // each test program uses its own part
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// The binary under test: the debug build, with its allocation guard and fault injection.
+pub fn belljar() -> PathBuf {
+    std::env::var_os("BELLJAR_BIN").map_or_else(|| env!("CARGO_BIN_EXE_belljar").into(), PathBuf::from)
+}
+
+/// Files that tests run inside (`tests/programs`).
+pub fn fixtures() -> PathBuf {
+    std::env::var_os("BELLJAR_FIXTURES")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs"), PathBuf::from)
+}
+
+/// A fresh directory of the test's own, readable for everybody, gone when the value is dropped.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    /// Makes one; `name` shows whose it is.
+    pub fn new(name: &str) -> Scratch {
+        use std::os::unix::fs::PermissionsExt as _;
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("belljar-{name}-{}-{count}", std::process::id()));
+        std::fs::create_dir(&path).expect("make a scratch directory");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o777)).expect("open it for everybody");
+        Scratch(path)
+    }
+
+    /// Writes a file in it.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).expect("write a file");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How one call of the binary ended.
+#[derive(Debug)]
+pub struct Run {
+    /// Exit code; `None` when a signal ended belljar itself.
+    pub code: Option<i32>,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Run {
+        Run {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A call of the binary, standard input empty, that the caller may still change.
+pub fn command<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
+    let mut command = Command::new(belljar());
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Calls the binary.
+pub fn call<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Run {
+    command(args).output().expect("start belljar").into()
+}
+
+/// Calls the binary with `input` on its standard input.
+pub fn call_with_input<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>, input: &[u8]) -> Run {
+    let mut child = command(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("start belljar");
+    let mut pipe = child.stdin.take().expect("its standard input");
+    let input = input.to_vec();
+    // A command that does not read must not block the test.
+    let writer = std::thread::spawn(move || drop(pipe.write_all(&input)));
+    let output = child.wait_with_output().expect("wait for belljar");
+    writer.join().expect("join the writer");
+    output.into()
+}
+
+/// `belljar run OPTIONS -- sh -c SCRIPT`.
+pub fn shell(options: &[&str], script: &str) -> Run {
+    call([&["run"], options, &["--", "sh", "-c", script]].concat())
+}
+
+/// `belljar code python OPTIONS -e CODE`.
+pub fn python(options: &[&str], code: &str) -> Run {
+    call([&["code", "python"], options, &["-e", code]].concat())
+}
+
+/// The result object of a `--json` call; the test fails when there is none.
+pub fn result(run: &Run) -> Value {
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("no result object ({error}) in {run:?}"))
+}
+
+/// The result object of `belljar run --json OPTIONS -- sh -c SCRIPT`.
+pub fn shell_result(options: &[&str], script: &str) -> Value {
+    result(&shell(&[&["--json"], options].concat(), script))
+}
+
+/// The result object of `belljar code python --json OPTIONS -e CODE`.
+pub fn python_result(options: &[&str], code: &str) -> Value {
+    result(&python(&[&["--json"], options].concat(), code))
+}
+
+/// What was captured on standard output.
+pub fn stdout(result: &Value) -> &str {
+    result["stdout"].as_str().unwrap_or_else(|| panic!("no stdout in {result}"))
+}
+
+/// Whether a test can do without something the host lacks: never where `MUST_WORK=1`, as in CI.
+///
+/// Returns `false` when the test has to go on without; says why on standard error.
+pub fn available(what: &str, there: bool) -> bool {
+    if !there {
+        assert!(
+            std::env::var_os("MUST_WORK").is_none_or(|value| value != "1"),
+            "MUST_WORK=1, and this host lacks {what}"
+        );
+        eprintln!("cannot run here: this host lacks {what}");
+    }
+    there
+}
+
+/// Whether `program` is on the host where sandboxes see it.
+pub fn installed(program: &str) -> bool {
+    let there =
+        ["/usr/local/bin", "/usr/bin", "/usr/sbin"].iter().any(|directory| Path::new(directory).join(program).exists());
+    available(&format!("the program `{program}`"), there)
+}
+
+/// Whether the tests run as root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Processes on the host whose command line contains `mark`, but for the caller.
+pub fn processes_with(mark: &str) -> Vec<String> {
+    let own = std::process::id().to_string();
+    std::fs::read_dir("/proc")
+        .expect("read /proc")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()) && *name != own)
+        .filter(|name| {
+            std::fs::read(format!("/proc/{name}/cmdline"))
+                .is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark))
+        })
+        .collect()
+}
+
+/// Waits up to `seconds` for `condition`.
+pub fn eventually(seconds: u64, condition: impl Fn() -> bool) -> bool {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    while std::time::Instant::now() < end {
+        if condition() {
+            return true;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    condition()
+}
