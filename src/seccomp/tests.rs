@@ -1,3 +1,54 @@
-//! Tests of the seccomp layer.
+//! Tests of the seccomp layer: the tree against seccompiler, the policies against the interpreter, the programs in the
+//! kernel, and the messages.
 
+mod equivalence;
+mod kernel;
+mod messages;
 mod policy;
+
+use seccompiler::{BpfMap, TargetArch};
+
+use super::evaluate::{Call, run};
+use super::profile::Profile;
+
+/// The architecture that the tests evaluate for, whichever they run on.
+const X86_64: u32 = 0xc000_003e;
+
+const SOURCES: [(&str, &str); 3] = [
+    ("default", include_str!("../../seccomp/default.json")),
+    ("strict", include_str!("../../seccomp/strict.json")),
+    ("debug", include_str!("../../seccomp/debug.json")),
+];
+
+fn to_libc(program: &[seccompiler::sock_filter]) -> Vec<libc::sock_filter> {
+    program.iter().map(|&seccompiler::sock_filter { code, jt, jf, k }| libc::sock_filter { code, jt, jf, k }).collect()
+}
+
+fn to_seccompiler(program: &[libc::sock_filter]) -> Vec<seccompiler::sock_filter> {
+    program.iter().map(|&libc::sock_filter { code, jt, jf, k }| seccompiler::sock_filter { code, jt, jf, k }).collect()
+}
+
+/// A profile as seccompiler compiles it: one linear program per filter, read in order.
+struct Reference {
+    filters: Vec<(u32, Vec<libc::sock_filter>)>,
+}
+
+impl Reference {
+    fn new(json: &str, profile: &Profile) -> Self {
+        let programs: BpfMap = seccompiler::compile_from_json(json.as_bytes(), TargetArch::x86_64).unwrap();
+        let filter =
+            |filter: &super::profile::Filter| (u32::from(filter.mismatch.clone()), to_libc(&programs[&filter.name]));
+        Self { filters: profile.filters.iter().map(filter).collect() }
+    }
+
+    fn verdict(&self, call: &Call) -> u32 {
+        let mut verdict = 0;
+        for (mismatch, program) in &self.filters {
+            verdict = run(program, call).verdict;
+            if verdict != *mismatch {
+                break;
+            }
+        }
+        verdict
+    }
+}
