@@ -353,8 +353,8 @@ fn literal_length(rest: &str, before: Option<char>) -> Option<usize> {
         let open = rest[1 + hashes..].starts_with('"');
         return open.then(|| until(hashes + 2, &format!("\"{}", "#".repeat(hashes))));
     }
-    if rest.starts_with('"') {
-        return Some(1 + escaped_until(&rest[1..], b'"'));
+    if let Some(inside) = rest.strip_prefix('"') {
+        return Some(1 + escaped_until(inside, b'"'));
     }
     // 'a' and '\n' are characters; 'a without the second quote is a lifetime.
     let mut after = rest.strip_prefix('\'')?.chars();
