@@ -50,7 +50,8 @@ const ADAPTERS_ONLY: &[(&str, &str)] = &[
 ];
 
 /// Where `unsafe` may stand: system calls, and the code that runs after clone.
-const UNSAFE_PLACES: &[&str] = &["src/sys/", "src/process/child.rs", "src/process/init.rs", "src/process/payload.rs"];
+const UNSAFE_PLACES: &[&str] =
+    &["src/sys.rs", "src/sys/", "src/process/child.rs", "src/process/init.rs", "src/process/payload.rs"];
 const UNSAFE_BUDGET: usize = 60;
 
 const LONG: usize = 500;
@@ -206,9 +207,9 @@ impl Source {
         matches!(self.path.as_str(), "src/lib.rs" | "src/main.rs")
     }
 
-    /// The code without its unit tests, which stand at the end of a file or in a `tests.rs`.
+    /// The code without its unit tests, which stand at the end of a file, in a `tests.rs` or below a `tests/`.
     fn shipped(&self) -> &str {
-        if self.path.ends_with("/tests.rs") {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
             return "";
         }
         let tests = self
