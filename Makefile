@@ -60,9 +60,11 @@ trace: setup-test build ## the system calls of one start, counted and in order
 fuzz: setup-test ## fuzz each parser for FUZZ_SECONDS (600); needs nightly Rust and cargo-fuzz
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) fuzz/run $(FUZZ_TARGETS)
 
-docs: build ## regenerate man pages, completions and the JSON Schema from the code
+# The schemas first: the binary carries them.
+docs: setup-build ## regenerate the JSON Schemas, man pages and completions from the code
+	UPDATE_SCHEMA=1 $(CARGO) test $(LOCKED) --lib schema
+	$(CARGO) build --release $(LOCKED)
 	mkdir -p docs/man docs/completions
-	$(BELLJAR) schema > docs/schema.json
 	$(BELLJAR) man docs/man
 	for shell in bash zsh fish; do $(BELLJAR) completions $$shell > docs/completions/belljar.$$shell; done
 

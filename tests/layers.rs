@@ -208,9 +208,9 @@ impl Source {
         matches!(self.path.as_str(), "src/lib.rs" | "src/main.rs")
     }
 
-    /// The code without its unit tests, which stand at the end of a file or in a `tests.rs`.
+    /// The code without its unit tests, which stand at the end of a file, in a `tests.rs` or below a `tests/`.
     fn shipped(&self) -> &str {
-        if self.path.ends_with("/tests.rs") {
+        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
             return "";
         }
         let tests = self
@@ -355,8 +355,8 @@ fn literal_length(rest: &str, before: Option<char>) -> Option<usize> {
         let open = rest[1 + hashes..].starts_with('"');
         return open.then(|| until(hashes + 2, &format!("\"{}", "#".repeat(hashes))));
     }
-    if rest.starts_with('"') {
-        return Some(1 + escaped_until(&rest[1..], b'"'));
+    if let Some(inside) = rest.strip_prefix('"') {
+        return Some(1 + escaped_until(inside, b'"'));
     }
     // 'a' and '\n' are characters; 'a without the second quote is a lifetime.
     let mut after = rest.strip_prefix('\'')?.chars();

@@ -9,5 +9,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let words = bytes.split(|byte| *byte == 0);
     let words = words.map(|word| OsString::from_vec(word.to_vec()));
-    let _ = belljar::cli::parse(std::iter::once(OsString::from("belljar")).chain(words));
+    let words = std::iter::once(OsString::from("belljar")).chain(words);
+    let _ = belljar::cli::parse(words, &|_| None);
 });
