@@ -48,15 +48,14 @@ fn fail_step() -> Option<usize> {
 /// `--dry-run`: what would be done, on stdout.
 fn plan(spec: &Spec, report: Report, status: StatusFd) -> i32 {
     let plan = match process::plan(spec) {
-        Ok(plan) => plan.to_string(),
+        Ok(plan) => plan,
         Err(error) => return render::error(&error, Some(spec), report, status),
     };
     if !report.json {
-        return render::print(&format!("{}\n", plan.trim_end()), 0);
+        return render::print(&plan.to_string(), 0);
     }
     let image = spec.image.as_deref().unwrap_or("host");
-    let steps: Vec<&str> = plan.lines().collect();
-    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": image, "steps": steps })), 0)
+    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": image, "steps": plan.lines() })), 0)
 }
 
 /// Takes the descriptor over: from here on it is ours, and close-on-exec.
