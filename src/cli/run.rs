@@ -3,7 +3,7 @@
 use super::parse::{Report, RunRequest};
 use super::render::{self, StatusFd};
 use super::resolve::resolve;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, describe_io};
 use crate::process::{self, Delivery};
 use crate::spec::Spec;
 use crate::sys;
@@ -63,7 +63,9 @@ pub fn status_fd(report: Report) -> Result<StatusFd, Problem> {
     let Some(number) = report.status_fd else { return Ok(None) };
     match sys::fd::inherited(number) {
         Ok(descriptor) => Ok(Some(File::from(descriptor))),
-        Err(error) => Err(Problem::new("status_fd", format!("descriptor {number} cannot be written to: {error}"))
-            .hint("open it for belljar, as in `--status-fd 3 3>status.json`")),
+        Err(error) => {
+            Err(Problem::new("status_fd", format!("descriptor {number} cannot be written to: {}", describe_io(&error)))
+                .hint("open it for belljar, as in `--status-fd 3 3>status.json`"))
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Delivery;
 use super::relay::{Inlet, Outlet, Relays, Sink};
-use crate::error::{Error, Failure, Problem};
+use crate::error::{Error, Failure, Problem, describe_io};
 use crate::host::{Host, StreamKind};
 use crate::landlock;
 use crate::program::LONGEST_ARGUMENT;
@@ -64,8 +64,7 @@ fn refused(attempt: &str, errno: i32) -> Error {
 }
 
 fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {
-    let reason = error.raw_os_error().map_or_else(|| error.to_string(), crate::error::describe);
-    Error::Invalid(vec![Problem::new(field, format!("{what}: {reason}"))])
+    Error::Invalid(vec![Problem::new(field, format!("{what}: {}", describe_io(error)))])
 }
 
 /// The code that goes in as a file: a regular file as it is, anything else through a file in memory.
