@@ -8,7 +8,6 @@ use crate::process::{self, Delivery};
 use crate::spec::Spec;
 use crate::sys;
 use std::fs::File;
-use std::os::fd::AsRawFd;
 
 /// Runs it; the exit code.
 pub fn run(request: RunRequest) -> i32 {
@@ -18,7 +17,6 @@ pub fn run(request: RunRequest) -> i32 {
         Ok(status) => status,
         Err(problem) => return render::error(&Error::Invalid(vec![problem]), None, report, None),
     };
-    sys::fd::close_inherited(&status.as_ref().map(AsRawFd::as_raw_fd).into_iter().collect::<Vec<_>>());
     let dry_run = request.dry_run;
     let spec = match resolve(request) {
         Ok(spec) => spec,
