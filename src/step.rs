@@ -84,7 +84,18 @@ pub enum Step {
         /// Options of the overlay.
         options: CString,
     },
-    /// A tree of the host or of the scaffold shown in the root.
+    /// A tree of the host or of the scaffold at a mount point of our own skeleton, where no link leads astray. Its
+    /// attributes come with `SealTrees`, `SealDevices` or are those of the scaffold.
+    Show {
+        /// Absolute on the host, or below the scaffold.
+        source: CString,
+        /// Below the scaffold.
+        target: CString,
+    },
+    /// Everything shown so far becomes read-only with what is mounted below it, and none of it honours set-user-id
+    /// bits or devices; the root itself stays writable.
+    SealTrees,
+    /// A mount that the spec asks for.
     Bind {
         /// Absolute on the host, or below the scaffold.
         source: CString,
@@ -93,6 +104,8 @@ pub enum Step {
         /// Attributes, set before anybody can see the mount.
         access: Access,
     },
+    /// Takes hold of the host's `/dev` and of the sandbox's.
+    OpenDevices,
     /// A device node of the host, checked to be the one it should be.
     Device {
         /// Name below `/dev`.
@@ -100,7 +113,11 @@ pub enum Step {
         /// Major and minor number.
         number: (u32, u32),
     },
-    /// A fresh procfs of the new pid namespace.
+    /// `/dev` and its nodes become read-only.
+    SealDevices,
+    /// What masks are made of: `/dev/null`, checked, and an empty directory, both read-only.
+    MaskSources,
+    /// A fresh procfs of the new pid namespace, and the working directory in it.
     Proc,
     /// Empties an entry of the new procfs.
     Mask {
@@ -241,16 +258,19 @@ impl Step {
         let names: &[&str] = match self {
             Step::MapIds { .. } => &["write setgroups", "write uid_map", "write gid_map"],
             Step::Scaffold { .. } => &["mount", "chdir"],
-            Step::Overlay { .. } => &["mount", "open"],
-            Step::Proc => &["mount", "check"],
+            Step::Proc => &["mount", "open", "check", "chdir"],
             Step::JoinNetwork => &["wait", "setns"],
             Step::File { .. } => &["open", "write"],
             Step::CopyIn { .. } => &["open", "sendfile"],
             Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
-            Step::Device { .. } => &["open", "check", "open_tree", "mount_setattr", "open mount point", "move_mount"],
-            Step::Mask { .. } => &["open", "check", "open_tree", "mount_setattr", "move_mount"],
+            Step::Overlay { .. } => &["mount", "open"],
+            Step::SealTrees => &["read-only", "root writable"],
+            Step::OpenDevices => &["open host's", "open sandbox's"],
+            Step::Device { .. } => &["open_tree", "check", "move_mount"],
+            Step::SealDevices => &["read-only", "no devices but these"],
+            Step::MaskSources => &["open_tree", "check", "mount_setattr", "open", "move_mount", "bind", "read-only"],
             Step::Setting { .. } => &["open", "write"],
-            Step::SealSettings => &["open", "check", "open_tree", "mount_setattr", "move_mount"],
+            Step::SealSettings => &["bind", "read-only"],
             Step::EnterRoot => &["chdir", "pivot_root", "umount old root", "chdir /"],
             Step::OpenTerminal => &["open", "unlock"],
             Step::ReportReady => &["open /", "open /proc", "send"],
@@ -297,6 +317,11 @@ impl fmt::Display for Step {
             Step::CopyIn { path, mode, .. } => write!(f, "copy in {} {mode:04o}", show(path)),
             Step::Own { path, uid, gid } => write!(f, "give {} to {uid}:{gid}", show(path)),
             Step::Overlay { options } => write!(f, "mount overlay on root ({})", show(options)),
+            Step::Show { source, target } => write!(f, "show {} at {}", show(source), show(target)),
+            Step::SealTrees => f.write_str("make what is shown read-only"),
+            Step::OpenDevices => f.write_str("open the devices"),
+            Step::SealDevices => f.write_str("make dev read-only"),
+            Step::MaskSources => f.write_str("prepare masks"),
             Step::Bind { source, target, access } => {
                 write!(f, "bind {} on {} {}", show(source), show(target), access.name())
             }

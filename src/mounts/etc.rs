@@ -4,7 +4,6 @@ use super::tree::Skeleton;
 use crate::host::{EntryKind, Host};
 use crate::identity;
 use crate::spec::{Network, Spec};
-use crate::step::Access;
 
 /// Files and mounts of `/etc`.
 pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
@@ -15,11 +14,11 @@ pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
             EntryKind::Link(target) if points_inside(target) => skeleton.link(target, &path),
             EntryKind::Link(_) | EntryKind::File => {
                 skeleton.file(&path, Vec::new());
-                skeleton.bind(&format!("/{path}"), &path, Access::ReadOnly);
+                skeleton.show(&format!("/{path}"), &path);
             }
             EntryKind::Directory => {
                 skeleton.directory(&path, 0o755);
-                skeleton.bind(&format!("/{path}"), &path, Access::ReadOnly);
+                skeleton.show(&format!("/{path}"), &path);
             }
         }
     }
@@ -67,7 +66,7 @@ fn hosts(spec: &Spec, skeleton: &mut Skeleton) {
             // The host's network is asked for, and with it the names that are known there.
             for path in ["etc/hosts", "etc/resolv.conf"] {
                 skeleton.file(path, Vec::new());
-                skeleton.bind(&format!("/{path}"), path, Access::ReadOnly);
+                skeleton.show(&format!("/{path}"), path);
             }
         }
         Network::None | Network::Policy(_) => {

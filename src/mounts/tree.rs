@@ -1,7 +1,7 @@
 //! The skeleton: directories, links, small files and mount points of the read-only lower layer.
 
 use crate::spec::User;
-use crate::step::{Access, Step, c_string};
+use crate::step::{Step, c_string};
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::path::Path;
@@ -11,10 +11,10 @@ use std::path::Path;
 pub struct Skeleton {
     /// Makes directories, links and files.
     pub make: Vec<Step>,
-    /// Mounts of the image itself.
-    pub mount: Vec<Step>,
-    /// Mounts that the spec asks for; after all others, so that they win.
-    pub user_mounts: Vec<Step>,
+    /// Shows trees of the host.
+    pub show: Vec<Step>,
+    /// Mounts that the spec asks for; after the image's own, so that they win.
+    pub mounts: Vec<Step>,
     made: BTreeSet<String>,
     bound: Vec<String>,
 }
@@ -28,6 +28,11 @@ impl Skeleton {
     /// A directory of the scaffold itself.
     pub fn scaffold_directory(&mut self, name: &str, mode: u32) {
         self.make.push(Step::Directory { path: c_string(name), mode });
+    }
+
+    /// An empty file of the scaffold itself.
+    pub fn scaffold_file(&mut self, name: &str) {
+        self.make.push(Step::File { path: c_string(name), mode: 0o644, content: Vec::new() });
     }
 
     /// A directory of the lower layer with its parents; made once, whoever asks first.
@@ -58,10 +63,10 @@ impl Skeleton {
         }
     }
 
-    /// A tree of the host on a mount point that was made before.
-    pub fn bind(&mut self, source: &str, target: &str, access: Access) {
+    /// A tree of the host at a mount point that was made before.
+    pub fn show(&mut self, source: &str, target: &str) {
         self.bound.push(target.to_owned());
-        self.mount.push(Step::Bind { source: c_string(source), target: c_string(target), access });
+        self.show.push(Step::Show { source: c_string(source), target: c_string(format!("root/{target}")) });
     }
 
     /// Whether `path` lies in a tree of the host that is shown as it is, where nothing can be made.

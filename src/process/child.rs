@@ -60,6 +60,8 @@ pub struct Walk {
     pub root: Fd,
     /// The mounted procfs.
     pub proc: Fd,
+    /// The host's `/dev`, and the sandbox's.
+    pub devices: (Fd, Fd),
     /// The master side of the terminal.
     pub terminal: Fd,
     /// The payload's process, in pid 1.
@@ -71,7 +73,7 @@ pub struct Walk {
 impl Walk {
     /// Nothing yet.
     pub const fn new() -> Walk {
-        Walk { root: -1, proc: -1, terminal: -1, payload: -1, payload_pidfd: -1 }
+        Walk { root: -1, proc: -1, devices: (-1, -1), terminal: -1, payload: -1, payload_pidfd: -1 }
     }
 }
 
@@ -122,11 +124,16 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             Ok(())
         }
         Step::Bind { source, target, access } => super::mount::bind(walk, source, target, *access),
+        Step::Show { source, target } => at(0, child::mount(source, target, c"", libc::MS_BIND | libc::MS_REC, c"")),
+        Step::SealTrees => super::mount::seal_trees(walk),
+        Step::OpenDevices => super::mount::open_devices(walk),
+        Step::SealDevices => super::mount::seal_devices(walk),
+        Step::MaskSources => super::mount::mask_sources(),
         Step::Device { name, number } => super::mount::device(walk, name, *number),
         Step::Proc => super::mount::proc(walk),
-        Step::Mask { name, directory } => super::mount::mask(walk, name, *directory),
-        Step::Setting { name, value } => super::mount::setting(walk, name, value),
-        Step::SealSettings => super::mount::seal_settings(walk),
+        Step::Mask { name, directory } => super::mount::mask(name, *directory),
+        Step::Setting { name, value } => super::mount::setting(name, value),
+        Step::SealSettings => super::mount::seal_settings(),
         Step::Terminals => at(
             0,
             child::mount(
@@ -158,9 +165,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             Ok(())
         }
         Step::AwaitRoot => {
-            while context.meeting.root.load(Ordering::Acquire) == 0 {
-                child::wait_on(&context.meeting.root, 0);
-            }
+            await_change(&context.meeting.root);
             Ok(())
         }
         Step::NewSession => at(0, child::new_session()),
@@ -251,7 +256,8 @@ fn copy_in(path: &CStr, mode: u32, from: Fd) -> Applied {
 }
 
 fn enter_root() -> Applied {
-    at(0, child::change_directory(c"root"))?;
+    // The scaffold lies on the host's `/proc`.
+    at(0, child::change_directory(c"/proc/root"))?;
     // pivot_root(2), "pivot_root(".", ".")": the old root lies on top of the new one, and the working directory
     // is the old one until it is detached. One detach, since each waits for the kernel's readers.
     at(1, child::pivot_root(c".", c"."))?;
@@ -259,13 +265,29 @@ fn enter_root() -> Applied {
     at(3, child::change_directory(c"/"))
 }
 
-fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
-    loop {
-        match context.meeting.network.load(Ordering::Acquire) {
-            0 => child::wait_on(&context.meeting.network, 0),
-            NETWORK_FAILED => return Err((0, libc::ENETDOWN)),
-            _ => return at(1, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
+/// Looks this often before it sleeps: to be woken costs more than the other side usually still needs.
+const PATIENCE: u32 = 20_000;
+
+/// Waits until `word` is no longer 0; answers what it is.
+fn await_change(word: &AtomicU32) -> u32 {
+    for _ in 0..PATIENCE {
+        match word.load(Ordering::Acquire) {
+            0 => core::hint::spin_loop(),
+            value => return value,
         }
+    }
+    loop {
+        match word.load(Ordering::Acquire) {
+            0 => child::wait_on(word, 0),
+            value => return value,
+        }
+    }
+}
+
+fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
+    match await_change(&context.meeting.network) {
+        NETWORK_FAILED => Err((0, libc::ENETDOWN)),
+        _ => at(1, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
     }
 }
 
