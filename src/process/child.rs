@@ -266,7 +266,7 @@ fn enter_root() -> Applied {
 }
 
 /// Looks this often before it sleeps: to be woken costs more than the other side usually still needs.
-const PATIENCE: u32 = 20_000;
+const PATIENCE: u32 = 1000;
 
 /// Waits until `word` is no longer 0; answers what it is.
 fn await_change(word: &AtomicU32) -> u32 {

@@ -4,9 +4,9 @@
 
 use super::child::{Context, Walk, walk};
 use super::report::{Frame, Refusal};
+use crate::sys::allocator;
 use crate::sys::child;
 use crate::sys::clone;
-use crate::sys::guard;
 use core::sync::atomic::Ordering;
 use std::os::fd::OwnedFd;
 
@@ -22,7 +22,7 @@ pub fn start(context: &Context<'_>, namespaces: i32) -> Result<(i32, OwnedFd), i
 
 /// Runs pid 1, on the child's side of the clone.
 fn run(context: &Context<'_>) -> ! {
-    guard::enter_child();
+    allocator::enter_child();
     for (first, last) in context.foreign {
         // A kernel without close_range(2) is below our floor; nothing is inherited by the payload in any case.
         let _ = child::close_range(*first, *last, 0);
