@@ -1,7 +1,6 @@
 //! The root file system: what is seen inside, and what of it can be written.
 //!
-//! An overlay whose writable layer is a tmpfs with the sandbox's quota of bytes and inodes, above a read-only
-//! skeleton; the host's `/usr` and what is needed of `/etc` shown in it read-only; `/dev` with six nodes; a fresh
+//! A tmpfs with the sandbox's quota of bytes and inodes, which is the writable layer; in it, read-only, the host's `/usr` and what is needed of `/etc` shown in it read-only; `/dev` with six nodes; a fresh
 //! `/proc`, masked, with `/proc/sys` read-only; no `/sys`. Everything is made on a scaffold (one tmpfs, mounted over
 //! the host's `/proc` in the new mount namespace, since nobody may ask for that to be shown inside), then
 //! pivot_root(2) leaves the host's tree behind.
@@ -57,7 +56,7 @@ pub fn plan(spec: &Spec, host: &Host, code: Option<Step>, steps: &mut Steps) {
         options: c_string(format!("mode=0755,size={},nr_inodes={}", spec.disk, inodes(spec.disk))),
     });
     let mut skeleton = Skeleton::default();
-    for name in ["lower", "upper", "work", "root", "empty"] {
+    for name in ["root", "empty"] {
         skeleton.scaffold_directory(name, 0o755);
     }
     skeleton.scaffold_directory("shm", 0o1777);
@@ -76,7 +75,7 @@ pub fn plan(spec: &Spec, host: &Host, code: Option<Step>, steps: &mut Steps) {
         skeleton.own(identity::user(spec, host));
     }
     init.extend(skeleton.make);
-    init.push(Step::Overlay { options: c"lowerdir=lower,upperdir=upper,workdir=work,userxattr".to_owned() });
+    init.push(Step::Root);
     init.extend(skeleton.show);
     init.push(Step::SealTrees);
     dev::plan_mounts(init);

@@ -5,8 +5,8 @@
 //! a failure says which of them failed ([`Step::stage`]). Steps print as they are read aloud: `--dry-run`, error
 //! messages and tests show the same text.
 //!
-//! Paths of the init list are relative to the scaffold (the tmpfs that holds `lower`, `upper`, `work`, `root`)
-//! until `EnterRoot`, and those that mounts go to are resolved below `root` without leaving it.
+//! Paths of the init list are relative to the scaffold (the tmpfs that holds `root`, and beside it what only mounts
+//! need) until `EnterRoot`, and those that mounts go to are resolved below `root` without leaving it.
 
 use std::ffi::CString;
 use std::fmt;
@@ -79,11 +79,8 @@ pub enum Step {
         /// Group id inside.
         gid: u32,
     },
-    /// The root: the writable layer above the read-only ones.
-    Overlay {
-        /// Options of the overlay.
-        options: CString,
-    },
+    /// The root becomes a mount of its own, to be pivoted into.
+    Root,
     /// A tree of the host or of the scaffold at a mount point of our own skeleton, where no link leads astray. Its
     /// attributes come with `SealTrees`, `SealDevices` or are those of the scaffold.
     Show {
@@ -263,7 +260,7 @@ impl Step {
             Step::File { .. } => &["open", "write"],
             Step::CopyIn { .. } => &["open", "sendfile"],
             Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
-            Step::Overlay { .. } => &["mount", "open"],
+            Step::Root => &["bind", "open"],
             Step::SealTrees => &["read-only", "root writable"],
             Step::OpenDevices => &["open host's", "open sandbox's"],
             Step::Device { .. } => &["open_tree", "check", "move_mount"],
@@ -316,7 +313,7 @@ impl fmt::Display for Step {
             }
             Step::CopyIn { path, mode, .. } => write!(f, "copy in {} {mode:04o}", show(path)),
             Step::Own { path, uid, gid } => write!(f, "give {} to {uid}:{gid}", show(path)),
-            Step::Overlay { options } => write!(f, "mount overlay on root ({})", show(options)),
+            Step::Root => f.write_str("make root a mount"),
             Step::Show { source, target } => write!(f, "show {} at {}", show(source), show(target)),
             Step::SealTrees => f.write_str("make what is shown read-only"),
             Step::OpenDevices => f.write_str("open the devices"),

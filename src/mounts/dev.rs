@@ -30,7 +30,7 @@ pub fn plan(skeleton: &mut Skeleton) {
 
 /// `/dev` itself and its nodes, read-only; then what can be written in it.
 pub fn plan_mounts(init: &mut Vec<Step>) {
-    init.push(Step::Show { source: c"lower/dev".to_owned(), target: c"root/dev".to_owned() });
+    init.push(Step::Show { source: c"root/dev".to_owned(), target: c"root/dev".to_owned() });
     init.push(Step::OpenDevices);
     for (name, number) in NODES {
         init.push(Step::Device { name: c_string(name), number });

@@ -1,4 +1,4 @@
-//! The skeleton: directories, links, small files and mount points of the read-only lower layer.
+//! The skeleton: directories, links, small files and mount points of the root.
 
 use crate::spec::User;
 use crate::step::{Step, c_string};
@@ -35,7 +35,7 @@ impl Skeleton {
         self.make.push(Step::File { path: c_string(name), mode: 0o644, content: Vec::new() });
     }
 
-    /// A directory of the lower layer with its parents; made once, whoever asks first.
+    /// A directory of the root with its parents; made once, whoever asks first.
     pub fn directory(&mut self, path: &str, mode: u32) {
         let path = path.trim_matches('/');
         if path.is_empty() || self.made.contains(path) {
@@ -45,20 +45,20 @@ impl Skeleton {
             self.directory(parent, 0o755);
         }
         self.made.insert(path.to_owned());
-        self.make.push(Step::Directory { path: c_string(format!("lower/{path}")), mode });
+        self.make.push(Step::Directory { path: c_string(format!("root/{path}")), mode });
     }
 
-    /// A symbolic link of the lower layer.
+    /// A symbolic link of the root.
     pub fn link(&mut self, target: &str, path: &str) {
         if self.made.insert(path.to_owned()) {
-            self.make.push(Step::Link { target: c_string(target), path: c_string(format!("lower/{path}")) });
+            self.make.push(Step::Link { target: c_string(target), path: c_string(format!("root/{path}")) });
         }
     }
 
-    /// A small file of the lower layer.
+    /// A small file of the root.
     pub fn file(&mut self, path: &str, content: impl Into<Vec<u8>>) {
         if self.made.insert(path.to_owned()) {
-            let path = c_string(format!("lower/{path}"));
+            let path = c_string(format!("root/{path}"));
             self.make.push(Step::File { path, mode: 0o644, content: content.into() });
         }
     }
@@ -105,7 +105,7 @@ impl Skeleton {
             .make
             .iter()
             .filter_map(|step| match step {
-                Step::Directory { path, .. } if !path.as_bytes().starts_with(b"work") => Some(path.clone()),
+                Step::Directory { path, .. } => Some(path.clone()),
                 _ => None,
             })
             .collect();

@@ -118,8 +118,8 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::File { path, mode, content } => write_file(path, *mode, content),
         Step::CopyIn { path, mode, from: Slot::Code } => copy_in(path, *mode, context.code),
         Step::Own { path, uid, gid } => at(0, child::change_owner(CWD, path, *uid, *gid)),
-        Step::Overlay { options } => {
-            at(0, child::mount(c"overlay", c"root", c"overlay", libc::MS_NOSUID | libc::MS_NODEV, options))?;
+        Step::Root => {
+            at(0, child::mount(c"root", c"root", c"", libc::MS_BIND, c""))?;
             walk.root = at(1, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
             Ok(())
         }

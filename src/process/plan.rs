@@ -47,7 +47,6 @@ impl Plan {
         steps.init.push(Step::BeUndumpable);
         steps.init.push(Step::ReleasePayload);
         steps.init.push(Step::ReportReady);
-        steps.init.push(Step::DropBounding { last: host.last_capability });
         identity::plan_drop(spec, host, &mut steps.init);
         // A change of credentials takes it back.
         steps.init.push(Step::DieWithSupervisor);
