@@ -53,6 +53,8 @@ pub struct Running {
     cause: Option<Cause>,
     forwarded: Option<Instant>,
     ended: Option<Ended>,
+    /// pid 1 has closed its end of the control socket.
+    silent: bool,
     peak: Peak,
     sandbox: String,
 }
@@ -116,6 +118,7 @@ impl Running {
             cause: None,
             forwarded: None,
             ended: None,
+            silent: false,
             peak: Peak::default(),
             sandbox: format!("{pid:x}-{:x}", std::process::id()),
         }
@@ -175,7 +178,8 @@ impl Running {
         self.look_at_time(now);
         let mut list = vec![
             PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            // A socket whose other side is gone is always ready: nothing more will come.
+            PollFd::new(if self.silent { self.pidfd.as_fd() } else { self.control.as_fd() }, PollFlags::POLLIN),
             PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN),
         ];
         self.relays.interests(&mut list);
@@ -284,7 +288,10 @@ impl Running {
     /// Frames of pid 1.
     fn hear(&mut self) {
         let mut bytes = [0u8; SIZE];
-        let Ok((SIZE, descriptors)) = fd::receive(self.control.as_fd(), &mut bytes) else { return };
+        let Ok((SIZE, descriptors)) = fd::receive(self.control.as_fd(), &mut bytes) else {
+            self.silent = true;
+            return;
+        };
         match Frame::decode(bytes) {
             Some(Frame::Ready) => self.ready(descriptors),
             Some(Frame::Refused { payload, refusal }) => self.ended = Some(Ended::Refused { payload, refusal }),
@@ -356,7 +363,9 @@ impl Running {
     /// All processes are gone: what is still in the pipes is all there will ever be. Waits for the reader only.
     fn flush(&mut self) {
         // What stood in a socket or pipe when pid 1 ended.
-        self.hear();
+        while !self.silent {
+            self.hear();
+        }
         self.relays.pump();
         while !self.relays.drained() {
             let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];
