@@ -14,6 +14,9 @@ use std::fmt;
 /// One thing that pid 1 or the payload does on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
+    /// Overwrites pid 1's copy of the supervisor's command line, which anybody inside can read: it names paths and
+    /// variables of the host.
+    ForgetCommandLine,
     /// Writes `/proc/self/{setgroups,uid_map,gid_map}`: one id, the caller's.
     MapIds {
         /// `INSIDE OUTSIDE 1`.
@@ -299,6 +302,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Step::MapIds { uid_map, gid_map } => write!(f, "map ids: uid {}, gid {}", show(uid_map), show(gid_map)),
+            Step::ForgetCommandLine => f.write_str("forget the command line"),
             Step::AwaitIdMaps => f.write_str("wait for the id maps"),
             Step::DieWithSupervisor => f.write_str("die with the supervisor"),
             Step::BeUndumpable => f.write_str("be undumpable"),

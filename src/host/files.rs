@@ -89,7 +89,23 @@ pub fn etc() -> Vec<Entry> {
     let directory = Path::new("/etc");
     let mut entries: Vec<Entry> = ETC.iter().filter_map(|name| entry(directory, name)).collect();
     entries.extend(java(directory));
+    entries.retain_mut(|entry| resolve(directory, entry));
     entries
+}
+
+/// A link that leads into a tree which is shown inside stays a link; any other becomes what it leads to, and goes if
+/// that is nothing.
+fn resolve(directory: &Path, entry: &mut Entry) -> bool {
+    let EntryKind::Link(target) = &entry.kind else { return true };
+    if ["/usr/", "../usr/", "/nix/store/", "/gnu/store/"].iter().any(|tree| target.starts_with(tree)) {
+        return true;
+    }
+    match fs::metadata(directory.join(&entry.name)) {
+        Ok(found) if found.is_dir() => entry.kind = EntryKind::Directory,
+        Ok(_) => entry.kind = EntryKind::File,
+        Err(_) => return false,
+    }
+    true
 }
 
 /// OpenJDK keeps its configuration in `/etc/java-VERSION-openjdk` (Debian) or `/etc/java` (Fedora), and does not

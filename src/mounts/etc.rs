@@ -11,8 +11,8 @@ pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     for entry in &host.etc {
         let path = format!("etc/{}", entry.name);
         match &entry.kind {
-            EntryKind::Link(target) if points_inside(target) => skeleton.link(target, &path),
-            EntryKind::Link(_) | EntryKind::File => {
+            EntryKind::Link(target) => skeleton.link(target, &path),
+            EntryKind::File => {
                 skeleton.file(&path, Vec::new());
                 skeleton.show(&format!("/{path}"), &path);
             }
@@ -25,11 +25,6 @@ pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     users(spec, host, skeleton);
     hosts(spec, skeleton);
     skeleton.link("/proc/self/mounts", "etc/mtab");
-}
-
-/// A link into a tree that is shown inside anyway.
-fn points_inside(target: &str) -> bool {
-    ["/usr/", "../usr/", "/nix/store/", "/gnu/store/"].iter().any(|tree| target.starts_with(tree))
 }
 
 fn users(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {

@@ -30,6 +30,8 @@ pub struct Context<'a> {
     pub arguments: *const *const c_char,
     /// `envp`, null-terminated.
     pub environment: *const *const c_char,
+    /// Where the command line is in memory: its first byte and its length.
+    pub command_line: (*mut u8, usize),
     /// Upper end of the payload's stack.
     pub stack_top: *mut c_void,
     /// Step that is made to fail, for tests: of the payload, index.
@@ -99,6 +101,10 @@ pub fn walk(steps: &[Step], payload: bool, context: &Context<'_>, walk: &mut Wal
 fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
     match step {
         Step::MapIds { uid_map, gid_map } => map_ids(uid_map, gid_map),
+        Step::ForgetCommandLine => {
+            super::init::forget_command_line(context.command_line);
+            Ok(())
+        }
         Step::AwaitIdMaps => await_id_maps(context.control),
         Step::DieWithSupervisor => {
             at(0, child::process_control(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)).map(|_| ())

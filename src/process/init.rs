@@ -53,6 +53,18 @@ fn send(context: &Context<'_>, frame: Frame) {
     let _ = child::send_descriptors(context.control, &frame.encode(), &[]);
 }
 
+/// Step `ForgetCommandLine`: leaves our name.
+pub fn forget_command_line((start, length): (*mut u8, usize)) {
+    const NAME: &[u8] = b"belljar";
+    // SAFETY: the kernel says that these bytes are the command line: writable memory of our own, which nobody reads
+    // here any more; std has copied what it needs.
+    unsafe {
+        start.write_bytes(0, length);
+        // The last byte stays 0: else the kernel takes what follows for a part of it (proc_pid_cmdline(5)).
+        start.copy_from_nonoverlapping(NAME.as_ptr(), NAME.len().min(length.saturating_sub(1)));
+    }
+}
+
 /// Step `StartPayload`.
 pub fn start_payload(context: &Context<'_>, state: &mut Walk) -> Result<(), (u8, i32)> {
     let argument = core::ptr::from_ref(context).cast_mut().cast();

@@ -36,6 +36,7 @@ impl Plan {
         // First of all, since the network takes as long as everything else.
         namespaces::plan_start(spec, &mut steps);
         before_root(spec, host, &mut steps);
+        steps.init.push(Step::ForgetCommandLine);
         identity::plan_maps(spec, host, &mut steps);
         namespaces::plan_host_name(spec, &mut steps);
         mounts::plan(spec, host, program::code_file(spec), &mut steps);

@@ -22,6 +22,8 @@ use crate::sys::{fd, proc};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::sys::time::{TimeSpec, TimeValLike as _};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use verdict::failure;
@@ -120,7 +122,7 @@ impl Running {
             ended: None,
             silent: false,
             peak: Peak::default(),
-            sandbox: format!("{pid:x}-{:x}", std::process::id()),
+            sandbox: format!("{:016x}", RandomState::new().hash_one(pid)),
         }
     }
 
@@ -206,10 +208,13 @@ impl Running {
 
     /// When the loop has to look at the time again.
     fn until_next(&self, now: Instant) -> Option<Duration> {
+        if self.ended.is_some() || self.cause.is_some() {
+            return None;
+        }
         let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
-        let reading = self.meter.as_ref().filter(|_| self.ended.is_none()).map(|_| self.next_reading);
+        let reading = self.meter.as_ref().map(|_| self.next_reading);
         let grace = self.forwarded.map(|at| at + GRACE);
-        [deadline.filter(|_| self.cause.is_none()), reading, grace.filter(|_| self.cause.is_none()), self.resume_at]
+        [deadline, reading, grace, self.resume_at]
             .into_iter()
             .flatten()
             .min()
@@ -260,13 +265,17 @@ impl Running {
         if self.spec.cpu_time.is_some_and(|limit| reading.cpu >= limit) {
             return self.end_for(Cause::CpuTime);
         }
-        if self.resume_at.is_none()
-            && let Some(throttle) = &mut self.throttle
-            && let Some(rest) = throttle.account(now, &reading)
-            && let Some(meter) = &self.meter
-        {
-            throttle.stop(meter.proc(), &reading);
-            self.resume_at = Some(now + rest);
+        if let (Some(throttle), Some(meter)) = (&mut self.throttle, &self.meter) {
+            match self.resume_at {
+                // Whoever was born meanwhile, or was continued by somebody, rests too.
+                Some(_) => throttle.stop(meter.proc(), &reading),
+                None => {
+                    if let Some(rest) = throttle.account(now, &reading) {
+                        throttle.stop(meter.proc(), &reading);
+                        self.resume_at = Some(now + rest);
+                    }
+                }
+            }
         }
         self.next_reading = now + self.pause(memory);
     }
