@@ -59,9 +59,8 @@ pub fn plan_maps(spec: &Spec, host: &Host, steps: &mut Steps) {
     });
 }
 
-/// Gives up every capability, and root's id where it was kept. For pid 1 and for the payload alike.
+/// Gives up every capability held (the bounding set is emptied before), and root's id where it was kept. For pid 1 and for the payload alike.
 pub fn plan_drop(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
-    steps.push(Step::DropBounding { last: host.last_capability });
     if host.real_root {
         let User { uid, gid } = user(spec, host);
         steps.push(Step::BecomeUser { uid, gid });

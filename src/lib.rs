@@ -26,6 +26,5 @@ pub mod spec;
 pub mod step;
 pub mod sys;
 
-#[cfg(any(debug_assertions, test))]
 #[global_allocator]
-static ALLOCATOR: sys::guard::GuardedAllocator = sys::guard::GuardedAllocator;
+static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();

@@ -1,7 +1,6 @@
 //! The root file system: what is seen inside, and what of it can be written.
 //!
-//! An overlay whose writable layer is a tmpfs with the sandbox's quota of bytes and inodes, above a read-only
-//! skeleton; the host's `/usr` and what is needed of `/etc` shown in it read-only; `/dev` with six nodes; a fresh
+//! A tmpfs with the sandbox's quota of bytes and inodes, which is the writable layer; in it, read-only, the host's `/usr` and what is needed of `/etc` shown in it read-only; `/dev` with six nodes; a fresh
 //! `/proc`, masked, with `/proc/sys` read-only; no `/sys`. Everything is made on a scaffold (one tmpfs, mounted over
 //! the host's `/proc` in the new mount namespace, since nobody may ask for that to be shown inside), then
 //! pivot_root(2) leaves the host's tree behind.
@@ -33,9 +32,8 @@ pub fn inodes(disk: u64) -> u64 {
 
 /// Directories that can be written inside, for the second layer too.
 pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
-    let mut writable: Vec<String> =
-        ["/tmp", "/var", "/run", "/home", "/root", "/mnt", "/srv", "/opt"].map(str::to_owned).to_vec();
     let home = identity::home(identity::user(spec, host));
+    let mut writable: Vec<String> = ["/tmp", "/var", "/run", home].map(str::to_owned).to_vec();
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
     let covered = |path: &str| {
         ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
@@ -58,19 +56,18 @@ pub fn plan(spec: &Spec, host: &Host, code: Option<Step>, steps: &mut Steps) {
         options: c_string(format!("mode=0755,size={},nr_inodes={}", spec.disk, inodes(spec.disk))),
     });
     let mut skeleton = Skeleton::default();
-    for name in ["lower", "upper", "work", "root", "shm", "empty"] {
-        skeleton.scaffold_directory(name, if name == "shm" { 0o1777 } else { 0o755 });
+    for name in ["root", "empty"] {
+        skeleton.scaffold_directory(name, 0o755);
     }
+    skeleton.scaffold_directory("shm", 0o1777);
+    skeleton.scaffold_file("null");
     system(host, &mut skeleton);
     etc::plan(spec, host, &mut skeleton);
     places(spec, host, &mut skeleton);
     dev::plan(&mut skeleton);
-    for directory in ["proc", "etc"] {
-        skeleton.directory(directory, 0o755);
-    }
+    skeleton.directory("proc", 0o755);
     mounts(spec, host, &mut skeleton);
     if let Some(code) = code {
-        skeleton.directory("run", 0o755);
         skeleton.directory("run/code", 0o755);
         skeleton.make.push(code);
     }
@@ -78,11 +75,12 @@ pub fn plan(spec: &Spec, host: &Host, code: Option<Step>, steps: &mut Steps) {
         skeleton.own(identity::user(spec, host));
     }
     init.extend(skeleton.make);
-    init.push(Step::Overlay { options: c"lowerdir=lower,upperdir=upper,workdir=work,userxattr".to_owned() });
-    init.extend(skeleton.mount);
-    proc::plan(host, init);
+    init.push(Step::Root);
+    init.extend(skeleton.show);
+    init.push(Step::SealTrees);
     dev::plan_mounts(init);
-    init.extend(skeleton.user_mounts);
+    init.extend(skeleton.mounts);
+    proc::plan(host, init);
     init.push(Step::EnterRoot);
 }
 
@@ -93,7 +91,7 @@ fn system(host: &Host, skeleton: &mut Skeleton) {
             EntryKind::Link(target) => skeleton.link(target, &entry.name),
             EntryKind::Directory => {
                 skeleton.directory(&entry.name, 0o755);
-                skeleton.bind(&format!("/{}", entry.name), &entry.name, Access::ReadOnly);
+                skeleton.show(&format!("/{}", entry.name), &entry.name);
             }
             EntryKind::File => {}
         }
@@ -102,26 +100,11 @@ fn system(host: &Host, skeleton: &mut Skeleton) {
 
 /// Directories that programs expect to find and to be able to write.
 fn places(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
-    let user = identity::user(spec, host);
-    for (path, mode) in [
-        ("home", 0o755),
-        ("mnt", 0o755),
-        ("opt", 0o755),
-        ("root", 0o700),
-        ("run", 0o755),
-        ("run/lock", 0o1777),
-        ("srv", 0o755),
-        ("tmp", 0o1777),
-        ("var", 0o755),
-        ("var/cache", 0o755),
-        ("var/lib", 0o755),
-        ("var/log", 0o755),
-        ("var/tmp", 0o1777),
-    ] {
+    for (path, mode) in [("run", 0o755), ("tmp", 0o1777), ("var", 0o755), ("var/tmp", 0o1777)] {
         skeleton.directory(path, mode);
     }
     skeleton.link("/run", "var/run");
-    skeleton.directory(identity::home(user).trim_start_matches('/'), 0o700);
+    skeleton.directory(identity::home(identity::user(spec, host)).trim_start_matches('/'), 0o700);
     if let Some(workdir) = &spec.workdir {
         skeleton.place(&workdir.to_string_lossy());
     }
@@ -132,7 +115,7 @@ fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     for (mount, is_directory) in spec.mounts.iter().zip(&host.mount_is_directory) {
         skeleton.mount_point(&mount.target.to_string_lossy(), *is_directory);
         let access = if mount.writable { Access::ReadWrite } else { Access::ReadOnly };
-        skeleton.user_mounts.push(Step::Bind {
+        skeleton.mounts.push(Step::Bind {
             source: c_string(mount.source.as_os_str().as_encoded_bytes()),
             target: tree::relative(&mount.target),
             access,

@@ -14,14 +14,17 @@ pub const OF_THE_CLONE: i32 = libc::CLONE_NEWUSER
     | libc::CLONE_NEWIPC
     | libc::CLONE_NEWCGROUP;
 
-/// Starts the payload's process, which prepares its network meanwhile; the host name.
+/// Starts the payload's process, which prepares its network meanwhile.
 pub fn plan_start(spec: &Spec, steps: &mut Steps) {
     steps.init.push(Step::StartPayload);
-    steps.init.push(Step::HostName(c_string(spec.hostname.clone())));
     if own_network(spec) {
         steps.payload.extend([Step::NewNetwork, Step::LoopbackUp, Step::NetworkReady]);
     }
-    steps.payload.push(Step::AwaitRoot);
+}
+
+/// The host name.
+pub fn plan_host_name(spec: &Spec, steps: &mut Steps) {
+    steps.init.push(Step::HostName(c_string(spec.hostname.clone())));
 }
 
 /// pid 1 joins the network that is ready by now.

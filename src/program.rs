@@ -34,7 +34,7 @@ pub fn command(spec: &Spec, host: &Host) -> Command {
 /// The step that brings code into the sandbox as a file, where it does not come on the command line.
 pub fn code_file(spec: &Spec) -> Option<Step> {
     let path = code_path(spec)?;
-    Some(Step::CopyIn { path: c_string(format!("lower{path}").into_bytes()), mode: 0o444, from: Slot::Code })
+    Some(Step::CopyIn { path: c_string(format!("root{path}").into_bytes()), mode: 0o444, from: Slot::Code })
 }
 
 /// Where the code is inside, if it is a file.

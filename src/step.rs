@@ -5,8 +5,8 @@
 //! a failure says which of them failed ([`Step::stage`]). Steps print as they are read aloud: `--dry-run`, error
 //! messages and tests show the same text.
 //!
-//! Paths of the init list are relative to the scaffold (the tmpfs that holds `lower`, `upper`, `work`, `root`)
-//! until `EnterRoot`, and those that mounts go to are resolved below `root` without leaving it.
+//! Paths of the init list are relative to the scaffold (the tmpfs that holds `root`, and beside it what only mounts
+//! need) until `EnterRoot`, and those that mounts go to are resolved below `root` without leaving it.
 
 use std::ffi::CString;
 use std::fmt;
@@ -14,6 +14,9 @@ use std::fmt;
 /// One thing that pid 1 or the payload does on its way.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
+    /// Overwrites pid 1's copy of the supervisor's command line, which anybody inside can read: it names paths and
+    /// variables of the host.
+    ForgetCommandLine,
     /// Writes `/proc/self/{setgroups,uid_map,gid_map}`: one id, the caller's.
     MapIds {
         /// `INSIDE OUTSIDE 1`.
@@ -79,12 +82,20 @@ pub enum Step {
         /// Group id inside.
         gid: u32,
     },
-    /// The root: the writable layer above the read-only ones.
-    Overlay {
-        /// Options of the overlay.
-        options: CString,
+    /// The root becomes a mount of its own, to be pivoted into.
+    Root,
+    /// A tree of the host or of the scaffold at a mount point of our own skeleton, where no link leads astray. Its
+    /// attributes come with `SealTrees`, `SealDevices` or are those of the scaffold.
+    Show {
+        /// Absolute on the host, or below the scaffold.
+        source: CString,
+        /// Below the scaffold.
+        target: CString,
     },
-    /// A tree of the host or of the scaffold shown in the root.
+    /// Everything shown so far becomes read-only with what is mounted below it, and none of it honours set-user-id
+    /// bits or devices; the root itself stays writable.
+    SealTrees,
+    /// A mount that the spec asks for.
     Bind {
         /// Absolute on the host, or below the scaffold.
         source: CString,
@@ -93,6 +104,8 @@ pub enum Step {
         /// Attributes, set before anybody can see the mount.
         access: Access,
     },
+    /// Takes hold of the host's `/dev` and of the sandbox's.
+    OpenDevices,
     /// A device node of the host, checked to be the one it should be.
     Device {
         /// Name below `/dev`.
@@ -100,7 +113,11 @@ pub enum Step {
         /// Major and minor number.
         number: (u32, u32),
     },
-    /// A fresh procfs of the new pid namespace.
+    /// `/dev` and its nodes become read-only.
+    SealDevices,
+    /// What masks are made of: `/dev/null`, checked, and an empty directory, both read-only.
+    MaskSources,
+    /// A fresh procfs of the new pid namespace, and the working directory in it.
     Proc,
     /// Empties an entry of the new procfs.
     Mask {
@@ -241,16 +258,19 @@ impl Step {
         let names: &[&str] = match self {
             Step::MapIds { .. } => &["write setgroups", "write uid_map", "write gid_map"],
             Step::Scaffold { .. } => &["mount", "chdir"],
-            Step::Overlay { .. } => &["mount", "open"],
-            Step::Proc => &["mount", "check"],
+            Step::Proc => &["mount", "open", "check", "chdir"],
             Step::JoinNetwork => &["wait", "setns"],
             Step::File { .. } => &["open", "write"],
             Step::CopyIn { .. } => &["open", "sendfile"],
             Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
-            Step::Device { .. } => &["open", "check", "open_tree", "mount_setattr", "open mount point", "move_mount"],
-            Step::Mask { .. } => &["open", "check", "open_tree", "mount_setattr", "move_mount"],
+            Step::Root => &["bind", "open"],
+            Step::SealTrees => &["read-only", "root writable"],
+            Step::OpenDevices => &["open host's", "open sandbox's"],
+            Step::Device { .. } => &["open_tree", "check", "move_mount"],
+            Step::SealDevices => &["read-only", "no devices but these"],
+            Step::MaskSources => &["open_tree", "check", "mount_setattr", "open", "move_mount", "bind", "read-only"],
             Step::Setting { .. } => &["open", "write"],
-            Step::SealSettings => &["open", "check", "open_tree", "mount_setattr", "move_mount"],
+            Step::SealSettings => &["bind", "read-only"],
             Step::EnterRoot => &["chdir", "pivot_root", "umount old root", "chdir /"],
             Step::OpenTerminal => &["open", "unlock"],
             Step::ReportReady => &["open /", "open /proc", "send"],
@@ -284,6 +304,7 @@ impl fmt::Display for Step {
             Step::MapIds { uid_map, gid_map } => {
                 write!(f, "map ids: uid {}, gid {}", show(uid_map).trim_end(), show(gid_map).trim_end())
             }
+            Step::ForgetCommandLine => f.write_str("forget the command line"),
             Step::AwaitIdMaps => f.write_str("wait for the id maps"),
             Step::DieWithSupervisor => f.write_str("die with the supervisor"),
             Step::BeUndumpable => f.write_str("be undumpable"),
@@ -298,7 +319,12 @@ impl fmt::Display for Step {
             }
             Step::CopyIn { path, mode, .. } => write!(f, "copy in {} {mode:04o}", show(path)),
             Step::Own { path, uid, gid } => write!(f, "give {} to {uid}:{gid}", show(path)),
-            Step::Overlay { options } => write!(f, "mount overlay on root ({})", show(options)),
+            Step::Root => f.write_str("make root a mount"),
+            Step::Show { source, target } => write!(f, "show {} at {}", show(source), show(target)),
+            Step::SealTrees => f.write_str("make what is shown read-only"),
+            Step::OpenDevices => f.write_str("open the devices"),
+            Step::SealDevices => f.write_str("make dev read-only"),
+            Step::MaskSources => f.write_str("prepare masks"),
             Step::Bind { source, target, access } => {
                 write!(f, "bind {} on {} {}", show(source), show(target), access.name())
             }

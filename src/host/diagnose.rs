@@ -167,10 +167,7 @@ pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: 
 /// Cures for refusals of steps that depend on what was asked for.
 fn hint(step: &Step, errno: i32) -> Option<String> {
     let text = match (step, errno) {
-        (Step::Overlay { .. }, libc::EPERM | libc::EINVAL | libc::ENODEV) => {
-            "overlay mounts inside a user namespace need Linux 5.11 or newer with CONFIG_OVERLAY_FS"
-        }
-        (Step::Bind { .. }, libc::ENOSYS) => "mounts need Linux 5.12 or newer",
+        (Step::Bind { .. } | Step::SealTrees, libc::ENOSYS) => "mounts need Linux 5.12 or newer",
         (Step::Bind { .. }, libc::EACCES) => "the path is not reachable for the user that belljar runs as",
         (Step::Bind { .. }, libc::ENOENT) => {
             "the mount point does not exist, and nothing can be made below `/usr`: choose another target"

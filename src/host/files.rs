@@ -35,59 +35,47 @@ pub enum EntryKind {
 /// distributions keep them.
 const TOP_LEVEL: [&str; 9] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix/store", "gnu/store"];
 
-/// See the module's contract. Entries ending in `*` stand for every name that begins so.
-const ETC: [&str; 16] = [
+/// See the module's contract.
+const ETC: [&str; 13] = [
     "alternatives",
     "crypto-policies",
     "fonts",
-    "java*",
     "ld-musl-x86_64.path",
     "ld.so.cache",
     "localtime",
     "mime.types",
     "os-release",
-    "perl",
     "pki",
     "protocols",
     "services",
     "ssl",
     "static",
-    "terminfo",
 ];
 
-/// What the OCI runtime specification's implementations mask, and everything else of procfs that tells of the
-/// host or of other users and can be read without privileges.
-const MASKS: [&str; 30] = [
+/// What the OCI runtime specification's implementations mask, and what else tells of the kernel's keys, symbols,
+/// configuration or of other users' doings (interrupts and scheduling give key strokes away). What nobody but root
+/// may read needs no mask: the sandbox is never root on the host.
+const MASKS: [&str; 20] = [
     "acpi",
     "asound",
-    "buddyinfo",
     "bus",
     "cmdline",
     "config.gz",
-    "consoles",
-    "diskstats",
     "driver",
     "fs",
     "interrupts",
-    "iomem",
-    "ioports",
     "irq",
     "kallsyms",
     "kcore",
     "key-users",
     "keys",
     "latency_stats",
-    "locks",
     "modules",
-    "partitions",
     "sched_debug",
     "schedstat",
     "scsi",
     "softirqs",
-    "sysrq-trigger",
     "timer_list",
-    "timer_stats",
-    "zoneinfo",
 ];
 
 /// The existing ones of `/usr` and its siblings.
@@ -98,31 +86,46 @@ pub fn top_level() -> Vec<Entry> {
 /// The existing ones of what programs need of `/etc`.
 pub fn etc() -> Vec<Entry> {
     let directory = Path::new("/etc");
-    let mut entries: Vec<Entry> =
-        ETC.iter().filter(|name| !name.ends_with('*')).filter_map(|name| entry(directory, name)).collect();
+    let mut entries: Vec<Entry> = ETC.iter().filter_map(|name| entry(directory, name)).collect();
     entries.extend(java(directory));
+    entries.retain_mut(|entry| resolve(directory, entry));
     entries
 }
 
-/// OpenJDK keeps its configuration in `/etc/java-VERSION-openjdk`, and does not start without it. Only looked for
-/// where there is a Java at all: reading a directory costs more than all the rest.
-fn java(directory: &Path) -> Vec<Entry> {
-    if !Path::new("/usr/lib/jvm").exists() {
-        return Vec::new();
+/// A link that leads into a tree which is shown inside stays a link; any other becomes what it leads to, and goes if
+/// that is nothing.
+fn resolve(directory: &Path, entry: &mut Entry) -> bool {
+    let EntryKind::Link(target) = &entry.kind else { return true };
+    if ["/usr/", "../usr/", "/nix/store/", "/gnu/store/"].iter().any(|tree| target.starts_with(tree)) {
+        return true;
     }
-    let Ok(names) = fs::read_dir(directory) else { return Vec::new() };
-    let mut found: Vec<Entry> = names
-        .filter_map(|name| name.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("java"))
-        .filter_map(|name| entry(directory, &name))
-        .collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    found
+    match fs::metadata(directory.join(&entry.name)) {
+        Ok(found) if found.is_dir() => entry.kind = EntryKind::Directory,
+        Ok(_) => entry.kind = EntryKind::File,
+        Err(_) => return false,
+    }
+    true
 }
 
-/// Entries of `/proc` to be masked that this kernel has.
+/// OpenJDK keeps its configuration in `/etc/java-VERSION-openjdk` (Debian) or `/etc/java` (Fedora), and does not
+/// start without it. The names of the installed ones lead there: `/usr/lib/jvm/java-VERSION-openjdk-ARCHITECTURE`.
+fn java(directory: &Path) -> Vec<Entry> {
+    let Ok(machines) = fs::read_dir("/usr/lib/jvm") else { return Vec::new() };
+    let mut names: Vec<String> = machines
+        .filter_map(|name| name.ok()?.file_name().into_string().ok())
+        .filter_map(|name| Some(name[..name.find("-openjdk")? + "-openjdk".len()].to_owned()))
+        .collect();
+    names.push("java".to_owned());
+    names.sort();
+    names.dedup();
+    names.iter().filter_map(|name| entry(directory, name)).collect()
+}
+
+/// Entries of `/proc` to be masked: those that this kernel has and that others than root may read.
 pub fn masks() -> Vec<Entry> {
-    MASKS.iter().filter_map(|name| entry(Path::new("/proc"), name)).collect()
+    let readable =
+        |name: &&&str| fs::symlink_metadata(Path::new("/proc").join(name)).is_ok_and(|found| found.mode() & 0o077 != 0);
+    MASKS.iter().filter(readable).filter_map(|name| entry(Path::new("/proc"), name)).collect()
 }
 
 fn entry(directory: &Path, name: &str) -> Option<Entry> {

@@ -1,7 +1,7 @@
 //! `/dev`: six nodes of the host, a devpts and a `/dev/shm` of the sandbox's own, and the usual links.
 
 use super::tree::Skeleton;
-use crate::step::{Access, Step, c_string};
+use crate::step::{Step, c_string};
 
 /// Name, major and minor number (Documentation/admin-guide/devices.txt of the kernel).
 const NODES: [(&str, (u32, u32)); 6] =
@@ -28,13 +28,15 @@ pub fn plan(skeleton: &mut Skeleton) {
     }
 }
 
-/// `/dev` itself read-only, then what lies in it.
+/// `/dev` itself and its nodes, read-only; then what can be written in it.
 pub fn plan_mounts(init: &mut Vec<Step>) {
-    init.push(Step::Bind { source: c"lower/dev".to_owned(), target: c"dev".to_owned(), access: Access::ReadOnly });
+    init.push(Step::Show { source: c"root/dev".to_owned(), target: c"root/dev".to_owned() });
+    init.push(Step::OpenDevices);
     for (name, number) in NODES {
         init.push(Step::Device { name: c_string(name), number });
     }
+    init.push(Step::SealDevices);
     init.push(Step::Terminals);
     // In the same tmpfs as the writable layer, so that one quota covers both.
-    init.push(Step::Bind { source: c"shm".to_owned(), target: c"dev/shm".to_owned(), access: Access::ReadWrite });
+    init.push(Step::Show { source: c"shm".to_owned(), target: c"root/dev/shm".to_owned() });
 }

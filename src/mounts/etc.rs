@@ -4,7 +4,6 @@ use super::tree::Skeleton;
 use crate::host::{EntryKind, Host};
 use crate::identity;
 use crate::spec::{Network, Spec};
-use crate::step::Access;
 
 /// Files and mounts of `/etc`.
 pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
@@ -12,25 +11,20 @@ pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     for entry in &host.etc {
         let path = format!("etc/{}", entry.name);
         match &entry.kind {
-            EntryKind::Link(target) if points_inside(target) => skeleton.link(target, &path),
-            EntryKind::Link(_) | EntryKind::File => {
+            EntryKind::Link(target) => skeleton.link(target, &path),
+            EntryKind::File => {
                 skeleton.file(&path, Vec::new());
-                skeleton.bind(&format!("/{path}"), &path, Access::ReadOnly);
+                skeleton.show(&format!("/{path}"), &path);
             }
             EntryKind::Directory => {
                 skeleton.directory(&path, 0o755);
-                skeleton.bind(&format!("/{path}"), &path, Access::ReadOnly);
+                skeleton.show(&format!("/{path}"), &path);
             }
         }
     }
     users(spec, host, skeleton);
     hosts(spec, skeleton);
     skeleton.link("/proc/self/mounts", "etc/mtab");
-}
-
-/// A link into a tree that is shown inside anyway.
-fn points_inside(target: &str) -> bool {
-    ["/usr/", "../usr/", "/nix/store/", "/gnu/store/"].iter().any(|tree| target.starts_with(tree))
 }
 
 fn users(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
@@ -67,7 +61,7 @@ fn hosts(spec: &Spec, skeleton: &mut Skeleton) {
             // The host's network is asked for, and with it the names that are known there.
             for path in ["etc/hosts", "etc/resolv.conf"] {
                 skeleton.file(path, Vec::new());
-                skeleton.bind(&format!("/{path}"), path, Access::ReadOnly);
+                skeleton.show(&format!("/{path}"), path);
             }
         }
         Network::None | Network::Policy(_) => {

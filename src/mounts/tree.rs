@@ -1,7 +1,7 @@
-//! The skeleton: directories, links, small files and mount points of the read-only lower layer.
+//! The skeleton: directories, links, small files and mount points of the root.
 
 use crate::spec::User;
-use crate::step::{Access, Step, c_string};
+use crate::step::{Step, c_string};
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::path::Path;
@@ -11,10 +11,10 @@ use std::path::Path;
 pub struct Skeleton {
     /// Makes directories, links and files.
     pub make: Vec<Step>,
-    /// Mounts of the image itself.
-    pub mount: Vec<Step>,
-    /// Mounts that the spec asks for; after all others, so that they win.
-    pub user_mounts: Vec<Step>,
+    /// Shows trees of the host.
+    pub show: Vec<Step>,
+    /// Mounts that the spec asks for; after the image's own, so that they win.
+    pub mounts: Vec<Step>,
     made: BTreeSet<String>,
     bound: Vec<String>,
 }
@@ -30,7 +30,12 @@ impl Skeleton {
         self.make.push(Step::Directory { path: c_string(name), mode });
     }
 
-    /// A directory of the lower layer with its parents; made once, whoever asks first.
+    /// An empty file of the scaffold itself.
+    pub fn scaffold_file(&mut self, name: &str) {
+        self.make.push(Step::File { path: c_string(name), mode: 0o644, content: Vec::new() });
+    }
+
+    /// A directory of the root with its parents; made once, whoever asks first.
     pub fn directory(&mut self, path: &str, mode: u32) {
         let path = path.trim_matches('/');
         if path.is_empty() || self.made.contains(path) {
@@ -40,28 +45,28 @@ impl Skeleton {
             self.directory(parent, 0o755);
         }
         self.made.insert(path.to_owned());
-        self.make.push(Step::Directory { path: c_string(format!("lower/{path}")), mode });
+        self.make.push(Step::Directory { path: c_string(format!("root/{path}")), mode });
     }
 
-    /// A symbolic link of the lower layer.
+    /// A symbolic link of the root.
     pub fn link(&mut self, target: &str, path: &str) {
         if self.made.insert(path.to_owned()) {
-            self.make.push(Step::Link { target: c_string(target), path: c_string(format!("lower/{path}")) });
+            self.make.push(Step::Link { target: c_string(target), path: c_string(format!("root/{path}")) });
         }
     }
 
-    /// A small file of the lower layer.
+    /// A small file of the root.
     pub fn file(&mut self, path: &str, content: impl Into<Vec<u8>>) {
         if self.made.insert(path.to_owned()) {
-            let path = c_string(format!("lower/{path}"));
+            let path = c_string(format!("root/{path}"));
             self.make.push(Step::File { path, mode: 0o644, content: content.into() });
         }
     }
 
-    /// A tree of the host on a mount point that was made before.
-    pub fn bind(&mut self, source: &str, target: &str, access: Access) {
+    /// A tree of the host at a mount point that was made before.
+    pub fn show(&mut self, source: &str, target: &str) {
         self.bound.push(target.to_owned());
-        self.mount.push(Step::Bind { source: c_string(source), target: c_string(target), access });
+        self.show.push(Step::Show { source: c_string(source), target: c_string(format!("root/{target}")) });
     }
 
     /// Whether `path` lies in a tree of the host that is shown as it is, where nothing can be made.
@@ -100,7 +105,7 @@ impl Skeleton {
             .make
             .iter()
             .filter_map(|step| match step {
-                Step::Directory { path, .. } if !path.as_bytes().starts_with(b"work") => Some(path.clone()),
+                Step::Directory { path, .. } => Some(path.clone()),
                 _ => None,
             })
             .collect();

@@ -30,6 +30,8 @@ pub struct Context<'a> {
     pub arguments: *const *const c_char,
     /// `envp`, null-terminated.
     pub environment: *const *const c_char,
+    /// Where the command line is in memory: its first byte and its length.
+    pub command_line: (*mut u8, usize),
     /// Upper end of the payload's stack.
     pub stack_top: *mut c_void,
     /// Step that is made to fail, for tests: of the payload, index.
@@ -60,6 +62,8 @@ pub struct Walk {
     pub root: Fd,
     /// The mounted procfs.
     pub proc: Fd,
+    /// The host's `/dev`, and the sandbox's.
+    pub devices: (Fd, Fd),
     /// The master side of the terminal.
     pub terminal: Fd,
     /// The payload's process, in pid 1.
@@ -71,7 +75,7 @@ pub struct Walk {
 impl Walk {
     /// Nothing yet.
     pub const fn new() -> Walk {
-        Walk { root: -1, proc: -1, terminal: -1, payload: -1, payload_pidfd: -1 }
+        Walk { root: -1, proc: -1, devices: (-1, -1), terminal: -1, payload: -1, payload_pidfd: -1 }
     }
 }
 
@@ -97,6 +101,10 @@ pub fn walk(steps: &[Step], payload: bool, context: &Context<'_>, walk: &mut Wal
 fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
     match step {
         Step::MapIds { uid_map, gid_map } => map_ids(uid_map, gid_map),
+        Step::ForgetCommandLine => {
+            super::init::forget_command_line(context.command_line);
+            Ok(())
+        }
         Step::AwaitIdMaps => await_id_maps(context.control),
         Step::DieWithSupervisor => {
             at(0, child::process_control(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)).map(|_| ())
@@ -116,17 +124,22 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::File { path, mode, content } => write_file(path, *mode, content),
         Step::CopyIn { path, mode, from: Slot::Code } => copy_in(path, *mode, context.code),
         Step::Own { path, uid, gid } => at(0, child::change_owner(CWD, path, *uid, *gid)),
-        Step::Overlay { options } => {
-            at(0, child::mount(c"overlay", c"root", c"overlay", libc::MS_NOSUID | libc::MS_NODEV, options))?;
+        Step::Root => {
+            at(0, child::mount(c"root", c"root", c"", libc::MS_BIND, c""))?;
             walk.root = at(1, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
             Ok(())
         }
         Step::Bind { source, target, access } => super::mount::bind(walk, source, target, *access),
+        Step::Show { source, target } => at(0, child::mount(source, target, c"", libc::MS_BIND | libc::MS_REC, c"")),
+        Step::SealTrees => super::mount::seal_trees(walk),
+        Step::OpenDevices => super::mount::open_devices(walk),
+        Step::SealDevices => super::mount::seal_devices(walk),
+        Step::MaskSources => super::mount::mask_sources(),
         Step::Device { name, number } => super::mount::device(walk, name, *number),
         Step::Proc => super::mount::proc(walk),
-        Step::Mask { name, directory } => super::mount::mask(walk, name, *directory),
-        Step::Setting { name, value } => super::mount::setting(walk, name, value),
-        Step::SealSettings => super::mount::seal_settings(walk),
+        Step::Mask { name, directory } => super::mount::mask(name, *directory),
+        Step::Setting { name, value } => super::mount::setting(name, value),
+        Step::SealSettings => super::mount::seal_settings(),
         Step::Terminals => at(
             0,
             child::mount(
@@ -158,9 +171,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             Ok(())
         }
         Step::AwaitRoot => {
-            while context.meeting.root.load(Ordering::Acquire) == 0 {
-                child::wait_on(&context.meeting.root, 0);
-            }
+            await_change(&context.meeting.root);
             Ok(())
         }
         Step::NewSession => at(0, child::new_session()),
@@ -251,7 +262,8 @@ fn copy_in(path: &CStr, mode: u32, from: Fd) -> Applied {
 }
 
 fn enter_root() -> Applied {
-    at(0, child::change_directory(c"root"))?;
+    // The scaffold lies on the host's `/proc`.
+    at(0, child::change_directory(c"/proc/root"))?;
     // pivot_root(2), "pivot_root(".", ".")": the old root lies on top of the new one, and the working directory
     // is the old one until it is detached. One detach, since each waits for the kernel's readers.
     at(1, child::pivot_root(c".", c"."))?;
@@ -259,13 +271,29 @@ fn enter_root() -> Applied {
     at(3, child::change_directory(c"/"))
 }
 
-fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
-    loop {
-        match context.meeting.network.load(Ordering::Acquire) {
-            0 => child::wait_on(&context.meeting.network, 0),
-            NETWORK_FAILED => return Err((0, libc::ENETDOWN)),
-            _ => return at(1, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
+/// Looks this often before it sleeps: to be woken costs more than the other side usually still needs.
+const PATIENCE: u32 = 1000;
+
+/// Waits until `word` is no longer 0; answers what it is.
+fn await_change(word: &AtomicU32) -> u32 {
+    for _ in 0..PATIENCE {
+        match word.load(Ordering::Acquire) {
+            0 => core::hint::spin_loop(),
+            value => return value,
         }
+    }
+    loop {
+        match word.load(Ordering::Acquire) {
+            0 => child::wait_on(word, 0),
+            value => return value,
+        }
+    }
+}
+
+fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
+    match await_change(&context.meeting.network) {
+        NETWORK_FAILED => Err((0, libc::ENETDOWN)),
+        _ => at(1, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
     }
 }
 

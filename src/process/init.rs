@@ -4,9 +4,9 @@
 
 use super::child::{Context, Walk, walk};
 use super::report::{Frame, Refusal};
+use crate::sys::allocator;
 use crate::sys::child;
 use crate::sys::clone;
-use crate::sys::guard;
 use core::sync::atomic::Ordering;
 use std::os::fd::OwnedFd;
 
@@ -22,7 +22,7 @@ pub fn start(context: &Context<'_>, namespaces: i32) -> Result<(i32, OwnedFd), i
 
 /// Runs pid 1, on the child's side of the clone.
 fn run(context: &Context<'_>) -> ! {
-    guard::enter_child();
+    allocator::enter_child();
     for (first, last) in context.foreign {
         // A kernel without close_range(2) is below our floor; nothing is inherited by the payload in any case.
         let _ = child::close_range(*first, *last, 0);
@@ -51,6 +51,18 @@ fn give_up(context: &Context<'_>, refusal: Refusal) -> ! {
 fn send(context: &Context<'_>, frame: Frame) {
     // If the supervisor is gone there is nobody to tell, and nothing else to do.
     let _ = child::send_descriptors(context.control, &frame.encode(), &[]);
+}
+
+/// Step `ForgetCommandLine`: leaves our name.
+pub fn forget_command_line((start, length): (*mut u8, usize)) {
+    const NAME: &[u8] = b"belljar";
+    // SAFETY: the kernel says that these bytes are the command line: writable memory of our own, which nobody reads
+    // here any more; std has copied what it needs.
+    unsafe {
+        start.write_bytes(0, length);
+        // The last byte stays 0: else the kernel takes what follows for a part of it (proc_pid_cmdline(5)).
+        start.copy_from_nonoverlapping(NAME.as_ptr(), NAME.len().min(length.saturating_sub(1)));
+    }
 }
 
 /// Step `StartPayload`.

@@ -82,6 +82,7 @@ fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Del
         streams: acquired.streams,
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
+        command_line: proc::command_line()?,
         stack_top: top,
         fail: fail(plan, delivery),
         meeting: Meeting::default(),

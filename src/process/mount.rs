@@ -1,5 +1,5 @@
-//! Mounts, as pid 1 makes them: by descriptor, with their attributes set before anybody can see them, onto mount
-//! points that are resolved without leaving the root.
+//! Mounts, as pid 1 makes them. What the spec asks for goes by descriptor, onto mount points that are resolved
+//! without leaving the root. All attributes are set long before anybody inside can look.
 
 use super::child::Walk;
 use crate::step::Access;
@@ -13,10 +13,7 @@ const ATTR_NOSUID: u64 = 0x2;
 const ATTR_NODEV: u64 = 0x4;
 const ATTR_NOEXEC: u64 = 0x8;
 
-const RESOLVE_NO_XDEV: u64 = 0x01;
 const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
-const RESOLVE_NO_SYMLINKS: u64 = 0x04;
-const RESOLVE_BENEATH: u64 = 0x08;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 
 const AT_RECURSIVE: u32 = 0x8000;
@@ -28,12 +25,10 @@ fn at<T>(stage: u8, answer: Result<T, i32>) -> Result<T, (u8, i32)> {
     answer.map_err(|errno| (stage, errno))
 }
 
-/// A detached copy of the tree at `source` with `attributes`, onto `target`.
-fn attach(stage: u8, tree: Fd, attributes: u64, flags: u32, target: Fd) -> Applied {
-    let attributes =
-        libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
-    at(stage, child::set_mount_attributes(tree, flags, &attributes))?;
-    at(stage + 1, child::attach_tree(tree, target))
+/// Sets attributes of the mount at `path` below `directory`; an empty path means `directory` itself.
+fn set(directory: Fd, path: &CStr, flags: u32, set: u64, clear: u64) -> Result<(), i32> {
+    let attributes = libc::mount_attr { attr_set: set, attr_clr: clear, propagation: libc::MS_PRIVATE, userns_fd: 0 };
+    child::set_mount_attributes(directory, path, flags, &attributes)
 }
 
 /// The mount point `target` of the new root. Links are followed as they will be inside, never out of the root
@@ -51,30 +46,43 @@ pub fn bind(walk: &Walk, source: &CStr, target: &CStr, access: Access) -> Applie
         Access::ReadOnly => ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV,
         Access::ReadWrite => ATTR_NOSUID | ATTR_NODEV,
     };
-    let private = libc::mount_attr { attr_set: attributes, attr_clr: 0, propagation: libc::MS_PRIVATE, userns_fd: 0 };
-    at(1, child::set_mount_attributes(tree, AT_RECURSIVE, &private))?;
+    at(1, set(tree, c"", AT_RECURSIVE, attributes, 0))?;
     let point = at(2, mount_point(walk, target))?;
-    let result = at(3, child::attach_tree(tree, point));
+    let result = at(3, child::attach_tree(tree, point, c""));
     child::close(point);
     child::close(tree);
     result
 }
 
+/// Step `SealTrees`.
+pub fn seal_trees(walk: &Walk) -> Applied {
+    at(0, set(walk.root, c"", AT_RECURSIVE, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV, 0))?;
+    at(1, set(walk.root, c"", 0, 0, ATTR_RDONLY))
+}
+
+/// Step `OpenDevices`.
+pub fn open_devices(walk: &mut Walk) -> Applied {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    walk.devices.0 = at(0, child::open(CWD, c"/dev", flags, 0))?;
+    walk.devices.1 = at(1, child::open(CWD, c"root/dev", flags | libc::O_NOFOLLOW, 0))?;
+    Ok(())
+}
+
 /// Shows the host's device node `name`, after a look at its number: a host's `/dev` may itself be somebody's work
 /// (CVE-2025-31133).
 pub fn device(walk: &Walk, name: &CStr, (major, minor): (u32, u32)) -> Applied {
-    let host = at(0, child::open(CWD, c"/dev", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
+    let (host, inside) = walk.devices;
     let tree = at(0, child::open_tree(host, name, libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC))?;
-    child::close(host);
     at(1, is_device(tree, major, minor))?;
-    let dev = at(4, mount_point(walk, c"dev"))?;
-    let point =
-        at(4, child::open_resolved(dev, name, libc::O_PATH | libc::O_CLOEXEC, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS))?;
-    let result = attach(3, tree, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, 0, point);
-    child::close(dev);
-    child::close(point);
+    let result = at(2, child::attach_tree(tree, inside, name));
     child::close(tree);
     result
+}
+
+/// Step `SealDevices`. Writing to a device is no writing to its mount.
+pub fn seal_devices(walk: &Walk) -> Applied {
+    at(0, set(walk.devices.1, c"", AT_RECURSIVE, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, 0))?;
+    at(1, set(walk.devices.1, c"", 0, ATTR_NODEV, 0))
 }
 
 fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), i32> {
@@ -83,55 +91,46 @@ fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), i32> {
     if right { Ok(()) } else { Err(libc::ENXIO) }
 }
 
-/// Mounts a procfs of the new pid namespace and keeps hold of it.
+/// Step `MaskSources`: from here on one bind is a whole mask.
+pub fn mask_sources() -> Applied {
+    let tree = at(0, child::open_tree(CWD, c"/dev/null", libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC))?;
+    at(1, is_device(tree, 1, 3))?;
+    at(2, set(tree, c"", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, 0))?;
+    at(4, child::attach_tree(tree, CWD, c"null"))?;
+    child::close(tree);
+    at(5, child::mount(c"empty", c"empty", c"", libc::MS_BIND, c""))?;
+    at(6, set(CWD, c"empty", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0))
+}
+
+/// Mounts a procfs of the new pid namespace and makes it the working directory: everything below is written and
+/// masked through what was checked here to be a procfs (CVE-2019-19921, CVE-2025-52881).
 pub fn proc(walk: &mut Walk) -> Applied {
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     at(0, child::mount(c"proc", c"root/proc", c"proc", flags, c""))?;
-    walk.proc = at(1, child::open(CWD, c"root/proc", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
-    // Everything below is written and masked through this descriptor (CVE-2019-19921, CVE-2025-52881).
-    match at(1, child::file_system_magic(walk.proc))? {
-        PROC_SUPER_MAGIC => Ok(()),
-        _ => Err((1, libc::ENOTSUP)),
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    walk.proc = at(1, child::open(CWD, c"root/proc", flags, 0))?;
+    match at(2, child::file_system_magic(walk.proc))? {
+        PROC_SUPER_MAGIC => at(3, child::enter(walk.proc)),
+        _ => Err((2, libc::ENOTSUP)),
     }
 }
 
-/// An entry of the procfs itself: no link, and nothing that is mounted on it.
-fn entry(walk: &Walk, name: &CStr, flags: i32) -> Result<Fd, i32> {
-    let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-    child::open_resolved(walk.proc, name, flags | libc::O_CLOEXEC, resolve)
-}
-
-/// Covers an entry of the procfs by an empty directory or by `/dev/null`.
-pub fn mask(walk: &Walk, name: &CStr, directory: bool) -> Applied {
-    let point = at(0, entry(walk, name, libc::O_PATH | libc::O_NOFOLLOW))?;
-    let source = if directory { c"empty" } else { c"/dev/null" };
-    let tree = at(2, child::open_tree(CWD, source, libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC))?;
-    if !directory {
-        at(1, is_device(tree, 1, 3))?;
-    }
-    let result = attach(3, tree, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, 0, point);
-    child::close(point);
-    child::close(tree);
-    result
+/// Covers an entry of the procfs, which is the working directory. The scaffold lies on the host's `/proc`.
+pub fn mask(name: &CStr, directory: bool) -> Applied {
+    let source = if directory { c"/proc/empty" } else { c"/proc/null" };
+    at(0, child::mount(source, name, c"", libc::MS_BIND, c""))
 }
 
 /// Writes a setting of the new namespaces.
-pub fn setting(walk: &Walk, name: &CStr, value: &CStr) -> Applied {
-    let settings = at(0, entry(walk, c"sys", libc::O_PATH | libc::O_DIRECTORY))?;
-    let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-    let fd = at(0, child::open_resolved(settings, name, libc::O_WRONLY | libc::O_CLOEXEC, resolve))?;
+pub fn setting(name: &CStr, value: &CStr) -> Applied {
+    let fd = at(0, child::open(CWD, name, libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0))?;
     let result = at(1, child::write(fd, value.to_bytes())).map(|_| ());
     child::close(fd);
-    child::close(settings);
     result
 }
 
 /// `/proc/sys` once more on itself, read-only: some of its files belong to the sandbox's own root.
-pub fn seal_settings(walk: &Walk) -> Applied {
-    let point = at(0, entry(walk, c"sys", libc::O_PATH | libc::O_DIRECTORY))?;
-    let tree = at(2, child::open_tree(walk.proc, c"sys", libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC))?;
-    let result = attach(3, tree, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0, point);
-    child::close(point);
-    child::close(tree);
-    result
+pub fn seal_settings() -> Applied {
+    at(0, child::mount(c"sys", c"sys", c"", libc::MS_BIND, c""))?;
+    at(1, set(CWD, c"sys", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0))
 }

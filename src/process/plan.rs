@@ -33,8 +33,12 @@ impl Plan {
     pub fn new(spec: &Spec, host: &Host) -> Result<Plan, Error> {
         let mut steps = Steps::default();
         steps.init.push(Step::DieWithSupervisor);
-        identity::plan_maps(spec, host, &mut steps);
+        // First of all, since the network takes as long as everything else.
         namespaces::plan_start(spec, &mut steps);
+        before_root(spec, host, &mut steps);
+        steps.init.push(Step::ForgetCommandLine);
+        identity::plan_maps(spec, host, &mut steps);
+        namespaces::plan_host_name(spec, &mut steps);
         mounts::plan(spec, host, program::code_file(spec), &mut steps);
         namespaces::plan_join(spec, &mut steps);
         if spec.tty {
@@ -98,19 +102,25 @@ impl Plan {
     }
 }
 
-/// From the wait for the root to the execution.
-fn payload(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Error> {
+/// What the payload's process can do while pid 1 still mounts.
+fn before_root(spec: &Spec, host: &Host, steps: &mut Steps) {
     steps.payload.push(Step::NewSession);
-    steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
     steps.payload.push(Step::FileModeMask(0o022));
     limits::plan(spec, host, steps);
     steps.payload.push(Step::SessionKeyring);
+    steps.payload.push(Step::DefaultSignals);
+    steps.payload.push(Step::DropBounding { last: host.last_capability });
+    steps.payload.push(Step::AwaitRoot);
+}
+
+/// From the root to the execution.
+fn payload(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Error> {
+    steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
     identity::plan_drop(spec, host, &mut steps.payload);
     // As the payload's own user, so that it can only begin where that user may go.
     let workdir = spec.workdir.clone().unwrap_or_else(|| identity::home(identity::user(spec, host)).into());
     steps.payload.push(Step::WorkingDirectory(crate::step::c_string(workdir.into_os_string().into_encoded_bytes())));
     landlock::plan(spec, host, &mounts::writable_directories(spec, host), steps);
-    steps.payload.push(Step::DefaultSignals);
     steps.payload.push(Step::CloseDescriptors);
     steps.payload.push(Step::UnblockSignals);
     steps.payload.push(filter(spec)?);

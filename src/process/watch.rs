@@ -22,6 +22,8 @@ use crate::sys::{fd, proc};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::sys::time::{TimeSpec, TimeValLike as _};
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use verdict::failure;
@@ -53,6 +55,8 @@ pub struct Running {
     cause: Option<Cause>,
     forwarded: Option<Instant>,
     ended: Option<Ended>,
+    /// pid 1 has closed its end of the control socket.
+    silent: bool,
     peak: Peak,
     sandbox: String,
 }
@@ -116,8 +120,9 @@ impl Running {
             cause: None,
             forwarded: None,
             ended: None,
+            silent: false,
             peak: Peak::default(),
-            sandbox: format!("{pid:x}-{:x}", std::process::id()),
+            sandbox: format!("{:016x}", RandomState::new().hash_one(pid)),
         }
     }
 
@@ -175,7 +180,8 @@ impl Running {
         self.look_at_time(now);
         let mut list = vec![
             PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.control.as_fd(), PollFlags::POLLIN),
+            // A socket whose other side is gone is always ready: nothing more will come.
+            PollFd::new(if self.silent { self.pidfd.as_fd() } else { self.control.as_fd() }, PollFlags::POLLIN),
             PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN),
         ];
         self.relays.interests(&mut list);
@@ -202,10 +208,13 @@ impl Running {
 
     /// When the loop has to look at the time again.
     fn until_next(&self, now: Instant) -> Option<Duration> {
+        if self.ended.is_some() || self.cause.is_some() {
+            return None;
+        }
         let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
-        let reading = self.meter.as_ref().filter(|_| self.ended.is_none()).map(|_| self.next_reading);
+        let reading = self.meter.as_ref().map(|_| self.next_reading);
         let grace = self.forwarded.map(|at| at + GRACE);
-        [deadline.filter(|_| self.cause.is_none()), reading, grace.filter(|_| self.cause.is_none()), self.resume_at]
+        [deadline, reading, grace, self.resume_at]
             .into_iter()
             .flatten()
             .min()
@@ -256,13 +265,17 @@ impl Running {
         if self.spec.cpu_time.is_some_and(|limit| reading.cpu >= limit) {
             return self.end_for(Cause::CpuTime);
         }
-        if self.resume_at.is_none()
-            && let Some(throttle) = &mut self.throttle
-            && let Some(rest) = throttle.account(now, &reading)
-            && let Some(meter) = &self.meter
-        {
-            throttle.stop(meter.proc(), &reading);
-            self.resume_at = Some(now + rest);
+        if let (Some(throttle), Some(meter)) = (&mut self.throttle, &self.meter) {
+            match self.resume_at {
+                // Whoever was born meanwhile, or was continued by somebody, rests too.
+                Some(_) => throttle.stop(meter.proc(), &reading),
+                None => {
+                    if let Some(rest) = throttle.account(now, &reading) {
+                        throttle.stop(meter.proc(), &reading);
+                        self.resume_at = Some(now + rest);
+                    }
+                }
+            }
         }
         self.next_reading = now + self.pause(memory);
     }
@@ -284,7 +297,10 @@ impl Running {
     /// Frames of pid 1.
     fn hear(&mut self) {
         let mut bytes = [0u8; SIZE];
-        let Ok((SIZE, descriptors)) = fd::receive(self.control.as_fd(), &mut bytes) else { return };
+        let Ok((SIZE, descriptors)) = fd::receive(self.control.as_fd(), &mut bytes) else {
+            self.silent = true;
+            return;
+        };
         match Frame::decode(bytes) {
             Some(Frame::Ready) => self.ready(descriptors),
             Some(Frame::Refused { payload, refusal }) => self.ended = Some(Ended::Refused { payload, refusal }),
@@ -356,7 +372,9 @@ impl Running {
     /// All processes are gone: what is still in the pipes is all there will ever be. Waits for the reader only.
     fn flush(&mut self) {
         // What stood in a socket or pipe when pid 1 ended.
-        self.hear();
+        while !self.silent {
+            self.hear();
+        }
         self.relays.pump();
         while !self.relays.drained() {
             let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];

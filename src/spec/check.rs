@@ -252,6 +252,12 @@ fn file(field: &str, path: &Path, problems: &mut Vec<Problem>) {
 }
 
 fn protections(spec: &Spec, problems: &mut Vec<Problem>) {
+    for protection in spec.allow_missing.iter().filter(|protection| !can_be_missing(**protection)) {
+        problems.push(
+            Problem::new("allow_missing", format!("`{}` cannot be missing from a sandbox", protection.name()))
+                .hint("only `landlock`, the second layer of file access control, can be missing"),
+        );
+    }
     for requirement in &spec.require {
         let protection = requirement.protection;
         let name = protection.name();
@@ -272,6 +278,23 @@ fn protections(spec: &Spec, problems: &mut Vec<Problem>) {
         if unset {
             problems.push(Problem::new("require", format!("`{name}` is required, and no such limit is set")));
         }
+    }
+}
+
+/// Whether a sandbox without this protection would still be one. Everything else is there or the run fails.
+fn can_be_missing(protection: Protection) -> bool {
+    match protection {
+        Protection::Landlock => true,
+        Protection::Namespaces
+        | Protection::Network
+        | Protection::Seccomp
+        | Protection::Proc
+        | Protection::Memory
+        | Protection::Cpu
+        | Protection::CpuTime
+        | Protection::Pids
+        | Protection::Disk
+        | Protection::Timeout => false,
     }
 }
 

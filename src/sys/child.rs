@@ -145,6 +145,12 @@ pub fn change_directory(path: &CStr) -> Answer<()> {
     done(unsafe { syscall!(Sysno::chdir, path.as_ptr()) })
 }
 
+/// fchdir(2).
+pub fn enter(directory: Fd) -> Answer<()> {
+    // SAFETY: a number only.
+    done(unsafe { syscall!(Sysno::fchdir, directory) })
+}
+
 /// fstat(2).
 pub fn status(fd: Fd) -> Answer<libc::stat> {
     // SAFETY: `stat` is plain numbers, for which all-zero is a value.
@@ -176,14 +182,14 @@ pub fn open_tree(directory: Fd, path: &CStr, flags: u32) -> Answer<Fd> {
     descriptor(unsafe { syscall!(Sysno::open_tree, directory, path.as_ptr(), flags) })
 }
 
-/// mount_setattr(2) on the tree that `tree` refers to.
-pub fn set_mount_attributes(tree: Fd, flags: u32, attributes: &libc::mount_attr) -> Answer<()> {
-    // SAFETY: the empty path and the structure outlive the call; the size names the structure's version.
+/// mount_setattr(2) of the mount at `path` below `directory`; an empty path means `directory` itself.
+pub fn set_mount_attributes(directory: Fd, path: &CStr, flags: u32, attributes: &libc::mount_attr) -> Answer<()> {
+    // SAFETY: the path and the structure outlive the call; the size names the structure's version.
     done(unsafe {
         syscall!(
             Sysno::mount_setattr,
-            tree,
-            c"".as_ptr(),
+            directory,
+            path.as_ptr(),
             flags | libc::AT_EMPTY_PATH as u32,
             core::ptr::from_ref(attributes),
             size_of::<libc::mount_attr>()
@@ -194,11 +200,11 @@ pub fn set_mount_attributes(tree: Fd, flags: u32, attributes: &libc::mount_attr)
 const MOVE_MOUNT_F_EMPTY_PATH: u32 = 0x4;
 const MOVE_MOUNT_T_EMPTY_PATH: u32 = 0x40;
 
-/// move_mount(2) of a detached tree onto the file that `target` refers to.
-pub fn attach_tree(tree: Fd, target: Fd) -> Answer<()> {
+/// move_mount(2) of a detached tree to `path` below `target`, no link followed; an empty path means `target`.
+pub fn attach_tree(tree: Fd, target: Fd, path: &CStr) -> Answer<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-    // SAFETY: the empty paths outlive the call.
-    done(unsafe { syscall!(Sysno::move_mount, tree, c"".as_ptr(), target, c"".as_ptr(), flags) })
+    // SAFETY: both paths outlive the call.
+    done(unsafe { syscall!(Sysno::move_mount, tree, c"".as_ptr(), target, path.as_ptr(), flags) })
 }
 
 /// umount2(2).

@@ -7,10 +7,10 @@
 //!
 //! `unsafe` is allowed here, in `process/child.rs` and in `process/init.rs`, and nowhere else (`tests/layers.rs`).
 
+pub mod allocator;
 pub mod child;
 pub mod clone;
 pub mod fd;
-pub mod guard;
 pub mod proc;
 pub mod signal;
 pub mod tty;

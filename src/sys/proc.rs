@@ -49,6 +49,19 @@ pub fn be_dumpable() {
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) };
 }
 
+/// Where the kernel reads the command line of this process: first byte and length (proc_pid_stat(5), fields 48 and
+/// 49).
+pub fn command_line() -> Answer<(*mut u8, usize)> {
+    let stat = std::fs::read("/proc/self/stat").map_err(|error| error.raw_os_error().unwrap_or(libc::EIO))?;
+    // The name, field 2, may hold anything: the fields are counted after its end.
+    let end = stat.iter().rposition(|byte| *byte == b')').ok_or(libc::EIO)?;
+    let text = std::str::from_utf8(stat.get(end + 2..).unwrap_or_default()).map_err(|_| libc::EIO)?;
+    let mut fields = text.split_ascii_whitespace().skip(48 - 3);
+    let mut address = || fields.next()?.parse::<usize>().ok();
+    let (start, end) = address().zip(address()).ok_or(libc::EIO)?;
+    Ok((start as *mut u8, end.saturating_sub(start)))
+}
+
 /// Ids of a directory's numeric entries: the processes of a procfs.
 pub fn for_each_process(proc: BorrowedFd<'_>, buffer: &mut [u8], mut visit: impl FnMut(u32)) -> Answer<()> {
     // SAFETY: numbers only.

@@ -175,7 +175,7 @@ fn code_longer_than_an_argument_becomes_a_file() {
     let becomes_a_file = |length: usize| {
         let text = format!("code = {{ language = \"python\", text = \"{}\" }}", "#".repeat(length));
         let plan = plan(&text, &hosts::named("debian")).expect("a plan");
-        plan.iter().any(|line| line == "copy in lower/run/code/main.py 0444")
+        plan.iter().any(|line| line == "copy in root/run/code/main.py 0444")
     };
     assert_eq!([131_071, 131_072].map(becomes_a_file), [false, true]);
 }

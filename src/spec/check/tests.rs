@@ -212,6 +212,7 @@ fn requirements_must_make_sense() {
     assert_eq!(
         problems(spec),
         [
+            "allow_missing: `pids` cannot be missing from a sandbox",
             "require: `landlock=exact`: only limits are exact or approximate",
             "require: `pids` is both required and allowed to be missing",
             "require: `cpu_time` is required, and no such limit is set",

@@ -1,0 +1,178 @@
+//! The allocator: quick at the start, and none at all between clone and exec.
+//!
+//! **Quick.** A supervisor lives for milliseconds and allocates some hundred small things before it clones; musl's
+//! allocator spends more on them than the kernel on the namespaces (docs/decisions/009). The first
+//! [`ARENA`] bytes are therefore cut from a static arena and never given back; what comes later, or is large, is the
+//! system's.
+//!
+//! **None in the child.** A raw-cloned child holds a photograph of every lock of its parent, the allocator's too: a
+//! child that allocates can hang for ever (measured: 37 of 60 in a static musl binary with allocating threads). In
+//! debug and test builds every allocation in a child ends it at once with [`ALLOCATED_IN_CHILD`], so that the test
+//! suite sees it.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// Exit status of a child that allocated.
+pub const ALLOCATED_IN_CHILD: i32 = 99;
+
+/// Bytes of the arena: what a start needs, twice.
+const ARENA: usize = 256 << 10;
+/// Larger requests are the system's, which can give them back.
+const LARGE: usize = 16 << 10;
+
+static IN_CHILD: AtomicBool = AtomicBool::new(false);
+
+/// Says that this process is between clone and exec. There is no way back.
+pub fn enter_child() {
+    IN_CHILD.store(true, Ordering::Relaxed);
+}
+
+fn check() {
+    if cfg!(debug_assertions) && IN_CHILD.load(Ordering::Relaxed) {
+        super::child::exit(ALLOCATED_IN_CHILD);
+    }
+}
+
+/// The arena before the system's allocator.
+pub struct Allocator {
+    arena: UnsafeCell<[u8; ARENA]>,
+    used: AtomicUsize,
+}
+
+// SAFETY: `used` hands each byte of the arena to one caller only, whatever the thread.
+unsafe impl Sync for Allocator {}
+
+impl Allocator {
+    /// With nothing used.
+    pub const fn new() -> Allocator {
+        Allocator { arena: UnsafeCell::new([0; ARENA]), used: AtomicUsize::new(0) }
+    }
+
+    fn base(&self) -> *mut u8 {
+        self.arena.get().cast()
+    }
+
+    /// Whether `pointer` was cut from the arena.
+    fn owns(&self, pointer: *mut u8) -> bool {
+        (self.base() as usize..self.base() as usize + ARENA).contains(&(pointer as usize))
+    }
+
+    /// The next bytes of the arena, if it has them.
+    fn cut(&self, layout: Layout) -> Option<*mut u8> {
+        if layout.size() > LARGE {
+            return None;
+        }
+        let base = self.base() as usize;
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            let start = (base + used).next_multiple_of(layout.align()) - base;
+            let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA)?;
+            match self.used.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Some(self.base().wrapping_add(start)),
+                Err(now) => used = now,
+            }
+        }
+    }
+
+    /// Moves the end of the last block from `old` to `new` bytes after `pointer`; `false` if it is not the last.
+    fn resize_last(&self, pointer: *mut u8, old: usize, new: usize) -> bool {
+        let start = pointer as usize - self.base() as usize;
+        start + new <= ARENA
+            && self.used.compare_exchange(start + old, start + new, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Default for Allocator {
+    fn default() -> Self {
+        Allocator::new()
+    }
+}
+
+// SAFETY: blocks of the arena are aligned, disjoint and live as long as the program; all others are the system's,
+// which is called with the caller's own layout. `owns` tells them apart.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        check();
+        match self.cut(layout) {
+            Some(pointer) => pointer,
+            // SAFETY: the caller's promise on `layout` is passed on.
+            None => unsafe { System.alloc(layout) },
+        }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        check();
+        if self.owns(pointer) {
+            self.resize_last(pointer, layout.size(), 0);
+        } else {
+            // SAFETY: not from the arena, so from the system's allocator, with this layout.
+            unsafe { System.dealloc(pointer, layout) }
+        }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        check();
+        if !self.owns(pointer) {
+            // SAFETY: not from the arena, so from the system's allocator, with this layout; `size` is the caller's.
+            return unsafe { System.realloc(pointer, layout, size) };
+        }
+        if size <= LARGE && self.resize_last(pointer, layout.size(), size) {
+            return pointer;
+        }
+        // SAFETY: the caller promises that `size`, rounded up to the alignment, does not overflow.
+        let fresh = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !fresh.is_null() {
+            // SAFETY: both blocks are at least this long, and a new block overlaps no old one.
+            unsafe { ptr::copy_nonoverlapping(pointer, fresh, layout.size().min(size)) };
+        }
+        fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).expect("a layout")
+    }
+
+    #[test]
+    fn blocks_are_aligned_and_disjoint() {
+        let allocator = Box::new(Allocator::new());
+        let first = allocator.cut(layout(3, 1)).expect("room") as usize;
+        let second = allocator.cut(layout(64, 64)).expect("room") as usize;
+        assert_eq!(second % 64, 0);
+        assert!(second >= first + 3);
+    }
+
+    #[test]
+    fn what_is_large_or_does_not_fit_is_left_to_the_system() {
+        let allocator = Box::new(Allocator::new());
+        assert!(allocator.cut(layout(LARGE + 1, 1)).is_none());
+        for _ in 0..ARENA / LARGE {
+            assert!(allocator.cut(layout(LARGE, 1)).is_some());
+        }
+        assert!(allocator.cut(layout(1, 1)).is_none());
+    }
+
+    #[test]
+    fn the_last_block_grows_where_it_is_and_an_earlier_one_moves() {
+        let allocator = Box::new(Allocator::new());
+        // SAFETY: layouts are those of the blocks; nothing is used after it was given back.
+        unsafe {
+            let first = allocator.alloc(layout(8, 8));
+            first.write_bytes(7, 8);
+            assert_eq!(allocator.realloc(first, layout(8, 8), 64), first);
+            let second = allocator.alloc(layout(8, 8));
+            let moved = allocator.realloc(first, layout(64, 8), 128);
+            assert_ne!(moved, first);
+            assert!(moved > second);
+            assert_eq!(std::slice::from_raw_parts(moved, 8), [7; 8]);
+        }
+    }
+}
