@@ -160,6 +160,11 @@ pub fn describe(errno: i32) -> String {
     nix::errno::Errno::from_raw(errno).desc().to_owned()
 }
 
+/// An error of std in words, without the number that std appends.
+pub fn describe_io(error: &std::io::Error) -> String {
+    error.raw_os_error().map_or_else(|| error.to_string(), describe)
+}
+
 impl CommandError {
     /// 127 when there is no such command, 126 when there is and it cannot be executed (POSIX sh, 2.8.2).
     pub fn exit_code(&self) -> i32 {

@@ -301,7 +301,9 @@ fn show(path: &CString) -> std::borrow::Cow<'_, str> {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::MapIds { uid_map, gid_map } => write!(f, "map ids: uid {}, gid {}", show(uid_map), show(gid_map)),
+            Step::MapIds { uid_map, gid_map } => {
+                write!(f, "map ids: uid {}, gid {}", show(uid_map).trim_end(), show(gid_map).trim_end())
+            }
             Step::ForgetCommandLine => f.write_str("forget the command line"),
             Step::AwaitIdMaps => f.write_str("wait for the id maps"),
             Step::DieWithSupervisor => f.write_str("die with the supervisor"),

@@ -3,6 +3,7 @@
 use super::args;
 use super::parse::SchemaOf;
 use super::render;
+use crate::error::describe_io;
 use clap_complete::Shell;
 use std::io;
 use std::path::Path;
@@ -37,7 +38,7 @@ pub fn man(dir: &Path) -> i32 {
     match pages().and_then(|pages| write(dir, &pages)) {
         Ok(()) => 0,
         Err(error) => {
-            render::say(&format!("cannot write the man pages to `{}`: {error}", dir.display()));
+            render::say(&format!("cannot write the man pages to `{}`: {}", dir.display(), describe_io(&error)));
             1
         }
     }

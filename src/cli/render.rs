@@ -5,7 +5,7 @@
 //! stderr and ends in 125, never in a panic.
 
 use super::parse::Report;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, describe_io};
 use crate::outcome::{ErrorReport, Outcome, Status, Usage};
 use crate::spec::{Spec, show_bytes, show_duration};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub fn print(text: &str, done: i32) -> i32 {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => done,
         Err(error) => {
-            say(&format!("cannot write to stdout: {error}"));
+            say(&format!("cannot write to stdout: {}", describe_io(&error)));
             FAILED
         }
     }
@@ -79,7 +79,7 @@ fn deliver(outcome: &Outcome, report: Report, status: StatusFd, code: i32) -> i3
         let written =
             line(&Outcome { output: None, ..outcome.clone() }).and_then(|line| file.write_all(line.as_bytes()));
         if let Err(error) = written {
-            say(&format!("cannot write to the descriptor of `--status-fd`: {error}"));
+            say(&format!("cannot write to the descriptor of `--status-fd`: {}", describe_io(&error)));
             code = FAILED;
         }
     }

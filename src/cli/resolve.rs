@@ -4,7 +4,7 @@
 //! device or an endless pipe named by mistake ends in a message.
 
 use super::parse::RunRequest;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, describe_io};
 use crate::spec::{self, LoadError, MAX_FILE, PartialSpec, Seccomp, Spec};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -40,7 +40,7 @@ fn load(path: &Path) -> Result<PartialSpec, Problem> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { format!("`{}`", path.display()) };
     let wrong = |message: String| Problem::new("spec", format!("{name}: {message}"));
     let read = if path == Path::new("-") { read_up_to(io::stdin(), MAX_FILE) } else { read_file(path, MAX_FILE) };
-    let bytes = read.map_err(|error| wrong(error.to_string()))?;
+    let bytes = read.map_err(|error| wrong(describe_io(&error)))?;
     let text = String::from_utf8(bytes)
         .map_err(|error| wrong(format!("not UTF-8 from byte {} on", error.utf8_error().valid_up_to() + 1)))?;
     let loaded = match path.extension().and_then(OsStr::to_str) {
@@ -63,7 +63,8 @@ fn absolute_mounts(spec: &mut Spec, problems: &mut Vec<Problem>) {
         match std::env::current_dir() {
             Ok(dir) => mount.source = dir.join(&mount.source),
             Err(error) => {
-                let message = format!("`{}` counts from the current directory: {error}", mount.source.display());
+                let message =
+                    format!("`{}` counts from the current directory: {}", mount.source.display(), describe_io(&error));
                 problems.push(Problem::new("mount", message).hint("name the source by its absolute path"));
             }
         }
@@ -74,7 +75,7 @@ fn profile(spec: &mut Spec, problems: &mut Vec<Problem>) {
     let Seccomp::Custom { path, json } = &mut spec.seccomp else { return };
     match read_file(path, MAX_PROFILE) {
         Ok(bytes) => *json = bytes,
-        Err(error) => problems.push(Problem::new("seccomp", format!("`{}`: {error}", path.display()))),
+        Err(error) => problems.push(Problem::new("seccomp", format!("`{}`: {}", path.display(), describe_io(&error)))),
     }
 }
 

@@ -3,12 +3,11 @@
 use super::parse::{Report, RunRequest};
 use super::render::{self, StatusFd};
 use super::resolve::resolve;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Problem, describe_io};
 use crate::process::{self, Delivery};
 use crate::spec::Spec;
 use crate::sys;
 use std::fs::File;
-use std::os::fd::AsRawFd;
 
 /// Runs it; the exit code.
 pub fn run(request: RunRequest) -> i32 {
@@ -18,7 +17,6 @@ pub fn run(request: RunRequest) -> i32 {
         Ok(status) => status,
         Err(problem) => return render::error(&Error::Invalid(vec![problem]), None, report, None),
     };
-    sys::fd::close_inherited(&status.as_ref().map(AsRawFd::as_raw_fd).into_iter().collect::<Vec<_>>());
     let dry_run = request.dry_run;
     let spec = match resolve(request) {
         Ok(spec) => spec,
@@ -48,15 +46,14 @@ fn fail_step() -> Option<usize> {
 /// `--dry-run`: what would be done, on stdout.
 fn plan(spec: &Spec, report: Report, status: StatusFd) -> i32 {
     let plan = match process::plan(spec) {
-        Ok(plan) => plan.to_string(),
+        Ok(plan) => plan,
         Err(error) => return render::error(&error, Some(spec), report, status),
     };
     if !report.json {
-        return render::print(&format!("{}\n", plan.trim_end()), 0);
+        return render::print(&plan.to_string(), 0);
     }
     let image = spec.image.as_deref().unwrap_or("host");
-    let steps: Vec<&str> = plan.lines().collect();
-    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": image, "steps": steps })), 0)
+    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": image, "steps": plan.lines() })), 0)
 }
 
 /// Takes the descriptor over: from here on it is ours, and close-on-exec.
@@ -64,7 +61,9 @@ pub fn status_fd(report: Report) -> Result<StatusFd, Problem> {
     let Some(number) = report.status_fd else { return Ok(None) };
     match sys::fd::inherited(number) {
         Ok(descriptor) => Ok(Some(File::from(descriptor))),
-        Err(error) => Err(Problem::new("status_fd", format!("descriptor {number} cannot be written to: {error}"))
-            .hint("open it for belljar, as in `--status-fd 3 3>status.json`")),
+        Err(error) => {
+            Err(Problem::new("status_fd", format!("descriptor {number} cannot be written to: {}", describe_io(&error)))
+                .hint("open it for belljar, as in `--status-fd 3 3>status.json`"))
+        }
     }
 }

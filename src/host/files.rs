@@ -4,10 +4,9 @@
 //! (linker cache, certificates, time zone, alternatives). Nothing that can hold a secret.
 
 use super::UNPRIVILEGED_ID;
-use crate::error::Problem;
+use crate::error::{Problem, describe, describe_io};
 use crate::spec::{Program, Source, Spec};
 use std::fs;
-use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -149,7 +148,7 @@ pub fn mount_sources(spec: &Spec, real_root: bool, problems: &mut Vec<Problem>) 
         let source = mount.source.display();
         match fs::metadata(&mount.source) {
             Err(error) => {
-                problems.push(Problem::of_mount(format!("source `{source}`: {}", reason(&error))));
+                problems.push(Problem::of_mount(format!("source `{source}`: {}", describe_io(&error))));
                 directories.push(false);
             }
             Ok(found) => {
@@ -187,10 +186,9 @@ pub fn named_files(spec: &Spec, problems: &mut Vec<Problem>) {
 fn readable_file(field: &str, path: &Path, problems: &mut Vec<Problem>) {
     let shown = path.display();
     let found = match fs::metadata(path) {
-        Err(error) => Err(reason(&error)),
+        Err(error) => Err(describe_io(&error)),
         Ok(found) if found.is_dir() => Err("is a directory".to_owned()),
-        Ok(_) => nix::unistd::access(path, nix::unistd::AccessFlags::R_OK)
-            .map_err(|errno| reason(&io::Error::from_raw_os_error(errno as i32))),
+        Ok(_) => nix::unistd::access(path, nix::unistd::AccessFlags::R_OK).map_err(|errno| describe(errno as i32)),
     };
     if let Err(message) = found {
         problems.push(Problem::new(field, format!("`{shown}`: {message}")));
@@ -198,9 +196,4 @@ fn readable_file(field: &str, path: &Path, problems: &mut Vec<Problem>) {
     if path.as_os_str().as_bytes().contains(&0) {
         problems.push(Problem::new(field, "contains a NUL byte"));
     }
-}
-
-/// The kernel's words, without the number that std appends.
-fn reason(error: &io::Error) -> String {
-    error.raw_os_error().map_or_else(|| error.to_string(), crate::error::describe)
 }

@@ -2,7 +2,7 @@
 
 use super::Delivery;
 use super::relay::{Inlet, Outlet, Relays, Sink};
-use crate::error::{Error, Failure, Problem};
+use crate::error::{Error, Failure, Problem, describe_io};
 use crate::host::{Host, StreamKind};
 use crate::landlock;
 use crate::program::LONGEST_ARGUMENT;
@@ -13,6 +13,9 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt as _;
+
+/// The most code that is taken from what is no regular file: a pipe may have no end.
+const LONGEST_PIPE: u64 = 64 << 20;
 
 /// Descriptors for the child, and the supervisor's ends of its streams.
 pub struct Acquired {
@@ -64,8 +67,7 @@ fn refused(attempt: &str, errno: i32) -> Error {
 }
 
 fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {
-    let reason = error.raw_os_error().map_or_else(|| error.to_string(), crate::error::describe);
-    Error::Invalid(vec![Problem::new(field, format!("{what}: {reason}"))])
+    Error::Invalid(vec![Problem::new(field, format!("{what}: {}", describe_io(error)))])
 }
 
 /// The code that goes in as a file: a regular file as it is, anything else through a file in memory.
@@ -74,13 +76,17 @@ fn code(spec: &Spec) -> Result<Option<OwnedFd>, Error> {
     match &code.source {
         Source::File(path) => {
             let shown = format!("`{}`", path.display());
-            let mut file = File::open(path).map_err(|error| failed("code", &shown, &error))?;
+            let file = File::open(path).map_err(|error| failed("code", &shown, &error))?;
             let regular = file.metadata().map_err(|error| failed("code", &shown, &error))?.is_file();
             if regular {
                 return Ok(Some(file.into()));
             }
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).map_err(|error| failed("code", &shown, &error))?;
+            file.take(LONGEST_PIPE + 1).read_to_end(&mut bytes).map_err(|error| failed("code", &shown, &error))?;
+            if bytes.len() as u64 > LONGEST_PIPE {
+                let message = format!("{shown}: more than {LONGEST_PIPE} bytes");
+                return Err(Error::Invalid(vec![Problem::new("code", message)]));
+            }
             in_memory(&bytes).map(Some)
         }
         Source::Text(text) if text.len() > LONGEST_ARGUMENT => in_memory(text.as_bytes()).map(Some),

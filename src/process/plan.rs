@@ -181,9 +181,8 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Where a link of the plan points to, for those who print it as data.
 impl Plan {
-    /// Each step as it is read aloud, in order.
+    /// Each step as it is read aloud, in order, for those who print it as data.
     pub fn lines(&self) -> Vec<String> {
         self.steps.init.iter().chain(&self.steps.payload).map(ToString::to_string).collect()
     }
@@ -196,3 +195,6 @@ impl Plan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

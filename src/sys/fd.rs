@@ -22,23 +22,6 @@ pub fn reserve_standard() {
     }
 }
 
-/// Closes every descriptor that the caller left open to us, but for 0, 1, 2 and `kept`: a sandbox inherits
-/// nothing, and neither does its supervisor.
-pub fn close_inherited(kept: &[RawFd]) {
-    let mut kept: Vec<u32> = kept.iter().filter_map(|fd| u32::try_from(*fd).ok()).filter(|fd| *fd > 2).collect();
-    kept.sort_unstable();
-    let mut first = 3u32;
-    for fd in kept {
-        if fd > first {
-            // SAFETY: called before anything of ours is open; nobody owns these numbers.
-            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
-        }
-        first = fd + 1;
-    }
-    // SAFETY: as above.
-    unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
-}
-
 /// Takes over a descriptor that the caller passed by number, to be written to.
 pub fn inherited(fd: RawFd) -> std::io::Result<OwnedFd> {
     if fd <= 2 {

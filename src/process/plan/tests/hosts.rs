@@ -1,0 +1,93 @@
+//! Hosts as literals: the layouts that distributions have, and the callers that there are.
+
+use crate::host::{Entry, EntryKind, Host, StreamKind};
+
+fn directory(name: &str) -> Entry {
+    Entry { name: name.to_owned(), kind: EntryKind::Directory }
+}
+
+fn file(name: &str) -> Entry {
+    Entry { name: name.to_owned(), kind: EntryKind::File }
+}
+
+fn link(name: &str, target: &str) -> Entry {
+    Entry { name: name.to_owned(), kind: EntryKind::Link(target.to_owned()) }
+}
+
+/// The host of that name in the rows.
+pub fn named(name: &str) -> Host {
+    match name {
+        "debian" => debian(),
+        "split" => split(),
+        "alpine" => alpine(),
+        "nixos" => nixos(),
+        "with-java" => with_java(),
+        "with-nothing" => Host { top_level: Vec::new(), etc: Vec::new(), masks: Vec::new(), ..debian() },
+        "small" => Host { memory: 512 << 20, cpus: 1, ..debian() },
+        "root" => Host { uid: 0, gid: 0, real_root: true, ..debian() },
+        "root-of-a-container" => Host { uid: 0, gid: 0, ..debian() },
+        "nobody" => Host { uid: 65534, gid: 65534, ..debian() },
+        _ => match name.strip_prefix("landlock-").map(str::parse) {
+            Some(Ok(landlock_abi)) => Host { landlock_abi, ..debian() },
+            _ => panic!("no host `{name}`"),
+        },
+    }
+}
+
+/// What all rows are compared with: a merged `/usr`, a caller with user id 1000, Landlock ABI 6.
+fn debian() -> Host {
+    Host {
+        uid: 1000,
+        gid: 1000,
+        real_root: false,
+        landlock_abi: 6,
+        last_capability: 40,
+        top_level: vec![
+            directory("usr"),
+            link("bin", "usr/bin"),
+            link("sbin", "usr/sbin"),
+            link("lib", "usr/lib"),
+            link("lib64", "usr/lib64"),
+        ],
+        etc: vec![directory("alternatives"), file("ld.so.cache"), link("localtime", "/usr/share/zoneinfo/Etc/UTC")],
+        masks: vec![directory("acpi"), file("kcore")],
+        mount_is_directory: Vec::new(),
+        streams: [StreamKind::Harmless; 3],
+        memory: 8 << 30,
+        cpus: 4,
+    }
+}
+
+/// `/bin`, `/sbin`, `/lib` and `/lib64` are directories of their own.
+fn split() -> Host {
+    Host { top_level: ["usr", "bin", "sbin", "lib", "lib64"].map(directory).to_vec(), ..debian() }
+}
+
+/// musl: no `/lib64`, no linker cache, and the time zone is a file.
+fn alpine() -> Host {
+    Host {
+        top_level: ["usr", "bin", "sbin", "lib"].map(directory).to_vec(),
+        etc: vec![file("ld-musl-x86_64.path"), file("localtime"), directory("ssl")],
+        ..debian()
+    }
+}
+
+/// Programs live in `/nix/store`, `/usr` holds `env` alone, and `/etc` consists of links.
+fn nixos() -> Host {
+    Host {
+        top_level: ["usr", "bin", "nix/store"].map(directory).to_vec(),
+        etc: vec![
+            link("localtime", "/nix/store/xyz-tzdata/UTC"),
+            link("ssl", "/etc/static/ssl"),
+            link("static", "/nix/store/abc-etc"),
+        ],
+        ..debian()
+    }
+}
+
+/// Java keeps its configuration in `/etc`.
+fn with_java() -> Host {
+    let mut host = debian();
+    host.etc.push(directory("java-17-openjdk"));
+    host
+}
