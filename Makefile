@@ -53,6 +53,7 @@ lint: setup-test
 bench: setup-test build ## start-up time, rate and memory, next to bubblewrap in the same run
 	@mkdir -p bench/out
 	@$(if $(ROOT),tests/run-as-user )bench/run | tee bench/out/latest.md
+	@$(CARGO) bench --quiet $(LOCKED) --bench filter | tee -a bench/out/latest.md
 
 trace: setup-test build ## the system calls of one start, counted and in order
 	@$(if $(ROOT),tests/run-as-user )bench/trace

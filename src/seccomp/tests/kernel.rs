@@ -2,10 +2,6 @@
 
 use std::process::{Command, Output};
 use std::thread;
-use std::time::{Duration, Instant};
-
-use seccompiler::TargetArch;
-use serde_json::{Value, json};
 
 use super::{SOURCES, X86_64, to_seccompiler};
 use crate::seccomp::builtin;
@@ -239,41 +235,4 @@ class Program(ctypes.Structure): _fields_ = [('len', ctypes.c_ushort), ('filter'
 allow = ctypes.create_string_buffer(b'\\x06\\0\\0\\0\\0\\0\\xff\\x7f', 8)
 print(libc.syscall(317, 1, 0, ctypes.byref(Program(1, ctypes.addressof(allow)))))";
     says_everywhere(&["python3", "-c", code], "0");
-}
-
-/// The median time that installing a program takes, each time in a new thread, whose filters are gone with it.
-fn installation(program: &[seccompiler::sock_filter]) -> Duration {
-    let install = || {
-        let start = Instant::now();
-        seccompiler::apply_filter(program).unwrap();
-        start.elapsed()
-    };
-    let mut times: Vec<_> = (0..201).map(|_| thread::scope(|scope| scope.spawn(install).join().unwrap())).collect();
-    times.sort();
-    times[100]
-}
-
-/// What a profile lets through, as one filter for seccompiler: its linear program of the same allow-list. The profile's
-/// own filters cannot be installed one by one here, since the first, alone, refuses nearly everything.
-fn linear(json: &str) -> Vec<seccompiler::sock_filter> {
-    let profile: Value = serde_json::from_str(json).unwrap();
-    let allowing = profile.as_object().unwrap().values().filter(|filter| filter["match_action"] == "allow");
-    let rules: Vec<_> = allowing.flat_map(|filter| filter["filter"].as_array().unwrap().clone()).collect();
-    let one = json!({ "one": { "mismatch_action": { "errno": 38 }, "match_action": "allow", "filter": rules } });
-    seccompiler::compile_from_json(one.to_string().as_bytes(), TargetArch::x86_64).unwrap()["one"].clone()
-}
-
-#[test]
-#[ignore = "a measurement: cargo test installation -- --ignored --nocapture"]
-fn installation_of_the_tree_against_a_linear_program() {
-    for (name, json) in SOURCES {
-        let (tree, linear) = (to_seccompiler(builtin(name).unwrap()), linear(json));
-        let (ours, theirs) = (installation(&tree), installation(&linear));
-        let ratio = theirs.as_secs_f64() / ours.as_secs_f64();
-        println!(
-            "{name}: tree of {} instructions {ours:?}, linear {} instructions {theirs:?}, ratio {ratio:.1}",
-            tree.len(),
-            linear.len(),
-        );
-    }
 }
