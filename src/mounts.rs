@@ -35,8 +35,10 @@ pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
     let home = identity::home(identity::user(spec, host));
     let mut writable: Vec<String> = ["/tmp", "/var", "/run", home].map(str::to_owned).to_vec();
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
+    // Who works in the root does not write everywhere.
     let covered = |path: &str| {
-        ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
+        path == "/"
+            || ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
             || spec.mounts.iter().any(|mount| Path::new(path).starts_with(&mount.target))
     };
     if !covered(&workdir) && !writable.iter().any(|directory| Path::new(&*workdir).starts_with(directory)) {

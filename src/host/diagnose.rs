@@ -39,7 +39,7 @@ pub fn clone_refused(errno: i32) -> Error {
     match errno {
         libc::ENOSPC | libc::EUSERS => match exhausted_namespaces() {
             Some(name) => host(
-                format!("user namespaces are switched off: `user.{name}` is 0"),
+                format!("namespaces are switched off: `user.{name}` is 0"),
                 format!("as root: `sysctl -w user.{name}=15000`; {NEEDS_ADMINISTRATOR}"),
             ),
             None => host(
