@@ -2,7 +2,7 @@
 //!
 //! **Quick.** A supervisor lives for milliseconds and allocates some hundred small things before it clones; musl's
 //! allocator spends more on them than the kernel on the namespaces (docs/decisions/009). The first
-//! [`ARENA`] bytes are therefore cut from a static arena and never given back; what comes later, or is large, is the
+//! 256 KiB are therefore cut from a static arena and never given back; what comes later, or is large, is the
 //! system's.
 //!
 //! **None in the child.** A raw-cloned child holds a photograph of every lock of its parent, the allocator's too: a
