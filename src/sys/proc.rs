@@ -35,6 +35,22 @@ pub fn total_memory() -> u64 {
     }
 }
 
+/// The caller's hard limits, by the number of the resource (getrlimit(2)). What cannot be asked about binds nobody.
+pub fn hard_limits() -> [u64; HARD_LIMITS] {
+    let mut limits = [u64::MAX; HARD_LIMITS];
+    for (resource, hard) in (0..).zip(&mut limits) {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is writable during the call.
+        if unsafe { libc::getrlimit(resource, &raw mut limit) } == 0 {
+            *hard = limit.rlim_max;
+        }
+    }
+    limits
+}
+
+/// Resources that the kernel limits: `RLIM_NLIMITS`.
+pub const HARD_LIMITS: usize = 16;
+
 /// CPUs that the caller may run on (sched_getaffinity(2)).
 pub fn online_cpus() -> u32 {
     let mut mask = [0u64; 128];
