@@ -232,3 +232,12 @@ pub fn mark(name: &str) -> String {
 pub fn assert_gone(mark: &str) {
     assert!(eventually(5, || processes_with(mark).is_empty()), "left behind: {:?}", processes_with(mark));
 }
+
+/// Runs `script` in a shell of the host in which `belljar` is the binary under test, and the working directory is
+/// `scratch`.
+pub fn caller(scratch: &Scratch, script: &str) -> Run {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &format!("belljar() {{ \"$BELLJAR\" \"$@\"; }}; {script}")]);
+    shell.env("BELLJAR", belljar()).current_dir(&scratch.0).stdin(Stdio::null());
+    shell.output().expect("start bash").into()
+}
