@@ -78,8 +78,8 @@ pub fn command_line() -> Answer<(*mut u8, usize)> {
     Ok((start as *mut u8, end.saturating_sub(start)))
 }
 
-/// Ids of a directory's numeric entries: the processes of a procfs.
-pub fn for_each_process(proc: BorrowedFd<'_>, buffer: &mut [u8], mut visit: impl FnMut(u32)) -> Answer<()> {
+/// A directory's numeric entries: the processes of a procfs, the descriptors of a process.
+pub fn for_each_number(proc: BorrowedFd<'_>, buffer: &mut [u8], mut visit: impl FnMut(u32)) -> Answer<()> {
     // SAFETY: numbers only.
     if unsafe { libc::lseek(proc.as_raw_fd(), 0, libc::SEEK_SET) } < 0 {
         return Err(Errno::last_raw());
@@ -114,8 +114,8 @@ fn number(name: &[u8]) -> Option<u32> {
     })
 }
 
-/// Reads `PID/NAME` below a procfs into `buffer`; answers what was read.
-pub fn read_process_file<'a>(proc: BorrowedFd<'_>, pid: u32, name: &str, buffer: &'a mut [u8]) -> Answer<&'a [u8]> {
+/// Opens `PID/NAME` below a procfs for reading.
+pub fn open_process_entry(proc: BorrowedFd<'_>, pid: u32, name: &str) -> Answer<OwnedFd> {
     let mut path = [0u8; 64];
     write_path(&mut path, pid, name);
     // SAFETY: the path is NUL-terminated and outlives the call.
@@ -124,23 +124,19 @@ pub fn read_process_file<'a>(proc: BorrowedFd<'_>, pid: u32, name: &str, buffer:
         return Err(Errno::last_raw());
     }
     // SAFETY: the kernel has just given us this number.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Reads `PID/NAME` below a procfs into `buffer`; answers what was read.
+pub fn read_process_file<'a>(proc: BorrowedFd<'_>, pid: u32, name: &str, buffer: &'a mut [u8]) -> Answer<&'a [u8]> {
+    let fd = open_process_entry(proc, pid, name)?;
     let length = nix::unistd::read(&fd, buffer).map_err(|errno| errno as i32)?;
     Ok(&buffer[..length])
 }
 
 /// Sends `signal` to process `pid` of a procfs of any pid namespace below ours: its directory serves as pidfd.
 pub fn signal_process(proc: BorrowedFd<'_>, pid: u32, signal: i32) -> Answer<()> {
-    let mut path = [0u8; 64];
-    write_path(&mut path, pid, "");
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    // SAFETY: the path is NUL-terminated and outlives the call.
-    let fd = unsafe { libc::openat(proc.as_raw_fd(), path.as_ptr().cast(), flags) };
-    if fd < 0 {
-        return Err(Errno::last_raw());
-    }
-    // SAFETY: the kernel has just given us this number.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let fd = open_process_entry(proc, pid, "")?;
     send_signal(fd.as_raw_fd(), signal)
 }
 
