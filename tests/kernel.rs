@@ -393,6 +393,22 @@ fn a_refused_call_does_not_end_the_program() {
     assert_eq!((&result["status"], &result["exit_code"]), (&Value::from("exited"), &Value::from(0)), "{result}");
 }
 
+// CVE-2025-4598, CVE-2025-5054: a limit of 1 keeps the host's handler of core dumps away, a limit of 0 does not, and
+// lowering a limit takes no privilege.
+#[test]
+fn the_limit_that_keeps_core_dumps_from_a_handler_cannot_be_changed() {
+    let code = "
+class Limit(ctypes.Structure): _fields_ = [('soft', ctypes.c_ulong), ('hard', ctypes.c_ulong)]
+zero, old = Limit(0, 0), Limit(7, 7)
+S(160, 4, ctypes.byref(zero)); print(resource.getrlimit(resource.RLIMIT_CORE))
+S(302, 0, 4, ctypes.byref(zero), 0); print(resource.getrlimit(resource.RLIMIT_CORE))
+S(302, 0, 4, ctypes.byref(zero), ctypes.byref(old)); print(resource.getrlimit(resource.RLIMIT_CORE))
+S(302, os.getpid(), 0x100000004, ctypes.byref(zero), 0); print(resource.getrlimit(resource.RLIMIT_CORE))";
+    for profile in PROFILES {
+        assert_eq!(printed(&["--seccomp", profile], code), "(1, 1)\n".repeat(4), "{profile}");
+    }
+}
+
 // systemd-coredump and apport run outside and read what the dead process left: no file, and no handler to look.
 #[test]
 fn a_crash_leaves_no_core_dump_behind() {
