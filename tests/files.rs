@@ -96,7 +96,7 @@ fn the_system_request_key_is_out_of_reach() {
 #[test]
 fn what_tells_of_the_host_in_proc_is_empty() {
     let script = "cd /proc; for name in acpi asound buddyinfo bus cmdline config.gz consoles diskstats driver fs interrupts iomem \
-        ioports irq kallsyms kcore key-users keys latency_stats locks modules partitions sched_debug schedstat scsi \
+        ioports irq kallsyms kcore key-users keys latency_stats locks modules partitions pressure sched_debug schedstat scsi \
         softirqs timer_list timer_stats zoneinfo kmsg vmallocinfo slabinfo pagetypeinfo kpagecount; do \
         [ ! -e $name ] || [ -z \"$(head -c 100 $name 2>/dev/null; ls -A $name/ 2>/dev/null)\" ] || echo $name; done";
     for options in [&[][..], &["--user", "0"]] {

@@ -58,7 +58,7 @@ const ETC: [&str; 16] = [
 
 /// What the OCI runtime specification's implementations mask, and everything else of procfs that tells of the
 /// host or of other users and can be read without privileges.
-const MASKS: [&str; 30] = [
+const MASKS: [&str; 31] = [
     "acpi",
     "asound",
     "buddyinfo",
@@ -81,6 +81,7 @@ const MASKS: [&str; 30] = [
     "locks",
     "modules",
     "partitions",
+    "pressure",
     "sched_debug",
     "schedstat",
     "scsi",
