@@ -55,7 +55,7 @@ const ETC: [&str; 13] = [
 /// What the OCI runtime specification's implementations mask, and what else tells of the kernel's keys, symbols,
 /// configuration or of other users' doings (interrupts and scheduling give key strokes away). What nobody but root
 /// may read needs no mask: the sandbox is never root on the host.
-const MASKS: [&str; 20] = [
+const MASKS: [&str; 21] = [
     "acpi",
     "asound",
     "bus",
@@ -71,6 +71,7 @@ const MASKS: [&str; 20] = [
     "keys",
     "latency_stats",
     "modules",
+    "pressure",
     "sched_debug",
     "schedstat",
     "scsi",
