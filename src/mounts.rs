@@ -33,7 +33,7 @@ pub fn inodes(disk: u64) -> u64 {
 /// Directories that can be written inside, for the second layer too.
 pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
     let home = identity::home(identity::user(spec, host));
-    let mut writable: Vec<String> = ["/tmp", "/var", "/run", home].map(str::to_owned).to_vec();
+    let mut writable: Vec<String> = ["/tmp", "/var", "/run", "/mnt", "/opt", "/srv", home].map(str::to_owned).to_vec();
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
     // Who works in the root does not write everywhere.
     let covered = |path: &str| {
@@ -102,7 +102,18 @@ fn system(host: &Host, skeleton: &mut Skeleton) {
 
 /// Directories that programs expect to find and to be able to write.
 fn places(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
-    for (path, mode) in [("run", 0o755), ("tmp", 0o1777), ("var", 0o755), ("var/tmp", 0o1777)] {
+    for (path, mode) in [
+        ("mnt", 0o755),
+        ("opt", 0o755),
+        ("run", 0o755),
+        ("srv", 0o755),
+        ("tmp", 0o1777),
+        ("var", 0o755),
+        ("var/cache", 0o755),
+        ("var/lib", 0o755),
+        ("var/log", 0o755),
+        ("var/tmp", 0o1777),
+    ] {
         skeleton.directory(path, mode);
     }
     skeleton.link("/run", "var/run");
