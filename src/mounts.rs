@@ -37,8 +37,10 @@ pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
         ["/tmp", "/var", "/run", "/home", "/root", "/mnt", "/srv", "/opt"].map(str::to_owned).to_vec();
     let home = identity::home(identity::user(spec, host));
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
+    // Everything lies below `/`: to let it be written would be to have no second layer at all.
     let covered = |path: &str| {
-        ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
+        Path::new(path).parent().is_none()
+            || ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
             || spec.mounts.iter().any(|mount| Path::new(path).starts_with(&mount.target))
     };
     if !covered(&workdir) && !writable.iter().any(|directory| Path::new(&*workdir).starts_with(directory)) {
