@@ -35,9 +35,9 @@ pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
     let home = identity::home(identity::user(spec, host));
     let mut writable: Vec<String> = ["/tmp", "/var", "/run", "/mnt", "/opt", "/srv", home].map(str::to_owned).to_vec();
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
-    // Who works in the root does not write everywhere.
+    // Everything lies below `/`: to let it be written would be to have no second layer at all.
     let covered = |path: &str| {
-        path == "/"
+        Path::new(path).parent().is_none()
             || ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
             || spec.mounts.iter().any(|mount| Path::new(path).starts_with(&mount.target))
     };

@@ -270,6 +270,17 @@ print([name for name in os.listdir('/proc') if name.isdigit() and 'Z' in open(f'
     }
 }
 
+// Case 18 where `fs.suid_dumpable` is 1: becoming somebody else undoes what made pid 1 unreadable.
+#[test]
+fn pid_1_is_made_unreadable_again_after_every_change_of_ids() {
+    let plan = call(["run", "--dry-run", "--", "true"]).stdout;
+    let steps: Vec<&str> = plan.lines().filter_map(|line| Some(line.trim().split_once("  ")?.1)).collect();
+    assert!(steps.contains(&"be undumpable"), "{plan}");
+    for (index, _) in steps.iter().enumerate().filter(|(_, step)| step.starts_with("become ")) {
+        assert_eq!(steps[index + 1], "be undumpable", "{plan}");
+    }
+}
+
 // Case 23, reports of agents that found other names for a forbidden program: the policy is of the process, not of a name.
 #[test]
 fn every_way_to_execute_a_program_meets_the_same_filter() {
