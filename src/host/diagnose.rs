@@ -154,7 +154,7 @@ fn denied(surroundings: &Surroundings, errno: i32) -> Blocker {
     if surroundings.chrooted {
         return blocker(
             "this process is in a chroot, where the kernel gives no user namespaces",
-            "run belljar outside of the chroot, or make its directory a mount (`mount --bind DIR DIR`) and enter it with pivot_root(2), as containers do",
+            "run belljar outside of the chroot, or enter its directory with pivot_root(2), as containers do",
         );
     }
     if surroundings.is_sandbox() {
@@ -179,7 +179,7 @@ fn denied(surroundings: &Surroundings, errno: i32) -> Blocker {
     }
     let reason = match &surroundings.selinux {
         Some(context) => format!("SELinux may be the reason (context `{context}`; as root: `ausearch -m avc`)"),
-        None => "a security module may be the reason (see the kernel's log)".to_owned(),
+        None => "a security module may be the reason (see the kernel's log), or a chroot".to_owned(),
     };
     blocker(
         format!("the kernel denies user namespaces: {}", describe(errno)),
