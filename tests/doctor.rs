@@ -2,7 +2,7 @@
 //! they can be. What keeps a sandbox from running, doctor and `run` say in the same words.
 
 mod common;
-use common::{Run, available, belljar, call, installed, is_root, result};
+use common::{Run, Scratch, available, belljar, call, installed, is_root, result};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -233,12 +233,12 @@ fn a_chroot_is_named() {
     if !installed("unshare") || healthy().is_none() {
         return;
     }
+    let scratch = Scratch::new("chroot");
+    let root = scratch.0.display();
     let chrooted = |words: &str| {
-        let script = "mkdir /tmp/c.$$; mount -t tmpfs none /tmp/c.$$; mkdir -p /tmp/c.$$/root/proc /tmp/c.$$/root/dev; : >/tmp/c.$$/root/dev/null; \
-            mount --bind /dev/null /tmp/c.$$/root/dev/null; \
-            cp \"$B\" /tmp/c.$$/root/b; mount --rbind /proc /tmp/c.$$/root/proc; cd /tmp/c.$$/root; code=0; ";
         in_a_namespace(&format!(
-            "{script} chroot . /b {words} || code=$?; rmdir /tmp/c.$$ 2>/dev/null || true; exit $code"
+            "mount -t tmpfs none {root}; cd {root}; mkdir -p root/proc root/dev; : >root/dev/null; cp \"$B\" root/b
+             mount --bind /dev/null root/dev/null; mount --rbind /proc root/proc; exec chroot root /b {words}"
         ))
     };
     let report = agree(&chrooted("run -- true"), &chrooted("doctor --json"));

@@ -1,6 +1,7 @@
 //! Why this machine refuses, and what to do about it: from an errno and a look around to words.
 //!
-//! One table for `run` and for `doctor`.
+//! One table for `run` and for `doctor`. Each message of it has its heading in `docs/troubleshooting.md`; a test sees
+//! to that.
 
 use super::surroundings::Surroundings;
 use crate::error::{Blocker, Error, Failure, describe};

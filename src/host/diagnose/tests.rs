@@ -129,3 +129,45 @@ fn a_system_call_that_a_filter_hides_is_no_old_kernel() {
     assert_eq!(cure(&clean()).as_deref(), Some("mounts need Linux 5.12 or newer"));
     assert!(cure(&docker()).is_some_and(|cure| cure.starts_with("a seccomp filter around us hides")));
 }
+
+/// Whether `text` is what `pattern` describes, in which `...` stands for anything.
+fn is_like(text: &str, pattern: &str) -> bool {
+    match pattern.split_once("...") {
+        None => text == pattern,
+        Some((head, tail)) => text
+            .strip_prefix(head)
+            .is_some_and(|rest| (0..=rest.len()).any(|at| rest.is_char_boundary(at) && is_like(&rest[at..], tail))),
+    }
+}
+
+#[test]
+fn every_message_has_its_heading_in_the_document_on_troubles() {
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is");
+    let path = std::path::Path::new(&root).join("docs/troubleshooting.md");
+    let document = std::fs::read_to_string(path).expect("the document");
+    let headings: Vec<&str> = document.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let off = |name| Surroundings { namespaces_off: vec![name], ..clean() };
+    let surroundings = [
+        clean(),
+        docker(),
+        ubuntu(),
+        off("max_user_namespaces"),
+        off("max_net_namespaces"),
+        Surroundings { filtered: true, ..off("max_user_namespaces") },
+        Surroundings { unprivileged_clone_off: true, ..clean() },
+        Surroundings { chrooted: true, ..clean() },
+        Surroundings { unmapped: true, ..clean() },
+        Surroundings { kernel: (5, 10), ..clean() },
+    ];
+    let errnos = [libc::ENOSPC, libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EINVAL, libc::EAGAIN];
+    let mut messages = vec![maps_refused("write uid_map", libc::EPERM).to_string()];
+    for surroundings in &surroundings {
+        messages.extend(errnos.iter().map(|errno| no_namespaces(surroundings, *errno).to_string()));
+        let steps = [Step::PrivateMounts, Step::Proc];
+        messages.extend(steps.iter().filter_map(|step| Some(host_refuses(surroundings, step, libc::EPERM)?.message)));
+        messages.extend(certain_blockers(surroundings).into_iter().map(|blocker| blocker.message));
+    }
+    for message in messages {
+        assert!(headings.iter().any(|heading| is_like(&message, heading)), "no heading for: {message}");
+    }
+}
