@@ -225,3 +225,47 @@ impl Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn command(reason: CommandReason) -> Error {
+        Error::Command(CommandError { command: "x".to_owned(), reason })
+    }
+
+    #[test]
+    fn an_error_names_the_attempt_the_object_and_the_cause() {
+        let problems = vec![Problem::new("memory", "is zero").hint("give more"), Problem::new("pids", "is zero")];
+        let blocker = Blocker { message: "no user namespaces".to_owned(), hint: None };
+        let failure = |step, errno| Failure { step, attempt: "bind `/a` on `/b`".to_owned(), errno, hint: None };
+        let table = [
+            (Error::Invalid(problems), "memory: is zero; pids: is zero"),
+            (command(CommandReason::NotFound), "`x`: command not found in the sandbox"),
+            (command(CommandReason::Other(5)), "`x`: cannot execute: I/O error"),
+            (Error::Host(blocker), "no user namespaces"),
+            (Error::Setup(failure(Some((14, 31)), 13)), "step 14 of 31: bind `/a` on `/b`: Permission denied"),
+            (Error::Setup(failure(None, 0)), "bind `/a` on `/b`"),
+        ];
+        for (error, message) in table {
+            assert_eq!(error.to_string(), message);
+        }
+    }
+
+    #[test]
+    fn only_a_missing_command_ends_in_127_and_only_a_broken_one_in_126() {
+        assert_eq!(command(CommandReason::NotFound).exit_code(), 127);
+        for reason in [
+            CommandReason::NotExecutable,
+            CommandReason::Directory,
+            CommandReason::WrongArchitecture,
+            CommandReason::NoInterpreterLine,
+            CommandReason::InterpreterNotFound,
+            CommandReason::TooLarge,
+            CommandReason::Other(5),
+        ] {
+            assert_eq!(command(reason).exit_code(), 126);
+        }
+        assert_eq!(Error::Invalid(Vec::new()).exit_code(), 125);
+    }
+}

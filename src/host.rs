@@ -12,6 +12,7 @@ pub use files::{Entry, EntryKind};
 
 use crate::error::{Error, Problem};
 use crate::spec::Spec;
+use crate::sys::proc::HARD_LIMITS;
 use std::os::fd::BorrowedFd;
 
 /// The id that a sandbox has on the host when root starts it: `nobody`, by the convention of every distribution.
@@ -45,6 +46,8 @@ pub struct Host {
     pub memory: u64,
     /// Online CPUs.
     pub cpus: u32,
+    /// The caller's hard limits, by the number of the resource: without privileges nobody gets more again.
+    pub hard_limits: [u64; HARD_LIMITS],
 }
 
 /// What a standard stream of the caller is, which decides whether the sandbox may hold it.
@@ -85,6 +88,7 @@ impl Host {
             streams: streams(),
             memory: crate::sys::proc::total_memory(),
             cpus: crate::sys::proc::online_cpus(),
+            hard_limits: crate::sys::proc::hard_limits(),
         })
     }
 }

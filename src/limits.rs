@@ -26,16 +26,24 @@ const PENDING_SIGNALS: u64 = 4096;
 
 /// Steps of the payload, before it loses its privileges.
 pub fn plan(spec: &Spec, host: &Host, steps: &mut Steps) {
-    let mut limit = |resource: u32, name: &'static str, soft: u64, hard: u64| {
+    let mut asked_for = |resource: u32, name: &'static str, soft: u64, hard: u64| {
         steps.payload.push(Step::Limit { resource, name, soft, hard });
     };
-    let same = |value: u64| (value, value);
     // pid 1 counts too.
-    let (soft, hard) = same(u64::from(spec.pids) + 1);
-    limit(libc::RLIMIT_NPROC as u32, "RLIMIT_NPROC", soft, hard);
+    let processes = u64::from(spec.pids) + 1;
+    asked_for(libc::RLIMIT_NPROC as u32, "RLIMIT_NPROC", processes, processes);
+    if let Some(cpu_time) = spec.cpu_time {
+        let seconds = whole_seconds(cpu_time) + 1;
+        asked_for(libc::RLIMIT_CPU as u32, "RLIMIT_CPU", seconds, seconds + 1);
+    }
+    // Nobody asked for these: where the caller may have less, less will do.
+    let mut limit = |resource: u32, name: &'static str, soft: u64, hard: u64| {
+        let most = host.hard_limits.get(resource as usize).copied().unwrap_or(u64::MAX);
+        steps.payload.push(Step::Limit { resource, name, soft: soft.min(most), hard: hard.min(most) });
+    };
     limit(libc::RLIMIT_NOFILE as u32, "RLIMIT_NOFILE", OPEN_FILES.0, OPEN_FILES.1);
     // 1, not 0: to the kernel 1 means "no dump, not even into a pipe", and so no handler of the host's is started
-    // for a crash inside (CVE-2025-4598, CVE-2025-5054).
+    // for a crash inside (CVE-2025-4598, CVE-2025-5054). A caller with a hard limit of 0 cannot have 1.
     limit(libc::RLIMIT_CORE as u32, "RLIMIT_CORE", 1, 1);
     limit(libc::RLIMIT_MEMLOCK as u32, "RLIMIT_MEMLOCK", LOCKED_MEMORY, LOCKED_MEMORY);
     limit(libc::RLIMIT_MSGQUEUE as u32, "RLIMIT_MSGQUEUE", MESSAGE_QUEUES, MESSAGE_QUEUES);
@@ -45,10 +53,6 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Steps) {
     // this is what stands.
     let data = host.memory.max(spec.memory);
     limit(libc::RLIMIT_DATA as u32, "RLIMIT_DATA", data, data);
-    if let Some(cpu_time) = spec.cpu_time {
-        let seconds = whole_seconds(cpu_time) + 1;
-        limit(libc::RLIMIT_CPU as u32, "RLIMIT_CPU", seconds, seconds + 1);
-    }
 }
 
 /// Rounded up: `RLIMIT_CPU` knows whole seconds only.

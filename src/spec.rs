@@ -14,6 +14,7 @@ mod units;
 mod words;
 
 pub use check::check;
+pub use fields::KEYS;
 pub use load::{LoadError, MAX_FILE, from_json, from_toml};
 pub use partial::PartialSpec;
 pub use units::{

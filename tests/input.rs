@@ -344,3 +344,28 @@ fn help_is_for_standard_output_and_no_failure() {
         assert_eq!((run.code, run.stderr.as_str(), run.stdout.is_empty()), (Some(0), "", false), "{line:?}");
     }
 }
+
+#[test]
+fn input_that_nobody_reads_holds_nobody_up() {
+    let run = call_with_input(["run", "--", "true"], &vec![b'x'; 8 << 20]);
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn input_of_any_kind_ends_where_it_ends() {
+    let scratch = Scratch::new("stdin");
+    scratch.file("two", "one\ntwo\n");
+    for (script, output) in [
+        ("\"$B\" run -- wc -c <&-", "0\n"),
+        ("\"$B\" run -- wc -c </dev/null", "0\n"),
+        ("\"$B\" run -- wc -c <two", "8\n"),
+        ("\"$B\" run --stdin two -- wc -c </dev/null", "8\n"),
+        ("\"$B\" run -- head -c 3 </dev/zero | wc -c", "3\n"),
+        ("mkfifo f; (cat two >f &); \"$B\" run -- cat <f", "one\ntwo\n"),
+        // As if the command had read the file itself: what it left is still there.
+        ("(\"$B\" run -- sh -c 'read line; echo \"inside $line\"'; cat) <two", "inside one\ntwo\n"),
+    ] {
+        let run = sh(&scratch, script);
+        assert_eq!((run.code, run.stdout.as_str(), run.stderr.as_str()), (Some(0), output, ""), "{script}");
+    }
+}

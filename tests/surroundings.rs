@@ -192,6 +192,34 @@ fn privileges_are_not_needed_except_by_root_who_has_to_give_them_up() {
 }
 
 #[test]
+fn a_caller_with_low_limits_has_sandboxes_with_low_limits() {
+    if !installed("prlimit") {
+        return;
+    }
+    let low = "--core=0:0 --nofile=64:64 --memlock=65536:65536 --msgqueue=0:0 --sigpending=64:64 --rtprio=0:0";
+    let run = host(&format!("prlimit {low} BELLJAR run -- cat /proc/self/limits"));
+    let limit = |name: &str| {
+        let line = run.stdout.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_ascii_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names =
+        ["Max core file size", "Max open files", "Max locked memory", "Max msgqueue size", "Max pending signals"];
+    assert_eq!(names.map(limit).concat(), ["0", "0", "64", "64", "65536", "65536", "0", "0", "64", "64"], "{run:?}");
+}
+
+#[test]
+fn a_limit_that_was_asked_for_and_cannot_be_had_is_an_error() {
+    if !installed("prlimit") {
+        return;
+    }
+    let run = host("prlimit --nproc=100:100 BELLJAR run --pids 100 -- true");
+    let (_, what) = run.stderr.split_once(": limit ").unwrap_or_default();
+    let message = "RLIMIT_NPROC to 101 (hard 101): Operation not permitted\nhint: the caller's own hard limit is lower: \
+        raise it (`ulimit -H`) or ask for less\n";
+    assert_eq!((run.code, what), (REFUSED, message), "{run:?}");
+}
+
+#[test]
 fn namespaces_that_are_switched_off_are_named_with_their_setting() {
     if !installed("unshare") {
         return;

@@ -238,7 +238,7 @@ pub struct Options {
     /// A word with a slash, or one that ends in .json, names a file.
     #[arg(long, value_name = "PROFILE|FILE", help_heading = PROTECTIONS)]
     pub seccomp: Option<OsString>,
-    /// Insist on a protection; `=exact` on an exact limit (repeatable) [default: all, exact or not]
+    /// Insist on a protection; `=exact` on an exact limit (repeatable) [default: none]
     ///
     /// A protection that cannot be had is an error in any case; this also refuses approximate limits. Names:
     /// namespaces, network, seccomp, landlock, proc, memory, cpu, cpu_time, pids, disk, timeout.

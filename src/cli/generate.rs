@@ -126,4 +126,28 @@ mod tests {
             assert!(text.contains(&long), "{long}");
         }
     }
+
+    #[test]
+    fn the_reference_names_every_option_and_every_field() {
+        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+        let cli = std::fs::read_to_string(docs.join("cli.md")).unwrap();
+        for option in args::whole().find_subcommand("run").unwrap().get_opts() {
+            let long = format!("| `--{}` |", option.get_long().unwrap());
+            assert!(cli.contains(&long), "{long}");
+        }
+        let spec = std::fs::read_to_string(docs.join("spec.md")).unwrap();
+        let fields = spec.split("## Fields").nth(1).unwrap();
+        for key in crate::spec::KEYS {
+            assert!(fields.contains(&format!("`{key}`")), "{key}");
+        }
+    }
+
+    #[test]
+    fn each_shell_gets_completions_that_name_the_options() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut args::whole(), "belljar", &mut text);
+            assert!(String::from_utf8(text).unwrap().contains("allow-missing"), "{shell}");
+        }
+    }
 }

@@ -55,27 +55,36 @@ const ETC: [&str; 13] = [
 /// What the OCI runtime specification's implementations mask, and what else tells of the kernel's keys, symbols,
 /// configuration or of other users' doings (interrupts and scheduling give key strokes away). What nobody but root
 /// may read needs no mask: the sandbox is never root on the host.
-const MASKS: [&str; 20] = [
+const MASKS: [&str; 29] = [
     "acpi",
     "asound",
+    "buddyinfo",
     "bus",
     "cmdline",
     "config.gz",
+    "consoles",
+    "diskstats",
     "driver",
     "fs",
     "interrupts",
+    "iomem",
+    "ioports",
     "irq",
     "kallsyms",
     "kcore",
     "key-users",
     "keys",
     "latency_stats",
+    "locks",
     "modules",
+    "partitions",
+    "pressure",
     "sched_debug",
     "schedstat",
     "scsi",
     "softirqs",
     "timer_list",
+    "zoneinfo",
 ];
 
 /// The existing ones of `/usr` and its siblings.

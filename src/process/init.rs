@@ -113,7 +113,8 @@ fn tend(context: &Context<'_>, state: &Walk) -> ! {
     }
 }
 
-/// Waits for whoever has ended; ends with the payload.
+/// Waits for whoever has ended; ends with the payload. Where the payload could not execute, pid 1 stays until the
+/// supervisor has looked at the reason and ends it: with pid 1 the mounts go.
 fn reap(context: &Context<'_>, state: &Walk) {
     while let Ok((pid, status)) = child::wait(-1, libc::WNOHANG | libc::__WALL) {
         if pid == 0 {
@@ -122,7 +123,10 @@ fn reap(context: &Context<'_>, state: &Walk) {
         if pid == state.payload {
             let meeting = &context.meeting;
             let frame = match Refusal::unpack(meeting.refusal.load(Ordering::Acquire)) {
-                Some(refusal) => Frame::Refused { payload: true, refusal },
+                Some(refusal) => {
+                    send(context, Frame::Refused { payload: true, refusal });
+                    continue;
+                }
                 None if meeting.executing.load(Ordering::Acquire) == 0 => Frame::Lost(status),
                 None => Frame::Ended(status),
             };

@@ -1,10 +1,15 @@
 //! What the sandbox uses, read from its own procfs: exactly its processes, whatever their parents or sessions.
 //!
 //! Two prices. A reading costs one small file for each process and overestimates memory (pages that several
-//! processes share count for each). Only when that estimate passes the limit are the kernel's proportional shares
-//! asked for, which costs a walk through page tables and is what the limit is held against.
+//! processes share count for each, and what the whole host shares counts too). Only when that estimate passes the
+//! limit is it found out exactly ([`memory`]), which costs a walk through page tables.
+
+mod memory;
+
+pub use memory::Use;
 
 use crate::sys::proc;
+use memory::Memory;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
@@ -16,6 +21,12 @@ pub struct Meter {
     tick: Duration,
     buffer: Vec<u8>,
     seen: Vec<u32>,
+    /// What the last reading saw, by id.
+    known: Vec<(u32, Stat)>,
+    /// Ticks of the last reading with those of waited-for children, and of all readings together.
+    latest: u64,
+    total: u64,
+    memory: Memory,
 }
 
 /// One reading.
@@ -25,14 +36,18 @@ pub struct Reading {
     pub processes: Vec<Process>,
     /// Their threads together.
     pub threads: u32,
-    /// CPU time of all processes that live and of the children they have waited for.
+    /// CPU time since the first reading and before, as far as it was seen. Never falls.
     pub cpu: Duration,
-    /// No less than the memory they use, bytes.
-    pub memory_estimate: u64,
+    /// Bytes that the processes have in memory; what they share counts for each.
+    pub resident: u64,
+    /// Bytes by which what they use can have grown since the reading before, files in memory aside.
+    pub growth: u64,
     /// Bytes in the writable layer.
     pub disk: u64,
     /// Whether the writable layer has neither bytes nor inodes left.
     pub disk_full: bool,
+    /// Bytes of all shared memory of the host.
+    pub host_shared: u64,
 }
 
 /// One process of a reading.
@@ -40,8 +55,10 @@ pub struct Reading {
 pub struct Process {
     /// Its id inside.
     pub pid: u32,
-    /// Whether it is stopped or traced.
-    pub stopped: bool,
+    /// Its parent's; 0 when that is outside.
+    pub parent: u32,
+    /// Whether it is stopped, traced, or dead already.
+    pub halted: bool,
 }
 
 impl Meter {
@@ -50,14 +67,22 @@ impl Meter {
         let value = |name| nix::unistd::sysconf(name).ok().flatten();
         let page = value(nix::unistd::SysconfVar::PAGE_SIZE).unwrap_or(4096);
         let ticks = value(nix::unistd::SysconfVar::CLK_TCK).unwrap_or(100);
-        Meter {
+        let mut meter = Meter {
             proc,
             root,
             page: page.unsigned_abs(),
             tick: Duration::from_secs(1) / u32::try_from(ticks).unwrap_or(100).max(1),
             buffer: vec![0; 4096],
             seen: Vec::new(),
-        }
+            known: Vec::new(),
+            latest: 0,
+            total: 0,
+            memory: Memory::default(),
+        };
+        let disk = meter.disk().0;
+        let shared = memory::host_shared(&mut meter.buffer);
+        meter.memory.explain(shared, disk);
+        meter
     }
 
     /// The sandbox's root, to look at files that were there before anything ran.
@@ -73,30 +98,69 @@ impl Meter {
     /// Reads all processes.
     pub fn read(&mut self) -> Reading {
         let mut reading = Reading::default();
+        let mut known = Vec::with_capacity(self.known.len());
+        let (mut with_children, mut alone) = (0, 0);
         self.list();
         for index in 0..self.seen.len() {
             let pid = self.seen[index];
             // A process that is gone by now uses nothing.
-            let Ok(bytes) = proc::read_process_file(self.proc.as_fd(), pid, "stat", &mut self.buffer) else { continue };
-            let Some(stat) = Stat::parse(bytes) else { continue };
-            reading.cpu += self.tick * u32::try_from(stat.ticks).unwrap_or(u32::MAX);
+            let Some(stat) = self.stat(pid) else { continue };
+            let before = self.before(pid, &stat);
+            with_children += stat.ticks + stat.children_ticks;
+            alone += stat.ticks.saturating_sub(before.ticks);
             if pid != 1 {
                 reading.threads += stat.threads;
-                reading.memory_estimate += stat.resident * self.page;
-                reading.processes.push(Process { pid, stopped: matches!(stat.state, b'T' | b't') });
+                reading.resident += stat.resident * self.page;
+                // A page that was shared and is written to becomes the writer's own, which is a fault and no more.
+                let pages = stat.resident.saturating_sub(before.resident) + stat.faults.saturating_sub(before.faults);
+                reading.growth += pages * self.page;
+                reading.processes.push(stat.process(pid));
             }
+            known.push((pid, stat));
         }
+        self.known = known;
+        // Two ways to count, neither complete: what a child used passes to its parent only when that waits for it
+        // (not where SIGCHLD is ignored), and what lived between two readings was never seen alive.
+        self.total += alone.max(with_children.saturating_sub(self.latest));
+        self.latest = with_children;
+        reading.cpu = self.tick * u32::try_from(self.total).unwrap_or(u32::MAX);
         (reading.disk, reading.disk_full) = self.disk();
-        reading.memory_estimate += reading.disk;
+        reading.host_shared = memory::host_shared(&mut self.buffer);
         reading
     }
 
-    /// Processes that live now.
+    /// All processes but pid 1, as they are now.
+    pub fn processes(&mut self) -> Vec<Process> {
+        self.list();
+        let seen = std::mem::take(&mut self.seen);
+        let found = seen.iter().filter(|pid| **pid != 1);
+        let found = found.filter_map(|pid| Some(self.stat(*pid)?.process(*pid))).collect();
+        self.seen = seen;
+        found
+    }
+
+    /// Whether a process does not run any more.
+    pub fn is_halted(&mut self, pid: u32) -> bool {
+        self.stat(pid).is_none_or(|stat| stat.process(pid).halted)
+    }
+
+    fn stat(&mut self, pid: u32) -> Option<Stat> {
+        Stat::parse(proc::read_process_file(self.proc.as_fd(), pid, "stat", &mut self.buffer).ok()?)
+    }
+
+    /// The same process in the reading before; nothing, if it was not there.
+    fn before(&self, pid: u32, stat: &Stat) -> Stat {
+        let found = self.known.binary_search_by_key(&pid, |(pid, _)| *pid).ok().map(|index| self.known[index].1);
+        found.filter(|before| before.start == stat.start).unwrap_or_default()
+    }
+
+    /// Processes that live now, in the order of their ids.
     fn list(&mut self) {
         self.seen.clear();
         let seen = &mut self.seen;
         // Fails only when the procfs is gone, and then there is nobody left.
-        let _ = proc::for_each_process(self.proc.as_fd(), &mut self.buffer, |pid| seen.push(pid));
+        let _ = proc::for_each_number(self.proc.as_fd(), &mut self.buffer, |pid| seen.push(pid));
+        self.seen.sort_unstable();
     }
 
     /// Bytes used in the writable layer, and whether it is full.
@@ -106,50 +170,18 @@ impl Meter {
         let used = (status.blocks() - status.blocks_free()) as u64 * status.fragment_size() as u64;
         (used, status.blocks_free() == 0 || status.files_free() == 0)
     }
-
-    /// Bytes of memory that the sandbox uses: the proportional shares of its processes, and its tmpfs.
-    ///
-    /// Shared memory that is mapped may be the tmpfs's or not, which the kernel does not tell: the larger of both
-    /// counts.
-    pub fn memory(&mut self, reading: &Reading) -> u64 {
-        let mut anonymous = 0;
-        let mut shared = 0;
-        for process in &reading.processes {
-            let file = proc::read_process_file(self.proc.as_fd(), process.pid, "smaps_rollup", &mut self.buffer);
-            let (private, mapped) = match file {
-                Ok(bytes) => {
-                    let of = |key: &str| kibibytes(bytes, key);
-                    (of("Pss_Anon:") + of("SwapPss:"), of("Pss_Shmem:"))
-                }
-                // A process that made itself unreadable counts in full.
-                Err(libc::EACCES | libc::EPERM) => {
-                    let file = proc::read_process_file(self.proc.as_fd(), process.pid, "status", &mut self.buffer);
-                    let of = |key: &str| file.as_ref().map_or(0, |bytes| kibibytes(bytes, key));
-                    (of("RssAnon:") + of("VmSwap:"), of("RssShmem:"))
-                }
-                Err(_) => (0, 0),
-            };
-            anonymous += private;
-            shared += mapped;
-        }
-        anonymous + shared.max(reading.disk)
-    }
-}
-
-/// The number of a line `KEY:   N kB`, in bytes.
-fn kibibytes(bytes: &[u8], key: &str) -> u64 {
-    let text = String::from_utf8_lossy(bytes);
-    text.lines()
-        .find_map(|line| line.strip_prefix(key)?.split_ascii_whitespace().next()?.parse::<u64>().ok())
-        .map_or(0, |kibibytes| kibibytes << 10)
 }
 
 /// The fields of `/proc/PID/stat` that we need (proc_pid_stat(5)).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Stat {
     state: u8,
+    parent: u32,
+    faults: u64,
     ticks: u64,
+    children_ticks: u64,
     threads: u32,
+    start: u64,
     resident: u64,
 }
 
@@ -159,13 +191,22 @@ impl Stat {
         let end = bytes.iter().rposition(|byte| *byte == b')')?;
         let mut fields = std::str::from_utf8(bytes.get(end + 1..)?).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
-        // Fields 4 to 13, then utime, stime, cutime, cstime (14 to 17).
         let mut number = |skip: usize| fields.nth(skip)?.parse::<u64>().ok();
-        let ticks = number(10)? + number(0)? + number(0)? + number(0)?;
-        // priority and nice (18, 19), num_threads (20); itrealvalue, starttime, vsize (21 to 23), rss (24).
+        // ppid (4); pgrp to flags (5 to 9), minflt (10); cminflt to cmajflt (11 to 13), utime, stime, cutime, cstime
+        // (14 to 17).
+        let parent = u32::try_from(number(0)?).ok()?;
+        let faults = number(5)?;
+        let ticks = number(3)? + number(0)?;
+        let children_ticks = number(0)? + number(0)?;
+        // priority and nice (18, 19), num_threads (20); itrealvalue, starttime (22), vsize, rss (24).
         let threads = u32::try_from(number(2)?).ok()?;
-        let resident = number(3)?;
-        Some(Stat { state, ticks, threads, resident })
+        let start = number(1)?;
+        let resident = number(1)?;
+        Some(Stat { state, parent, faults, ticks, children_ticks, threads, start, resident })
+    }
+
+    fn process(&self, pid: u32) -> Process {
+        Process { pid, parent: self.parent, halted: matches!(self.state, b'T' | b't' | b'Z' | b'X') }
     }
 }
 
@@ -175,8 +216,17 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let line = b"7 (a) R 1 (x) T 1 7 7 0 -1 4194304 100 0 0 0 11 22 3 4 20 0 5 0 100 1000000 250 1 2\n";
-        let expected = Stat { state: b'T', ticks: 40, threads: 5, resident: 250 };
+        let line = b"7 (a) R 1 (x) T 1 7 7 0 -1 4194304 100 0 0 0 11 22 3 4 20 0 5 0 900 1000000 250 1 2\n";
+        let expected = Stat {
+            state: b'T',
+            parent: 1,
+            faults: 100,
+            ticks: 33,
+            children_ticks: 7,
+            threads: 5,
+            start: 900,
+            resident: 250,
+        };
         assert_eq!(Stat::parse(line), Some(expected));
     }
 
@@ -184,12 +234,5 @@ mod tests {
     fn a_cut_line_is_no_reading() {
         assert_eq!(Stat::parse(b"7 (a) R 1 7"), None);
         assert_eq!(Stat::parse(b""), None);
-    }
-
-    #[test]
-    fn a_rollup_line_is_read_in_bytes() {
-        let rollup = b"Rss:   12 kB\nPss_Anon:            1024 kB\nPss_Shmem:  0 kB\n";
-        assert_eq!(kibibytes(rollup, "Pss_Anon:"), 1 << 20);
-        assert_eq!(kibibytes(rollup, "SwapPss:"), 0);
     }
 }

@@ -1,8 +1,9 @@
 //! The supervisor's ends of the command's streams.
 //!
 //! The sandbox holds pipes only; the caller's files, terminals and sockets stay outside. Nothing here ever waits:
-//! [`Relays::pump`] moves what can be moved, and the event loop polls for the rest. Input is read ahead only as far
-//! as the pipe holds, and what the command did not read is given back where the caller's file can be rewound.
+//! [`Relays::pump`] moves what can be moved, up to a measure, and the event loop polls for the rest. Input is read
+//! ahead only as far as the pipe holds, and what the command did not read is given back where the caller's file can
+//! be rewound.
 
 use crate::outcome::Captured;
 use crate::spec::OutputLimit;
@@ -18,11 +19,19 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 /// Bytes moved at a time: as much as a pipe holds.
 const CHUNK: usize = 64 << 10;
 
+/// Chunks of one stream moved before the event loop has its turn: who writes or reads as fast as we do must not
+/// keep us from the clock.
+const MEASURE: usize = 16;
+
 /// All streams of one run.
 #[derive(Default)]
 pub struct Relays {
     /// Standard input, if it is relayed.
     pub input: Option<Inlet>,
+    /// What of an input that has ended may still be given back.
+    rest: Option<Rest>,
+    /// Why input could not be read to its end.
+    unread: Option<i32>,
     /// Standard output (1) and standard error (2), as far as they are relayed.
     pub outputs: Vec<(usize, Outlet)>,
     /// Where a terminal's output goes, until the terminal is there.
@@ -44,7 +53,7 @@ impl Relays {
     /// Moves what can be moved without waiting; `true` when a stream passed a limit that ends the command.
     pub fn pump(&mut self) -> bool {
         if self.input.as_mut().is_some_and(|inlet| inlet.pump() == Flow::Ended) {
-            self.close_input();
+            self.input_ended();
         }
         let mut over = false;
         for (_, outlet) in &mut self.outputs {
@@ -63,10 +72,19 @@ impl Relays {
         }
     }
 
+    /// Nothing more will come, or nobody reads it any more: the command sees the end of its input.
+    fn input_ended(&mut self) {
+        if let Some(inlet) = self.input.take() {
+            self.unread = inlet.unread;
+            self.rest = inlet.end();
+        }
+    }
+
     /// No more input is taken; what was not read is given back.
     pub fn close_input(&mut self) {
-        if let Some(inlet) = self.input.take() {
-            inlet.close();
+        self.input_ended();
+        if let Some(rest) = self.rest.take() {
+            rest.give_back();
         }
     }
 
@@ -75,9 +93,11 @@ impl Relays {
         self.outputs.iter().all(|(_, outlet)| outlet.source.is_none() && outlet.pending.is_empty())
     }
 
-    /// Why output could not be delivered, if it could not: the stream and the errno.
+    /// The stream that was cut short, if one was, and why: input that could not be read, output that could not be
+    /// delivered.
     pub fn lost(&self) -> Option<(usize, i32)> {
-        self.outputs.iter().find_map(|(number, outlet)| Some((*number, outlet.lost?)))
+        let input = self.unread.map(|errno| (0, errno));
+        input.or_else(|| self.outputs.iter().find_map(|(number, outlet)| Some((*number, outlet.lost?))))
     }
 
     /// What was captured of stream `number`.
@@ -98,6 +118,17 @@ pub struct Inlet {
     /// Offset at which reading began, where the source can be rewound.
     began: Option<i64>,
     taken: u64,
+    /// Why the source could not be read to its end.
+    unread: Option<i32>,
+}
+
+/// What was read ahead of a file and may stay unread.
+struct Rest {
+    source: OwnedFd,
+    /// The command's end of the pipe, kept to see how much is still in it.
+    pipe: OwnedFd,
+    began: i64,
+    written: u64,
 }
 
 /// `VEOF` as a new terminal has it: control-D.
@@ -108,33 +139,44 @@ impl Inlet {
     pub fn new(source: OwnedFd, pipe: OwnedFd) -> Result<Inlet, i32> {
         sys::set_nonblocking(pipe.as_fd())?;
         let began = lseek(&source, 0, Whence::SeekCur).ok().filter(|_| is_kind(source.as_fd(), SFlag::S_IFREG));
-        Ok(Inlet { source, pipe, pending: Vec::new(), ended: false, terminal: false, began, taken: 0 })
+        Ok(Inlet { source, pipe, pending: Vec::new(), ended: false, terminal: false, began, taken: 0, unread: None })
     }
 
     /// From `source` to the master side of a terminal.
     pub fn to_terminal(source: OwnedFd, master: OwnedFd) -> Result<Inlet, i32> {
-        Ok(Inlet { terminal: true, ..Inlet::new(source, master)? })
+        Ok(Inlet { terminal: true, began: None, ..Inlet::new(source, master)? })
+    }
+
+    /// A terminal or a socket whose other side is gone has ended; anything else was cut short.
+    fn is_end(&self, errno: Errno) -> bool {
+        errno == Errno::ECONNRESET || (errno == Errno::EIO && self.began.is_none())
     }
 
     fn pump(&mut self) -> Flow {
-        loop {
+        for _ in 0..MEASURE {
             if self.pending.is_empty() {
                 if self.ended {
                     return if self.terminal { Flow::Open } else { Flow::Ended };
                 }
-                if !is_ready(self.source.as_fd(), PollFlags::POLLIN) {
+                if self.in_background() || !is_ready(self.source.as_fd(), PollFlags::POLLIN) {
                     return self.hung_up();
                 }
                 self.pending.resize(CHUNK, 0);
-                let count = read(&self.source, &mut self.pending).unwrap_or(0);
-                self.pending.truncate(count);
-                self.taken += count as u64;
-                if count == 0 {
-                    self.ended = true;
-                    if self.terminal {
-                        self.pending.push(END_OF_FILE);
+                let result = read(&self.source, &mut self.pending);
+                self.pending.truncate(result.unwrap_or(0));
+                self.taken += self.pending.len() as u64;
+                match result {
+                    // Somebody else has read it meanwhile.
+                    Err(Errno::EAGAIN | Errno::EINTR) => return Flow::Open,
+                    Ok(0) | Err(_) => {
+                        self.unread = result.err().filter(|errno| !self.is_end(*errno)).map(|errno| errno as i32);
+                        self.ended = true;
+                        if self.terminal {
+                            self.pending.push(END_OF_FILE);
+                        }
+                        continue;
                     }
-                    continue;
+                    Ok(_) => {}
                 }
             }
             match write(&self.pipe, &self.pending) {
@@ -144,6 +186,12 @@ impl Inlet {
                 Err(_) => return Flow::Ended,
             }
         }
+        Flow::Open
+    }
+
+    /// A terminal in whose background we are is somebody else's to read: it answers EIO.
+    fn in_background(&self) -> bool {
+        nix::unistd::tcgetpgrp(&self.source).is_ok_and(|group| group != nix::unistd::getpgrp())
     }
 
     fn hung_up(&self) -> Flow {
@@ -152,7 +200,8 @@ impl Inlet {
 
     fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) {
         if self.pending.is_empty() {
-            if !self.ended {
+            // In the background we look again at the next reading.
+            if !self.ended && !self.in_background() {
                 list.push(PollFd::new(self.source.as_fd(), PollFlags::POLLIN));
             }
             if !self.terminal {
@@ -164,14 +213,21 @@ impl Inlet {
         }
     }
 
-    /// Rewinds a file to where the command stopped reading, as if it had read the file itself.
-    fn close(self) {
-        if let Some(began) = self.began {
-            let unread = self.pending.len() as u64 + sys::waiting_bytes(self.pipe.as_fd());
-            let consumed = self.taken.saturating_sub(unread);
-            // A source that can be asked for its offset can be given one.
-            let _ = lseek(&self.source, began + consumed as i64, Whence::SeekSet);
-        }
+    /// Closes the pipe to the command.
+    fn end(self) -> Option<Rest> {
+        let began = self.began?;
+        // A writer's end would keep the command waiting. Without /proc nothing is given back, as for a pipe.
+        let pipe = open_anew(self.pipe.as_fd(), OFlag::O_RDONLY)?;
+        Some(Rest { source: self.source, pipe, began, written: self.taken - self.pending.len() as u64 })
+    }
+}
+
+impl Rest {
+    /// Rewinds the file to where the command stopped reading, as if it had read the file itself.
+    fn give_back(self) {
+        let consumed = self.written.saturating_sub(sys::waiting_bytes(self.pipe.as_fd()));
+        // A source that can be asked for its offset can be given one.
+        let _ = lseek(&self.source, self.began + consumed as i64, Whence::SeekSet);
     }
 }
 
@@ -192,8 +248,22 @@ pub struct Sink {
 
 enum Target {
     Memory(Captured),
-    Descriptor { fd: OwnedFd, socket: bool },
+    Descriptor { fd: OwnedFd, way: Way },
 }
+
+/// How to write without waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Writing never waits: a regular file, or a description of our own that says so.
+    Plain,
+    /// A socket can be told so with each call.
+    Socket,
+    /// The caller's own description of a terminal or pipe that we may not open: little at a time, when there is room.
+    Careful,
+}
+
+/// What a terminal or pipe takes when it says that it takes anything (`WAKEUP_CHARS` of the kernel's line discipline).
+const CAREFUL: usize = 256;
 
 impl Sink {
     /// Into memory, up to a limit.
@@ -203,16 +273,23 @@ impl Sink {
 
     /// To a stream of the caller. Its flags are the caller's: what could make us wait is opened anew instead.
     pub fn stream(fd: OwnedFd, limit: Option<OutputLimit>) -> Sink {
-        let socket = is_kind(fd.as_fd(), SFlag::S_IFSOCK);
-        let patient = is_kind(fd.as_fd(), SFlag::S_IFREG) || socket;
-        let again = if patient { None } else { reopen(fd.as_fd()) };
-        Sink { target: Target::Descriptor { fd: again.unwrap_or(fd), socket }, limit }
+        let (fd, way) = if is_kind(fd.as_fd(), SFlag::S_IFREG) {
+            (fd, Way::Plain)
+        } else if is_kind(fd.as_fd(), SFlag::S_IFSOCK) {
+            (fd, Way::Socket)
+        } else {
+            match open_anew(fd.as_fd(), OFlag::O_WRONLY) {
+                Some(again) => (again, Way::Plain),
+                None => (fd, Way::Careful),
+            }
+        };
+        Sink { target: Target::Descriptor { fd, way }, limit }
     }
 }
 
-/// The same file, opened anew so that writes do not wait.
-fn reopen(fd: BorrowedFd<'_>) -> Option<OwnedFd> {
-    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+/// The same file, opened anew so that it does not make us wait.
+fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
+    let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     nix::fcntl::open(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str(), flags, Mode::empty()).ok()
 }
 
@@ -229,7 +306,7 @@ impl Outlet {
     }
 
     fn pump(&mut self) -> Flow {
-        loop {
+        for _ in 0..MEASURE {
             if !self.pending.is_empty() && self.deliver() == Flow::Open {
                 return Flow::Open;
             }
@@ -249,6 +326,7 @@ impl Outlet {
                 }
             }
         }
+        Flow::Open
     }
 
     /// Keeps what the limit allows and drops the rest.
@@ -269,12 +347,13 @@ impl Outlet {
 
     /// Writes what is pending; `Open` when some of it has to wait.
     fn deliver(&mut self) -> Flow {
-        let Target::Descriptor { fd, socket } = &self.sink.target else { return Flow::Ended };
+        let Target::Descriptor { fd, way } = &self.sink.target else { return Flow::Ended };
         while !self.pending.is_empty() {
-            let result = if *socket {
-                send(fd.as_raw_fd(), &self.pending, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
-            } else {
-                write(fd, &self.pending)
+            let result = match way {
+                Way::Plain => write(fd, &self.pending),
+                Way::Socket => send(fd.as_raw_fd(), &self.pending, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
+                Way::Careful if !is_ready(fd.as_fd(), PollFlags::POLLOUT) => Err(Errno::EAGAIN),
+                Way::Careful => write(fd, &self.pending[..self.pending.len().min(CAREFUL)]),
             };
             match result {
                 Ok(count) => drop(self.pending.drain(..count)),

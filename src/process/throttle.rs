@@ -1,14 +1,24 @@
 //! The CPU rate without cgroups: an account that fills at the allowed rate and empties with use. Whoever overdraws
 //! it is stopped until it is level again.
+//!
+//! A stopped parent cannot see that its child stopped, and so job control inside notices nothing: parents are
+//! stopped first, and continued last.
 
-use super::meter::Reading;
+use super::meter::{Meter, Process, Reading};
 use crate::sys::proc;
+use std::collections::HashMap;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How much may be saved up while idle, and how far a burst may go: one period of the kernel's own bandwidth
 /// control.
 const PERIOD: Duration = Duration::from_millis(100);
+/// Who forks while being stopped leaves children behind; who is stopped forks no more. Each round finds fewer.
+const ROUNDS: usize = 8;
+/// How long to wait, for all parents together, until they have stopped. One inside vfork(2) does so only with its
+/// child.
+const PATIENCE: Duration = Duration::from_millis(10);
+const NAP: Duration = Duration::from_micros(100);
 
 /// The account of one sandbox.
 pub struct Throttle {
@@ -29,24 +39,49 @@ impl Throttle {
         needed.then(|| Throttle { rate, balance: rate * PERIOD.as_secs_f64(), before: None, stopped: Vec::new() })
     }
 
+    /// Keeps no account; for stopping everything with the supervisor.
+    pub fn everything() -> Throttle {
+        Throttle { rate: 0.0, balance: 0.0, before: None, stopped: Vec::new() }
+    }
+
     /// Enters a reading; answers for how long the sandbox has to rest.
     pub fn account(&mut self, now: Instant, reading: &Reading) -> Option<Duration> {
         if let Some((then, used)) = self.before {
             let earned = now.duration_since(then).as_secs_f64() * self.rate;
-            // The sum can fall when a process ends whose parent does not wait: nothing is paid back for that.
             let spent = reading.cpu.saturating_sub(used).as_secs_f64();
             self.balance = (self.balance + earned - spent).min(self.rate * PERIOD.as_secs_f64());
         }
-        self.before = Some((now, reading.cpu.max(self.before.map_or(Duration::ZERO, |(_, used)| used))));
+        self.before = Some((now, reading.cpu));
         (self.balance < 0.0).then(|| Duration::from_secs_f64(-self.balance / self.rate))
     }
 
-    /// Stops every process that runs. Parents first, so that none sees its child stop.
-    pub fn stop(&mut self, proc: &OwnedFd, reading: &Reading) {
-        for process in reading.processes.iter().filter(|process| !process.stopped) {
-            // What is gone by now need not be stopped.
-            if proc::signal_process(proc.as_fd(), process.pid, libc::SIGSTOP).is_ok() {
-                self.stopped.push(process.pid);
+    /// Stops every process that runs.
+    pub fn stop(&mut self, meter: &mut Meter) {
+        let patience = Instant::now() + PATIENCE;
+        let mut told: Vec<u32> = Vec::new();
+        for _ in 0..ROUNDS {
+            let all = meter.processes();
+            let running: Vec<Process> = parents_first(&all)
+                .into_iter()
+                .filter(|process| !process.halted && !told.contains(&process.pid))
+                .collect();
+            if running.is_empty() {
+                return;
+            }
+            for process in running {
+                told.push(process.pid);
+                // What is gone by now need not be stopped.
+                if proc::signal_process(meter.proc().as_fd(), process.pid, libc::SIGSTOP).is_err() {
+                    continue;
+                }
+                if !self.stopped.contains(&process.pid) {
+                    self.stopped.push(process.pid);
+                }
+                if all.iter().any(|child| child.parent == process.pid) {
+                    while !meter.is_halted(process.pid) && Instant::now() < patience {
+                        std::thread::sleep(NAP);
+                    }
+                }
             }
         }
     }
@@ -58,6 +93,18 @@ impl Throttle {
             let _ = proc::signal_process(proc.as_fd(), pid, libc::SIGCONT);
         }
     }
+}
+
+/// Each process after its parent. Ids alone do not tell: they start again from below when they are used up.
+fn parents_first(processes: &[Process]) -> Vec<Process> {
+    let parents: HashMap<u32, u32> = processes.iter().map(|process| (process.pid, process.parent)).collect();
+    let depth = |process: &Process| {
+        // A reading is no photograph; the bound is for what cannot be.
+        std::iter::successors(Some(process.pid), |pid| parents.get(pid).copied()).take(processes.len() + 1).count()
+    };
+    let mut sorted = processes.to_vec();
+    sorted.sort_by_cached_key(depth);
+    sorted
 }
 
 #[cfg(test)]
@@ -92,5 +139,12 @@ mod tests {
             let now = start + Duration::from_millis(step * 20);
             assert_eq!(throttle.account(now, &used(step * 19)), None);
         }
+    }
+
+    #[test]
+    fn parents_come_before_their_children_whatever_their_ids() {
+        let process = |pid, parent| Process { pid, parent, halted: false };
+        let sorted = parents_first(&[process(2, 900), process(3, 2), process(900, 1), process(901, 1)]);
+        assert_eq!(sorted.iter().map(|process| process.pid).collect::<Vec<_>>(), [900, 901, 2, 3]);
     }
 }

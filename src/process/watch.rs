@@ -7,10 +7,10 @@
 mod verdict;
 
 use super::Delivery;
-use super::meter::{Meter, Reading};
+use super::meter::{Meter, Reading, Use};
 use super::plan::Plan;
 use super::relay::{Inlet, Outlet, Relays};
-use super::report::{Frame, Refusal, SIZE};
+use super::report::{Frame, SIZE};
 use super::throttle::Throttle;
 use crate::error::Error;
 use crate::host::Host;
@@ -36,6 +36,9 @@ const FAST: Duration = Duration::from_micros(500);
 /// How fast a machine can fill memory, bytes a second for each CPU: what may happen between two readings.
 const FILL_RATE: u64 = 4 << 30;
 
+/// Memory below this is not worth a closer look.
+const NOTHING_MUCH: u64 = 16 << 20;
+
 /// A sandbox between its clone and its outcome.
 pub struct Running {
     spec: Spec,
@@ -53,10 +56,14 @@ pub struct Running {
     next_reading: Instant,
     resume_at: Option<Instant>,
     cause: Option<Cause>,
-    forwarded: Option<Instant>,
+    forwarded: Option<(Instant, Signal)>,
     ended: Option<Ended>,
-    /// pid 1 has closed its end of the control socket.
-    silent: bool,
+    /// Why a step was refused.
+    refusal: Option<Error>,
+    /// `false` when pid 1 has closed its side.
+    hearing: bool,
+    /// Why the supervisor could not go on.
+    fault: Option<(&'static str, i32)>,
     peak: Peak,
     sandbox: String,
 }
@@ -75,7 +82,7 @@ enum Cause {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     Status(i32),
-    Refused { payload: bool, refusal: Refusal },
+    Refused,
     Lost(i32),
 }
 
@@ -83,9 +90,22 @@ enum Ended {
 #[derive(Clone, Copy, Debug, Default)]
 struct Peak {
     memory: u64,
+    /// The highest value that was looked into.
+    looked_at: u64,
     pids: u32,
     cpu: Duration,
     disk_full: bool,
+}
+
+impl Peak {
+    fn note(&mut self, reading: &Reading, memory: Use) {
+        if memory.exact || reading.processes.len() == 1 {
+            self.memory = self.memory.max(memory.bytes);
+        }
+        self.pids = self.pids.max(reading.threads);
+        self.cpu = reading.cpu;
+        self.disk_full |= reading.disk_full;
+    }
 }
 
 impl Running {
@@ -120,7 +140,9 @@ impl Running {
             cause: None,
             forwarded: None,
             ended: None,
-            silent: false,
+            refusal: None,
+            hearing: true,
+            fault: None,
             peak: Peak::default(),
             sandbox: format!("{:016x}", RandomState::new().hash_one(pid)),
         }
@@ -180,10 +202,11 @@ impl Running {
         self.look_at_time(now);
         let mut list = vec![
             PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
-            // A socket whose other side is gone is always ready: nothing more will come.
-            PollFd::new(if self.silent { self.pidfd.as_fd() } else { self.control.as_fd() }, PollFlags::POLLIN),
             PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN),
         ];
+        if self.hearing {
+            list.push(PollFd::new(self.control.as_fd(), PollFlags::POLLIN));
+        }
         self.relays.interests(&mut list);
         let wait = self.until_next(now).map(|wait| TimeSpec::nanoseconds(wait.as_nanos().min(i64::MAX as u128) as i64));
         // Interrupted or in error, the next turn looks again.
@@ -192,7 +215,7 @@ impl Running {
             return false;
         }
         let is_ready = |entry: &PollFd<'_>| entry.revents().is_some_and(|events| !events.is_empty());
-        let (gone, told, signalled) = (is_ready(&list[0]), is_ready(&list[1]), is_ready(&list[2]));
+        let (gone, signalled, told) = (is_ready(&list[0]), is_ready(&list[1]), self.hearing && is_ready(&list[2]));
         drop(list);
         if signalled {
             self.listen();
@@ -206,14 +229,14 @@ impl Running {
         gone
     }
 
-    /// When the loop has to look at the time again.
+    /// When the loop has to look at the time again; never, once the end is only a matter of the kernel's time.
     fn until_next(&self, now: Instant) -> Option<Duration> {
         if self.ended.is_some() || self.cause.is_some() {
             return None;
         }
         let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
         let reading = self.meter.as_ref().map(|_| self.next_reading);
-        let grace = self.forwarded.map(|at| at + GRACE);
+        let grace = self.forwarded.map(|(at, _)| at + GRACE);
         [deadline, reading, grace, self.resume_at]
             .into_iter()
             .flatten()
@@ -229,17 +252,24 @@ impl Running {
         if self.spec.timeout.is_some_and(|timeout| now >= self.started + timeout) {
             return self.end_for(Cause::Deadline);
         }
-        if self.forwarded.is_some_and(|at| now >= at + GRACE) {
-            return self.end_for(Cause::Cancelled(Signal::SIGKILL));
+        if let Some((at, signal)) = self.forwarded
+            && now >= at + GRACE
+        {
+            return self.end_for(Cause::Cancelled(signal));
         }
         if self.resume_at.is_some_and(|at| now >= at) {
-            self.resume_at = None;
-            if let (Some(throttle), Some(meter)) = (&mut self.throttle, &self.meter) {
-                throttle.resume(meter.proc());
-            }
+            self.resume();
         }
         if self.meter.is_some() && now >= self.next_reading {
             self.take_reading(now);
+        }
+    }
+
+    /// Ends a rest.
+    fn resume(&mut self) {
+        self.resume_at = None;
+        if let (Some(throttle), Some(meter)) = (&mut self.throttle, &self.meter) {
+            throttle.resume(meter.proc());
         }
     }
 
@@ -254,37 +284,35 @@ impl Running {
     fn take_reading(&mut self, now: Instant) {
         let Some(meter) = &mut self.meter else { return };
         let reading = meter.read();
-        let mut memory = reading.memory_estimate;
-        if memory > self.spec.memory {
-            memory = meter.memory(&reading);
+        let mut memory = meter.memory(&reading, self.spec.memory);
+        // What several processes share counts for each in a cheap reading. For the record it is read exactly whenever
+        // a quarter has come on top.
+        if reading.processes.len() > 1 && memory.bytes > self.peak.looked_at / 4 * 5 + NOTHING_MUCH {
+            self.peak.looked_at = memory.bytes;
+            memory = meter.exact_memory(&reading);
         }
-        self.note(&reading, memory);
-        if memory > self.spec.memory {
+        self.peak.note(&reading, memory);
+        if memory.bytes > self.spec.memory {
             return self.end_for(Cause::Memory);
         }
         if self.spec.cpu_time.is_some_and(|limit| reading.cpu >= limit) {
             return self.end_for(Cause::CpuTime);
         }
-        if let (Some(throttle), Some(meter)) = (&mut self.throttle, &self.meter) {
-            match self.resume_at {
-                // Whoever was born meanwhile, or was continued by somebody, rests too.
-                Some(_) => throttle.stop(meter.proc(), &reading),
-                None => {
-                    if let Some(rest) = throttle.account(now, &reading) {
-                        throttle.stop(meter.proc(), &reading);
-                        self.resume_at = Some(now + rest);
-                    }
-                }
+        if self.resume_at.is_some() && reading.processes.iter().any(|process| !process.halted) {
+            // Forked while it was stopped, or continued from inside.
+            if let Some(throttle) = &mut self.throttle {
+                throttle.stop(meter);
             }
         }
-        self.next_reading = now + self.pause(memory);
-    }
-
-    fn note(&mut self, reading: &Reading, memory: u64) {
-        self.peak.memory = self.peak.memory.max(memory);
-        self.peak.pids = self.peak.pids.max(reading.threads);
-        self.peak.cpu = self.peak.cpu.max(reading.cpu);
-        self.peak.disk_full |= reading.disk_full;
+        if self.resume_at.is_none()
+            && self.forwarded.is_none()
+            && let Some(throttle) = &mut self.throttle
+            && let Some(rest) = throttle.account(now, &reading)
+        {
+            throttle.stop(meter);
+            self.resume_at = Some(now + rest);
+        }
+        self.next_reading = now + self.pause(memory.at_most);
     }
 
     /// The nearer the limit, the sooner the next reading: half of what is left must not fill meanwhile.
@@ -294,16 +322,21 @@ impl Running {
         Duration::from_nanos(nanoseconds).clamp(FAST, SLOW)
     }
 
-    /// Frames of pid 1.
+    /// A frame of pid 1, or its end.
     fn hear(&mut self) {
         let mut bytes = [0u8; SIZE];
         let Ok((SIZE, descriptors)) = fd::receive(self.control.as_fd(), &mut bytes) else {
-            self.silent = true;
+            self.hearing = false;
             return;
         };
         match Frame::decode(bytes) {
             Some(Frame::Ready) => self.ready(descriptors),
-            Some(Frame::Refused { payload, refusal }) => self.ended = Some(Ended::Refused { payload, refusal }),
+            Some(Frame::Refused { payload, refusal }) => {
+                // As long as the mounts are there.
+                self.refusal = Some(self.refused(payload, refusal));
+                self.ended = Some(Ended::Refused);
+                self.end();
+            }
             Some(Frame::Ended(status)) => self.ended = Some(Ended::Status(status)),
             Some(Frame::Lost(status)) => self.ended = Some(Ended::Lost(status)),
             None => {}
@@ -311,21 +344,27 @@ impl Running {
     }
 
     fn ready(&mut self, descriptors: Vec<OwnedFd>) {
+        if let Err(errno) = self.take_over(descriptors) {
+            // Without its eyes the supervisor would hold nobody to any limit.
+            self.fault = Some(("take over the sandbox's descriptors", errno));
+            self.end();
+        }
+    }
+
+    fn take_over(&mut self, descriptors: Vec<OwnedFd>) -> Result<(), i32> {
         let mut descriptors = descriptors.into_iter();
-        if let (Some(root), Some(proc)) = (descriptors.next(), descriptors.next()) {
-            self.meter = Some(Meter::new(root, proc));
-        }
-        if let (Some(master), Some(sink)) = (descriptors.next(), self.relays.terminal.take()) {
+        // The kernel delivers as many as we have room for, without another word.
+        let mut next = || descriptors.next().ok_or(libc::EMFILE);
+        self.meter = Some(Meter::new(next()?, next()?));
+        if let Some(sink) = self.relays.terminal.take() {
+            let master = next()?;
             copy_size(std::io::stdin(), &master);
-            let second = master.try_clone();
-            let source = std::io::stdin().as_fd().try_clone_to_owned();
-            if let (Ok(second), Ok(source)) = (second, source) {
-                self.relays.input = Inlet::to_terminal(source, second).ok();
-            }
-            if let Ok(outlet) = Outlet::new(master, sink) {
-                self.relays.outputs.push((1, outlet));
-            }
+            let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EMFILE);
+            let source = std::io::stdin().as_fd().try_clone_to_owned().map_err(errno)?;
+            self.relays.input = Some(Inlet::to_terminal(source, master.try_clone().map_err(errno)?)?);
+            self.relays.outputs.push((1, Outlet::new(master, sink)?));
         }
+        Ok(())
     }
 
     /// Signals to us.
@@ -343,8 +382,10 @@ impl Running {
                 Signal::SIGUSR1 | Signal::SIGUSR2 => self.forward(signal),
                 _ if self.forwarded.is_some() || self.meter.is_none() => self.end_for(Cause::Cancelled(signal)),
                 _ => {
-                    self.forwarded = Some(Instant::now());
+                    self.forwarded = Some((Instant::now(), signal));
                     self.forward(signal);
+                    // Nobody can put things in order while stopped.
+                    self.resume();
                 }
             }
         }
@@ -357,14 +398,12 @@ impl Running {
 
     /// Stops with everything in the sandbox, as job control wants; the clock of the deadline goes on.
     fn stop(&mut self) {
-        let Some(meter) = &mut self.meter else { return };
-        let reading = meter.read();
-        let mut all = Throttle::new(0, 1);
-        if let Some(all) = &mut all {
-            all.stop(meter.proc(), &reading);
+        let mut all = Throttle::everything();
+        if let Some(meter) = &mut self.meter {
+            all.stop(meter);
         }
         stop_self();
-        if let Some(all) = &mut all {
+        if let Some(meter) = &self.meter {
             all.resume(meter.proc());
         }
     }
@@ -372,20 +411,28 @@ impl Running {
     /// All processes are gone: what is still in the pipes is all there will ever be. Waits for the reader only.
     fn flush(&mut self) {
         // What stood in a socket or pipe when pid 1 ended.
-        while !self.silent {
+        while self.hearing {
             self.hear();
         }
-        self.relays.pump();
+        self.pump_the_rest();
         while !self.relays.drained() {
             let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];
             self.relays.interests(&mut list);
             let _ = ppoll(&mut list, None, None);
             let signalled = list[0].revents().is_some_and(|events| !events.is_empty());
             drop(list);
-            if signalled && self.listening.next().is_some_and(|signal| signal != Signal::SIGWINCH) {
+            if signalled && let Some(signal) = self.listening.next().filter(|signal| *signal != Signal::SIGWINCH) {
+                self.cause.get_or_insert(Cause::Cancelled(signal));
                 return;
             }
-            self.relays.pump();
+            self.pump_the_rest();
+        }
+    }
+
+    /// What passes a limit passes it whether the command has ended by now or not.
+    fn pump_the_rest(&mut self) {
+        if self.relays.pump() {
+            self.cause.get_or_insert(Cause::Output);
         }
     }
 }

@@ -68,6 +68,22 @@ pub fn total_memory() -> u64 {
     }
 }
 
+/// The caller's hard limits, by the number of the resource (getrlimit(2)). What cannot be asked about binds nobody.
+pub fn hard_limits() -> [u64; HARD_LIMITS] {
+    let mut limits = [u64::MAX; HARD_LIMITS];
+    for (resource, hard) in (0..).zip(&mut limits) {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is writable during the call.
+        if unsafe { libc::getrlimit(resource, &raw mut limit) } == 0 {
+            *hard = limit.rlim_max;
+        }
+    }
+    limits
+}
+
+/// Resources that the kernel limits: `RLIM_NLIMITS`.
+pub const HARD_LIMITS: usize = 16;
+
 /// CPUs that the caller may run on (sched_getaffinity(2)).
 pub fn online_cpus() -> u32 {
     let mut mask = [0u64; 128];
@@ -95,8 +111,8 @@ pub fn command_line() -> Answer<(*mut u8, usize)> {
     Ok((start as *mut u8, end.saturating_sub(start)))
 }
 
-/// Ids of a directory's numeric entries: the processes of a procfs.
-pub fn for_each_process(proc: BorrowedFd<'_>, buffer: &mut [u8], mut visit: impl FnMut(u32)) -> Answer<()> {
+/// A directory's numeric entries: the processes of a procfs, the descriptors of a process.
+pub fn for_each_number(proc: BorrowedFd<'_>, buffer: &mut [u8], mut visit: impl FnMut(u32)) -> Answer<()> {
     // SAFETY: numbers only.
     if unsafe { libc::lseek(proc.as_raw_fd(), 0, libc::SEEK_SET) } < 0 {
         return Err(Errno::last_raw());
@@ -131,8 +147,8 @@ fn number(name: &[u8]) -> Option<u32> {
     })
 }
 
-/// Reads `PID/NAME` below a procfs into `buffer`; answers what was read.
-pub fn read_process_file<'a>(proc: BorrowedFd<'_>, pid: u32, name: &str, buffer: &'a mut [u8]) -> Answer<&'a [u8]> {
+/// Opens `PID/NAME` below a procfs for reading.
+pub fn open_process_entry(proc: BorrowedFd<'_>, pid: u32, name: &str) -> Answer<OwnedFd> {
     let mut path = [0u8; 64];
     write_path(&mut path, pid, name);
     // SAFETY: the path is NUL-terminated and outlives the call.
@@ -141,23 +157,19 @@ pub fn read_process_file<'a>(proc: BorrowedFd<'_>, pid: u32, name: &str, buffer:
         return Err(Errno::last_raw());
     }
     // SAFETY: the kernel has just given us this number.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Reads `PID/NAME` below a procfs into `buffer`; answers what was read.
+pub fn read_process_file<'a>(proc: BorrowedFd<'_>, pid: u32, name: &str, buffer: &'a mut [u8]) -> Answer<&'a [u8]> {
+    let fd = open_process_entry(proc, pid, name)?;
     let length = nix::unistd::read(&fd, buffer).map_err(|errno| errno as i32)?;
     Ok(&buffer[..length])
 }
 
 /// Sends `signal` to process `pid` of a procfs of any pid namespace below ours: its directory serves as pidfd.
 pub fn signal_process(proc: BorrowedFd<'_>, pid: u32, signal: i32) -> Answer<()> {
-    let mut path = [0u8; 64];
-    write_path(&mut path, pid, "");
-    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-    // SAFETY: the path is NUL-terminated and outlives the call.
-    let fd = unsafe { libc::openat(proc.as_raw_fd(), path.as_ptr().cast(), flags) };
-    if fd < 0 {
-        return Err(Errno::last_raw());
-    }
-    // SAFETY: the kernel has just given us this number.
-    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    let fd = open_process_entry(proc, pid, "")?;
     send_signal(fd.as_raw_fd(), signal)
 }
 

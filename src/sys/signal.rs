@@ -5,14 +5,17 @@ use super::Answer;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-/// What the supervisor listens to; everything else is blocked too while a sandbox lives.
-pub const HEARD: [Signal; 8] = [
+/// What the supervisor listens to; everything else is blocked too while a sandbox lives. SIGALRM and SIGXCPU are
+/// limits that a caller may have set for us, and that survive exec.
+pub const HEARD: [Signal; 10] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
     Signal::SIGTERM,
     Signal::SIGUSR1,
     Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGXCPU,
     Signal::SIGTSTP,
     Signal::SIGWINCH,
 ];
@@ -25,13 +28,14 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Blocks all signals and listens to [`HEARD`]. Children begin with everything blocked.
+    /// Blocks all signals and listens to those of [`HEARD`] that the caller did not have ignored, as nohup(1) and
+    /// shells do: a blocked signal is queued even where it is ignored. Children begin with everything blocked.
     pub fn start() -> Answer<Listening> {
         let mut before = SigSet::empty();
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before)).map_err(|errno| errno as i32)?;
         // A caller may have SIGCHLD ignored, and then the kernel throws away how a child ended.
         default_action(libc::SIGCHLD);
-        let heard = HEARD.into_iter().collect::<SigSet>();
+        let heard = HEARD.into_iter().filter(|signal| !is_ignored(*signal)).collect::<SigSet>();
         let descriptor = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|errno| errno as i32)?;
         Ok(Listening { descriptor, before })
@@ -48,8 +52,9 @@ impl Listening {
         Signal::try_from(info.ssi_signo as i32).ok()
     }
 
-    /// Puts the caller's mask back.
+    /// Puts the caller's mask back. What came too late to be acted on must not end us before we have told the result.
     pub fn close(self) -> Answer<()> {
+        while self.next().is_some() {}
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None).map_err(|errno| errno as i32)
     }
 }
@@ -58,6 +63,16 @@ impl Listening {
 pub fn default_action(signal: i32) {
     // SAFETY: SIG_DFL runs no code of ours.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Whether `signal` is ignored.
+fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: `sigaction` is plain numbers, for which all-zero is a value, and is writable during the call; a null
+    // new action changes nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal as i32, std::ptr::null(), &raw mut action) == 0 && action.sa_sigaction == libc::SIG_IGN
+    }
 }
 
 /// Stops the calling process as job control would; returns when it is continued.

@@ -178,3 +178,66 @@ pub fn eventually(seconds: u64, condition: impl Fn() -> bool) -> bool {
     }
     condition()
 }
+
+/// A call of the binary that runs on its own, its output captured, until it is asked for.
+pub struct Started(std::process::Child);
+
+impl Started {
+    /// Starts `command`.
+    pub fn new(command: &mut Command) -> Started {
+        Started(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start belljar"))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.0.id() as i32)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(self.pid(), signal).expect("signal belljar");
+    }
+
+    /// Waits for its first line of output: by then what is inside runs.
+    pub fn first_line(&mut self) -> String {
+        let mut line = Vec::new();
+        let pipe = self.0.stdout.as_mut().expect("its standard output");
+        let mut byte = [0u8];
+        while std::io::Read::read(pipe, &mut byte).expect("read its output") == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        String::from_utf8_lossy(&line).into_owned()
+    }
+
+    /// Waits for its end.
+    pub fn finish(self) -> Run {
+        self.0.wait_with_output().expect("wait for belljar").into()
+    }
+
+    /// Waits for its end: the signal that ended it, if one did.
+    pub fn end_signal(mut self) -> Option<i32> {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.0.wait().expect("wait for belljar").signal()
+    }
+}
+
+/// A word that is in no other command line.
+pub fn mark(name: &str) -> String {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    format!("mark-{name}-{}-{count}", std::process::id())
+}
+
+/// Asserts that nothing with `mark` in its command line is left.
+pub fn assert_gone(mark: &str) {
+    assert!(eventually(5, || processes_with(mark).is_empty()), "left behind: {:?}", processes_with(mark));
+}
+
+/// Runs `script` in a shell of the host in which `belljar` is the binary under test, and the working directory is
+/// `scratch`.
+pub fn caller(scratch: &Scratch, script: &str) -> Run {
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &format!("belljar() {{ \"$BELLJAR\" \"$@\"; }}; {script}")]);
+    shell.env("BELLJAR", belljar()).current_dir(&scratch.0).stdin(Stdio::null());
+    shell.output().expect("start bash").into()
+}

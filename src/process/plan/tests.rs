@@ -11,6 +11,7 @@ use crate::outcome::Enforcement;
 use crate::process::check;
 use crate::spec::{Program, Seccomp, Spec, from_toml};
 use crate::step::Step;
+use std::borrow::Cow;
 use std::ffi::CString;
 use std::path::Path;
 
@@ -108,6 +109,8 @@ fn lines(plan: &Plan) -> Vec<String> {
                 lines.push(format!("  found in {}", places.join(":").replace(&name, "")));
                 lines.extend(command.environment.iter().map(|line| format!("  with {}", line.to_string_lossy())));
             }
+            // How long a profile of ours is, is not the planner's business.
+            Step::Seccomp { name, program: Cow::Borrowed(_) } => lines.push(format!("install seccomp profile {name}")),
             _ => lines.push(step.to_string()),
         }
     }

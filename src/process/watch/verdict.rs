@@ -29,18 +29,32 @@ impl Running {
     }
 
     pub(super) fn conclude(&mut self, usage: Usage) -> Result<Outcome, Error> {
-        if let Some((number, errno)) = self.relays.lost() {
-            let name = if number == 1 { "standard output" } else { "standard error" };
-            return Err(failure(&format!("write the command's {name}"), errno));
+        if let Some((attempt, errno)) = self.fault {
+            return Err(failure(attempt, errno));
         }
-        let (status, exit_code, signal) = match (self.cause, self.ended) {
-            (_, Some(Ended::Refused { payload, refusal })) => return Err(self.refused(payload, refusal)),
-            (_, Some(Ended::Lost(status))) => {
+        if let Some(error) = self.refusal.take() {
+            return Err(error);
+        }
+        if let Some((number, errno)) = self.relays.lost() {
+            let attempt = match number {
+                0 => "read standard input",
+                1 => "write the command's standard output",
+                _ => "write the command's standard error",
+            };
+            return Err(failure(attempt, errno));
+        }
+        let cause = match self.ended {
+            // What we forwarded reached it before it ran.
+            Some(Ended::Lost(_)) => self.cause.or(self.forwarded.map(|(_, signal)| Cause::Cancelled(signal))),
+            _ => self.cause,
+        };
+        let (status, exit_code, signal) = match (cause, self.ended) {
+            (Some(cause), _) => (cause.status(), None, cause.signal()),
+            (None, Some(Ended::Lost(status))) => {
                 return Err(failure(&format!("the payload was lost before it ran (wait status {status:#x})"), 0));
             }
-            (Some(cause), _) => (cause.status(), None, cause.signal()),
             (None, Some(Ended::Status(status))) => self.ended_by_itself(status),
-            (None, None) => {
+            (None, Some(Ended::Refused) | None) => {
                 return Err(failure(
                     "pid 1 of the sandbox was killed from outside; perhaps the host is out of memory",
                     0,
@@ -93,7 +107,8 @@ impl Running {
         reached
     }
 
-    fn refused(&self, payload: bool, refusal: Refusal) -> Error {
+    /// The error for a step that was refused.
+    pub(super) fn refused(&self, payload: bool, refusal: Refusal) -> Error {
         let Some((number, total, step)) = self.plan.step(payload, usize::from(refusal.step)) else {
             return failure("a step that is not in the plan was refused", refusal.errno);
         };
@@ -130,14 +145,34 @@ impl Cause {
     }
 }
 
-/// `SIGKILL`; real-time signals by their number above the first.
+/// `SIGKILL`; real-time signals by their number above the first in user space, as `signal_number` reads them.
 fn signal_name(number: i32) -> String {
-    Signal::try_from(number).map_or_else(
-        |_| if number >= 32 { format!("SIGRTMIN+{}", number - 32) } else { format!("SIG{number}") },
-        |signal| signal.as_str().to_owned(),
-    )
+    match (Signal::try_from(number), number) {
+        (Ok(signal), _) => signal.as_str().to_owned(),
+        (Err(_), 34) => "SIGRTMIN".to_owned(),
+        (Err(_), 35..) => format!("SIGRTMIN+{}", number - 34),
+        (Err(_), _) => format!("SIG{number}"),
+    }
 }
 
 pub(super) fn failure(attempt: &str, errno: i32) -> Error {
     Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::signal_name;
+    use crate::outcome::signal_number;
+
+    #[test]
+    fn the_name_of_every_signal_is_read_back_as_its_number() {
+        for number in 1..=64 {
+            assert_eq!(signal_number(&signal_name(number)), Some(number));
+        }
+    }
+
+    #[test]
+    fn real_time_signals_count_from_the_first_that_programs_may_use() {
+        assert_eq!([32, 34, 35, 64].map(signal_name), ["SIG32", "SIGRTMIN", "SIGRTMIN+1", "SIGRTMIN+30"]);
+    }
 }

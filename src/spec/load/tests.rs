@@ -194,3 +194,21 @@ fn deep_nesting_is_an_error_and_not_a_crash() {
         assert!(from_toml(&text).is_err());
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_a_reader_panic(text in "\\PC*", key in "[a-z_]{1,8}", value in "[-0-9a-zA-Z.:/\"'\\[\\]{}, ]*") {
+        for text in [text, format!("{key} = {value}"), format!("{{\"{key}\": {value}}}")] {
+            // What comes out is of no interest here.
+            let _ = (from_json(&text), from_toml(&text));
+        }
+    }
+
+    #[test]
+    fn no_value_makes_a_unit_panic(text in "[0-9]{0,24}\\.?[0-9]{0,12}[a-zA-Zµ:]{0,5}[0-9]{0,3}[hms]{0,2}") {
+        let _ = (parse_bytes(&text), parse_cpus(&text), parse_count(&text), parse_output_limit(&text));
+        if let Ok(time) = parse_duration(&text) && time.subsec_nanos() % 1_000_000 == 0 {
+            assert_eq!(parse_duration(&show_duration(time)), Ok(time));
+        }
+    }
+}

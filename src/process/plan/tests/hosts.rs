@@ -24,6 +24,7 @@ pub fn named(name: &str) -> Host {
         "with-java" => with_java(),
         "with-nothing" => Host { top_level: Vec::new(), etc: Vec::new(), masks: Vec::new(), ..debian() },
         "small" => Host { memory: 512 << 20, cpus: 1, ..debian() },
+        "limited" => Host { hard_limits: [0; 16], ..debian() },
         "root" => Host { uid: 0, gid: 0, real_root: true, ..debian() },
         "root-of-a-container" => Host { uid: 0, gid: 0, ..debian() },
         "nobody" => Host { uid: 65534, gid: 65534, ..debian() },
@@ -55,6 +56,7 @@ fn debian() -> Host {
         streams: [StreamKind::Harmless; 3],
         memory: 8 << 30,
         cpus: 4,
+        hard_limits: [u64::MAX; 16],
     }
 }
 

@@ -1,0 +1,223 @@
+//! Memory of a sandbox without cgroups: what is charged to whom, found out from outside.
+//!
+//! Counts private memory by the kernel's proportional shares, files of the writable layer by its tmpfs, files in
+//! memory (memfd_create(2)) by their own size wherever a process has them open, and other shared memory by the
+//! proportional shares of those who have it mapped. Not seen: shared memory that no process has mapped or open at
+//! the moment, as a descriptor that waits in a socket; kernel memory.
+
+use super::{Meter, Reading};
+use crate::sys::{fd, proc};
+use nix::fcntl::AtFlags;
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+/// Mapped shared memory below this is not worth finding out whose it is.
+const SMALL: u64 = 1 << 20;
+/// An exact reading may cost one part in so many of the time that passes, as long as nothing can have gone wrong.
+const THRIFT: u32 = 8;
+/// How often to look for what may have hidden behind somebody else's giving memory back.
+const SOMETIMES: Duration = Duration::from_secs(1);
+
+/// Memory in use, as far as it was found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Bytes, of which some may count twice.
+    pub bytes: u64,
+    /// Bytes that it cannot exceed.
+    pub at_most: u64,
+    /// Whether nothing counts twice.
+    pub exact: bool,
+}
+
+/// What is known from the last exact reading.
+#[derive(Default)]
+pub struct Memory {
+    /// Shared memory of the host that is not the sandbox's, and that is.
+    foreign: u64,
+    own: u64,
+    /// What the sandbox used.
+    exact: u64,
+    /// By how much that can have grown since.
+    growth: u64,
+    /// When it was read, and how long that took.
+    taken: Option<(Instant, Duration)>,
+    /// The device that files in memory are on.
+    device: Option<libc::dev_t>,
+}
+
+impl Memory {
+    /// Of `host` bytes of shared memory `own` are the sandbox's.
+    pub fn explain(&mut self, host: u64, own: u64) {
+        self.foreign = host.saturating_sub(own);
+        self.own = own;
+    }
+}
+
+impl Meter {
+    /// Memory that the sandbox uses, as exactly as it has to be known to hold it against `limit`.
+    pub fn memory(&mut self, reading: &Reading, limit: u64) -> Use {
+        self.memory.growth = self.memory.growth.saturating_add(reading.growth);
+        // No less than it uses, unless somebody else on the host has given shared memory back.
+        let shared = reading.host_shared.saturating_sub(self.memory.foreign);
+        let estimate = reading.resident + reading.disk.max(shared);
+        let since = self.memory.taken.map(|(when, _)| when.elapsed());
+        let cost = self.memory.taken.map_or(Duration::ZERO, |(_, cost)| cost);
+        let hidden = reading.resident + reading.host_shared > limit;
+        let rested = |pause: Duration| since.is_none_or(|since| since >= pause.max(cost * THRIFT));
+        if estimate <= limit && !(hidden && rested(SOMETIMES)) {
+            return Use { bytes: reading.resident + reading.disk, at_most: estimate, exact: false };
+        }
+        let shared_growth = shared.saturating_sub(self.memory.own);
+        let bound = self.memory.exact.saturating_add(self.memory.growth).saturating_add(shared_growth);
+        if self.memory.taken.is_some() && bound <= limit && !rested(Duration::ZERO) {
+            return Use { bytes: bound, at_most: bound, exact: false };
+        }
+        self.exact_memory(reading)
+    }
+
+    /// The same, whatever it costs.
+    pub fn exact_memory(&mut self, reading: &Reading) -> Use {
+        let begun = Instant::now();
+        let (mut private, mut mapped) = (0, 0);
+        let mut sharers = Vec::new();
+        for process in &reading.processes {
+            let (own, shared) = self.shares(process.pid);
+            private += own;
+            mapped += shared;
+            if shared > 0 {
+                sharers.push(process.pid);
+            }
+        }
+        let (files, elsewhere) = self.shared(reading, &sharers, mapped);
+        let own = reading.disk + files + elsewhere;
+        self.memory.explain(reading.host_shared, own);
+        self.memory.exact = private + own;
+        self.memory.growth = 0;
+        self.memory.taken = Some((Instant::now(), begun.elapsed()));
+        Use { bytes: self.memory.exact, at_most: self.memory.exact, exact: true }
+    }
+
+    /// A process's share of private memory, and of shared memory that it has mapped.
+    fn shares(&mut self, pid: u32) -> (u64, u64) {
+        match proc::read_process_file(self.proc.as_fd(), pid, "smaps_rollup", &mut self.buffer) {
+            Ok(bytes) => {
+                let of = |key: &str| kibibytes(bytes, key);
+                (of("Pss_Anon:") + of("SwapPss:"), of("Pss_Shmem:"))
+            }
+            // A process that made itself unreadable counts in full.
+            Err(libc::EACCES | libc::EPERM) => {
+                let file = proc::read_process_file(self.proc.as_fd(), pid, "status", &mut self.buffer);
+                let of = |key: &str| file.as_ref().map_or(0, |bytes| kibibytes(bytes, key));
+                (of("RssAnon:") + of("VmSwap:"), of("RssShmem:"))
+            }
+            Err(_) => (0, 0),
+        }
+    }
+
+    /// Bytes of files in memory that are open, and of other shared memory that is mapped, both outside of the
+    /// writable layer.
+    fn shared(&mut self, reading: &Reading, sharers: &[u32], mapped: u64) -> (u64, u64) {
+        let Some(device) = self.device() else { return (0, mapped.saturating_sub(reading.disk)) };
+        let mut files = BTreeMap::new();
+        for process in &reading.processes {
+            self.open_files(process.pid, device, &mut files);
+        }
+        let mut elsewhere = 0;
+        if mapped >= SMALL {
+            for pid in sharers {
+                elsewhere += self.mapped_elsewhere(*pid, device, &files);
+            }
+        }
+        (files.values().sum(), elsewhere)
+    }
+
+    /// The device of the kernel's own tmpfs, which no path leads to: memfd_create(2), shared anonymous memory, SysV.
+    fn device(&mut self) -> Option<libc::dev_t> {
+        if self.memory.device.is_none() {
+            let file = fd::memory_file(c"belljar-meter").ok()?;
+            self.memory.device = nix::sys::stat::fstat(&file).ok().map(|status| status.st_dev);
+        }
+        self.memory.device
+    }
+
+    /// Adds the sizes of files on `device` that a process has open, by their inode.
+    fn open_files(&mut self, pid: u32, device: libc::dev_t, files: &mut BTreeMap<u64, u64>) {
+        // Gone, or not to be looked at.
+        let Ok(directory) = proc::open_process_entry(self.proc.as_fd(), pid, "fd") else { return };
+        let mut numbers = Vec::new();
+        let _ = proc::for_each_number(directory.as_fd(), &mut self.buffer, |number| numbers.push(number));
+        for number in numbers {
+            let name = number.to_string();
+            let Ok(status) = nix::sys::stat::fstatat(&directory, name.as_str(), AtFlags::empty()) else { continue };
+            if status.st_dev == device {
+                files.insert(status.st_ino, status.st_blocks.unsigned_abs() * 512);
+            }
+        }
+    }
+
+    /// A process's shares of what it has mapped of `device`, but for those files that are counted already.
+    fn mapped_elsewhere(&mut self, pid: u32, device: libc::dev_t, files: &BTreeMap<u64, u64>) -> u64 {
+        let Ok(file) = proc::open_process_entry(self.proc.as_fd(), pid, "smaps") else { return 0 };
+        let mut counts = false;
+        let mut sum = 0;
+        for line in BufReader::new(std::fs::File::from(file)).split(b'\n').map_while(Result::ok) {
+            if let Some((found, inode)) = mapping(&line) {
+                counts = found == device && !files.contains_key(&inode);
+            } else if counts && line.starts_with(b"Pss:") {
+                sum += kibibytes(&line, "Pss:");
+            }
+        }
+        sum
+    }
+}
+
+/// Device and inode of a mapping's first line, `ADDRESS PERMISSIONS OFFSET MAJOR:MINOR INODE PATH`.
+fn mapping(line: &[u8]) -> Option<(libc::dev_t, u64)> {
+    let text = String::from_utf8_lossy(line);
+    let mut words = text.split_ascii_whitespace();
+    // Only such a line has an address range where the others have a word with a colon at its end.
+    words.next().filter(|word| word.contains('-') && !word.ends_with(':'))?;
+    let (major, minor) = words.nth(2)?.split_once(':')?;
+    let number = |digits| u32::from_str_radix(digits, 16).ok();
+    Some((libc::makedev(number(major)?, number(minor)?), words.next()?.parse().ok()?))
+}
+
+/// Bytes of all shared memory of the host, from `/proc/meminfo`; 0 where that cannot be read.
+pub fn host_shared(buffer: &mut [u8]) -> u64 {
+    use std::io::Read as _;
+    let read = std::fs::File::open("/proc/meminfo").and_then(|mut file| file.read(buffer));
+    read.map_or(0, |length| kibibytes(&buffer[..length], "Shmem:"))
+}
+
+/// The number of a line `KEY:   N kB`, in bytes.
+fn kibibytes(bytes: &[u8], key: &str) -> u64 {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.split_ascii_whitespace().next()?.parse::<u64>().ok())
+        .map_or(0, |kibibytes| kibibytes << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollup_line_is_read_in_bytes() {
+        let rollup = b"Rss:   12 kB\nPss_Anon:            1024 kB\nPss_Shmem:  0 kB\n";
+        assert_eq!(kibibytes(rollup, "Pss_Anon:"), 1 << 20);
+        assert_eq!(kibibytes(rollup, "SwapPss:"), 0);
+    }
+
+    #[test]
+    fn the_first_line_of_a_mapping_names_its_device_and_inode() {
+        let line = b"7f1c2e600000-7f1c2ea00000 rw-s 00000000 00:01 1031                       /dev/zero (deleted)";
+        assert_eq!(mapping(line), Some((libc::makedev(0, 1), 1031)));
+        for other in
+            [&b"Pss:                 100 kB"[..], b"VmFlags: rd wr sh mr mw me ms sd", b"THPeligible:    0", b""]
+        {
+            assert_eq!(mapping(other), None);
+        }
+    }
+}
