@@ -6,6 +6,7 @@
 
 pub mod diagnose;
 pub mod files;
+pub mod surroundings;
 
 pub use files::{Entry, EntryKind};
 
