@@ -64,6 +64,9 @@ pub fn plan_drop(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     if host.real_root {
         let User { uid, gid } = user(spec, host);
         steps.push(Step::BecomeUser { uid, gid });
+        // A change of ids makes a process as dumpable as `fs.suid_dumpable` says, and with it everybody it shares its
+        // memory with: pid 1 and the payload until that executes.
+        steps.push(Step::BeUndumpable);
     }
     steps.push(Step::ClearCapabilities);
     steps.push(Step::NoNewPrivileges);

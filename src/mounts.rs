@@ -1,9 +1,9 @@
 //! The root file system: what is seen inside, and what of it can be written.
 //!
-//! A tmpfs with the sandbox's quota of bytes and inodes, which is the writable layer; in it, read-only, the host's `/usr` and what is needed of `/etc` shown in it read-only; `/dev` with six nodes; a fresh
-//! `/proc`, masked, with `/proc/sys` read-only; no `/sys`. Everything is made on a scaffold (one tmpfs, mounted over
-//! the host's `/proc` in the new mount namespace, since nobody may ask for that to be shown inside), then
-//! pivot_root(2) leaves the host's tree behind.
+//! A tmpfs with the sandbox's quota of bytes and inodes, which is the writable layer; in it, read-only, the host's
+//! `/usr` and what programs need of `/etc`; `/dev` with six nodes; a fresh `/proc`, masked, with `/proc/sys`
+//! read-only; no `/sys`. Everything is made on a scaffold (one tmpfs, mounted over the host's `/proc` in the new mount
+//! namespace, since nobody may ask for that to be shown inside), then pivot_root(2) leaves the host's tree behind.
 //!
 //! Promises: no mount is ever visible with fewer restrictions than it ends up with; no mount point is followed out
 //! of the root; mounts go in the order of the spec.
@@ -35,9 +35,9 @@ pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
     let home = identity::home(identity::user(spec, host));
     let mut writable: Vec<String> = ["/tmp", "/var", "/run", "/mnt", "/opt", "/srv", home].map(str::to_owned).to_vec();
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
-    // Who works in the root does not write everywhere.
+    // Everything lies below `/`: to let it be written would be to have no second layer at all.
     let covered = |path: &str| {
-        path == "/"
+        Path::new(path).parent().is_none()
             || ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
             || spec.mounts.iter().any(|mount| Path::new(path).starts_with(&mount.target))
     };

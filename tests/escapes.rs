@@ -244,6 +244,16 @@ fn pid_1_cannot_be_looked_into() {
     }
 }
 
+// Case 18: the command line of pid 1 is the caller's, with the host's paths and perhaps a secret in `--env`.
+#[test]
+fn the_callers_command_line_is_invisible() {
+    let scratch = Scratch::new("secret-path");
+    let mount = bind(&scratch.0, "/mnt");
+    let run = shell(&["--env", "SECRET=hunter2", "--mount", &mount], "cat /proc/1/cmdline /proc/1/comm /proc/1/stat");
+    assert_eq!(run.code, Some(0), "{run:?}");
+    assert!(!run.stdout.contains("hunter2") && !run.stdout.contains("secret-path"), "{:?}", run.stdout);
+}
+
 // Case 18: a traced or stopped pid 1 would no longer end with the supervisor's deadline.
 #[test]
 fn pid_1_can_be_neither_traced_nor_killed_nor_stopped() {
@@ -267,6 +277,17 @@ print([name for name in os.listdir('/proc') if name.isdigit() and 'Z' in open(f'
     for options in [&[][..], &["--seccomp", "debug"]] {
         // It still sleeps in its loop, and still reaps orphans.
         assert_eq!(printed(options, code), "[-1, -1]\nS\n[]\n", "{options:?}");
+    }
+}
+
+// Case 18 where `fs.suid_dumpable` is 1: becoming somebody else undoes what made pid 1 unreadable.
+#[test]
+fn pid_1_is_made_unreadable_again_after_every_change_of_ids() {
+    let plan = call(["run", "--dry-run", "--", "true"]).stdout;
+    let steps: Vec<&str> = plan.lines().filter_map(|line| Some(line.trim().split_once("  ")?.1)).collect();
+    assert!(steps.contains(&"be undumpable"), "{plan}");
+    for (index, _) in steps.iter().enumerate().filter(|(_, step)| step.starts_with("become ")) {
+        assert_eq!(steps[index + 1], "be undumpable", "{plan}");
     }
 }
 

@@ -335,6 +335,12 @@ fn the_hosts_programs_and_settings_cannot_be_changed() {
     );
 }
 
+// Case 87, where the working directory is the root: what may be written is still only what lies in known places.
+#[test]
+fn a_working_directory_at_the_root_does_not_lift_the_second_layer() {
+    assert_eq!(errors(&["--workdir", "/"], &["open('/new', 'w')", "os.mkdir('/new')"]), ["EACCES", "EACCES"]);
+}
+
 // Case 89: the writable layer goes with its mount, and nobody walks through it.
 #[test]
 fn a_maze_of_directories_costs_nothing_to_leave() {

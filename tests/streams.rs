@@ -142,9 +142,10 @@ fn endless_input_does_not_keep_the_deadline() {
 }
 
 #[test]
-fn a_directory_as_input_is_empty_and_as_an_option_refused() {
+fn a_directory_is_no_input() {
     let scratch = Scratch::new("directory");
-    assert_eq!(ended(&caller(&scratch, "belljar run -- cat < .")), (Some(0), "", ""));
+    let run = caller(&scratch, "belljar run -- cat < .");
+    assert_eq!(ended(&run), (Some(125), "", "belljar: read standard input: Is a directory\n"));
     let run = caller(&scratch, "belljar run --stdin . -- cat");
     assert_eq!(ended(&run), (Some(125), "", "belljar: stdin: `.`: is a directory\n"));
 }

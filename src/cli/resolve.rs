@@ -46,9 +46,12 @@ fn load(path: &Path) -> Result<PartialSpec, Problem> {
     let loaded = match path.extension().and_then(OsStr::to_str) {
         Some("toml") => spec::from_toml(&text),
         Some("json") => spec::from_json(&text),
-        _ if path == Path::new("-") && is_json(&text) => spec::from_json(&text),
-        _ if path == Path::new("-") => spec::from_toml(&text),
-        _ => return Err(wrong("the format is not clear".to_owned()).hint("let the name end in `.toml` or `.json`")),
+        Some(_) => {
+            return Err(wrong("the format is not clear".to_owned()).hint("let the name end in `.toml` or `.json`"));
+        }
+        // Standard input, or a name like that of `<(…)`.
+        None if is_json(&text) => spec::from_json(&text),
+        None => spec::from_toml(&text),
     };
     loaded.map_err(|error: LoadError| Problem { hint: error.hint.clone(), ..wrong(error.to_string()) })
 }

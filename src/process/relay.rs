@@ -30,6 +30,8 @@ pub struct Relays {
     pub input: Option<Inlet>,
     /// What of an input that has ended may still be given back.
     rest: Option<Rest>,
+    /// Why input could not be read to its end.
+    unread: Option<i32>,
     /// Standard output (1) and standard error (2), as far as they are relayed.
     pub outputs: Vec<(usize, Outlet)>,
     /// Where a terminal's output goes, until the terminal is there.
@@ -73,6 +75,7 @@ impl Relays {
     /// Nothing more will come, or nobody reads it any more: the command sees the end of its input.
     fn input_ended(&mut self) {
         if let Some(inlet) = self.input.take() {
+            self.unread = inlet.unread;
             self.rest = inlet.end();
         }
     }
@@ -98,9 +101,11 @@ impl Relays {
         self.outputs.iter().all(|(_, outlet)| outlet.source.is_none() && outlet.pending.is_empty())
     }
 
-    /// Why output could not be delivered, if it could not: the stream and the errno.
+    /// The stream that was cut short, if one was, and why: input that could not be read, output that could not be
+    /// delivered.
     pub fn lost(&self) -> Option<(usize, i32)> {
-        self.outputs.iter().find_map(|(number, outlet)| Some((*number, outlet.lost?)))
+        let input = self.unread.map(|errno| (0, errno));
+        input.or_else(|| self.outputs.iter().find_map(|(number, outlet)| Some((*number, outlet.lost?))))
     }
 
     /// What was captured of stream `number`.
@@ -121,6 +126,8 @@ pub struct Inlet {
     /// Offset at which reading began, where the source can be rewound.
     began: Option<i64>,
     taken: u64,
+    /// Why the source could not be read to its end.
+    unread: Option<i32>,
 }
 
 /// What was read ahead of a file and may stay unread.
@@ -140,12 +147,17 @@ impl Inlet {
     pub fn new(source: OwnedFd, pipe: OwnedFd) -> Result<Inlet, i32> {
         sys::set_nonblocking(pipe.as_fd())?;
         let began = lseek(&source, 0, Whence::SeekCur).ok().filter(|_| is_kind(source.as_fd(), SFlag::S_IFREG));
-        Ok(Inlet { source, pipe, pending: Vec::new(), ended: false, terminal: false, began, taken: 0 })
+        Ok(Inlet { source, pipe, pending: Vec::new(), ended: false, terminal: false, began, taken: 0, unread: None })
     }
 
     /// From `source` to the master side of a terminal.
     pub fn to_terminal(source: OwnedFd, master: OwnedFd) -> Result<Inlet, i32> {
         Ok(Inlet { terminal: true, began: None, ..Inlet::new(source, master)? })
+    }
+
+    /// A terminal or a socket whose other side is gone has ended; anything else was cut short.
+    fn is_end(&self, errno: Errno) -> bool {
+        errno == Errno::ECONNRESET || (errno == Errno::EIO && self.began.is_none())
     }
 
     fn pump(&mut self) -> Flow {
@@ -164,8 +176,8 @@ impl Inlet {
                 match result {
                     // Somebody else has read it meanwhile.
                     Err(Errno::EAGAIN | Errno::EINTR) => return Flow::Open,
-                    // What cannot be read is empty.
                     Ok(0) | Err(_) => {
+                        self.unread = result.err().filter(|errno| !self.is_end(*errno)).map(|errno| errno as i32);
                         self.ended = true;
                         if self.terminal {
                             self.pending.push(END_OF_FILE);

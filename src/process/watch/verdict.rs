@@ -36,8 +36,12 @@ impl Running {
             return Err(error);
         }
         if let Some((number, errno)) = self.relays.lost() {
-            let name = if number == 1 { "standard output" } else { "standard error" };
-            return Err(failure(&format!("write the command's {name}"), errno));
+            let attempt = match number {
+                0 => "read standard input",
+                1 => "write the command's standard output",
+                _ => "write the command's standard error",
+            };
+            return Err(failure(attempt, errno));
         }
         let cause = match self.ended {
             // What we forwarded reached it before it ran.
