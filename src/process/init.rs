@@ -35,7 +35,6 @@ fn run(context: &Context<'_>) -> ! {
     match walk(context.init, false, context, &mut state) {
         Ok(()) => {
             context.meeting.done.store(1, Ordering::Release);
-            child::wake(&context.meeting.done);
             tend(context, &state)
         }
         Err(refusal) => give_up(context, refusal),
