@@ -88,6 +88,14 @@ impl Relays {
         }
     }
 
+    /// Nobody is left to write. What has neither bytes nor an end by now is a terminal that was never opened, and of
+    /// those the end never comes.
+    pub fn forget_unopened(&mut self) {
+        for (_, outlet) in &mut self.outputs {
+            outlet.source.take_if(|source| !is_ready(source.as_fd(), PollFlags::POLLIN));
+        }
+    }
+
     /// Whether all output has been delivered.
     pub fn drained(&self) -> bool {
         self.outputs.iter().all(|(_, outlet)| outlet.source.is_none() && outlet.pending.is_empty())

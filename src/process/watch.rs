@@ -163,12 +163,16 @@ impl Running {
         &self.control
     }
 
-    /// Ends everything without an outcome.
-    pub fn abandon(self) {
+    /// Ends everything without an outcome. What pid 1 had to say about it says more than the caller knows.
+    pub fn abandon(mut self, error: Error) -> Error {
         self.end();
         // The only child we have; its end is not asked about.
         let _ = proc::wait_with_usage(self.pid);
+        while self.hearing {
+            self.hear();
+        }
         let _ = self.listening.close();
+        self.refusal.unwrap_or(error)
     }
 
     /// Kills pid 1, and with it the kernel kills all. It may be gone already, which is as good.
@@ -325,9 +329,14 @@ impl Running {
     /// A frame of pid 1, or its end.
     fn hear(&mut self) {
         let mut bytes = [0u8; SIZE];
-        let Ok((SIZE, descriptors)) = fd::receive(self.control.as_fd(), &mut bytes) else {
-            self.hearing = false;
-            return;
+        let descriptors = match fd::receive(self.control.as_fd(), &mut bytes) {
+            Ok((SIZE, descriptors)) => descriptors,
+            // Told once, before what is still to be read, when pid 1 ended without having read all that we sent.
+            Err(libc::ECONNRESET | libc::EINTR) => return,
+            Ok(_) | Err(_) => {
+                self.hearing = false;
+                return;
+            }
         };
         match Frame::decode(bytes) {
             Some(Frame::Ready) => self.ready(descriptors),
@@ -415,6 +424,7 @@ impl Running {
             self.hear();
         }
         self.pump_the_rest();
+        self.relays.forget_unopened();
         while !self.relays.drained() {
             let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];
             self.relays.interests(&mut list);

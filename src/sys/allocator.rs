@@ -136,6 +136,8 @@ unsafe impl GlobalAlloc for Allocator {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use nix::sys::wait::{WaitStatus, waitpid};
+    use nix::unistd::{ForkResult, fork};
 
     fn layout(size: usize, align: usize) -> Layout {
         Layout::from_size_align(size, align).expect("a layout")
@@ -174,5 +176,33 @@ mod tests {
             assert!(moved > second);
             assert_eq!(std::slice::from_raw_parts(moved, 8), [7; 8]);
         }
+    }
+
+    /// How a child ends that does `deed` after it has entered the guard.
+    fn end_of_child(deed: fn()) -> WaitStatus {
+        // SAFETY: the child makes system calls, and the one allocation that the guard is there to stop.
+        match unsafe { fork() }.expect("fork") {
+            ForkResult::Child => {
+                enter_child();
+                deed();
+                super::super::child::exit(0)
+            }
+            ForkResult::Parent { child } => waitpid(child, None).expect("wait for the child"),
+        }
+    }
+
+    fn exited(status: WaitStatus) -> i32 {
+        let WaitStatus::Exited(_, code) = status else { panic!("{status:?}") };
+        code
+    }
+
+    #[test]
+    fn a_child_that_allocates_ends_at_once() {
+        assert_eq!(exited(end_of_child(|| drop(std::hint::black_box(vec![1u8; 32])))), ALLOCATED_IN_CHILD);
+    }
+
+    #[test]
+    fn a_child_that_does_not_allocate_goes_on() {
+        assert_eq!(exited(end_of_child(|| ())), 0);
     }
 }

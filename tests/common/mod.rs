@@ -70,6 +70,8 @@ impl From<Output> for Run {
 
 /// A call of the binary, standard input empty, that the caller may still change.
 pub fn command<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
+    // What outlives its supervisor becomes ours, and is seen (`assert_gone`).
+    nix::sys::prctl::set_child_subreaper(true).expect("become a subreaper");
     let mut command = Command::new(belljar());
     command.args(args).stdin(Stdio::null());
     command
@@ -228,9 +230,23 @@ pub fn mark(name: &str) -> String {
     format!("mark-{name}-{}-{count}", std::process::id())
 }
 
-/// Asserts that nothing with `mark` in its command line is left.
+/// Asserts that nothing with `mark` in its command line is left, and nobody's pid 1.
 pub fn assert_gone(mark: &str) {
     assert!(eventually(5, || processes_with(mark).is_empty()), "left behind: {:?}", processes_with(mark));
+    assert!(eventually(5, || adopted().is_empty()), "left behind: {:?}", adopted());
+}
+
+/// Processes of sandboxes whose supervisor is gone: children of ours that have forgotten their command line.
+fn adopted() -> Vec<String> {
+    let own = format!(" {} ", std::process::id());
+    let is_adopted = |name: &String| {
+        let stat = std::fs::read_to_string(format!("/proc/{name}/stat")).unwrap_or_default();
+        let ours =
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z') && rest[1..].starts_with(&own));
+        ours && std::fs::read(format!("/proc/{name}/cmdline")).is_ok_and(|line| line.iter().all(|byte| *byte == 0))
+    };
+    let entries = std::fs::read_dir("/proc").expect("read /proc");
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).filter(is_adopted).collect()
 }
 
 /// Runs `script` in a shell of the host in which `belljar` is the binary under test, and the working directory is

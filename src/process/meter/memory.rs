@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// Mapped shared memory below this is not worth finding out whose it is.
 const SMALL: u64 = 1 << 20;
 /// An exact reading may cost one part in so many of the time that passes, as long as nothing can have gone wrong.
-const THRIFT: u32 = 8;
+const THRIFT: u32 = 16;
 /// How often to look for what may have hidden behind somebody else's giving memory back.
 const SOMETIMES: Duration = Duration::from_secs(1);
 
