@@ -6,6 +6,7 @@
 
 pub mod diagnose;
 pub mod files;
+pub mod surroundings;
 
 pub use files::{Entry, EntryKind};
 
@@ -52,10 +53,10 @@ pub struct Host {
 /// What a standard stream of the caller is, which decides whether the sandbox may hold it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamKind {
-    /// An anonymous pipe, or `/dev/null`: nothing of the host can be reached through it.
+    /// `/dev/null`: nothing can be reached through it.
     Harmless,
-    /// A regular file, terminal, socket, named pipe or device. With the sandbox's user being the caller's, its
-    /// mode could be changed, or it could be reopened for writing through `/proc/self/fd`: relayed instead.
+    /// A file, pipe, terminal, socket or device. The sandbox's user is the caller, and could reopen it through
+    /// `/proc/self/fd` the other way round, or change its mode: relayed instead.
     Relayed,
 }
 
@@ -129,9 +130,5 @@ impl<T: std::os::fd::AsFd> Kind for T {
 
 /// What the open file behind `fd` is.
 pub fn stream_kind(fd: BorrowedFd<'_>) -> StreamKind {
-    if crate::sys::fd::is_anonymous_pipe(fd) || crate::sys::fd::is_null_device(fd) {
-        StreamKind::Harmless
-    } else {
-        StreamKind::Relayed
-    }
+    if crate::sys::fd::is_null_device(fd) { StreamKind::Harmless } else { StreamKind::Relayed }
 }

@@ -15,6 +15,7 @@ mod payload;
 mod plan;
 mod relay;
 mod report;
+mod tap;
 mod throttle;
 mod watch;
 

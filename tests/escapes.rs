@@ -374,3 +374,24 @@ fn a_sandbox_is_its_caller_on_the_host_and_nobody_where_that_is_root() {
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(scratch.0.join("file")).expect("look"));
     assert_eq!(owner, if is_root() { 65534 } else { nix::unistd::geteuid().as_raw() });
 }
+
+// bubblewrap and others hand the caller's pipes in: reopened through /proc, they can be used the other way round.
+#[test]
+fn the_callers_pipes_cannot_be_turned_round() {
+    let inject = "timeout 1 sh -c \"echo evil > /proc/self/fd/0\"; true";
+    let script = format!("printf 'one\\ntwo\\n' | (read -r x; $B run -- sh -c '{inject}'; cat)");
+    assert_eq!(host_shell(&script), "two\n");
+    let steal = "timeout 1 head -c 5 < /proc/self/fd/1 > /tmp/stolen; cat /tmp/stolen >&2";
+    let script = format!("(printf first; $B run -- sh -c '{steal}') 2>&1 | (sleep 2; cat)");
+    assert_eq!(host_shell(&script), "first");
+}
+
+/// What a shell of the host prints, with `$B` for belljar.
+fn host_shell(script: &str) -> String {
+    let output = std::process::Command::new("sh")
+        .args(["-c", script])
+        .env("B", common::belljar())
+        .output()
+        .expect("start a shell");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}

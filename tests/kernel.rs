@@ -421,3 +421,25 @@ fn a_crash_leaves_no_core_dump_behind() {
     assert_eq!(run.stdout, "", "{run:?}");
     assert_eq!(std::fs::read_dir(&scratch.0).expect("list").count(), 0);
 }
+
+// A set-user-id program made in a writable mount lends the caller's rights to every other user of the host.
+#[test]
+fn no_program_can_be_made_that_lends_its_owners_rights() {
+    answers(&[
+        ("S(90, b'/tmp/f', 0o4755)", "EPERM"),
+        ("S(91, -1, 0o4755)", "EPERM"),
+        ("S(268, -100, b'/tmp/f', 0o6755)", "EPERM"),
+        ("S(452, -100, b'/tmp/f', 0o4755, 0)", "EPERM"),
+        ("S(2, b'/tmp/f', os.O_CREAT | os.O_WRONLY, 0o4755)", "EPERM"),
+        ("S(257, -100, b'/tmp/f', os.O_CREAT | os.O_WRONLY, 0o2755)", "EPERM"),
+        ("S(257, -100, b'/tmp', os.O_TMPFILE | os.O_WRONLY, 0o4755)", "EPERM"),
+        ("S(85, b'/tmp/f', 0o4755)", "EPERM"),
+        ("S(133, b'/tmp/f', 0o104755, 0)", "EPERM"),
+        ("S(259, -100, b'/tmp/f', 0o104755, 0)", "EPERM"),
+        ("S(437, -100, b'/tmp/f', 0, 0)", "ENOSYS"),
+        ("os.path.exists('/tmp/f')", "False"),
+        ("S(257, -100, b'/tmp', 0, 0o4755)", "allowed"),
+        ("S(257, -100, b'/tmp/g', os.O_CREAT | os.O_WRONLY, 0o755)", "allowed"),
+        ("S(268, -100, b'/tmp/g', 0o700)", "allowed"),
+    ]);
+}

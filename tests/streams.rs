@@ -331,3 +331,31 @@ fn a_run_without_input_sees_its_end_at_once() {
     assert_eq!(stdout(&python_result(&[], "import sys; print(repr(sys.stdin.read()))")), "''\n");
     assert_eq!(call(["run", "--", "cat"]).code, Some(0));
 }
+
+#[test]
+fn of_a_pipe_only_what_the_command_reads_is_taken() {
+    let scratch = Scratch::new("tap");
+    let run = caller(&scratch, "printf abcdefghij | (belljar run -- head -c 4; echo; cat)");
+    assert_eq!(ended(&run), (Some(0), "abcd\nefghij", ""));
+    let run = caller(&scratch, "seq 1 3 | while read -r x; do belljar run -- echo \"got $x\"; done");
+    assert_eq!(ended(&run), (Some(0), "got 1\ngot 2\ngot 3\n", ""));
+}
+
+#[test]
+fn a_pipe_is_read_to_its_end_however_large() {
+    let scratch = Scratch::new("large");
+    let run = caller(&scratch, "head -c 5000001 /dev/zero | belljar run -- wc -c");
+    assert_eq!(ended(&run), (Some(0), "5000001\n", ""));
+    let run = caller(&scratch, "(echo one; sleep 0.3; echo two) | belljar run -- cat");
+    assert_eq!(ended(&run), (Some(0), "one\ntwo\n", ""));
+}
+
+#[test]
+fn the_streams_can_be_opened_by_their_names() {
+    let scratch = Scratch::new("names");
+    let run = caller(
+        &scratch,
+        "echo in | belljar run -- sh -c 'cat /dev/stdin; echo out >/dev/stdout; echo err >/dev/stderr'",
+    );
+    assert_eq!(ended(&run), (Some(0), "in\nout\n", "err\n"));
+}

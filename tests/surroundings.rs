@@ -130,9 +130,8 @@ fn a_sandbox_inside_a_sandbox_is_refused() {
     let name = belljar().file_name().expect("its name").to_str().expect("a name").to_owned();
     let inner = format!("/mnt/bin/{name}");
     let run = call(["run", "--mount", &format!("{directory}:/mnt/bin"), "--", &inner, "run", "--", "true"]);
-    let message = "belljar: a seccomp filter around us denies user namespaces, as container engines do by default\n\
-        hint: run outside of the container, or start it with a seccomp profile that allows `clone`, `unshare`, `setns` \
-        and `mount` (docker, podman: `--security-opt seccomp=FILE`)\n";
+    let message = "belljar: we are inside a sandbox already: nested user namespaces are switched off here (by a seccomp \
+        filter, and `user.max_user_namespaces` is 0)\nhint: run belljar outside of that sandbox\n";
     assert_eq!(said(&run), (REFUSED, "", message));
 }
 

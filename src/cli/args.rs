@@ -32,7 +32,7 @@ pub enum Verb {
     Code(Code),
     /// Say what this host can enforce, what is missing and how to get it.
     Doctor(Doctor),
-    /// Print the JSON Schema of results or of spec files.
+    /// Print the JSON Schema of results, of spec files or of what doctor tells.
     Schema(Schema),
     /// Print completions for a shell.
     Completions(Completions),
@@ -97,10 +97,10 @@ pub struct Doctor {
 
 /// `belljar schema`.
 #[derive(Debug, Args)]
-#[command(about = "Print the JSON Schema of results or of spec files")]
+#[command(about = "Print the JSON Schema of results, of spec files or of what doctor tells")]
 pub struct Schema {
     /// Of what
-    #[arg(value_parser = ["result", "spec"], default_value = "result")]
+    #[arg(value_parser = ["result", "spec", "doctor"], default_value = "result")]
     pub of: String,
 }
 

@@ -12,12 +12,15 @@ use std::path::Path;
 const RESULT: &str = include_str!("../../docs/schema.json");
 /// Schema of spec files, likewise.
 const SPEC: &str = include_str!("../../docs/spec.schema.json");
+/// Schema of the report of `doctor`, likewise.
+const DOCTOR: &str = include_str!("../../docs/doctor.schema.json");
 
 /// Prints a schema; the exit code.
 pub fn schema(of: SchemaOf) -> i32 {
     match of {
         SchemaOf::Result => render::print(RESULT, 0),
         SchemaOf::Spec => render::print(SPEC, 0),
+        SchemaOf::Doctor => render::print(DOCTOR, 0),
     }
 }
 
@@ -70,6 +73,7 @@ fn write(dir: &Path, pages: &[(String, Vec<u8>)]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::doctor::Report;
     use crate::outcome::Outcome;
     use crate::spec::schema::SpecFile;
 
@@ -92,6 +96,12 @@ mod tests {
     fn the_committed_schema_of_results_is_that_of_the_types() {
         let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
         committed("schema.json", &settings.into_generator().into_root_schema_for::<Outcome>());
+    }
+
+    #[test]
+    fn the_committed_schema_of_doctor_is_that_of_the_types() {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        committed("doctor.schema.json", &settings.into_generator().into_root_schema_for::<Report>());
     }
 
     #[test]

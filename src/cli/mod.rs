@@ -4,6 +4,7 @@
 //! layer below and tell what happened. No layer below prints, reads arguments or the environment.
 
 mod args;
+mod doctor;
 mod generate;
 mod lower;
 mod parse;
@@ -20,7 +21,8 @@ use std::ffi::OsString;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     match parse(args, &|name| std::env::var_os(name)) {
         Ok(Request::Run(request)) => run::run(*request),
-        Ok(Request::Doctor { json, apparmor_profile }) => crate::doctor::main(json, apparmor_profile),
+        Ok(Request::Doctor { apparmor_profile: true, .. }) => doctor::apparmor_profile(),
+        Ok(Request::Doctor { json, apparmor_profile: false }) => doctor::report(json),
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),

@@ -36,6 +36,8 @@ pub enum SchemaOf {
     Result,
     /// Of spec files.
     Spec,
+    /// Of the report of `doctor`.
+    Doctor,
 }
 
 /// One run, as far as the command line says.
@@ -95,8 +97,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Doctor(doctor) => {
                 Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })
             }
-            Verb::Schema(schema) if schema.of == "spec" => Ok(Request::Schema(SchemaOf::Spec)),
-            Verb::Schema(_) => Ok(Request::Schema(SchemaOf::Result)),
+            Verb::Schema(schema) => Ok(Request::Schema(match schema.of.as_str() {
+                "spec" => SchemaOf::Spec,
+                "doctor" => SchemaOf::Doctor,
+                _ => SchemaOf::Result,
+            })),
             Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),
             Verb::Man(man) => Ok(Request::Man(man.dir.into())),
         },

@@ -1,115 +1,195 @@
-//! Why this machine refuses, and what to do about it: from an errno and a look at the host to words.
+//! Why this machine refuses, and what to do about it: from an errno and a look around to words.
+//!
+//! One table for `run` and for `doctor`. Each message of it has its heading in `docs/troubleshooting.md`; a test sees
+//! to that.
 
-use crate::error::{Blocker, Error, Failure};
+use super::surroundings::Surroundings;
+use crate::error::{Blocker, Error, Failure, describe};
 use crate::step::Step;
-use std::fs;
 
-/// Hint for hosts where an administrator has to allow user namespaces.
+/// For hosts where an administrator has to allow something.
 const NEEDS_ADMINISTRATOR: &str = "without root there is no other way on this host: ask its administrator";
+/// For containers whose engine has to be told.
+const ALLOWS_NAMESPACES: &str = "run outside of the container, or start it with a seccomp profile that allows `clone`, `unshare`, `setns` and `mount` (docker, podman: `--security-opt seccomp=FILE`)";
+/// The first kernel that has every system call of the set-up: mount_setattr(2).
+const OLDEST_KERNEL: (u32, u32) = (5, 12);
 
-fn read(path: &str) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim().to_owned())
-}
-
-fn host(message: impl Into<String>, hint: impl Into<String>) -> Error {
-    Error::Host(Blocker { message: message.into(), hint: Some(hint.into()) })
-}
-
-/// Whether AppArmor restricts unprivileged user namespaces, as on Ubuntu since 23.10.
-pub fn apparmor_restricts() -> bool {
-    read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").is_some_and(|value| value != "0")
-}
-
-/// Whether we are below somebody's seccomp filter.
-pub fn is_filtered() -> bool {
-    read("/proc/self/status")
-        .is_some_and(|status| status.lines().any(|line| line.split_ascii_whitespace().eq(["Seccomp:", "2"])))
-}
-
-/// The profile that confines us, if AppArmor does.
-pub fn apparmor_profile() -> Option<String> {
-    read("/proc/self/attr/apparmor/current")
-        .or_else(|| read("/proc/self/attr/current"))
-        .map(|label| label.trim_end_matches('\0').to_owned())
-        .filter(|label| !label.is_empty() && label != "unconfined" && !label.contains("(unconfined)"))
+fn blocker(message: impl Into<String>, hint: impl Into<String>) -> Blocker {
+    Blocker { message: message.into(), hint: Some(hint.into()) }
 }
 
 /// The kernel did not give us the namespaces.
 pub fn clone_refused(errno: i32) -> Error {
-    match errno {
-        libc::ENOSPC | libc::EUSERS => match exhausted_namespaces() {
-            Some(name) => host(
-                format!("namespaces are switched off: `user.{name}` is 0"),
-                format!("as root: `sysctl -w user.{name}=15000`; {NEEDS_ADMINISTRATOR}"),
-            ),
-            None => host(
+    no_namespaces(&Surroundings::look(), errno)
+}
+
+/// The supervisor could not write the id maps.
+pub fn maps_refused(attempt: &str, errno: i32) -> Error {
+    if errno == libc::EPERM {
+        return Error::Host(blocker(
+            format!("root of this container may not map user ids ({attempt}: {})", describe(errno)),
+            "run belljar as an unprivileged user of the container",
+        ));
+    }
+    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+}
+
+/// The kernel refused a step. Some refusals are the host's way of saying that it does not allow sandboxes at all.
+pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: i32) -> Error {
+    let surroundings = Surroundings::look();
+    if let Some(blocker) = host_refuses(&surroundings, step, errno) {
+        return Error::Host(blocker);
+    }
+    if matches!(step, Step::NewNetwork | Step::StartPayload) && errno == libc::ENOSPC {
+        return no_namespaces(&surroundings, errno);
+    }
+    let stage = step.stage(stage).map_or_else(String::new, |stage| format!(": {stage}"));
+    Error::Setup(Failure {
+        step: Some((number, total)),
+        attempt: format!("{step}{stage}"),
+        errno,
+        hint: hint(&surroundings, step, errno),
+    })
+}
+
+/// What certainly stands in the way, whatever was refused first. A list, since who mends one wants to know the next.
+pub fn certain_blockers(surroundings: &Surroundings) -> Vec<Blocker> {
+    let mut found = Vec::new();
+    if surroundings.is_sandbox() {
+        found.push(sandboxed());
+    } else {
+        found.extend(surroundings.namespaces_off.iter().map(|name| switched_off(name)));
+    }
+    if surroundings.unprivileged_clone_off && !surroundings.root {
+        found.push(unprivileged_clone_off());
+    }
+    if (1, 0) <= surroundings.kernel && surroundings.kernel < OLDEST_KERNEL {
+        let (major, minor) = surroundings.kernel;
+        found.push(blocker(
+            format!("the kernel is too old: Linux {major}.{minor}, and sandboxes need 5.12"),
+            format!("boot a newer kernel; {NEEDS_ADMINISTRATOR}"),
+        ));
+    }
+    found
+}
+
+/// How to get Landlock, which the kernel refused with `errno`.
+pub fn landlock_cure(surroundings: &Surroundings, errno: i32) -> String {
+    let listed = |modules: &Vec<String>| modules.iter().any(|name| name == "landlock");
+    let cure = match errno {
+        libc::ENOSYS if surroundings.kernel < (5, 13) => "boot Linux 5.13 or newer".to_owned(),
+        libc::ENOSYS | libc::EPERM if surroundings.filtered => {
+            "a seccomp filter around us hides it: let it allow `landlock_create_ruleset`, `landlock_add_rule` and `landlock_restrict_self`".to_owned()
+        }
+        libc::EOPNOTSUPP => match &surroundings.security_modules {
+            Some(modules) if !listed(modules) => {
+                format!("switched off at boot: as root add landlock to the kernel parameter, as in `lsm=landlock,{}`, and reboot", modules.join(","))
+            }
+            Some(_) | None => "switched off at boot: as root add landlock to the kernel parameter `lsm=` and reboot".to_owned(),
+        },
+        _ => "the kernel was built without it: use one with CONFIG_SECURITY_LANDLOCK, and with landlock in CONFIG_LSM".to_owned(),
+    };
+    format!("{cure}; `--allow-missing landlock` goes on without this second layer")
+}
+
+fn no_namespaces(surroundings: &Surroundings, errno: i32) -> Error {
+    let found = match errno {
+        libc::ENOSPC | libc::EUSERS => match surroundings.namespaces_off.first() {
+            Some(name) => switched_off(name),
+            None => blocker(
                 "the host's limit of namespaces is used up (`user.max_*_namespaces`)",
                 "wait for other sandboxes to end, or as root raise the `user.max_*_namespaces` settings",
             ),
         },
-        libc::EPERM | libc::EACCES => namespaces_denied(errno),
-        libc::ENOSYS => host(
+        libc::EPERM | libc::EACCES => denied(surroundings, errno),
+        libc::ENOSYS => blocker(
             "the kernel, or a seccomp filter around us, knows neither clone3 nor clone with namespaces",
             "run outside of the container, or give it a seccomp profile that allows `clone` with CLONE_NEWUSER",
         ),
-        libc::EINVAL => host(
+        libc::EINVAL => blocker(
             "the kernel was built without one of the namespaces (user, mount, pid, uts, ipc, cgroup)",
             "use a kernel with CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_UTS_NS, CONFIG_IPC_NS, CONFIG_CGROUPS",
         ),
         libc::EAGAIN => {
-            host("the limit of processes of this user is used up", "end other processes, or raise `ulimit -u`")
+            blocker("the limit of processes of this user is used up", "end other processes, or raise `ulimit -u`")
         }
-        _ => Error::Setup(Failure { step: None, attempt: "clone pid 1".to_owned(), errno, hint: None }),
+        _ => return Error::Setup(Failure { step: None, attempt: "clone pid 1".to_owned(), errno, hint: None }),
+    };
+    Error::Host(found)
+}
+
+fn switched_off(name: &str) -> Blocker {
+    blocker(
+        format!("namespaces are switched off: `user.{name}` is 0"),
+        format!("as root: `sysctl -w user.{name}=15000`; {NEEDS_ADMINISTRATOR}"),
+    )
+}
+
+fn unprivileged_clone_off() -> Blocker {
+    blocker(
+        "unprivileged user namespaces are switched off: `kernel.unprivileged_userns_clone` is 0",
+        format!("as root: `sysctl -w kernel.unprivileged_userns_clone=1`; {NEEDS_ADMINISTRATOR}"),
+    )
+}
+
+fn sandboxed() -> Blocker {
+    blocker(
+        "we are inside a sandbox already: nested user namespaces are switched off here (by a seccomp filter, and `user.max_user_namespaces` is 0)",
+        "run belljar outside of that sandbox",
+    )
+}
+
+/// Why user namespaces are denied altogether. The order is that of certainty: what the kernel tells of itself comes
+/// before what only may be the reason. A filter of a container engine answers EPERM, AppArmor EACCES; in containers
+/// of docker both are around us, and either may have been relaxed.
+fn denied(surroundings: &Surroundings, errno: i32) -> Blocker {
+    if surroundings.unprivileged_clone_off && !surroundings.root {
+        return unprivileged_clone_off();
     }
-}
-
-/// The first namespace setting that is 0.
-fn exhausted_namespaces() -> Option<&'static str> {
-    [
-        "max_user_namespaces",
-        "max_mnt_namespaces",
-        "max_pid_namespaces",
-        "max_uts_namespaces",
-        "max_ipc_namespaces",
-        "max_cgroup_namespaces",
-        "max_net_namespaces",
-    ]
-    .into_iter()
-    .find(|name| read(&format!("/proc/sys/user/{name}")).as_deref() == Some("0"))
-}
-
-fn namespaces_denied(errno: i32) -> Error {
-    if read("/proc/sys/kernel/unprivileged_userns_clone").as_deref() == Some("0") {
-        return host(
-            "unprivileged user namespaces are switched off: `kernel.unprivileged_userns_clone` is 0",
-            format!("as root: `sysctl -w kernel.unprivileged_userns_clone=1`; {NEEDS_ADMINISTRATOR}"),
+    if surroundings.unmapped {
+        return blocker(
+            "the user id of this process is not mapped in its user namespace, and so it may make no other",
+            "map it where that namespace is made, as in `unshare --user --map-current-user`",
         );
     }
-    if let Some(profile) = apparmor_profile() {
-        return host(
+    if surroundings.chrooted {
+        return blocker(
+            "this process is in a chroot, where the kernel gives no user namespaces",
+            "run belljar outside of the chroot, or enter its directory with pivot_root(2), as containers do",
+        );
+    }
+    if surroundings.is_sandbox() {
+        return sandboxed();
+    }
+    if surroundings.filtered && errno == libc::EPERM {
+        return blocker(
+            "a seccomp filter around us denies user namespaces, as container engines do by default",
+            ALLOWS_NAMESPACES,
+        );
+    }
+    if let Some(profile) = surroundings.apparmor_profile() {
+        return blocker(
             format!("AppArmor denies user namespaces to this process (profile `{profile}`)"),
             format!(
                 "as root: add `userns,` to that profile, or load the one that `belljar doctor --apparmor-profile` prints; {NEEDS_ADMINISTRATOR}"
             ),
         );
     }
-    if apparmor_restricts() {
-        return apparmor_restriction();
+    if surroundings.apparmor_takes_privileges() {
+        return restricted();
     }
-    if is_filtered() {
-        return host(
-            "a seccomp filter around us denies user namespaces, as container engines do by default",
-            "run outside of the container, or start it with a seccomp profile that allows `clone`, `unshare`, `setns` and `mount` (docker, podman: `--security-opt seccomp=FILE`)",
-        );
-    }
-    host(
-        format!("the kernel denies user namespaces: {}", crate::error::describe(errno)),
-        format!("a security module may be the reason (see the kernel's log); {NEEDS_ADMINISTRATOR}"),
+    let reason = match &surroundings.selinux {
+        Some(context) => format!("SELinux may be the reason (context `{context}`; as root: `ausearch -m avc`)"),
+        None => "a security module may be the reason (see the kernel's log), or a chroot".to_owned(),
+    };
+    blocker(
+        format!("the kernel denies user namespaces: {}", describe(errno)),
+        format!("{reason}; {NEEDS_ADMINISTRATOR}"),
     )
 }
 
-fn apparmor_restriction() -> Error {
-    host(
+fn restricted() -> Blocker {
+    blocker(
         "AppArmor restricts unprivileged user namespaces on this host (`kernel.apparmor_restrict_unprivileged_userns` is 1)",
         format!(
             "as root: `belljar doctor --apparmor-profile > /etc/apparmor.d/belljar && apparmor_parser -r /etc/apparmor.d/belljar`; {NEEDS_ADMINISTRATOR}"
@@ -117,57 +197,64 @@ fn apparmor_restriction() -> Error {
     )
 }
 
-/// The supervisor could not write the id maps.
-pub fn maps_refused(attempt: &str, errno: i32) -> Error {
-    if errno == libc::EPERM {
-        return host(
-            format!("root of this container may not map user ids ({attempt}: {})", crate::error::describe(errno)),
-            "run belljar as an unprivileged user of the container",
-        );
+/// Refusals of a step that are refusals of any sandbox.
+fn host_refuses(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<Blocker> {
+    if !matches!(errno, libc::EPERM | libc::EACCES) {
+        return None;
     }
-    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
-}
-
-/// The kernel refused a step. Some refusals are the host's way of saying that it does not allow sandboxes at all.
-pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: i32) -> Error {
-    let denied = matches!(errno, libc::EPERM | libc::EACCES);
-    // AppArmor on Ubuntu 24.04 lets the namespace come into being and takes its capabilities away: what needs one
-    // first is refused.
-    let first = matches!(
-        step,
-        Step::MapIds { .. } | Step::HostName(_) | Step::PrivateMounts | Step::Scaffold { .. } | Step::NewNetwork
-    );
-    if denied && first {
-        if apparmor_restricts() {
-            return apparmor_restriction();
+    match step {
+        // AppArmor on Ubuntu 24.04 lets the namespace come into being and takes its capabilities away: what needs one
+        // first is refused.
+        Step::MapIds { .. } | Step::HostName(_) | Step::PrivateMounts | Step::Scaffold { .. } | Step::NewNetwork => {
+            Some(powerless(surroundings, step, errno))
         }
-        return host(
-            format!("a user namespace on this host has no privileges ({step}: {})", crate::error::describe(errno)),
-            "AppArmor or another security module takes them away: as root load the profile that `belljar doctor --apparmor-profile` prints, or see the kernel's log",
-        );
-    }
-    if matches!(step, Step::Proc) && denied {
-        return host(
+        Step::Proc => Some(blocker(
             "the host's `/proc` is partly masked, as inside of containers, and so the kernel gives no fresh one",
             "start the container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`, podman: `--security-opt unmask=ALL`)",
+        )),
+        _ => None,
+    }
+}
+
+/// There is a user namespace, but what should be allowed in it is not.
+fn powerless(surroundings: &Surroundings, step: &Step, errno: i32) -> Blocker {
+    if surroundings.apparmor_takes_privileges() {
+        return restricted();
+    }
+    let message = format!("a user namespace on this host has no privileges ({step}: {})", describe(errno));
+    if let Some(profile) = surroundings.apparmor_profile() {
+        return blocker(
+            message,
+            format!(
+                "the AppArmor profile `{profile}` takes them away: start the container without it (docker, podman: `--security-opt apparmor=unconfined`), or as root load the profile that `belljar doctor --apparmor-profile` prints"
+            ),
         );
     }
-    if matches!(step, Step::NewNetwork | Step::StartPayload) && errno == libc::ENOSPC {
-        return clone_refused(errno);
+    if surroundings.filtered {
+        return blocker(message, format!("a seccomp filter around us may be the reason: {ALLOWS_NAMESPACES}"));
     }
-    let stage = step.stage(stage).map_or_else(String::new, |stage| format!(": {stage}"));
-    Error::Setup(Failure {
-        step: Some((number, total)),
-        attempt: format!("{step}{stage}"),
-        errno,
-        hint: hint(step, errno),
-    })
+    if let Some(context) = &surroundings.selinux {
+        return blocker(
+            message,
+            format!(
+                "SELinux may take them away (context `{context}`; as root: `ausearch -m avc`; docker, podman: `--security-opt label=disable`)"
+            ),
+        );
+    }
+    blocker(
+        message,
+        "AppArmor or another security module takes them away: as root load the profile that `belljar doctor --apparmor-profile` prints, or see the kernel's log",
+    )
 }
 
 /// Cures for refusals of steps that depend on what was asked for.
-fn hint(step: &Step, errno: i32) -> Option<String> {
+fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> {
     let text = match (step, errno) {
-        (Step::Bind { .. } | Step::SealTrees, libc::ENOSYS) => "mounts need Linux 5.12 or newer",
+        (_, libc::ENOSYS) if surroundings.filtered && surroundings.kernel >= OLDEST_KERNEL => {
+            "a seccomp filter around us hides this system call: let it allow `open_tree`, `move_mount`, `mount_setattr`, `openat2` and `close_range`"
+        }
+        (Step::Seccomp { .. }, libc::ENOSYS | libc::EINVAL) => "the kernel needs CONFIG_SECCOMP_FILTER",
+        (_, libc::ENOSYS) => "mounts need Linux 5.12 or newer",
         (Step::Bind { .. }, libc::EACCES) => "the path is not reachable for the user that belljar runs as",
         (Step::Bind { .. }, libc::ENOENT) => {
             "the mount point does not exist, and nothing can be made below `/usr`: choose another target"
@@ -185,3 +272,6 @@ fn hint(step: &Step, errno: i32) -> Option<String> {
     };
     Some(text.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

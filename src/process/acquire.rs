@@ -1,9 +1,10 @@
 //! What the supervisor holds before it clones: descriptors, each closed when it is dropped.
 
 use super::Delivery;
-use super::relay::{Inlet, Outlet, Relays, Sink};
+use super::relay::{Inlet, Outlet, Relays, Sink, open_anew};
+use super::tap::Tap;
 use crate::error::{Error, Failure, Problem, describe_io};
-use crate::host::{Host, StreamKind};
+use crate::host::{Host, StreamKind, UNPRIVILEGED_ID};
 use crate::landlock;
 use crate::program::LONGEST_ARGUMENT;
 use crate::spec::{DEFAULT_OUTPUT_LIMIT, OutputLimit, Program, Source, Spec};
@@ -103,8 +104,13 @@ fn in_memory(bytes: &[u8]) -> Result<OwnedFd, Error> {
     Ok(file.into())
 }
 
-fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+/// A pipe of the sandbox's user, who may open it anew as `/dev/stdout` too.
+fn pipe(host: &Host) -> Result<(OwnedFd, OwnedFd), Error> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| refused("make a pipe", errno as i32))?;
+    if host.real_root {
+        nix::unistd::fchown(&read, Some(UNPRIVILEGED_ID.into()), Some(UNPRIVILEGED_ID.into()))
+            .map_err(|errno| refused("give a pipe away", errno as i32))?;
+    }
     Ok((above(read)?, above(write)?))
 }
 
@@ -117,11 +123,20 @@ fn standard_input(spec: &Spec, host: &Host, acquired: &mut Acquired) -> Result<(
         None if host.streams[0] == StreamKind::Harmless => return Ok(()),
         None => duplicate(0)?,
     };
-    let (read, write) = pipe()?;
+    let (read, write) = pipe(host)?;
     acquired.streams[0] = read.as_raw_fd();
     acquired.child_ends.push(read);
-    acquired.relays.input = Some(Inlet::new(source, write).map_err(|errno| refused("set up standard input", errno))?);
+    let failed = |errno| refused("set up standard input", errno);
+    // Where /proc is not there to open it anew, a pipe is read like anything else, ahead.
+    match is_pipe(&source).then(|| open_anew(source.as_fd(), OFlag::O_RDONLY)).flatten() {
+        Some(again) => acquired.relays.tap = Some(Tap::new(again, write).map_err(failed)?),
+        None => acquired.relays.input = Some(Inlet::new(source, write).map_err(failed)?),
+    }
     Ok(())
+}
+
+fn is_pipe(fd: &OwnedFd) -> bool {
+    nix::sys::stat::fstat(fd).is_ok_and(|status| status.st_mode & libc::S_IFMT == libc::S_IFIFO)
 }
 
 /// A second descriptor of one of our own standard streams.
@@ -158,7 +173,7 @@ fn standard_output(spec: &Spec, host: &Host, delivery: Delivery, acquired: &mut 
             acquired.streams[2] = acquired.streams[1];
             continue;
         }
-        let (read, write) = pipe()?;
+        let (read, write) = pipe(host)?;
         acquired.streams[number] = write.as_raw_fd();
         acquired.child_ends.push(write);
         let sink = sink(spec, delivery, number as RawFd)?;

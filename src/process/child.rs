@@ -47,8 +47,6 @@ pub struct Meeting {
     pub network: AtomicU32,
     /// 0: not yet; 1: the root is ready.
     pub root: AtomicU32,
-    /// 0: not yet; 1: pid 1 has done its last step.
-    pub done: AtomicU32,
     /// 1: the payload has come to its last step.
     pub executing: AtomicU32,
     /// A packed refusal of the payload, or 0.

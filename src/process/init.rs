@@ -33,10 +33,7 @@ fn run(context: &Context<'_>) -> ! {
     let _ = child::new_session();
     let mut state = Walk::new();
     match walk(context.init, false, context, &mut state) {
-        Ok(()) => {
-            context.meeting.done.store(1, Ordering::Release);
-            tend(context, &state)
-        }
+        Ok(()) => tend(context, &state),
         Err(refusal) => give_up(context, refusal),
     }
 }

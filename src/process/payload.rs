@@ -28,11 +28,6 @@ pub extern "C" fn enter(argument: *mut c_void) -> i32 {
 /// execve(2) of the first candidate that can be executed, as execvp(3) chooses: what does not exist is passed over,
 /// what may not be executed is remembered. The stage of a refusal is the index of the candidate.
 pub fn execute(candidates: &[CString], context: &Context<'_>) -> Result<(), (u8, i32)> {
-    // Nothing hostile runs before pid 1 has given up its privileges, and no command at all where one of its steps is
-    // refused. By now it has done them, unless it was kept from its CPU; the filter may forbid to sleep until then.
-    while context.meeting.done.load(Ordering::Acquire) == 0 {
-        core::hint::spin_loop();
-    }
     context.meeting.executing.store(1, Ordering::Release);
     let mut refusal = (0, libc::ENOENT);
     for (index, path) in (0u8..).zip(candidates) {

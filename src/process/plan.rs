@@ -44,13 +44,15 @@ impl Plan {
         if spec.tty {
             steps.init.push(Step::OpenTerminal);
         }
-        // Before anything hostile runs, and after the last look at the payload's process, which shares our memory.
-        steps.init.push(Step::BeUndumpable);
-        steps.init.push(Step::ReleasePayload);
         steps.init.push(Step::ReportReady);
         identity::plan_drop(spec, host, &mut steps.init);
         // A change of credentials takes it back.
         steps.init.push(Step::DieWithSupervisor);
+        // After the last look at the payload's process, which shares our memory.
+        steps.init.push(Step::BeUndumpable);
+        // Last: nothing hostile runs before pid 1 has given up its privileges, and nothing at all where one of its
+        // steps is refused.
+        steps.init.push(Step::ReleasePayload);
         payload(spec, host, &mut steps)?;
         let plan = Plan {
             steps,

@@ -5,6 +5,7 @@
 //! ahead only as far as the pipe holds, and what the command did not read is given back where the caller's file can
 //! be rewound.
 
+use super::tap::Tap;
 use crate::outcome::Captured;
 use crate::spec::OutputLimit;
 use crate::sys::fd as sys;
@@ -26,8 +27,10 @@ const MEASURE: usize = 16;
 /// All streams of one run.
 #[derive(Default)]
 pub struct Relays {
-    /// Standard input, if it is relayed.
+    /// Standard input, if it is relayed and no pipe.
     pub input: Option<Inlet>,
+    /// Standard input, if it is a pipe.
+    pub tap: Option<Tap>,
     /// What of an input that has ended may still be given back.
     rest: Option<Rest>,
     /// Why input could not be read to its end.
@@ -55,6 +58,9 @@ impl Relays {
         if self.input.as_mut().is_some_and(|inlet| inlet.pump() == Flow::Ended) {
             self.input_ended();
         }
+        if self.tap.as_mut().is_some_and(|tap| tap.pump() == Flow::Ended) {
+            self.close_tap();
+        }
         let mut over = false;
         for (_, outlet) in &mut self.outputs {
             over |= outlet.pump() == Flow::OverLimit;
@@ -66,6 +72,9 @@ impl Relays {
     pub fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) {
         if let Some(inlet) = &self.input {
             inlet.interests(list);
+        }
+        if let Some(tap) = &self.tap {
+            tap.interests(list);
         }
         for (_, outlet) in &self.outputs {
             outlet.interests(list);
@@ -80,8 +89,15 @@ impl Relays {
         }
     }
 
+    fn close_tap(&mut self) {
+        if let Some(tap) = self.tap.take() {
+            tap.close();
+        }
+    }
+
     /// No more input is taken; what was not read is given back.
     pub fn close_input(&mut self) {
+        self.close_tap();
         self.input_ended();
         if let Some(rest) = self.rest.take() {
             rest.give_back();
@@ -296,7 +312,7 @@ impl Sink {
 }
 
 /// The same file, opened anew so that it does not make us wait.
-fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
+pub fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
     let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     nix::fcntl::open(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str(), flags, Mode::empty()).ok()
 }
@@ -408,7 +424,7 @@ fn is_kind(fd: BorrowedFd<'_>, kind: SFlag) -> bool {
 }
 
 /// Whether any of `events`, an error or a hang-up is there now.
-fn is_ready(fd: BorrowedFd<'_>, events: PollFlags) -> bool {
+pub fn is_ready(fd: BorrowedFd<'_>, events: PollFlags) -> bool {
     let mut list = [PollFd::new(fd, events)];
     nix::poll::poll(&mut list, PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }

@@ -6,9 +6,6 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// `PIPEFS_MAGIC` of `linux/magic.h`.
-const PIPEFS_MAGIC: i64 = 0x5049_5045;
-
 /// Makes sure that descriptors 0, 1 and 2 are open, so that nothing we open ever lands there. A caller may have
 /// closed them (`<&- >&-`); `/dev/null` stands in.
 pub fn reserve_standard() {
@@ -39,15 +36,6 @@ pub fn inherited(fd: RawFd) -> std::io::Result<OwnedFd> {
     let owned = unsafe { OwnedFd::from_raw_fd(fd) };
     fcntl(&owned, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
     Ok(owned)
-}
-
-/// An anonymous pipe: it has no inode of any file system that can be reached by name.
-pub fn is_anonymous_pipe(fd: BorrowedFd<'_>) -> bool {
-    nix::sys::statfs::fstatfs(fd).is_ok_and(|found| {
-        #[allow(clippy::unnecessary_cast)] // the type differs between C libraries
-        let magic = found.filesystem_type().0 as i64;
-        magic == PIPEFS_MAGIC
-    })
 }
 
 /// The null device (character device 1:3).

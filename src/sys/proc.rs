@@ -5,8 +5,14 @@ use super::Answer;
 use nix::errno::Errno;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-/// Landlock's ABI version; 0 when the kernel has none or it is switched off (landlock_create_ruleset(2)).
+/// Landlock's ABI version; 0 when the kernel has none or it is switched off.
 pub fn landlock_abi() -> u32 {
+    landlock_version().unwrap_or(0)
+}
+
+/// Landlock's ABI version: ENOSYS from a kernel without it, EOPNOTSUPP where it is switched off at boot
+/// (landlock_create_ruleset(2)).
+pub fn landlock_version() -> Answer<u32> {
     const LANDLOCK_CREATE_RULESET_VERSION: u32 = 1;
     // SAFETY: with this flag the attribute must be null and its size zero.
     let version = unsafe {
@@ -17,7 +23,34 @@ pub fn landlock_abi() -> u32 {
             LANDLOCK_CREATE_RULESET_VERSION,
         )
     };
-    u32::try_from(version).unwrap_or(0)
+    u32::try_from(version).map_err(|_| Errno::last_raw())
+}
+
+/// System calls of the set-up that older kernels lack and filters hide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recent {
+    /// clone3(2), Linux 5.3; clone(2) stands in for it.
+    Clone3,
+    /// openat2(2), Linux 5.6.
+    Openat2,
+    /// close_range(2), Linux 5.9.
+    CloseRange,
+    /// mount_setattr(2), Linux 5.12.
+    MountSetattr,
+}
+
+/// Whether `call` answers anything but ENOSYS.
+pub fn is_known(call: Recent) -> bool {
+    let number = match call {
+        Recent::Clone3 => libc::SYS_clone3,
+        Recent::Openat2 => libc::SYS_openat2,
+        Recent::CloseRange => libc::SYS_close_range,
+        Recent::MountSetattr => libc::SYS_mount_setattr,
+    };
+    let none = -1 as libc::c_long;
+    // SAFETY: each of these refuses -1 as size or as flags (E2BIG, EINVAL) before it looks at any other argument.
+    let result = unsafe { libc::syscall(number, none, none, none, none, none) };
+    result >= 0 || Errno::last_raw() != libc::ENOSYS
 }
 
 /// Whether the kernel knows capability number `index` (prctl(2) `PR_CAPBSET_READ`).

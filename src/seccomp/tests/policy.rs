@@ -163,7 +163,6 @@ fn what_runtimes_need_to_start_is_allowed() {
         libc::SYS_set_robust_list,
         libc::SYS_statx,
         libc::SYS_faccessat2,
-        libc::SYS_openat2,
         libc::SYS_close_range,
         libc::SYS_futex_waitv,
         libc::SYS_epoll_pwait2,

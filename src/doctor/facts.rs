@@ -1,0 +1,124 @@
+//! What this machine and this process are, for the report; and which of it would make a protection better.
+
+use super::cgroup;
+use super::inside::{run, spec, text};
+use super::report::{HostFacts, IdRanges, Security};
+use crate::host::surroundings::{Surroundings, read};
+use crate::outcome::{Enforcement, Status};
+use crate::spec::{Program, Protection, Spec};
+use crate::sys::proc::{self, Recent};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+/// Everything that can be told without a sandbox.
+pub fn gather(surroundings: &Surroundings) -> HostFacts {
+    let call = |name: &str, call| (name.to_owned(), proc::is_known(call));
+    HostFacts {
+        kernel: read("/proc/sys/kernel/osrelease").unwrap_or_else(|| "unknown".to_owned()),
+        architecture: std::env::consts::ARCH.to_owned(),
+        uid: nix::unistd::geteuid().as_raw(),
+        landlock_abi: proc::landlock_abi(),
+        system_calls: BTreeMap::from([
+            call("clone3", Recent::Clone3),
+            call("close_range", Recent::CloseRange),
+            call("mount_setattr", Recent::MountSetattr),
+            call("openat2", Recent::Openat2),
+        ]),
+        overlay_in_user_namespaces: overlay(surroundings),
+        cgroup: cgroup::probe(),
+        security: Security {
+            container: surroundings.container.clone(),
+            seccomp_filter: surroundings.filtered,
+            apparmor: surroundings.apparmor.clone(),
+            apparmor_restricts_user_namespaces: surroundings.apparmor_restricts,
+            selinux: surroundings.selinux.clone(),
+        },
+        languages: BTreeMap::new(),
+        id_ranges: id_ranges(),
+    }
+}
+
+/// Unprivileged overlay mounts came with Linux 5.11. Where the file system is a module that nobody has loaded yet, the
+/// list of file systems does not say whether it is there.
+fn overlay(surroundings: &Surroundings) -> Option<bool> {
+    if surroundings.kernel < (5, 11) {
+        return Some(false);
+    }
+    let listed = read("/proc/filesystems")?.lines().any(|line| line.ends_with("\toverlay"));
+    listed.then_some(true)
+}
+
+/// The versions of the languages that `code` knows, as they are seen in a sandbox; none where they are not there.
+pub fn languages() -> BTreeMap<String, Option<String>> {
+    let table: [(&str, &[&str]); 3] = [
+        ("python", &["python3", "--version"]),
+        ("node", &["node", "--version"]),
+        // No option of sh(1) tells a version; the file behind the name does, as `dash` or `bash`.
+        ("sh", &["readlink", "-f", "/bin/sh"]),
+    ];
+    table.into_iter().map(|(name, words)| (name.to_owned(), version(words))).collect()
+}
+
+fn version(words: &[&str]) -> Option<String> {
+    let spec = Spec { program: Program::Command(words.iter().map(OsString::from).collect()), ..spec("") };
+    let outcome = run(&spec).ok()?;
+    if outcome.status != Status::Exited || outcome.exit_code != Some(0) {
+        return None;
+    }
+    text(outcome.output.as_ref()).lines().next().map(str::to_owned)
+}
+
+fn id_ranges() -> IdRanges {
+    let installed = |program: &str| {
+        ["/usr/bin", "/usr/local/bin", "/bin"].iter().any(|directory| Path::new(directory).join(program).exists())
+    };
+    let uid = nix::unistd::geteuid();
+    let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name).unwrap_or_default();
+    let count = |path: &str| ids(&read(path).unwrap_or_default(), &name, uid.as_raw());
+    IdRanges {
+        subuid: count("/etc/subuid"),
+        subgid: count("/etc/subgid"),
+        newuidmap: installed("newuidmap") && installed("newgidmap"),
+    }
+}
+
+/// How many ids a file like `/etc/subuid` gives to a user, by name or number (subuid(5)).
+fn ids(text: &str, name: &str, uid: u32) -> u64 {
+    let number = uid.to_string();
+    text.lines()
+        .filter_map(|line| {
+            let mut words = line.split(':');
+            let user = words.next()?;
+            let ours = (!name.is_empty() && user == name) || user == number;
+            if ours { words.nth(1)?.trim().parse::<u64>().ok() } else { None }
+        })
+        .sum()
+}
+
+/// How to get more of a protection than there is.
+pub fn hint(protection: Protection, enforcement: &Enforcement, host: &HostFacts) -> Option<String> {
+    match (protection, enforcement) {
+        (_, Enforcement::Enforced | Enforcement::By { exact: true, .. }) => None,
+        (Protection::Landlock, Enforcement::Partly(_)) => Some(format!(
+            "a newer kernel restricts more: Linux 5.19 has ABI 2, 6.2 ABI 3, 6.7 ABI 4, 6.10 ABI 5, 6.12 ABI 6; this one has ABI {}",
+            host.landlock_abi
+        )),
+        // The blocker says how.
+        (_, Enforcement::Partly(_) | Enforcement::Off(_)) => None,
+        (_, Enforcement::By { exact: false, .. }) => Some(
+            "readings are milliseconds apart, and what happens between two may pass the limit for a moment; exact limits take cgroup v2, which this version does not use yet".to_owned(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_ranges_count_by_name_and_by_number() {
+        let text = "ana:100000:65536\nbob:165536:65536\n1000:300000:10\nana:x:y\n";
+        assert_eq!([ids(text, "ana", 1000), ids(text, "bob", 1001), ids(text, "", 7)], [65546, 65536, 0]);
+    }
+}
