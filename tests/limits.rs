@@ -200,8 +200,9 @@ fn shared_memory_and_files_of_the_writable_layer_add_up() {
     let code = r#"
 import mmap, time
 open('/tmp/file', 'wb').write(bytes(150 << 20))
-x = mmap.mmap(-1, 400 << 20)
-while True: x.write(bytes(1 << 20)); time.sleep(0.0005)
+x = mmap.mmap(-1, 200 << 20)
+for _ in range(200): x.write(bytes(1 << 20)); time.sleep(0.0005)
+time.sleep(5)
 "#;
     stops_at_its_limit(300 * MIB, &[], code);
 }
@@ -295,8 +296,8 @@ fn more_than_one_cpu_is_a_share_too() {
 #[test]
 fn who_forks_all_the_time_does_not_escape_the_rate() {
     let _alone = alone();
-    // Each process spins for 30 ms, leaves a child that goes on, and ends.
-    let chain = "import os, time\nwhile True:\n  end = time.process_time() + 0.03\n  while time.process_time() < end: pass\n  if os.fork(): os._exit(0)";
+    // Each process spins for 4 ms, leaves a child that goes on, and ends.
+    let chain = "import os, time\nwhile True:\n  end = time.process_time() + 0.004\n  while time.process_time() < end: pass\n  if os.fork(): os._exit(0)";
     let code = format!("import os, time\nif os.fork(): time.sleep(60)\n{chain}");
     assert!(share("0.2", &code) < 0.40);
 }

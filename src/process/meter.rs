@@ -36,12 +36,18 @@ pub struct Reading {
     pub processes: Vec<Process>,
     /// Their threads together.
     pub threads: u32,
+    /// How many of them wait for a CPU or have one.
+    pub running: u32,
     /// CPU time since the first reading and before, as far as it was seen. Never falls.
     pub cpu: Duration,
     /// Bytes that the processes have in memory; what they share counts for each.
     pub resident: u64,
     /// Bytes by which what they use can have grown since the reading before, files in memory aside.
     pub growth: u64,
+    /// Whose memory is another than in the reading before.
+    pub changed: Vec<u32>,
+    /// Whether there is a process that was not there before.
+    pub arrived: bool,
     /// Bytes in the writable layer.
     pub disk: u64,
     /// Whether the writable layer has neither bytes nor inodes left.
@@ -80,7 +86,7 @@ impl Meter {
             memory: Memory::default(),
         };
         let disk = meter.disk().0;
-        let shared = memory::host_shared(&mut meter.buffer);
+        let shared = meter.memory.note_host(memory::host(&mut meter.buffer));
         meter.memory.explain(shared, disk);
         meter
     }
@@ -110,10 +116,15 @@ impl Meter {
             alone += stat.ticks.saturating_sub(before.ticks);
             if pid != 1 {
                 reading.threads += stat.threads;
+                reading.running += u32::from(stat.state == b'R');
                 reading.resident += stat.resident * self.page;
                 // A page that was shared and is written to becomes the writer's own, which is a fault and no more.
                 let pages = stat.resident.saturating_sub(before.resident) + stat.faults.saturating_sub(before.faults);
                 reading.growth += pages * self.page;
+                reading.arrived |= before.start == 0;
+                if stat.resident != before.resident || stat.faults != before.faults {
+                    reading.changed.push(pid);
+                }
                 reading.processes.push(stat.process(pid));
             }
             known.push((pid, stat));
@@ -125,7 +136,7 @@ impl Meter {
         self.latest = with_children;
         reading.cpu = self.tick * u32::try_from(self.total).unwrap_or(u32::MAX);
         (reading.disk, reading.disk_full) = self.disk();
-        reading.host_shared = memory::host_shared(&mut self.buffer);
+        reading.host_shared = self.memory.note_host(memory::host(&mut self.buffer));
         reading
     }
 

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_millis(100);
 /// Who forks while being stopped leaves children behind; who is stopped forks no more. Each round finds fewer.
 const ROUNDS: usize = 8;
-/// How long to wait, for all parents together, until they have stopped. One inside vfork(2) does so only with its
-/// child.
-const PATIENCE: Duration = Duration::from_millis(10);
+/// How long to wait at most, for all parents together, until they have stopped. One inside vfork(2) does so only with
+/// its child.
+pub const PATIENCE: Duration = Duration::from_millis(10);
 const NAP: Duration = Duration::from_micros(100);
 
 /// The account of one sandbox.
@@ -55,9 +55,9 @@ impl Throttle {
         (self.balance < 0.0).then(|| Duration::from_secs_f64(-self.balance / self.rate))
     }
 
-    /// Stops every process that runs.
-    pub fn stop(&mut self, meter: &mut Meter) {
-        let patience = Instant::now() + PATIENCE;
+    /// Stops every process that runs, waiting no longer than `patience` for parents.
+    pub fn stop(&mut self, meter: &mut Meter, patience: Duration) {
+        let patience = Instant::now() + patience.min(PATIENCE);
         let mut told: Vec<u32> = Vec::new();
         for _ in 0..ROUNDS {
             let all = meter.processes();

@@ -11,7 +11,7 @@ use super::meter::{Meter, Reading, Use};
 use super::plan::Plan;
 use super::relay::{Inlet, Outlet, Relays};
 use super::report::{Frame, SIZE};
-use super::throttle::Throttle;
+use super::throttle::{PATIENCE, Throttle};
 use crate::error::Error;
 use crate::host::Host;
 use crate::outcome::Outcome;
@@ -36,8 +36,30 @@ const FAST: Duration = Duration::from_micros(500);
 /// How fast a machine can fill memory, bytes a second for each CPU: what may happen between two readings.
 const FILL_RATE: u64 = 4 << 30;
 
+/// What a CPU keeps to itself of the host's counters, at most: 125 pages.
+const COUNTED_LATE: u64 = 512 << 10;
 /// Memory below this is not worth a closer look.
 const NOTHING_MUCH: u64 = 16 << 20;
+
+/// An exact reading. Where more processes run than there are CPUs it would take many times as long as it should, and
+/// they fill memory meanwhile: they are stopped for it, and go on if they stay below the limit.
+fn look_closely(meter: &mut Meter, reading: &Reading, limit: u64, cpus: u32) -> Use {
+    let mut all = Throttle::everything();
+    if reading.running > cpus {
+        all.stop(meter, FAST);
+    }
+    let memory = meter.exact_memory(reading);
+    if memory.bytes <= limit {
+        all.resume(meter.proc());
+    }
+    memory
+}
+
+/// The nearer the limit, the sooner the next reading: half of the room that is left must not fill meanwhile.
+fn pause(room: u64, cpus: u32) -> Duration {
+    let nanoseconds = (room / 2).saturating_mul(1_000_000_000) / (FILL_RATE * u64::from(cpus));
+    Duration::from_nanos(nanoseconds).clamp(FAST, SLOW)
+}
 
 /// A sandbox between its clone and its outcome.
 pub struct Running {
@@ -54,6 +76,10 @@ pub struct Running {
     meter: Option<Meter>,
     throttle: Option<Throttle>,
     next_reading: Instant,
+    /// When to read all processes again, however little the host's memory has grown.
+    whole_reading: Instant,
+    /// By how much it may grow before.
+    room: u64,
     resume_at: Option<Instant>,
     cause: Option<Cause>,
     forwarded: Option<(Instant, Signal)>,
@@ -136,6 +162,8 @@ impl Running {
             meter: None,
             throttle: Throttle::new(spec.millicpus, host.cpus),
             next_reading: started + SLOW,
+            whole_reading: started,
+            room: 0,
             resume_at: None,
             cause: None,
             forwarded: None,
@@ -287,8 +315,18 @@ impl Running {
     /// Reads what the sandbox uses, and holds it against its limits.
     fn take_reading(&mut self, now: Instant) {
         let Some(meter) = &mut self.meter else { return };
+        if now < self.whole_reading {
+            let room = self.room.saturating_sub(meter.host_growth());
+            if room > 0 {
+                self.next_reading = now + pause(room, self.cpus);
+                return;
+            }
+        }
         let reading = meter.read();
-        let mut memory = meter.memory(&reading, self.spec.memory);
+        let mut memory = match meter.memory(&reading, self.spec.memory) {
+            Some(memory) => memory,
+            None => look_closely(meter, &reading, self.spec.memory, self.cpus),
+        };
         // What several processes share counts for each in a cheap reading. For the record it is read exactly whenever
         // a quarter has come on top.
         if reading.processes.len() > 1 && memory.bytes > self.peak.looked_at / 4 * 5 + NOTHING_MUCH {
@@ -296,6 +334,10 @@ impl Running {
             memory = meter.exact_memory(&reading);
         }
         self.peak.note(&reading, memory);
+        let room = self.spec.memory.saturating_sub(memory.at_most);
+        let pause = pause(room, self.cpus);
+        self.room = room.saturating_sub(COUNTED_LATE * u64::from(self.cpus));
+        self.whole_reading = now + SLOW;
         if memory.bytes > self.spec.memory {
             return self.end_for(Cause::Memory);
         }
@@ -305,7 +347,7 @@ impl Running {
         if self.resume_at.is_some() && reading.processes.iter().any(|process| !process.halted) {
             // Forked while it was stopped, or continued from inside.
             if let Some(throttle) = &mut self.throttle {
-                throttle.stop(meter);
+                throttle.stop(meter, pause);
             }
         }
         if self.resume_at.is_none()
@@ -313,17 +355,10 @@ impl Running {
             && let Some(throttle) = &mut self.throttle
             && let Some(rest) = throttle.account(now, &reading)
         {
-            throttle.stop(meter);
+            throttle.stop(meter, pause);
             self.resume_at = Some(now + rest);
         }
-        self.next_reading = now + self.pause(memory.at_most);
-    }
-
-    /// The nearer the limit, the sooner the next reading: half of what is left must not fill meanwhile.
-    fn pause(&self, memory: u64) -> Duration {
-        let room = self.spec.memory.saturating_sub(memory) / 2;
-        let nanoseconds = room.saturating_mul(1_000_000_000) / (FILL_RATE * u64::from(self.cpus));
-        Duration::from_nanos(nanoseconds).clamp(FAST, SLOW)
+        self.next_reading = now + pause;
     }
 
     /// A frame of pid 1, or its end.
@@ -409,7 +444,7 @@ impl Running {
     fn stop(&mut self) {
         let mut all = Throttle::everything();
         if let Some(meter) = &mut self.meter {
-            all.stop(meter);
+            all.stop(meter, PATIENCE);
         }
         stop_self();
         if let Some(meter) = &self.meter {

@@ -8,7 +8,7 @@
 use super::{Meter, Reading};
 use crate::sys::{fd, proc};
 use nix::fcntl::AtFlags;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub struct Use {
 /// What is known from the last exact reading.
 #[derive(Default)]
 pub struct Memory {
+    /// Memory of the whole host at the last reading.
+    host: u64,
     /// Shared memory of the host that is not the sandbox's, and that is.
     foreign: u64,
     own: u64,
@@ -43,11 +45,23 @@ pub struct Memory {
     growth: u64,
     /// When it was read, and how long that took.
     taken: Option<(Instant, Duration)>,
+    /// Each process's share of private and of mapped shared memory.
+    shares: BTreeMap<u32, (u64, u64)>,
+    /// Whose share is another by now.
+    changed: BTreeSet<u32>,
+    /// When all of them were read last; not since a process came.
+    complete: Option<Instant>,
     /// The device that files in memory are on.
     device: Option<libc::dev_t>,
 }
 
 impl Memory {
+    /// The host had so much private and shared memory.
+    pub fn note_host(&mut self, (private, shared): (u64, u64)) -> u64 {
+        self.host = private + shared;
+        shared
+    }
+
     /// Of `host` bytes of shared memory `own` are the sandbox's.
     pub fn explain(&mut self, host: u64, own: u64) {
         self.foreign = host.saturating_sub(own);
@@ -56,9 +70,20 @@ impl Memory {
 }
 
 impl Meter {
-    /// Memory that the sandbox uses, as exactly as it has to be known to hold it against `limit`.
-    pub fn memory(&mut self, reading: &Reading, limit: u64) -> Use {
+    /// Bytes by which the memory of the whole host has grown since the last reading: one file, however many processes
+    /// there are. Who reads each of them all the time has no time left when they run all the time.
+    pub fn host_growth(&mut self) -> u64 {
+        let (private, shared) = host(&mut self.buffer);
+        (private + shared).saturating_sub(self.memory.host)
+    }
+
+    /// Memory that the sandbox uses; `None` where it takes an exact reading to hold it against `limit`.
+    pub fn memory(&mut self, reading: &Reading, limit: u64) -> Option<Use> {
         self.memory.growth = self.memory.growth.saturating_add(reading.growth);
+        self.memory.changed.extend(&reading.changed);
+        if reading.arrived {
+            self.memory.complete = None;
+        }
         // No less than it uses, unless somebody else on the host has given shared memory back.
         let shared = reading.host_shared.saturating_sub(self.memory.foreign);
         let estimate = reading.resident + reading.disk.max(shared);
@@ -67,29 +92,24 @@ impl Meter {
         let hidden = reading.resident + reading.host_shared > limit;
         let rested = |pause: Duration| since.is_none_or(|since| since >= pause.max(cost * THRIFT));
         if estimate <= limit && !(hidden && rested(SOMETIMES)) {
-            return Use { bytes: reading.resident + reading.disk, at_most: estimate, exact: false };
+            return Some(Use { bytes: reading.resident + reading.disk, at_most: estimate, exact: false });
         }
         let shared_growth = shared.saturating_sub(self.memory.own);
         let bound = self.memory.exact.saturating_add(self.memory.growth).saturating_add(shared_growth);
         if self.memory.taken.is_some() && bound <= limit && !rested(Duration::ZERO) {
-            return Use { bytes: bound, at_most: bound, exact: false };
+            return Some(Use { bytes: bound, at_most: bound, exact: false });
         }
-        self.exact_memory(reading)
+        None
     }
 
-    /// The same, whatever it costs.
+    /// Memory that the sandbox uses, whatever it costs to find out.
     pub fn exact_memory(&mut self, reading: &Reading) -> Use {
         let begun = Instant::now();
-        let (mut private, mut mapped) = (0, 0);
-        let mut sharers = Vec::new();
-        for process in &reading.processes {
-            let (own, shared) = self.shares(process.pid);
-            private += own;
-            mapped += shared;
-            if shared > 0 {
-                sharers.push(process.pid);
-            }
-        }
+        self.read_shares(reading);
+        let private: u64 = self.memory.shares.values().map(|(private, _)| private).sum();
+        let mapped = self.memory.shares.values().map(|(_, mapped)| mapped).sum();
+        let sharers: Vec<u32> =
+            self.memory.shares.iter().filter(|(_, (_, mapped))| *mapped > 0).map(|(pid, _)| *pid).collect();
         let (files, elsewhere) = self.shared(reading, &sharers, mapped);
         let own = reading.disk + files + elsewhere;
         self.memory.explain(reading.host_shared, own);
@@ -97,6 +117,23 @@ impl Meter {
         self.memory.growth = 0;
         self.memory.taken = Some((Instant::now(), begun.elapsed()));
         Use { bytes: self.memory.exact, at_most: self.memory.exact, exact: true }
+    }
+
+    /// Reads the shares of those in which something has changed, which is quick when many wait while few fill memory.
+    /// A share of somebody else can only have grown by that: two stop sharing a page. Where a process came, pages are
+    /// shared by more, and all are read.
+    fn read_shares(&mut self, reading: &Reading) {
+        let mut before = std::mem::take(&mut self.memory.shares);
+        let changed = std::mem::take(&mut self.memory.changed);
+        if self.memory.complete.is_none_or(|complete| complete.elapsed() >= SOMETIMES) {
+            before.clear();
+            self.memory.complete = Some(Instant::now());
+        }
+        for process in &reading.processes {
+            let known = before.get(&process.pid).filter(|_| !changed.contains(&process.pid)).copied();
+            let shares = known.unwrap_or_else(|| self.shares(process.pid));
+            self.memory.shares.insert(process.pid, shares);
+        }
     }
 
     /// A process's share of private memory, and of shared memory that it has mapped.
@@ -184,11 +221,14 @@ fn mapping(line: &[u8]) -> Option<(libc::dev_t, u64)> {
     Some((libc::makedev(number(major)?, number(minor)?), words.next()?.parse().ok()?))
 }
 
-/// Bytes of all shared memory of the host, from `/proc/meminfo`; 0 where that cannot be read.
-pub fn host_shared(buffer: &mut [u8]) -> u64 {
+/// Bytes of private and of shared memory of the whole host, from `/proc/meminfo`; 0 where that cannot be read.
+pub fn host(buffer: &mut [u8]) -> (u64, u64) {
     use std::io::Read as _;
     let read = std::fs::File::open("/proc/meminfo").and_then(|mut file| file.read(buffer));
-    read.map_or(0, |length| kibibytes(&buffer[..length], "Shmem:"))
+    read.map_or((0, 0), |length| {
+        let of = |key| kibibytes(&buffer[..length], key);
+        (of("AnonPages:"), of("Shmem:"))
+    })
 }
 
 /// The number of a line `KEY:   N kB`, in bytes.
