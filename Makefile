@@ -37,10 +37,10 @@ demo: setup-demo build ## three real programs in sandboxes, then one that tries 
 test: setup-test build ## every test; as root: as an ordinary user first, then the sandbox tests once more as root
 	$(CARGO) test $(LOCKED) --doc
 	@echo "== tests as $(if $(ROOT),the user belljar-test,$(shell id -un))"
-	$(AS_USER) $(CARGO) test $(LOCKED) --lib --bins --tests
+	$(AS_USER) $(CARGO) test $(LOCKED) --no-fail-fast --lib --bins --tests
 ifneq ($(ROOT),)
 	@echo "== sandbox tests as root"
-	$(CARGO) test $(LOCKED) --test '*'
+	$(CARGO) test $(LOCKED) --no-fail-fast --test '*'
 endif
 
 check: lint test ## exactly what CI runs: format, clippy, documentation, every test
