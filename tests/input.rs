@@ -148,7 +148,11 @@ fn misuse_ends_in_125_where_a_command_would_have_run_and_in_2_elsewhere() {
         (&["code", "perl", "x.pl"], 125, "code: `perl` is no language that belljar knows"),
         (&[], 2, "command line: no command"),
         (&["rum", "true"], 2, "rum: unrecognized subcommand 'rum'"),
-        (&["schema", "everything"], 2, "of: invalid value 'everything' for '[OF]' [possible values: result, spec, doctor]"),
+        (
+            &["schema", "everything"],
+            2,
+            "of: invalid value 'everything' for '[OF]' [possible values: result, spec, doctor]",
+        ),
     ];
     for (line, code, complaint) in rows {
         let run = call(line);
