@@ -182,7 +182,7 @@ fn privileges_are_not_needed_except_by_root_who_has_to_give_them_up() {
         return;
     }
     let (line, expected) = if is_root() {
-        let message = "belljar: root of this container may not map user ids (write uid_map: Operation not permitted)\n\
+        let message = "belljar: root of this container may not act for other user ids (give a pipe away: Operation not permitted)\n\
             hint: run belljar as an unprivileged user of the container\n";
         ("setpriv --bounding-set=-all --inh-caps=-all BELLJAR run -- true", (REFUSED, "", message))
     } else {

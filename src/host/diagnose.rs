@@ -23,11 +23,11 @@ pub fn clone_refused(errno: i32) -> Error {
     no_namespaces(&Surroundings::look(), errno)
 }
 
-/// The supervisor could not write the id maps.
-pub fn maps_refused(attempt: &str, errno: i32) -> Error {
+/// The supervisor could not map the sandbox's ids, or give its files to them.
+pub fn ids_refused(attempt: &str, errno: i32) -> Error {
     if errno == libc::EPERM {
         return Error::Host(blocker(
-            format!("root of this container may not map user ids ({attempt}: {})", describe(errno)),
+            format!("root of this container may not act for other user ids ({attempt}: {})", describe(errno)),
             "run belljar as an unprivileged user of the container",
         ));
     }

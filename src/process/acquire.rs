@@ -4,7 +4,7 @@ use super::Delivery;
 use super::relay::{Inlet, Outlet, Relays, Sink, open_anew};
 use super::tap::Tap;
 use crate::error::{Error, Failure, Problem, describe_io};
-use crate::host::{Host, StreamKind, UNPRIVILEGED_ID};
+use crate::host::{Host, StreamKind, UNPRIVILEGED_ID, diagnose};
 use crate::landlock;
 use crate::program::LONGEST_ARGUMENT;
 use crate::spec::{DEFAULT_OUTPUT_LIMIT, OutputLimit, Program, Source, Spec};
@@ -109,7 +109,7 @@ fn pipe(host: &Host) -> Result<(OwnedFd, OwnedFd), Error> {
     let (read, write) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| refused("make a pipe", errno as i32))?;
     if host.real_root {
         nix::unistd::fchown(&read, Some(UNPRIVILEGED_ID.into()), Some(UNPRIVILEGED_ID.into()))
-            .map_err(|errno| refused("give a pipe away", errno as i32))?;
+            .map_err(|errno| diagnose::ids_refused("give a pipe away", errno as i32))?;
     }
     Ok((above(read)?, above(write)?))
 }

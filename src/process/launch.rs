@@ -133,7 +133,7 @@ fn write_id_maps(running: Running, (uid_map, gid_map): (String, String)) -> Resu
     };
     match result {
         Ok(()) => Ok(running),
-        Err((attempt, errno)) => Err(running.abandon(diagnose::maps_refused(&attempt, errno))),
+        Err((attempt, errno)) => Err(running.abandon(diagnose::ids_refused(&attempt, errno))),
     }
 }
 

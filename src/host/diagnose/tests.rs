@@ -160,7 +160,7 @@ fn every_message_has_its_heading_in_the_document_on_troubles() {
         Surroundings { kernel: (5, 10), ..clean() },
     ];
     let errnos = [libc::ENOSPC, libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EINVAL, libc::EAGAIN];
-    let mut messages = vec![maps_refused("write uid_map", libc::EPERM).to_string()];
+    let mut messages = vec![ids_refused("write uid_map", libc::EPERM).to_string()];
     for surroundings in &surroundings {
         messages.extend(errnos.iter().map(|errno| no_namespaces(surroundings, *errno).to_string()));
         let steps = [Step::PrivateMounts, Step::Proc];
