@@ -137,15 +137,19 @@ pub enum Step {
     SealSettings,
     /// A devpts of the sandbox's own.
     Terminals,
-    /// pivot_root(2), and the host's tree is gone.
+    /// pivot_root(2): the root is the sandbox's, for the payload's process too. The host's tree still lies on top.
     EnterRoot,
+    /// Detaches the host's tree.
+    DetachHost,
     /// Waits for the network namespace that the payload's process prepared, and joins it.
     JoinNetwork,
     /// Opens a terminal of the sandbox's own devpts.
     OpenTerminal,
     /// Gives the supervisor what it watches through: `/`, `/proc`, and the terminal if there is one.
     ReportReady,
-    /// Lets the payload go on: the root is ready.
+    /// Lets the payload go on inside the root.
+    OfferRoot,
+    /// Lets the payload execute.
     ReleasePayload,
     /// unshare(2) of the network.
     NewNetwork,
@@ -155,6 +159,8 @@ pub enum Step {
     NetworkReady,
     /// Waits until the root is ready.
     AwaitRoot,
+    /// Waits until pid 1 has given up its privileges.
+    AwaitRelease,
     /// setsid(2).
     NewSession,
     /// Takes the sandbox's own terminal as controlling terminal and as descriptors 0, 1, 2.
@@ -271,7 +277,8 @@ impl Step {
             Step::MaskSources => &["open_tree", "check", "mount_setattr", "open", "move_mount", "bind", "read-only"],
             Step::Setting { .. } => &["open", "write"],
             Step::SealSettings => &["bind", "read-only"],
-            Step::EnterRoot => &["chdir", "pivot_root", "umount old root", "chdir /"],
+            Step::EnterRoot => &["chdir", "pivot_root"],
+            Step::DetachHost => &["umount", "chdir"],
             Step::OpenTerminal => &["open", "unlock"],
             Step::ReportReady => &["open /", "open /proc", "send"],
             Step::LoopbackUp => &["socket", "ioctl"],
@@ -338,15 +345,18 @@ impl fmt::Display for Step {
             Step::Setting { name, value } => write!(f, "set {} to {}", show(name), show(value)),
             Step::SealSettings => f.write_str("make proc/sys read-only"),
             Step::Terminals => f.write_str("mount devpts on dev/pts"),
-            Step::EnterRoot => f.write_str("pivot into root, detach the host's tree"),
+            Step::EnterRoot => f.write_str("pivot into root"),
+            Step::DetachHost => f.write_str("detach the host's tree"),
             Step::JoinNetwork => f.write_str("join the payload's network namespace"),
             Step::OpenTerminal => f.write_str("open a terminal"),
             Step::ReportReady => f.write_str("hand the supervisor / and /proc"),
+            Step::OfferRoot => f.write_str("let the payload into the root"),
             Step::ReleasePayload => f.write_str("release the payload"),
             Step::NewNetwork => f.write_str("unshare the network namespace"),
             Step::LoopbackUp => f.write_str("bring lo up"),
             Step::NetworkReady => f.write_str("announce the network"),
             Step::AwaitRoot => f.write_str("wait for the root"),
+            Step::AwaitRelease => f.write_str("wait for the release"),
             Step::NewSession => f.write_str("start a session"),
             Step::TakeTerminal => f.write_str("take the terminal"),
             Step::StandardStreams => f.write_str("set standard streams"),

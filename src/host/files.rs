@@ -132,9 +132,12 @@ fn java(directory: &Path) -> Vec<Entry> {
 
 /// Entries of `/proc` to be masked: those that this kernel has and that others than root may read.
 pub fn masks() -> Vec<Entry> {
-    let readable =
-        |name: &&&str| fs::symlink_metadata(Path::new("/proc").join(name)).is_ok_and(|found| found.mode() & 0o077 != 0);
-    MASKS.iter().filter(readable).filter_map(|name| entry(Path::new("/proc"), name)).collect()
+    let mask = |name: &&str| {
+        let found = fs::symlink_metadata(Path::new("/proc").join(name)).ok()?;
+        let kind = if found.is_dir() { EntryKind::Directory } else { EntryKind::File };
+        (found.mode() & 0o077 != 0).then(|| Entry { name: (*name).to_owned(), kind })
+    };
+    MASKS.iter().filter_map(mask).collect()
 }
 
 fn entry(directory: &Path, name: &str) -> Option<Entry> {

@@ -47,6 +47,8 @@ pub struct Meeting {
     pub network: AtomicU32,
     /// 0: not yet; 1: the root is ready.
     pub root: AtomicU32,
+    /// 0: not yet; 1: pid 1 has nothing left to do.
+    pub release: AtomicU32,
     /// 1: the payload has come to its last step.
     pub executing: AtomicU32,
     /// A packed refusal of the payload, or 0.
@@ -151,6 +153,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             ),
         ),
         Step::EnterRoot => enter_root(),
+        Step::DetachHost => detach_host(),
         Step::JoinNetwork => join_network(context, walk),
         Step::OpenTerminal => {
             let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
@@ -158,20 +161,26 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             at(1, child::unlock_terminal(walk.terminal))
         }
         Step::ReportReady => super::init::report_ready(context, walk),
+        Step::OfferRoot => {
+            announce(&context.meeting.root);
+            Ok(())
+        }
         Step::ReleasePayload => {
-            context.meeting.root.store(1, Ordering::Release);
-            child::wake(&context.meeting.root);
+            announce(&context.meeting.release);
             Ok(())
         }
         Step::NewNetwork => at(0, child::unshare(libc::CLONE_NEWNET)),
         Step::LoopbackUp => loopback_up(),
         Step::NetworkReady => {
-            context.meeting.network.store(1, Ordering::Release);
-            child::wake(&context.meeting.network);
+            announce(&context.meeting.network);
             Ok(())
         }
         Step::AwaitRoot => {
             await_change(&context.meeting.root);
+            Ok(())
+        }
+        Step::AwaitRelease => {
+            await_change(&context.meeting.release);
             Ok(())
         }
         Step::NewSession => at(0, child::new_session()),
@@ -265,10 +274,19 @@ fn enter_root() -> Applied {
     // The scaffold lies on the host's `/proc`.
     at(0, child::change_directory(c"/proc/root"))?;
     // pivot_root(2), "pivot_root(".", ".")": the old root lies on top of the new one, and the working directory
-    // is the old one until it is detached. One detach, since each waits for the kernel's readers.
-    at(1, child::pivot_root(c".", c"."))?;
-    at(2, child::unmount(c".", libc::MNT_DETACH))?;
-    at(3, child::change_directory(c"/"))
+    // is the old one until it is detached. The payload's process, which stood at the old root, stands at the new one.
+    at(1, child::pivot_root(c".", c"."))
+}
+
+fn detach_host() -> Applied {
+    // Once, since each detach waits for the kernel's readers.
+    at(0, child::unmount(c".", libc::MNT_DETACH))?;
+    at(1, child::change_directory(c"/"))
+}
+
+fn announce(word: &AtomicU32) {
+    word.store(1, Ordering::Release);
+    child::wake(word);
 }
 
 /// Looks this often before it sleeps: to be woken costs more than the other side usually still needs.

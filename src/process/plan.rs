@@ -44,6 +44,9 @@ impl Plan {
         if spec.tty {
             steps.init.push(Step::OpenTerminal);
         }
+        // What the payload does as itself it does while pid 1 cleans up.
+        steps.init.push(Step::OfferRoot);
+        steps.init.push(Step::DetachHost);
         steps.init.push(Step::ReportReady);
         identity::plan_drop(spec, host, &mut steps.init);
         // A change of credentials takes it back.
@@ -125,7 +128,12 @@ fn payload(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Error> {
     landlock::plan(spec, host, &mounts::writable_directories(spec, host), steps);
     steps.payload.push(Step::CloseDescriptors);
     steps.payload.push(Step::UnblockSignals);
-    steps.payload.push(filter(spec)?);
+    // To install a filter takes as long as pid 1 still needs. But a profile of the caller's may forbid to wait.
+    let filter = filter(spec)?;
+    steps.payload.extend(match spec.seccomp {
+        Seccomp::Builtin(_) => [filter, Step::AwaitRelease],
+        Seccomp::Custom { .. } => [Step::AwaitRelease, filter],
+    });
     steps.payload.push(Step::Execute(program::command(spec, host)));
     Ok(())
 }
