@@ -19,7 +19,7 @@ def machine():
     cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0))
-    return f"Linux {platform.release()}, {models[0] if models else platform.machine()}, {cores} cores"
+    return f"Linux {platform.release().partition('-')[0]}, {models[0] if models else platform.machine()}, {cores} cores"
 
 
 def times(out):
