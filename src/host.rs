@@ -1,10 +1,12 @@
 //! What this machine and this caller are: the facts that a plan depends on.
 //!
-//! [`Host::probe`] looks, and never changes anything. It asks only what the given spec needs, because it stands on
+//! [`Host::probe`] looks, and changes nothing but for a cgroup that it makes and removes. It asks only what the given spec needs, because it stands on
 //! the start path; what takes a whole attempt to find out (are user namespaces allowed?) is found out by the
 //! attempt itself, and explained by [`diagnose`].
 
+pub mod cgroup;
 pub mod diagnose;
+pub mod disks;
 pub mod files;
 pub mod surroundings;
 
@@ -46,6 +48,10 @@ pub struct Host {
     pub memory: u64,
     /// Online CPUs.
     pub cpus: u32,
+    /// Where the sandbox's cgroup can be made.
+    pub cgroup: cgroup::Cgroup,
+    /// Disks behind what is shown inside, as device numbers; only where their bandwidth is limited.
+    pub disks: Vec<(u64, u64)>,
     /// The caller's hard limits, by the number of the resource: without privileges nobody gets more again.
     pub hard_limits: [u64; HARD_LIMITS],
 }
@@ -72,6 +78,8 @@ impl Host {
         let real_root = uid == 0 && initial_user_namespace();
         let mount_is_directory = files::mount_sources(spec, real_root, &mut problems);
         files::named_files(spec, &mut problems);
+        let disks = disks::behind(spec, &mut problems);
+        let cgroup = cgroup::find(spec, &mut problems);
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
@@ -88,6 +96,8 @@ impl Host {
             streams: streams(),
             memory: crate::sys::proc::total_memory(),
             cpus: crate::sys::proc::online_cpus(),
+            cgroup,
+            disks,
             hard_limits: crate::sys::proc::hard_limits(),
         })
     }

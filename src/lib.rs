@@ -9,6 +9,7 @@
 //! 4. `doctor`: the product.
 //! 5. `cli`: bytes in, bytes out.
 
+pub mod cgroup;
 pub mod cli;
 pub mod doctor;
 pub mod error;

@@ -1,5 +1,6 @@
-//! Limits without cgroups: what the kernel enforces per process and per user namespace, and what the supervisor
-//! watches.
+//! Limits: what a cgroup holds where there is one, and what stands in for it where there is none.
+//!
+//! Without a cgroup:
 //!
 //! | limit | mechanism | exact |
 //! |---|---|---|
@@ -29,9 +30,11 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Steps) {
     let mut asked_for = |resource: u32, name: &'static str, soft: u64, hard: u64| {
         steps.payload.push(Step::Limit { resource, name, soft, hard });
     };
-    // pid 1 counts too.
-    let processes = u64::from(spec.pids) + 1;
-    asked_for(libc::RLIMIT_NPROC as u32, "RLIMIT_NPROC", processes, processes);
+    if !host.cgroup.controllers().pids {
+        // pid 1 counts too.
+        let processes = u64::from(spec.pids) + 1;
+        asked_for(libc::RLIMIT_NPROC as u32, "RLIMIT_NPROC", processes, processes);
+    }
     if let Some(cpu_time) = spec.cpu_time {
         let seconds = whole_seconds(cpu_time) + 1;
         asked_for(libc::RLIMIT_CPU as u32, "RLIMIT_CPU", seconds, seconds + 1);
@@ -61,8 +64,19 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 /// How each limit is enforced.
-pub fn enforcement(spec: &Spec, protection: Protection) -> Option<Enforcement> {
+pub fn enforcement(spec: &Spec, host: &Host, protection: Protection) -> Option<Enforcement> {
+    let has = host.cgroup.controllers();
+    let by_cgroup = Some(Enforcement::by("cgroup", true));
     match protection {
+        Protection::Memory if has.memory => by_cgroup,
+        Protection::Cpu if has.cpu => by_cgroup,
+        Protection::Pids if has.pids => by_cgroup,
+        // Every cgroup counts CPU time.
+        Protection::CpuTime if host.cgroup.is_there() => spec.cpu_time.and(by_cgroup),
+        Protection::DiskBandwidth => spec.disk_bandwidth.map(|_| match has.io {
+            true => Enforcement::by("cgroup", true),
+            false => Enforcement::Off(host.cgroup.why_not("io")),
+        }),
         Protection::Memory => Some(Enforcement::by("sampling", false)),
         Protection::Cpu => Some(Enforcement::by("sampling, stop and continue", false)),
         Protection::CpuTime => spec.cpu_time.map(|_| Enforcement::by("sampling, rlimit", false)),

@@ -1,21 +1,19 @@
 //! The seven namespaces: user, mount, pid, uts, ipc, cgroup and, unless the host's network is asked for, net.
 //!
 //! The network namespace is the one that costs (a third of a millisecond); it is made by the payload's process
-//! while pid 1 mounts, and pid 1 joins it before the payload goes on.
+//! while pid 1 mounts, and pid 1 joins it before the payload goes on. The cgroup namespace begins where its maker is at
+//! that time, and so pid 1 makes it when it is in the sandbox's cgroup.
 
 use crate::spec::{Network, Spec};
 use crate::step::{Step, Steps, c_string};
 
 /// Namespaces made by the clone of pid 1.
-pub const OF_THE_CLONE: i32 = libc::CLONE_NEWUSER
-    | libc::CLONE_NEWNS
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWCGROUP;
+pub const OF_THE_CLONE: i32 =
+    libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
 
 /// Starts the payload's process, which prepares its network meanwhile.
 pub fn plan_start(spec: &Spec, steps: &mut Steps) {
+    steps.init.push(Step::NewCgroups);
     steps.init.push(Step::StartPayload);
     if own_network(spec) {
         steps.payload.extend([Step::NewNetwork, Step::LoopbackUp, Step::NetworkReady]);

@@ -1,6 +1,6 @@
 //! The main path: from a wish to what became of it.
 //!
-//! [`run`] reads aloud: check, probe, plan, launch, watch. Everything that is decided is decided here, in the
+//! [`run`] reads aloud: check, probe, settle, plan, launch, watch. Everything that is decided is decided here, in the
 //! supervisor, before the clone; the two processes on the other side (`init`, `payload`) walk the lists of steps.
 //! The process that clones has no other threads.
 
@@ -21,6 +21,7 @@ mod watch;
 
 pub use plan::Plan;
 
+use crate::cgroup;
 use crate::error::Error;
 use crate::host::Host;
 use crate::outcome::Outcome;
@@ -42,7 +43,7 @@ pub struct Delivery {
 /// `Invalid`, `Host` and `Setup`, when no command ran; nothing is left behind then either.
 pub fn run(spec: &Spec, delivery: Delivery) -> Result<Outcome, Error> {
     check(spec)?;
-    let host = Host::probe(spec)?;
+    let host = cgroup::settle(spec, Host::probe(spec)?)?;
     let plan = Plan::new(spec, &host)?;
     launch::launch(spec, &host, plan, delivery)?.watch()
 }

@@ -22,8 +22,8 @@ pub use units::{
     show_duration,
 };
 pub use words::{
-    WordError, parse_language, parse_mount, parse_network, parse_protection, parse_requirement, parse_seccomp,
-    parse_user, split_variable,
+    WordError, parse_cgroup_parent, parse_language, parse_mount, parse_network, parse_protection, parse_requirement,
+    parse_seccomp, parse_user, split_variable,
 };
 
 use std::ffi::OsString;
@@ -58,6 +58,8 @@ pub struct Spec {
     pub pids: u32,
     /// Bytes of the writable layer (`/tmp` and `/dev/shm` lie in it).
     pub disk: u64,
+    /// Bytes a second that the sandbox may read from each disk behind its files, and write to it. `None`: no limit.
+    pub disk_bandwidth: Option<u64>,
     /// Wall clock, from the start of the set-up. `None`: no deadline, asked for by `none`.
     pub timeout: Option<Duration>,
     /// CPU time of all processes together. `None`: bounded by the deadline only.
@@ -87,6 +89,8 @@ pub struct Spec {
     pub tty: bool,
     /// Value of `TERM` inside; the adapter copies it from the caller's terminal.
     pub term: Option<String>,
+    /// Where to make the sandbox's cgroup. `None`: wherever one can be had.
+    pub cgroup_parent: Option<CgroupParent>,
     /// Protections that must be enforced exactly.
     pub require: Vec<Requirement>,
     /// Protections that may be missing on this host; what is missing shows in the result.
@@ -189,6 +193,15 @@ pub enum Seccomp {
     },
 }
 
+/// Where the sandbox's cgroup goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CgroupParent {
+    /// Into none: limits are enforced without cgroups.
+    Without,
+    /// Below this cgroup: a path as `/proc/PID/cgroup` shows it.
+    Below(PathBuf),
+}
+
 /// Something the sandbox promises, by the name it has in the result's `enforcement`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protection {
@@ -212,13 +225,15 @@ pub enum Protection {
     Pids,
     /// The size of the writable layer.
     Disk,
+    /// Reading from and writing to disks.
+    DiskBandwidth,
     /// The wall clock.
     Timeout,
 }
 
 impl Protection {
     /// All of them, in the order of the result.
-    pub const ALL: [Protection; 11] = [
+    pub const ALL: [Protection; 12] = [
         Protection::Namespaces,
         Protection::Network,
         Protection::Seccomp,
@@ -229,6 +244,7 @@ impl Protection {
         Protection::CpuTime,
         Protection::Pids,
         Protection::Disk,
+        Protection::DiskBandwidth,
         Protection::Timeout,
     ];
 
@@ -245,6 +261,7 @@ impl Protection {
             Protection::CpuTime => "cpu_time",
             Protection::Pids => "pids",
             Protection::Disk => "disk",
+            Protection::DiskBandwidth => "disk_bandwidth",
             Protection::Timeout => "timeout",
         }
     }
@@ -273,6 +290,7 @@ impl Default for Spec {
             millicpus: DEFAULT_MILLICPUS,
             pids: DEFAULT_PIDS,
             disk: DEFAULT_DISK,
+            disk_bandwidth: None,
             timeout: Some(DEFAULT_TIMEOUT),
             cpu_time: None,
             output_limit: None,
@@ -287,6 +305,7 @@ impl Default for Spec {
             stdin: None,
             tty: false,
             term: None,
+            cgroup_parent: None,
             require: Vec::new(),
             allow_missing: Vec::new(),
         }

@@ -30,6 +30,8 @@ pub enum Step {
     DieWithSupervisor,
     /// Cannot be traced, and its memory and files in `/proc` cannot be read, by anybody inside.
     BeUndumpable,
+    /// unshare(2) of the cgroup namespace, in the sandbox's cgroup if there is one.
+    NewCgroups,
     /// Clones the payload's process, which prepares its network while pid 1 mounts.
     StartPayload,
     /// sethostname(2).
@@ -265,6 +267,7 @@ impl Step {
             Step::MapIds { .. } => &["write setgroups", "write uid_map", "write gid_map"],
             Step::Scaffold { .. } => &["mount", "chdir"],
             Step::Proc => &["mount", "open", "check", "chdir"],
+            Step::NewCgroups => &["open cgroup.procs", "enter the cgroup", "unshare"],
             Step::JoinNetwork => &["wait", "setns"],
             Step::File { .. } => &["open", "write"],
             Step::CopyIn { .. } => &["open", "sendfile"],
@@ -315,6 +318,7 @@ impl fmt::Display for Step {
             Step::AwaitIdMaps => f.write_str("wait for the id maps"),
             Step::DieWithSupervisor => f.write_str("die with the supervisor"),
             Step::BeUndumpable => f.write_str("be undumpable"),
+            Step::NewCgroups => f.write_str("unshare the cgroup namespace"),
             Step::StartPayload => f.write_str("clone the payload"),
             Step::HostName(name) => write!(f, "set host name {}", show(name)),
             Step::PrivateMounts => f.write_str("make all mounts private"),

@@ -337,7 +337,7 @@ fn a_dry_run_prints_one_step_a_line_and_the_same_as_json() {
     let found = result(&call(["run", "--dry-run", "--json", "true"]));
     assert_eq!(found, json!({"version": 1, "image": "host", "steps": numbered}));
     let titles: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
-    assert_eq!(titles, ["clone: user mount pid uts ipc cgroup", "init:", "payload:"]);
+    assert_eq!(titles, ["clone: user mount pid uts ipc", "init:", "payload:"]);
 }
 
 #[test]

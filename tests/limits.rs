@@ -466,8 +466,8 @@ fn an_approximate_limit_is_refused_to_who_requires_an_exact_one() {
     let result = shell_result(&["--require", "memory=exact"], "true");
     let error = json!({
         "kind": "host",
-        "message": "memory is required exactly, and is enforced by sampling, which is approximate",
-        "hint": "`--require memory` takes the approximate mechanism",
+        "message": "memory is required exactly, and is enforced by sampling, which is approximate: no cgroup is wanted",
+        "hint": "leave `--cgroup-parent none` out; or take the approximate mechanism: `--require memory`",
         "step": null,
         "fields": [],
     });

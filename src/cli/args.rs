@@ -155,6 +155,12 @@ pub struct Options {
     /// /tmp and /dev/shm lie in it. Beyond it, writing fails with ENOSPC. Default: 2G.
     #[arg(long, value_name = "SIZE", help_heading = LIMITS, allow_hyphen_values = true)]
     pub disk: Option<OsString>,
+    /// Bytes a second to read from each disk, and to write, with K, M, G [default: none]
+    ///
+    /// For the disks that hold what is shown inside. Needs a cgroup with the io controller, which the administrator
+    /// has to delegate. Default: no limit.
+    #[arg(long, value_name = "SIZE", help_heading = LIMITS, allow_hyphen_values = true)]
+    pub disk_bandwidth: Option<OsString>,
     /// Wall clock, in seconds or with h, m, s, ms; or `none` [default: 5m]
     ///
     /// As in 30s, 2.5s or 1h30m; a plain number counts seconds. When it has passed, everything inside is killed
@@ -173,6 +179,13 @@ pub struct Options {
     /// (status output_limit, exit code 137). Default: 10M for output captured by --json, none for live output.
     #[arg(long, value_name = "SIZE[:kill]", help_heading = LIMITS, allow_hyphen_values = true)]
     pub output_limit: Option<OsString>,
+
+    /// Cgroup to make the sandbox's cgroup in, or `none` [default: wherever one can be had]
+    ///
+    /// A path as /proc/self/cgroup shows it. Default: BELLJAR_CGROUP_PARENT, else the delegated cgroup that belljar
+    /// runs in, else a scope of the user's systemd, else none, and limits are enforced by other mechanisms.
+    #[arg(long, value_name = "CGROUP", help_heading = LIMITS)]
+    pub cgroup_parent: Option<OsString>,
 
     /// Root file system [default: host]
     ///
@@ -241,7 +254,8 @@ pub struct Options {
     /// Insist on a protection; `=exact` on an exact limit (repeatable) [default: none]
     ///
     /// A protection that cannot be had is an error in any case; this also refuses approximate limits. Names:
-    /// namespaces, network, seccomp, landlock, proc, memory, cpu, cpu_time, pids, disk, timeout.
+    /// namespaces, network, seccomp, landlock, proc, memory, cpu, cpu_time, pids, disk, disk_bandwidth,
+    /// timeout.
     #[arg(long, value_name = "NAME[=exact]", help_heading = PROTECTIONS)]
     pub require: Vec<OsString>,
     /// Go on without a protection that this host lacks (repeatable) [default: none]

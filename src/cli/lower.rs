@@ -65,10 +65,12 @@ fn finish(
     let report = Report { json: wants_json, status_fd };
     let spec_file = options.spec.as_ref().map(PathBuf::from);
     let dry_run = options.dry_run;
+    let parent = env("BELLJAR_CGROUP_PARENT").filter(|path| !path.is_empty() && options.cgroup_parent.is_none());
+    let ambient = PartialSpec { cgroup_parent: parent.and_then(|word| faults.cgroup(&word)), ..PartialSpec::default() };
     let wish = wish(options, program, env, faults);
     if faults.0.is_empty() {
         let term = env("TERM").and_then(|term| term.into_string().ok()).filter(|term| usable_term(term));
-        return Ok(Box::new(RunRequest { wish, spec_file, term, report, dry_run }));
+        return Ok(Box::new(RunRequest { wish, ambient, spec_file, term, report, dry_run }));
     }
     let mut problems = std::mem::take(&mut faults.0);
     contradictions(wish, spec_file.as_deref(), &mut problems);
@@ -99,6 +101,7 @@ fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut F
         millicpus: options.cpus.and_then(|word| faults.unit("cpus", word, spec::parse_cpus)),
         pids: options.pids.and_then(|word| faults.unit("pids", word, spec::parse_count)),
         disk: options.disk.and_then(|word| faults.unit("disk", word, spec::parse_bytes)),
+        disk_bandwidth: options.disk_bandwidth.and_then(|word| faults.unit("disk_bandwidth", word, spec::parse_bytes)),
         timeout: options.timeout.and_then(|word| faults.unit("timeout", word, spec::parse_timeout)),
         cpu_time: options.cpu_time.and_then(|word| faults.unit("cpu_time", word, spec::parse_duration)),
         output_limit: options.output_limit.and_then(|word| faults.unit("output_limit", word, spec::parse_output_limit)),
@@ -112,6 +115,7 @@ fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut F
         seccomp: options.seccomp.map(|word| spec::parse_seccomp(&word)),
         stdin: options.stdin.map(PathBuf::from),
         tty: options.tty.then_some(true),
+        cgroup_parent: options.cgroup_parent.and_then(|word| faults.cgroup(&word)),
         require: words(options.require, |word| faults.word("require", word, spec::parse_requirement)),
         allow_missing: words(options.allow_missing, |word| faults.word("allow_missing", word, spec::parse_protection)),
     }
@@ -148,6 +152,10 @@ impl Faults {
     fn unit<T>(&mut self, field: &str, word: OsString, read: impl Fn(&str) -> Result<T, UnitError>) -> Option<T> {
         let fault = |error: UnitError| Problem::new(field, error.to_string()).hint(error.right);
         read(&word.to_string_lossy()).map_err(|error| self.0.push(fault(error))).ok()
+    }
+
+    fn cgroup(&mut self, word: &OsStr) -> Option<spec::CgroupParent> {
+        self.keep("cgroup_parent", spec::parse_cgroup_parent(word))
     }
 
     fn variable(&mut self, word: OsString, env: Env<'_>) -> Option<(OsString, OsString)> {

@@ -26,6 +26,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),
+        Ok(Request::Scope(pid)) => match crate::cgroup::scope::ask(pid) {
+            Ok(()) => 0,
+            // Read by the supervisor, which names itself.
+            Err(why) => {
+                render::bare(&why);
+                render::FAILED
+            }
+        },
         Err(Usage::Asked(text)) => render::print(&text, 0),
         Err(Usage::Wrong { problems, exit_code: render::FAILED, report }) => refuse(problems, report),
         Err(Usage::Wrong { problems, exit_code, .. }) => {

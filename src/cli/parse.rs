@@ -2,6 +2,7 @@
 
 use super::args::{self, Cli, Code, Run, Verb};
 use super::lower;
+use crate::cgroup::scope;
 use crate::error::Problem;
 use crate::spec::PartialSpec;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -27,6 +28,8 @@ pub enum Request {
     Completions(String),
     /// `man`: the directory to write to.
     Man(PathBuf),
+    /// Not for people: ask systemd for a scope for this process.
+    Scope(u32),
 }
 
 /// Which schema.
@@ -45,6 +48,8 @@ pub enum SchemaOf {
 pub struct RunRequest {
     /// What the flags say.
     pub wish: PartialSpec,
+    /// What the environment says; a spec file wins over it.
+    pub ambient: PartialSpec,
     /// `--spec`, still to be read.
     pub spec_file: Option<PathBuf>,
     /// The caller's `TERM`.
@@ -87,6 +92,12 @@ pub type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<Request, Usage> {
     let words: Vec<OsString> = args.into_iter().collect();
     let rest = words.get(1..).unwrap_or_default();
+    if let [verb, pid] = rest
+        && verb == scope::VERB
+        && let Some(pid) = pid.to_str().and_then(|pid| pid.parse().ok())
+    {
+        return Ok(Request::Scope(pid));
+    }
     match rest.first().and_then(|word| word.to_str()) {
         Some("run") => lower::run(alone::<Run>("run", "belljar run", rest)?, env).map(Request::Run),
         Some("code") => lower::code(alone::<Code>("code", "belljar code", rest)?, env).map(Request::Run),

@@ -62,6 +62,11 @@ pub fn print(text: &str, done: i32) -> i32 {
     }
 }
 
+/// One line on stderr as it is.
+pub fn bare(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// One line on stderr under our name. If nobody can read it there is nobody left to tell.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "belljar: {line}");

@@ -20,7 +20,7 @@ pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
         Some(path) => load(path).map_err(|problem| Error::Invalid(vec![problem]))?,
         None => PartialSpec::default(),
     };
-    let mut spec = request.wish.over(below).into_spec();
+    let mut spec = request.wish.over(below).over(request.ambient).into_spec();
     spec.term = request.term;
     let mut problems = Vec::new();
     absolute_mounts(&mut spec, &mut problems);

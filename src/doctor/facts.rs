@@ -107,7 +107,7 @@ pub fn hint(protection: Protection, enforcement: &Enforcement, host: &HostFacts)
         // The blocker says how.
         (_, Enforcement::Partly(_) | Enforcement::Off(_)) => None,
         (_, Enforcement::By { exact: false, .. }) => Some(
-            "readings are milliseconds apart, and what happens between two may pass the limit for a moment; exact limits take cgroup v2, which this version does not use yet".to_owned(),
+            "readings are milliseconds apart, and what happens between two may pass the limit for a moment; exact limits take cgroup v2".to_owned(),
         ),
     }
 }

@@ -91,18 +91,20 @@ pub struct HostFacts {
     pub id_ranges: IdRanges,
 }
 
-/// Control groups. This version uses none: memory and CPU are limited by sampling.
+/// Control groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cgroup {
     /// `none`, `v1`, `hybrid` or `v2`.
     pub version: String,
-    /// The cgroup v2 directory of this process.
+    /// Where the cgroups of sandboxes are made.
     pub directory: Option<String>,
-    /// Its controllers.
+    /// The controllers that they have.
     pub controllers: Vec<String>,
-    /// Whether a cgroup could be made there that has memory, cpu and pids.
+    /// Whether sandboxes have cgroups here.
     pub delegated: bool,
+    /// Whether a scope of the user's systemd is asked for to that end.
+    pub scope: bool,
     /// Why not.
     pub reason: Option<String>,
     /// How to get one, with and without root.

@@ -40,7 +40,7 @@ pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: 
     if let Some(blocker) = host_refuses(&surroundings, step, errno) {
         return Error::Host(blocker);
     }
-    if matches!(step, Step::NewNetwork | Step::StartPayload) && errno == libc::ENOSPC {
+    if matches!(step, Step::NewCgroups | Step::NewNetwork | Step::StartPayload) && errno == libc::ENOSPC {
         return no_namespaces(&surroundings, errno);
     }
     let stage = step.stage(stage).map_or_else(String::new, |stage| format!(": {stage}"));
@@ -205,9 +205,12 @@ fn host_refuses(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<
     match step {
         // AppArmor on Ubuntu 24.04 lets the namespace come into being and takes its capabilities away: what needs one
         // first is refused.
-        Step::MapIds { .. } | Step::HostName(_) | Step::PrivateMounts | Step::Scaffold { .. } | Step::NewNetwork => {
-            Some(powerless(surroundings, step, errno))
-        }
+        Step::NewCgroups
+        | Step::MapIds { .. }
+        | Step::HostName(_)
+        | Step::PrivateMounts
+        | Step::Scaffold { .. }
+        | Step::NewNetwork => Some(powerless(surroundings, step, errno)),
         Step::Proc => Some(blocker(
             "the host's `/proc` is partly masked, as inside of containers, and so the kernel gives no fresh one",
             "start the container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`, podman: `--security-opt unmask=ALL`)",

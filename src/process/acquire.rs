@@ -1,8 +1,9 @@
 //! What the supervisor holds before it clones: descriptors, each closed when it is dropped.
 
-use super::Delivery;
 use super::relay::{Inlet, Outlet, Relays, Sink, open_anew};
 use super::tap::Tap;
+use super::{Delivery, Plan};
+use crate::cgroup::Cgroup;
 use crate::error::{Error, Failure, Problem, describe_io};
 use crate::host::{Host, StreamKind, UNPRIVILEGED_ID, diagnose};
 use crate::landlock;
@@ -20,6 +21,8 @@ const LONGEST_PIPE: u64 = 64 << 20;
 
 /// Descriptors for the child, and the supervisor's ends of its streams.
 pub struct Acquired {
+    /// The sandbox's cgroup.
+    pub cgroup: Option<Cgroup>,
     /// The landlock ruleset.
     pub ruleset: Option<OwnedFd>,
     /// The code to copy in.
@@ -37,8 +40,9 @@ pub struct Acquired {
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Setup` when the kernel has no descriptor left.
-pub fn acquire(spec: &Spec, host: &Host, delivery: Delivery) -> Result<Acquired, Error> {
+pub fn acquire(spec: &Spec, host: &Host, plan: &Plan, delivery: Delivery) -> Result<Acquired, Error> {
     let mut acquired = Acquired {
+        cgroup: plan.cgroup.as_ref().map(Cgroup::create).transpose()?,
         ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,
         code: code(spec)?.map(above).transpose()?,
         streams: [0, 1, 2],

@@ -22,6 +22,8 @@ pub struct Context<'a> {
     pub foreign: &'a [(u32, u32)],
     /// The landlock ruleset, or -1.
     pub ruleset: Fd,
+    /// The sandbox's cgroup, or -1.
+    pub cgroup: Fd,
     /// The code to copy in, or -1.
     pub code: Fd,
     /// What becomes 0, 1 and 2 of the payload.
@@ -60,6 +62,8 @@ pub const NETWORK_FAILED: u32 = 2;
 
 /// What one process holds on its way.
 pub struct Walk {
+    /// Whether pid 1 is in the sandbox's cgroup.
+    pub in_cgroup: bool,
     /// The mounted root.
     pub root: Fd,
     /// The mounted procfs.
@@ -77,7 +81,7 @@ pub struct Walk {
 impl Walk {
     /// Nothing yet.
     pub const fn new() -> Walk {
-        Walk { root: -1, proc: -1, devices: (-1, -1), terminal: -1, payload: -1, payload_pidfd: -1 }
+        Walk { in_cgroup: true, root: -1, proc: -1, devices: (-1, -1), terminal: -1, payload: -1, payload_pidfd: -1 }
     }
 }
 
@@ -112,6 +116,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             at(0, child::process_control(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)).map(|_| ())
         }
         Step::BeUndumpable => at(0, child::process_control(libc::PR_SET_DUMPABLE, 0, 0)).map(|_| ()),
+        Step::NewCgroups => new_cgroups(context, walk),
         Step::StartPayload => super::init::start_payload(context, walk),
         Step::HostName(name) => at(0, child::set_host_name(name.to_bytes())),
         Step::PrivateMounts => at(0, child::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")),
@@ -237,6 +242,21 @@ fn map_ids(uid_map: &CStr, gid_map: &CStr) -> Applied {
     at(0, write_to(c"/proc/self/setgroups", b"deny"))?;
     at(1, write_to(c"/proc/self/uid_map", uid_map.to_bytes()))?;
     at(2, write_to(c"/proc/self/gid_map", gid_map.to_bytes()))
+}
+
+/// Where clone3(2) is not known the clone has not put us into the cgroup.
+fn new_cgroups(context: &Context<'_>, walk: &mut Walk) -> Applied {
+    if context.cgroup >= 0 && !walk.in_cgroup {
+        let procs = at(0, child::open(context.cgroup, c"cgroup.procs", libc::O_WRONLY | libc::O_CLOEXEC, 0))?;
+        // 0 is whoever writes it.
+        let entered = at(1, write_all(procs, b"0"));
+        child::close(procs);
+        entered?;
+    }
+    if context.cgroup >= 0 {
+        child::close(context.cgroup);
+    }
+    at(2, child::unshare(libc::CLONE_NEWCGROUP))
 }
 
 fn await_id_maps(control: Fd) -> Applied {

@@ -8,20 +8,20 @@ use crate::sys::allocator;
 use crate::sys::child;
 use crate::sys::clone;
 use core::sync::atomic::Ordering;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// Clones pid 1 into new `namespaces`; answers its pid and a descriptor of it. Returns to the supervisor only.
-pub fn start(context: &Context<'_>, namespaces: i32) -> Result<(i32, OwnedFd), i32> {
+pub fn start(context: &Context<'_>, namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> Result<(i32, OwnedFd), i32> {
     // SAFETY: the supervisor has no other threads (adapters with threads start the binary itself), and the child
     // goes on with `run`, which uses `sys::child` on the memory that `context` prepared and never returns.
-    match unsafe { clone::clone_process(namespaces) }? {
-        clone::Cloned::Child => run(context),
+    match unsafe { clone::clone_process(namespaces, cgroup) }? {
+        clone::Cloned::Child { in_cgroup } => run(context, in_cgroup),
         clone::Cloned::Parent(pid, pidfd) => Ok((pid, pidfd)),
     }
 }
 
 /// Runs pid 1, on the child's side of the clone.
-fn run(context: &Context<'_>) -> ! {
+fn run(context: &Context<'_>, in_cgroup: bool) -> ! {
     allocator::enter_child();
     for (first, last) in context.foreign {
         // A kernel without close_range(2) is below our floor; nothing is inherited by the payload in any case.
@@ -31,7 +31,7 @@ fn run(context: &Context<'_>) -> ! {
     // session of our own, so that no terminal's signals come here.
     let _ = child::change_directory(c"/");
     let _ = child::new_session();
-    let mut state = Walk::new();
+    let mut state = Walk { in_cgroup, ..Walk::new() };
     match walk(context.init, false, context, &mut state) {
         Ok(()) => tend(context, &state),
         Err(refusal) => give_up(context, refusal),

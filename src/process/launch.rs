@@ -5,6 +5,7 @@ use super::child::{Context, Meeting};
 use super::plan::Plan;
 use super::watch::Running;
 use super::{Delivery, init};
+use crate::cgroup::Cgroup;
 use crate::error::{Error, Failure};
 use crate::host::{Host, diagnose};
 use crate::spec::Spec;
@@ -27,7 +28,7 @@ const STACK: usize = 256 << 10;
 /// `Invalid` for a file that cannot be opened, `Host` when the kernel gives no namespaces, `Setup` otherwise.
 pub fn launch(spec: &Spec, host: &Host, plan: Plan, delivery: Delivery) -> Result<Running, Error> {
     let started = Instant::now();
-    let mut acquired = acquire(spec, host, delivery)?;
+    let mut acquired = acquire(spec, host, &plan, delivery)?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
@@ -47,7 +48,8 @@ pub fn launch(spec: &Spec, host: &Host, plan: Plan, delivery: Delivery) -> Resul
             return Err(diagnose::clone_refused(errno));
         }
     };
-    let running = Running::new(spec, host, plan, delivery, acquired.relays, started, (pid, pidfd), ours, listening);
+    let held = (acquired.relays, acquired.cgroup);
+    let running = Running::new(spec, host, plan, delivery, held, started, (pid, pidfd), ours, listening);
     match running.plan_id_maps() {
         Some(maps) => write_id_maps(running, maps),
         None => Ok(running),
@@ -63,7 +65,9 @@ fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Del
     let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
     let (ruleset, code) = (number(&acquired.ruleset), number(&acquired.code));
     let mut kept: Vec<RawFd> = acquired.streams.to_vec();
-    kept.extend([control.as_raw_fd(), ruleset, code]);
+    let cgroup = acquired.cgroup.as_ref().and_then(Cgroup::descriptor);
+    let cgroup_number = cgroup.map_or(-1, |cgroup| cgroup.as_raw_fd());
+    kept.extend([control.as_raw_fd(), ruleset, code, cgroup_number]);
     let foreign = gaps(kept);
     let (arguments, environment) = match plan.steps.payload.last() {
         Some(Step::Execute(command)) => (pointers(&command.arguments), pointers(&command.environment)),
@@ -78,6 +82,7 @@ fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Del
         control: control.as_raw_fd(),
         foreign: &foreign,
         ruleset,
+        cgroup: cgroup_number,
         code,
         streams: acquired.streams,
         arguments: arguments.as_ptr(),
@@ -87,7 +92,7 @@ fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Del
         fail: fail(plan, delivery),
         meeting: Meeting::default(),
     };
-    init::start(&context, plan.namespaces)
+    init::start(&context, plan.namespaces, cgroup)
 }
 
 /// The step that a test wants to fail, as list and index.

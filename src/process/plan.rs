@@ -1,5 +1,6 @@
 //! From the wish and the facts to the steps: pure, no I/O, and printable.
 
+use crate::cgroup::{self, Wish};
 use crate::error::{Blocker, Error, Problem};
 use crate::host::Host;
 use crate::outcome::{Enforcement, Enforcements};
@@ -17,6 +18,8 @@ pub struct Plan {
     pub steps: Steps,
     /// Namespaces of the clone.
     pub namespaces: i32,
+    /// The sandbox's cgroup, made before the clone.
+    pub cgroup: Option<Wish>,
     /// What the supervisor writes into the id maps of pid 1, where pid 1 cannot.
     pub id_maps: Option<(String, String)>,
     /// How far each protection is enforced, if all steps succeed.
@@ -60,15 +63,16 @@ impl Plan {
         let plan = Plan {
             steps,
             namespaces: namespaces::OF_THE_CLONE,
+            cgroup: cgroup::plan(spec, host),
             id_maps: host.real_root.then(|| identity::id_maps(spec, host)),
             enforcement: enforcement(spec, host),
         };
-        plan.meet(spec)?;
+        plan.meet(spec, host)?;
         Ok(plan)
     }
 
     /// Nothing is weaker than asked for without the caller having said that it may be.
-    fn meet(&self, spec: &Spec) -> Result<(), Error> {
+    fn meet(&self, spec: &Spec, host: &Host) -> Result<(), Error> {
         for (protection, enforcement) in &self.enforcement {
             let name = protection.name();
             let required = spec.require.iter().find(|requirement| requirement.protection == *protection);
@@ -78,7 +82,10 @@ impl Plan {
                 {
                     return Err(Error::Host(Blocker {
                         message: format!("{name}: {why}"),
-                        hint: Some(format!("see `belljar doctor`; `--allow-missing {name}` goes on without it")),
+                        hint: Some(match protection {
+                            Protection::DiskBandwidth => host.cgroup.cure().to_owned(),
+                            _ => format!("see `belljar doctor`; `--allow-missing {name}` goes on without it"),
+                        }),
                     }));
                 }
                 Enforcement::Off(why) | Enforcement::Partly(why) if required.is_some() => {
@@ -89,8 +96,14 @@ impl Plan {
                 }
                 Enforcement::By { by, exact: false } if required.is_some_and(|required| required.exact) => {
                     return Err(Error::Host(Blocker {
-                        message: format!("{name} is required exactly, and is enforced by {by}, which is approximate"),
-                        hint: Some(format!("`--require {name}` takes the approximate mechanism")),
+                        message: format!(
+                            "{name} is required exactly, and is enforced by {by}, which is approximate: {}",
+                            host.cgroup.why_not(controller(*protection))
+                        ),
+                        hint: Some(format!(
+                            "{}; or take the approximate mechanism: `--require {name}`",
+                            host.cgroup.cure()
+                        )),
                     }));
                 }
                 _ => {}
@@ -138,6 +151,16 @@ fn payload(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Error> {
     Ok(())
 }
 
+/// The controller that would hold a limit exactly.
+fn controller(limit: Protection) -> &'static str {
+    match limit {
+        Protection::Memory => "memory",
+        Protection::Pids => "pids",
+        Protection::DiskBandwidth => "io",
+        _ => "cpu",
+    }
+}
+
 fn filter(spec: &Spec) -> Result<Step, Error> {
     let unknown = |message: String| Error::Invalid(vec![Problem::new("seccomp", message)]);
     match &spec.seccomp {
@@ -169,7 +192,8 @@ fn enforcement(spec: &Spec, host: &Host) -> Enforcements {
                 | Protection::CpuTime
                 | Protection::Pids
                 | Protection::Disk
-                | Protection::Timeout => limits::enforcement(spec, protection),
+                | Protection::DiskBandwidth
+                | Protection::Timeout => limits::enforcement(spec, host, protection),
             };
             Some((protection, enforcement?))
         })
@@ -178,7 +202,10 @@ fn enforcement(spec: &Spec, host: &Host) -> Enforcements {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "clone: user mount pid uts ipc cgroup")?;
+        if let Some(cgroup) = &self.cgroup {
+            writeln!(f, "{cgroup}")?;
+        }
+        writeln!(f, "clone: user mount pid uts ipc")?;
         for (title, payload, list) in [("init", false, &self.steps.init), ("payload", true, &self.steps.payload)] {
             writeln!(f, "{title}:")?;
             for index in 0..list.len() {

@@ -4,14 +4,16 @@
 //! deadline, the next reading. What ends a sandbox is always the death of its pid 1, and with it the kernel ends
 //! all others; nothing here looks for processes to kill.
 
+mod hold;
 mod verdict;
 
 use super::Delivery;
-use super::meter::{Meter, Reading, Use};
+use super::meter::Meter;
 use super::plan::Plan;
 use super::relay::{Inlet, Outlet, Relays};
 use super::report::{Frame, SIZE};
 use super::throttle::{PATIENCE, Throttle};
+use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::host::Host;
 use crate::outcome::Outcome;
@@ -19,6 +21,7 @@ use crate::spec::Spec;
 use crate::sys::signal::{Listening, stop_self};
 use crate::sys::tty::{RawTerminal, copy_size};
 use crate::sys::{fd, proc};
+use hold::Peak;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::sys::time::{TimeSpec, TimeValLike as _};
@@ -33,38 +36,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Between two readings, at most and at least.
 const SLOW: Duration = Duration::from_millis(20);
 const FAST: Duration = Duration::from_micros(500);
-/// How fast a machine can fill memory, bytes a second for each CPU: what may happen between two readings.
-const FILL_RATE: u64 = 4 << 30;
-
-/// What a CPU keeps to itself of the host's counters, at most: 125 pages.
-const COUNTED_LATE: u64 = 512 << 10;
-/// Memory below this is not worth a closer look.
-const NOTHING_MUCH: u64 = 16 << 20;
-
-/// An exact reading. Where more processes run than there are CPUs it would take many times as long as it should, and
-/// they fill memory meanwhile: they are stopped for it, and go on if they stay below the limit.
-fn look_closely(meter: &mut Meter, reading: &Reading, limit: u64, cpus: u32) -> Use {
-    let mut all = Throttle::everything();
-    if reading.running > cpus {
-        all.stop(meter, FAST);
-    }
-    let memory = meter.exact_memory(reading);
-    if memory.bytes <= limit {
-        all.resume(meter.proc());
-    }
-    memory
-}
-
-/// The nearer the limit, the sooner the next reading: half of the room that is left must not fill meanwhile.
-fn pause(room: u64, cpus: u32) -> Duration {
-    let nanoseconds = (room / 2).saturating_mul(1_000_000_000) / (FILL_RATE * u64::from(cpus));
-    Duration::from_nanos(nanoseconds).clamp(FAST, SLOW)
-}
-
 /// A sandbox between its clone and its outcome.
 pub struct Running {
     spec: Spec,
     cpus: u32,
+    /// The sandbox's cgroup; what it holds is not sampled.
+    cgroup: Option<Cgroup>,
     plan: Plan,
     capture: bool,
     relays: Relays,
@@ -112,28 +89,6 @@ enum Ended {
     Lost(i32),
 }
 
-/// The highest values of all readings.
-#[derive(Clone, Copy, Debug, Default)]
-struct Peak {
-    memory: u64,
-    /// The highest value that was looked into.
-    looked_at: u64,
-    pids: u32,
-    cpu: Duration,
-    disk_full: bool,
-}
-
-impl Peak {
-    fn note(&mut self, reading: &Reading, memory: Use) {
-        if memory.exact || reading.processes.len() == 1 {
-            self.memory = self.memory.max(memory.bytes);
-        }
-        self.pids = self.pids.max(reading.threads);
-        self.cpu = reading.cpu;
-        self.disk_full |= reading.disk_full;
-    }
-}
-
 impl Running {
     /// Takes over what was launched.
     #[allow(clippy::too_many_arguments)] // called once, by `launch`, with what it holds
@@ -142,7 +97,7 @@ impl Running {
         host: &Host,
         plan: Plan,
         delivery: Delivery,
-        relays: Relays,
+        (relays, cgroup): (Relays, Option<Cgroup>),
         started: Instant,
         (pid, pidfd): (i32, OwnedFd),
         control: OwnedFd,
@@ -151,6 +106,8 @@ impl Running {
         Running {
             spec: spec.clone(),
             cpus: host.cpus,
+            cgroup,
+            throttle: Throttle::new(spec.millicpus, host.cpus).filter(|_| !host.cgroup.controllers().cpu),
             plan,
             capture: delivery.capture,
             relays,
@@ -160,7 +117,6 @@ impl Running {
             control,
             listening,
             meter: None,
-            throttle: Throttle::new(spec.millicpus, host.cpus),
             next_reading: started + SLOW,
             whole_reading: started,
             room: 0,
@@ -203,8 +159,12 @@ impl Running {
         self.refusal.unwrap_or(error)
     }
 
-    /// Kills pid 1, and with it the kernel kills all. It may be gone already, which is as good.
+    /// Kills everybody in the cgroup; kills pid 1, and with it the kernel kills all. It may be gone already, which is as
+    /// good.
     fn end(&self) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
         let _ = proc::send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
     }
 
@@ -222,10 +182,12 @@ impl Running {
         let waited = proc::wait_with_usage(self.pid);
         self.flush();
         let restored = raw.map_or(Ok(()), RawTerminal::close);
-        let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage));
-        let result = self.conclude(usage);
+        let events = self.cgroup.as_ref().map(Cgroup::events);
+        let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage), events);
+        let result = self.conclude(usage, events);
+        let removed = self.cgroup.take().map_or(Ok(()), Cgroup::remove);
         self.listening.close().and(restored).map_err(|errno| failure("put the caller's state back", errno))?;
-        result
+        removed.and(result)
     }
 
     /// One turn of the loop; `true` when pid 1 is gone.
@@ -297,68 +259,11 @@ impl Running {
         }
     }
 
-    /// Ends a rest.
-    fn resume(&mut self) {
-        self.resume_at = None;
-        if let (Some(throttle), Some(meter)) = (&mut self.throttle, &self.meter) {
-            throttle.resume(meter.proc());
-        }
-    }
-
     fn end_for(&mut self, cause: Cause) {
         if self.ended.is_none() && self.cause.is_none() {
             self.cause = Some(cause);
             self.end();
         }
-    }
-
-    /// Reads what the sandbox uses, and holds it against its limits.
-    fn take_reading(&mut self, now: Instant) {
-        let Some(meter) = &mut self.meter else { return };
-        if now < self.whole_reading {
-            let room = self.room.saturating_sub(meter.host_growth());
-            if room > 0 {
-                self.next_reading = now + pause(room, self.cpus);
-                return;
-            }
-        }
-        let reading = meter.read();
-        let mut memory = match meter.memory(&reading, self.spec.memory) {
-            Some(memory) => memory,
-            None => look_closely(meter, &reading, self.spec.memory, self.cpus),
-        };
-        // What several processes share counts for each in a cheap reading. For the record it is read exactly whenever
-        // a quarter has come on top.
-        if reading.processes.len() > 1 && memory.bytes > self.peak.looked_at / 4 * 5 + NOTHING_MUCH {
-            self.peak.looked_at = memory.bytes;
-            memory = meter.exact_memory(&reading);
-        }
-        self.peak.note(&reading, memory);
-        let room = self.spec.memory.saturating_sub(memory.at_most);
-        let pause = pause(room, self.cpus);
-        self.room = room.saturating_sub(COUNTED_LATE * u64::from(self.cpus));
-        self.whole_reading = now + SLOW;
-        if memory.bytes > self.spec.memory {
-            return self.end_for(Cause::Memory);
-        }
-        if self.spec.cpu_time.is_some_and(|limit| reading.cpu >= limit) {
-            return self.end_for(Cause::CpuTime);
-        }
-        if self.resume_at.is_some() && reading.processes.iter().any(|process| !process.halted) {
-            // Forked while it was stopped, or continued from inside.
-            if let Some(throttle) = &mut self.throttle {
-                throttle.stop(meter, pause);
-            }
-        }
-        if self.resume_at.is_none()
-            && self.forwarded.is_none()
-            && let Some(throttle) = &mut self.throttle
-            && let Some(rest) = throttle.account(now, &reading)
-        {
-            throttle.stop(meter, pause);
-            self.resume_at = Some(now + rest);
-        }
-        self.next_reading = now + pause;
     }
 
     /// A frame of pid 1, or its end.

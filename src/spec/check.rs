@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Less does not even hold the interpreter of a language.
 const MIN_MEMORY: u64 = 1 << 20;
+/// One page a second: less is no bandwidth.
+const MIN_BANDWIDTH: u64 = 4 << 10;
 /// A tmpfs counts in pages, and some are used by what we put there.
 const MIN_DISK: u64 = 64 << 10;
 /// Kernel-made file systems: a mount over them would hide our masks, and a directory in them is a way to
@@ -84,6 +86,9 @@ fn limits(spec: &Spec, problems: &mut Vec<Problem>) {
         problems.push(Problem::new("pids", format!("not from 1 to {MAX_PIDS}")));
     }
     size("disk", spec.disk, MIN_DISK, problems);
+    if let Some(bandwidth) = spec.disk_bandwidth {
+        size("disk_bandwidth", bandwidth, MIN_BANDWIDTH, problems);
+    }
     time("timeout", spec.timeout, "`--timeout none` lifts the deadline", problems);
     time("cpu_time", spec.cpu_time, "leave it out for no limit but the deadline", problems);
     if let Some(limit) = spec.output_limit {
@@ -294,6 +299,7 @@ fn can_be_missing(protection: Protection) -> bool {
         | Protection::CpuTime
         | Protection::Pids
         | Protection::Disk
+        | Protection::DiskBandwidth
         | Protection::Timeout => false,
     }
 }
@@ -305,6 +311,7 @@ fn is_limit(protection: Protection) -> bool {
         | Protection::CpuTime
         | Protection::Pids
         | Protection::Disk
+        | Protection::DiskBandwidth
         | Protection::Timeout => true,
         Protection::Namespaces
         | Protection::Network

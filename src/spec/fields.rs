@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 /// Every field of a spec file, in the order of the documentation.
-pub const KEYS: [&str; 22] = [
+pub const KEYS: [&str; 24] = [
     "command",
     "code",
     "image",
@@ -21,6 +21,7 @@ pub const KEYS: [&str; 22] = [
     "cpus",
     "pids",
     "disk",
+    "disk_bandwidth",
     "timeout",
     "cpu_time",
     "output_limit",
@@ -34,6 +35,7 @@ pub const KEYS: [&str; 22] = [
     "seccomp",
     "stdin",
     "tty",
+    "cgroup_parent",
     "require",
     "allow_missing",
 ];
@@ -177,6 +179,7 @@ fn set(partial: &mut PartialSpec, key: &str, value: Value) -> Result<(), Wrong> 
         "cpus" => partial.millicpus = Some(units::parse_cpus(&value.decimal()?)?),
         "pids" => partial.pids = Some(units::parse_count(&value.number()?)?),
         "disk" => partial.disk = Some(units::parse_bytes(&value.number()?)?),
+        "disk_bandwidth" => partial.disk_bandwidth = Some(units::parse_bytes(&value.number()?)?),
         "timeout" => partial.timeout = Some(units::parse_timeout(&value.decimal()?)?),
         "cpu_time" => partial.cpu_time = Some(units::parse_duration(&value.decimal()?)?),
         "output_limit" => partial.output_limit = Some(units::parse_output_limit(&value.number()?)?),
@@ -190,6 +193,9 @@ fn set(partial: &mut PartialSpec, key: &str, value: Value) -> Result<(), Wrong> 
         "seccomp" => partial.seccomp = Some(words::parse_seccomp(OsStr::new(&value.text()?))),
         "stdin" => partial.stdin = Some(value.text()?.into()),
         "tty" => partial.tty = Some(value.flag()?),
+        "cgroup_parent" => {
+            partial.cgroup_parent = Some(words::parse_cgroup_parent(OsStr::new(&value.text()?))?);
+        }
         "require" => partial.require = value.list(|word| Ok(words::parse_requirement(&word.text()?)?))?,
         "allow_missing" => partial.allow_missing = value.list(|word| Ok(words::parse_protection(&word.text()?)?))?,
         _ => return known(key),

@@ -3,7 +3,7 @@
 //! Flags win over a file field by field; lists append, those of the file first, so that order keeps its
 //! meaning and a later variable wins. What neither names takes the default of [`Spec`].
 
-use super::{Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User};
+use super::{CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct PartialSpec {
     pub pids: Option<u32>,
     /// See [`Spec::disk`].
     pub disk: Option<u64>,
+    /// See [`Spec::disk_bandwidth`].
+    pub disk_bandwidth: Option<u64>,
     /// See [`Spec::timeout`]; `Some(None)` is the word `none`.
     pub timeout: Option<Option<Duration>>,
     /// See [`Spec::cpu_time`].
@@ -49,6 +51,8 @@ pub struct PartialSpec {
     pub stdin: Option<PathBuf>,
     /// See [`Spec::tty`].
     pub tty: Option<bool>,
+    /// See [`Spec::cgroup_parent`].
+    pub cgroup_parent: Option<CgroupParent>,
     /// See [`Spec::require`].
     pub require: Vec<Requirement>,
     /// See [`Spec::allow_missing`].
@@ -65,6 +69,7 @@ impl PartialSpec {
             millicpus: self.millicpus.or(below.millicpus),
             pids: self.pids.or(below.pids),
             disk: self.disk.or(below.disk),
+            disk_bandwidth: self.disk_bandwidth.or(below.disk_bandwidth),
             timeout: self.timeout.or(below.timeout),
             cpu_time: self.cpu_time.or(below.cpu_time),
             output_limit: self.output_limit.or(below.output_limit),
@@ -78,6 +83,7 @@ impl PartialSpec {
             seccomp: self.seccomp.or(below.seccomp),
             stdin: self.stdin.or(below.stdin),
             tty: self.tty.or(below.tty),
+            cgroup_parent: self.cgroup_parent.or(below.cgroup_parent),
             require: append(below.require, self.require),
             allow_missing: append(below.allow_missing, self.allow_missing),
         }
@@ -93,6 +99,7 @@ impl PartialSpec {
             millicpus: self.millicpus.unwrap_or(default.millicpus),
             pids: self.pids.unwrap_or(default.pids),
             disk: self.disk.unwrap_or(default.disk),
+            disk_bandwidth: self.disk_bandwidth,
             timeout: self.timeout.unwrap_or(default.timeout),
             cpu_time: self.cpu_time,
             output_limit: self.output_limit,
@@ -107,6 +114,7 @@ impl PartialSpec {
             stdin: self.stdin,
             tty: self.tty.unwrap_or(default.tty),
             term: None,
+            cgroup_parent: self.cgroup_parent,
             require: self.require,
             allow_missing: self.allow_missing,
         }

@@ -25,6 +25,8 @@ pub struct SpecFile {
     pids: Option<Whole>,
     /// Bytes, or a string like `2G`.
     disk: Option<Whole>,
+    /// Bytes a second, or a string like `10M`; on each disk.
+    disk_bandwidth: Option<Whole>,
     /// Seconds, or a string like `1h30m` or `none`.
     timeout: Option<Decimal>,
     /// Seconds, or a string like `10s`.
@@ -51,6 +53,8 @@ pub struct SpecFile {
     stdin: Option<String>,
     /// Whether the command gets a terminal of its own.
     tty: Option<bool>,
+    /// The cgroup to make the sandbox's cgroup in, or `none`.
+    cgroup_parent: Option<String>,
     /// Protections that are insisted on: `NAME` or `NAME=exact`.
     require: Option<Vec<String>>,
     /// Protections that may be missing.

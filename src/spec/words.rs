@@ -3,10 +3,10 @@
 //! One grammar for flags and spec files. These functions read, they do not judge: whether a target may be
 //! mounted on, or a profile exists, is [`check`](super::check())'s business.
 
-use super::{Language, Mount, Network, Protection, Requirement, Seccomp, User};
+use super::{CgroupParent, Language, Mount, Network, Protection, Requirement, Seccomp, User};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 /// Why a word could not be read, and how to mend it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +43,26 @@ pub fn parse_mount(word: &OsStr) -> Result<Mount, WordError> {
         ));
     }
     Ok(Mount { source: path(source), target: path(target), writable })
+}
+
+/// `none`, or a cgroup by its path; that of the conventional mount is taken off.
+pub fn parse_cgroup_parent(word: &OsStr) -> Result<CgroupParent, WordError> {
+    let shown = word.to_string_lossy();
+    let wrong = |what: &str| {
+        let hint = "name a cgroup as /proc/self/cgroup shows it, as in `/user.slice/mine`, or `none`";
+        WordError::new(format!("`{}` {what}", shown.escape_debug()), hint)
+    };
+    if word == "none" {
+        return Ok(CgroupParent::Without);
+    }
+    let path = Path::new(word);
+    if !path.is_absolute() {
+        return Err(wrong("does not begin with a slash"));
+    }
+    if word.as_bytes().contains(&0) || path.components().any(|part| part == Component::ParentDir) {
+        return Err(wrong("has `..` or a NUL byte in it"));
+    }
+    Ok(CgroupParent::Below(Path::new("/").join(path.strip_prefix("/sys/fs/cgroup").unwrap_or(path))))
 }
 
 /// `UID` or `UID:GID`, numbers.

@@ -3,8 +3,11 @@
 
 use super::Answer;
 use core::ffi::c_void;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd, OwnedFd};
 use syscalls::{Errno, Sysno, syscall};
+
+/// For clone3(2) only: the new process begins in the cgroup `clone_args.cgroup` (Linux 5.7).
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Which side of a clone we are on.
 #[derive(Debug)]
@@ -12,21 +15,25 @@ pub enum Cloned {
     /// The caller; the child's pid and a descriptor that refers to it whatever becomes of the number.
     Parent(i32, OwnedFd),
     /// The child.
-    Child,
+    Child {
+        /// Whether it is in the cgroup that was asked for, if one was.
+        in_cgroup: bool,
+    },
 }
 
-/// Clones the calling process like fork(2), into new namespaces. Falls back to clone(2) where clone3 is not
-/// known, as below the seccomp filters of container engines.
+/// Clones the calling process like fork(2), into new namespaces and into `cgroup`. Falls back to clone(2) where clone3 is not
+/// known, as below the seccomp filters of container engines; the child has to enter the cgroup itself then.
 ///
 /// # Safety
 ///
 /// The child may only use `sys::child` on memory prepared before, and must end in exec or exit: it holds a
 /// photograph of every lock. The caller has no other threads.
-pub unsafe fn clone_process(namespaces: i32) -> Answer<Cloned> {
+pub unsafe fn clone_process(namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> Answer<Cloned> {
     let mut pidfd: i32 = -1;
     let flags = namespaces | libc::CLONE_PIDFD;
+    let into_cgroup = if cgroup.is_some() { CLONE_INTO_CGROUP } else { 0 };
     let arguments = libc::clone_args {
-        flags: flags as u32 as u64,
+        flags: u64::from(flags as u32) | into_cgroup,
         pidfd: core::ptr::from_mut(&mut pidfd) as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -36,17 +43,18 @@ pub unsafe fn clone_process(namespaces: i32) -> Answer<Cloned> {
         tls: 0,
         set_tid: 0,
         set_tid_size: 0,
-        cgroup: 0,
+        cgroup: cgroup.map_or(0, |cgroup| cgroup.as_raw_fd() as u64),
     };
     // SAFETY: without CLONE_VM both sides go on with their own copy of this very stack, as after fork(2).
     let mut result = unsafe { syscall!(Sysno::clone3, core::ptr::from_ref(&arguments), size_of::<libc::clone_args>()) };
-    if result == Err(Errno::ENOSYS) {
+    let known = result != Err(Errno::ENOSYS);
+    if !known {
         let flags = flags | libc::SIGCHLD;
         // SAFETY: as above; clone(2) writes the pidfd through its third argument.
         result = unsafe { syscall!(Sysno::clone, flags, 0, core::ptr::from_mut(&mut pidfd), 0, 0) };
     }
     match result.map_err(Errno::into_raw)? {
-        0 => Ok(Cloned::Child),
+        0 => Ok(Cloned::Child { in_cgroup: known }),
         // SAFETY: the kernel has just given us this descriptor.
         pid => Ok(Cloned::Parent(pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) })),
     }

@@ -206,3 +206,15 @@ pub fn wait_with_usage(pid: i32) -> Answer<(i32, libc::rusage)> {
         }
     }
 }
+
+/// An extended attribute of at most 256 bytes (getxattr(2)); `None` where there is none.
+pub fn extended_attribute(path: &std::path::Path, name: &str) -> Option<Vec<u8>> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).ok()?;
+    let name = std::ffi::CString::new(name).ok()?;
+    let mut value = vec![0u8; 256];
+    // SAFETY: two C strings, and a buffer of the given size.
+    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    value.truncate(usize::try_from(length).ok()?);
+    Some(value)
+}

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::spec::{
-    Code, Language, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Source, User,
+    CgroupParent, Code, Language, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Source, User,
 };
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
@@ -52,9 +52,9 @@ fn a_bare_command_wishes_nothing_else() {
 
 #[test]
 fn every_flag_reaches_its_field() {
-    let line = "run --image host --memory 512M --cpus 0.5 --pids 64 --disk 1M --timeout none --cpu-time 10s \
+    let line = "run --image host --memory 512M --cpus 0.5 --pids 64 --disk 1M --disk-bandwidth 2M --timeout none --cpu-time 10s \
         --output-limit 1M:kill --net host --allow a --allow b --mount /a:/b --mount c:/d:rw --env K=V --env TOKEN \
-        --workdir /w --user 1:2 --hostname h --seccomp ./p --stdin in --tty --spec s.toml --require memory=exact \
+        --workdir /w --user 1:2 --hostname h --seccomp ./p --stdin in --tty --spec s.toml --cgroup-parent /sys/fs/cgroup/a/b --require memory=exact \
         --allow-missing landlock --json --status-fd 3 --dry-run true";
     let line: Vec<&str> = line.split_whitespace().collect();
     let wish = PartialSpec {
@@ -64,6 +64,7 @@ fn every_flag_reaches_its_field() {
         millicpus: Some(500),
         pids: Some(64),
         disk: Some(1 << 20),
+        disk_bandwidth: Some(2 << 20),
         timeout: Some(None),
         cpu_time: Some(Duration::from_secs(10)),
         output_limit: Some(OutputLimit { bytes: 1 << 20, kill: true }),
@@ -80,12 +81,19 @@ fn every_flag_reaches_its_field() {
         seccomp: Some(Seccomp::Custom { path: "./p".into(), json: Vec::new() }),
         stdin: Some("in".into()),
         tty: Some(true),
+        cgroup_parent: Some(CgroupParent::Below("/a/b".into())),
         require: vec![Requirement { protection: Protection::Memory, exact: true }],
         allow_missing: vec![Protection::Landlock],
     };
     let report = Report { json: true, status_fd: Some(3) };
-    let request =
-        RunRequest { wish, spec_file: Some("s.toml".into()), term: Some("xterm".to_owned()), report, dry_run: true };
+    let request = RunRequest {
+        wish,
+        spec_file: Some("s.toml".into()),
+        term: Some("xterm".to_owned()),
+        report,
+        dry_run: true,
+        ..RunRequest::default()
+    };
     assert_eq!(run(&line), request);
 }
 
@@ -296,7 +304,8 @@ fn bytes_that_are_no_text_pass_where_the_kernel_takes_them_and_nowhere_else() {
 fn a_terminal_name_that_is_none_is_left_out() {
     for term in ["", "a b", "a\nb"] {
         let line = ["belljar", "run", "true"].map(OsString::from);
-        let Ok(Request::Run(request)) = parse(line, &|_| Some(term.into())) else { panic!("refused") };
+        let env = |name: &str| (name == "TERM").then(|| OsString::from(term));
+        let Ok(Request::Run(request)) = parse(line, &env) else { panic!("refused") };
         assert_eq!(request.term, None);
     }
 }

@@ -89,7 +89,7 @@ fn plan(text: &str, host: &Host) -> Result<Vec<String>, Error> {
 /// The plan as `--dry-run` prints it, with what that leaves out (contents, arguments, environment, worth), and with
 /// neighbours that differ in a path only on one line.
 fn lines(plan: &Plan) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines: Vec<String> = plan.cgroup.iter().map(ToString::to_string).collect();
     for step in plan.steps.init.iter().chain(&plan.steps.payload) {
         match step {
             Step::File { path, mode, content } => {

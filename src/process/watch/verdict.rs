@@ -1,6 +1,7 @@
 //! The end: from what was seen to the outcome, or to the error that says why nothing ran.
 
 use super::{Cause, Ended, Running};
+use crate::cgroup::Events;
 use crate::error::{Error, Failure};
 use crate::host::diagnose;
 use crate::outcome::{Outcome, Output, Status, Usage};
@@ -13,22 +14,30 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 
 impl Running {
-    pub(super) fn usage(&self, wall: Duration, waited: Option<&libc::rusage>) -> Usage {
+    pub(super) fn usage(&self, wall: Duration, waited: Option<&libc::rusage>, counted: Option<Events>) -> Usage {
         let time = |time: libc::timeval| {
             Duration::from_secs(time.tv_sec.unsigned_abs()) + Duration::from_micros(time.tv_usec.unsigned_abs())
         };
         let cpu = waited.map_or(Duration::ZERO, |usage| time(usage.ru_utime) + time(usage.ru_stime));
         let largest = waited.map_or(0, |usage| usage.ru_maxrss.unsigned_abs() << 10);
+        let counted = counted.unwrap_or_default();
+        // Where the kernel counted, the largest single process says nothing more.
+        let largest = if counted.memory_peak > 0 { counted.memory_peak } else { largest.max(self.peak.memory) };
         Usage {
             wall_ms: wall.as_millis() as u64,
-            cpu_ms: cpu.max(self.peak.cpu).as_millis() as u64,
-            peak_memory_bytes: largest.max(self.peak.memory),
-            peak_pids: self.peak.pids.max(u32::from(matches!(self.ended, Some(Ended::Status(_))))),
+            cpu_ms: cpu.max(self.peak.cpu).max(counted.cpu).as_millis() as u64,
+            peak_memory_bytes: largest,
+            // pid 1 is not the payload's.
+            peak_pids: self
+                .peak
+                .pids
+                .max(counted.pids_peak.saturating_sub(1))
+                .max(u32::from(matches!(self.ended, Some(Ended::Status(_))))),
             disk_bytes: self.meter.as_ref().map_or(0, |meter| meter.disk().0),
         }
     }
 
-    pub(super) fn conclude(&mut self, usage: Usage) -> Result<Outcome, Error> {
+    pub(super) fn conclude(&mut self, usage: Usage, counted: Option<Events>) -> Result<Outcome, Error> {
         if let Some((attempt, errno)) = self.fault {
             return Err(failure(attempt, errno));
         }
@@ -42,6 +51,11 @@ impl Running {
                 _ => "write the command's standard error",
             };
             return Err(failure(attempt, errno));
+        }
+        // The kernel was quicker than anybody's report. Killed without having reached its own limit, a sandbox is the
+        // victim of a host without memory.
+        if counted.is_some_and(|counted| counted.oom > 0 && counted.oom_kill > 0) && self.cause.is_none() {
+            self.cause = Some(Cause::Memory);
         }
         let cause = match self.ended {
             // What we forwarded reached it before it ran.
@@ -71,7 +85,7 @@ impl Running {
             signal,
             output: captured,
             usage,
-            limits_reached: self.limits_reached(),
+            limits_reached: self.limits_reached(counted.is_some_and(|counted| counted.pids_max > 0)),
             enforcement: self
                 .plan
                 .enforcement
@@ -96,9 +110,10 @@ impl Running {
         (status, None, Some(signal_name(number)))
     }
 
-    fn limits_reached(&self) -> Vec<String> {
+    fn limits_reached(&self, refused_to_fork: bool) -> Vec<String> {
         let mut reached = Vec::new();
-        if self.peak.pids >= self.spec.pids {
+        let at_most = self.peak.pids >= self.spec.pids && self.cgroup.is_none();
+        if refused_to_fork || at_most {
             reached.push("pids".to_owned());
         }
         if self.peak.disk_full || self.meter.as_ref().is_some_and(|meter| meter.disk().1) {

@@ -11,6 +11,7 @@ memory = "512M"
 cpus = 0.5
 pids = 64
 disk = 1048576
+disk_bandwidth = "2M"
 timeout = "none"
 cpu_time = 2.5
 output_limit = "1M:kill"
@@ -23,6 +24,7 @@ hostname = "box"
 seccomp = "strict"
 stdin = "in.txt"
 tty = false
+cgroup_parent = "none"
 require = ["memory=exact", "seccomp"]
 allow_missing = ["landlock"]
 [env]
@@ -31,10 +33,10 @@ A = "1"
 "#;
 
 const JSON: &str = r#"{
-  "command": ["make", "test"], "image": "host", "memory": "512M", "cpus": 0.5, "pids": 64, "disk": 1048576,
+  "command": ["make", "test"], "image": "host", "memory": "512M", "cpus": 0.5, "pids": 64, "disk": 1048576, "disk_bandwidth": "2M",
   "timeout": "none", "cpu_time": 2.5, "output_limit": "1M:kill", "net": "none", "allow": ["example.org:443"],
   "mounts": ["./src:/src", {"source": "/a:b", "target": "/out", "writable": true}], "workdir": "/src",
-  "user": "1000:5", "hostname": "box", "seccomp": "strict", "stdin": "in.txt", "tty": false,
+  "user": "1000:5", "hostname": "box", "seccomp": "strict", "stdin": "in.txt", "tty": false, "cgroup_parent": "none",
   "require": ["memory=exact", "seccomp"], "allow_missing": ["landlock"], "env": {"B": "2", "A": "1"}
 }"#;
 
@@ -46,6 +48,7 @@ fn full() -> PartialSpec {
         millicpus: Some(500),
         pids: Some(64),
         disk: Some(1 << 20),
+        disk_bandwidth: Some(2 << 20),
         timeout: Some(None),
         cpu_time: Some(Duration::from_millis(2500)),
         output_limit: Some(OutputLimit { bytes: 1 << 20, kill: true }),
@@ -62,6 +65,7 @@ fn full() -> PartialSpec {
         seccomp: Some(Seccomp::Builtin("strict".to_owned())),
         stdin: Some("in.txt".into()),
         tty: Some(false),
+        cgroup_parent: Some(CgroupParent::Without),
         require: vec![
             Requirement { protection: Protection::Memory, exact: true },
             Requirement { protection: Protection::Seccomp, exact: false },
@@ -162,8 +166,8 @@ fn an_unknown_field_is_answered_with_the_known_ones() {
     assert_eq!(hint.as_deref(), Some("the mounts of a spec file are a list, `mounts`"));
 }
 
-const KEYS_LINE: &str = "command, code, image, memory, cpus, pids, disk, timeout, cpu_time, output_limit, net, allow, \
-     mounts, env, workdir, user, hostname, seccomp, stdin, tty, require, allow_missing";
+const KEYS_LINE: &str = "command, code, image, memory, cpus, pids, disk, disk_bandwidth, timeout, cpu_time, output_limit, net, allow, \
+     mounts, env, workdir, user, hostname, seccomp, stdin, tty, cgroup_parent, require, allow_missing";
 
 #[test]
 fn a_file_beyond_a_mebibyte_is_refused_unread() {

@@ -1,5 +1,6 @@
 //! Hosts as literals: the layouts that distributions have, and the callers that there are.
 
+use crate::host::cgroup::{Cgroup, Controllers, Place};
 use crate::host::{Entry, EntryKind, Host, StreamKind};
 
 fn directory(name: &str) -> Entry {
@@ -25,6 +26,10 @@ pub fn named(name: &str) -> Host {
         "with-nothing" => Host { top_level: Vec::new(), etc: Vec::new(), masks: Vec::new(), ..debian() },
         "small" => Host { memory: 512 << 20, cpus: 1, ..debian() },
         "limited" => Host { hard_limits: [0; 16], ..debian() },
+        "delegated" => delegated(Controllers { cpu: true, io: false, memory: true, pids: true }),
+        "delegated-with-io" => delegated(Controllers { cpu: true, io: true, memory: true, pids: true }),
+        "delegated-without-cpu" => delegated(Controllers { cpu: false, io: false, memory: true, pids: true }),
+        "login-session" => Host { cgroup: Cgroup::Scope, ..debian() },
         "root" => Host { uid: 0, gid: 0, real_root: true, ..debian() },
         "root-of-a-container" => Host { uid: 0, gid: 0, ..debian() },
         "nobody" => Host { uid: 65534, gid: 65534, ..debian() },
@@ -56,8 +61,16 @@ fn debian() -> Host {
         streams: [StreamKind::Harmless; 3],
         memory: 8 << 30,
         cpus: 4,
+        cgroup: Cgroup::undelegated("no cgroup v2 at /sys/fs/cgroup".to_owned()),
+        disks: Vec::new(),
         hard_limits: [u64::MAX; 16],
     }
+}
+
+/// A cgroup of the caller's own.
+fn delegated(controllers: Controllers) -> Host {
+    let place = Place { directory: "/sys/fs/cgroup/mine".into(), controllers, crowded: false };
+    Host { cgroup: Cgroup::In(place), disks: vec![(8, 0)], ..debian() }
 }
 
 /// `/bin`, `/sbin`, `/lib` and `/lib64` are directories of their own.

@@ -1,0 +1,231 @@
+//! Limits that a cgroup holds. These run in guests of `tests/vm` that have cgroup v2, as an ordinary user; the variable
+//! `BELLJAR_PLACE` says which road there is to a cgroup: `delegated` or `scope`.
+
+#[path = "../common/mod.rs"]
+mod common;
+use common::{Run, Started, belljar, call, command, eventually, result, stdout};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+const MIB: u64 = 1 << 20;
+
+/// Who looks at the whole tree does so alone, and so do those who move the others.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Kernels without Landlock run without that second layer.
+fn without_landlock() -> Vec<&'static str> {
+    let lsm = std::fs::read_to_string("/sys/kernel/security/lsm").expect("securityfs is mounted");
+    if lsm.contains("landlock") { Vec::new() } else { vec!["--allow-missing", "landlock"] }
+}
+
+fn run(options: &[&str], words: &[&str]) -> Run {
+    call([&["run"], without_landlock().as_slice(), options, &["--"], words].concat())
+}
+
+fn python(options: &[&str], code: &str) -> Value {
+    result(&run(&[&["--json"], options].concat(), &["python3", "-c", code]))
+}
+
+fn usage(result: &Value, field: &str) -> u64 {
+    result["usage"][field].as_u64().unwrap_or_else(|| panic!("no {field} in {result}"))
+}
+
+/// Cgroups of sandboxes anywhere in the tree.
+fn left() -> Vec<PathBuf> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                if entry.file_name().to_string_lossy().starts_with("belljar.sandbox-") {
+                    found.push(entry.path());
+                }
+                walk(&entry.path(), found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(Path::new("/sys/fs/cgroup"), &mut found);
+    found
+}
+
+#[test]
+fn memory_processes_cpu_and_cpu_time_are_held_by_a_cgroup_and_exactly() {
+    let _alone = alone();
+    let result = python(&["--cpu-time", "10"], "print(open('/proc/self/cgroup').read(), end='')");
+    // The sandbox's cgroup is the root of what it sees.
+    assert_eq!(stdout(&result), "0::/\n");
+    for limit in ["memory", "pids", "cpu", "cpu_time"] {
+        assert_eq!(result["enforcement"][limit], json!({"by": "cgroup", "exact": true}), "{limit} in {result}");
+    }
+    let exact = ["--require", "memory=exact", "--require", "cpu=exact", "--require", "pids=exact"];
+    assert_eq!(run(&exact, &["true"]).code, Some(0));
+    assert_eq!(left(), [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn memory_never_passes_its_limit() {
+    let _alone = alone();
+    let one = "x = bytearray(100 << 20)";
+    let many = "import os\nfor _ in range(8):\n  if os.fork() == 0: break\nx = bytearray(20 << 20)\nimport time; time.sleep(9)";
+    let files = "f = open('/tmp/x', 'wb')\nfor _ in range(100): f.write(bytes(1 << 20)); f.flush()";
+    let shared = "f = open('/dev/shm/x', 'wb')\nfor _ in range(100): f.write(bytes(1 << 20)); f.flush()";
+    for code in [one, many, files, shared] {
+        let result = python(&["--memory", "64M"], code);
+        let ended = (&result["status"], &result["exit_code"], &result["signal"]);
+        assert_eq!(ended, (&json!("out_of_memory"), &Value::Null, &json!("SIGKILL")), "{result}");
+        let peak = usage(&result, "peak_memory_bytes");
+        assert!(peak > 32 * MIB && peak <= 64 * MIB, "peak {peak} in {result}");
+    }
+    assert_eq!(left().len(), 0);
+}
+
+#[test]
+fn who_dies_of_memory_takes_everybody_along() {
+    let _alone = alone();
+    // The shell would go on and exit with 0.
+    let code = "import os\nif os.fork() == 0: x = bytearray(100 << 20)\nos.wait()\nprint('survived')";
+    let result = python(&["--memory", "64M"], code);
+    assert_eq!((&result["status"], stdout(&result)), (&json!("out_of_memory"), ""));
+}
+
+#[test]
+fn no_more_processes_than_allowed_come_into_being() {
+    let _alone = alone();
+    let code = "import os, time\nn = 1\ntry:\n  while True:\n    if os.fork() == 0: time.sleep(9); os._exit(0)\n    n += 1\nexcept OSError as e: print(n, e.errno)";
+    let result = python(&["--pids", "9"], code);
+    assert_eq!((stdout(&result), usage(&result, "peak_pids")), ("9 11\n", 9));
+    assert_eq!(result["limits_reached"], json!(["pids"]));
+    // Who keeps below it is not told that it was reached.
+    let result = python(&["--pids", "9"], "print(1)");
+    assert_eq!(result["limits_reached"], json!([]));
+}
+
+#[test]
+fn the_rate_of_the_cpu_is_a_share_of_it() {
+    let _alone = alone();
+    let spin = "import time\nend = time.monotonic() + 3\nwhile time.monotonic() < end: pass";
+    for (cpus, share) in [("0.2", 0.2), ("0.5", 0.5)] {
+        let result = python(&["--cpus", cpus], spin);
+        let measured = usage(&result, "cpu_ms") as f64 / usage(&result, "wall_ms") as f64;
+        assert!((measured - share).abs() < 0.1, "{measured} of {share} in {result}");
+    }
+}
+
+#[test]
+fn cpu_time_counts_children_that_nobody_waits_for() {
+    let _alone = alone();
+    // Each child is gone before anybody could have looked.
+    let code = "import os, signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nwhile True:\n  if os.fork() == 0: sum(range(10000)); os._exit(0)";
+    let result = python(&["--cpu-time", "500ms", "--timeout", "60"], code);
+    assert_eq!(result["status"], json!("cpu_time_exceeded"), "{result}");
+    assert!(usage(&result, "cpu_ms") < 1000, "{result}");
+}
+
+#[test]
+fn the_cgroup_of_a_killed_supervisor_goes_with_the_next_sandbox() {
+    let _alone = alone();
+    let words = [&["run"], without_landlock().as_slice(), &["--", "sh", "-c", "echo here; sleep 60"]].concat();
+    let mut started = Started::new(&mut command(words));
+    started.first_line();
+    assert_eq!(left().len(), 1);
+    started.signal(Signal::SIGKILL);
+    started.end_signal();
+    assert!(eventually(5, || {
+        run(&[], &["true"]);
+        left().is_empty()
+    }));
+}
+
+#[test]
+fn sandboxes_side_by_side_do_not_take_each_others_cgroups() {
+    let _alone = alone();
+    let words =
+        || [&["run"], without_landlock().as_slice(), &["--", "sh", "-c", "echo here; sleep 1; echo there"]].concat();
+    let mut all: Vec<Started> = (0..8).map(|_| Started::new(&mut command(words()))).collect();
+    for started in &mut all {
+        assert_eq!(started.first_line(), "here");
+    }
+    for started in all {
+        let run = started.finish();
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), "there\n"), "{run:?}");
+    }
+    assert_eq!(left().len(), 0);
+}
+
+#[test]
+fn nobody_inside_reaches_the_limits() {
+    let _alone = alone();
+    let script = "for f in /sys/fs/cgroup/memory.max /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/../cgroup.procs; do
+        echo max > $f && echo wrote $f; done 2>/dev/null; mkdir /sys/fs/cgroup/mine 2>/dev/null && echo made;
+        mount -t cgroup2 none /mnt 2>/dev/null && echo mounted; true";
+    let run = run(&[], &["sh", "-c", script]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:?}");
+}
+
+#[test]
+fn a_parent_that_is_none_is_refused_with_its_cure() {
+    let refused = |parent: &str| {
+        let run = run(&["--cgroup-parent", parent], &["true"]);
+        assert_eq!(run.code, Some(125), "{run:?}");
+        run.stderr
+    };
+    assert_eq!(
+        refused("/no-such"),
+        "belljar: cgroup_parent: `/no-such`: No such file or directory\n\
+         hint: `belljar doctor` shows what this host has; `none` does without\n"
+    );
+    assert_eq!(
+        refused("/../etc"),
+        "belljar: cgroup_parent: `/../etc` has `..` or a NUL byte in it\n\
+         hint: name a cgroup as /proc/self/cgroup shows it, as in `/user.slice/mine`, or `none`\n"
+    );
+    // Root's.
+    let said = refused("/");
+    assert!(said.starts_with("belljar: cgroup_parent: `/`: "), "{said}");
+}
+
+#[test]
+fn without_a_cgroup_the_other_mechanisms_hold_and_the_result_says_so() {
+    let _alone = alone();
+    let result = python(&["--cgroup-parent", "none", "--memory", "64M"], "x = bytearray(200 << 20)");
+    assert_eq!(result["status"], json!("out_of_memory"));
+    assert_eq!(result["enforcement"]["memory"], json!({"by": "sampling", "exact": false}));
+    let run = run(&["--cgroup-parent", "none", "--require", "memory=exact"], &["true"]);
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (
+            Some(125),
+            "belljar: memory is required exactly, and is enforced by sampling, which is approximate: no cgroup is \
+             wanted\nhint: leave `--cgroup-parent none` out; or take the approximate mechanism: `--require memory`\n"
+        )
+    );
+}
+
+#[test]
+fn the_environment_names_the_parent_where_nobody_else_does() {
+    let words = [&["run"], without_landlock().as_slice(), &["--", "true"]].concat();
+    let run: Run = command(&words).env("BELLJAR_CGROUP_PARENT", "/no-such").output().expect("start belljar").into();
+    assert_eq!(run.code, Some(125), "{run:?}");
+    let run: Run = command([&["run", "--cgroup-parent", "none"], &words[1..]].concat())
+        .env("BELLJAR_CGROUP_PARENT", "/no-such")
+        .output()
+        .expect("start belljar")
+        .into();
+    assert_eq!(run.code, Some(0), "{run:?}");
+}
+
+#[test]
+fn doctor_says_which_road_leads_to_a_cgroup() {
+    let _alone = alone();
+    let report = std::process::Command::new(belljar()).args(["doctor", "--json"]).output().expect("start belljar");
+    let report: Value = serde_json::from_slice(&report.stdout).expect("a report");
+    let place = std::env::var("BELLJAR_PLACE").expect("BELLJAR_PLACE says what the guest has");
+    let cgroup = &report["host"]["cgroup"];
+    assert_eq!((&cgroup["version"], &cgroup["delegated"]), (&json!("v2"), &json!(true)), "{cgroup}");
+    assert_eq!(cgroup["scope"], json!(place == "scope"), "{cgroup}");
+    assert_eq!(cgroup["directory"].is_null(), place == "scope", "{cgroup}");
+}
