@@ -35,6 +35,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::fs::{self, File};
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ use std::time::{Duration, Instant};
 const PERIOD: u64 = 100_000;
 /// The name of every sandbox's cgroup begins like this.
 const PREFIX: &str = "belljar.sandbox-";
+/// How often a cgroup is made anew that somebody has taken for a leftover.
+const ATTEMPTS: usize = 16;
 /// How long the kernel may take until the last process of a cgroup has left it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -122,18 +125,32 @@ impl Cgroup {
     /// `Setup`, with the file that could not be written; nothing is left behind then.
     pub fn create(wish: &Wish) -> Result<Cgroup, Error> {
         sweep(&wish.parent);
+        for _ in 0..ATTEMPTS {
+            if let Some(cgroup) = Cgroup::claim(&wish.parent)? {
+                cgroup.limit(wish)?;
+                return Ok(cgroup);
+            }
+        }
+        Err(failure("keep a new cgroup, which others remove again and again", None))
+    }
+
+    /// Makes the directory and locks it. Until it is locked somebody who sweeps takes it for a leftover: `None`.
+    fn claim(parent: &Path) -> Result<Option<Cgroup>, Error> {
         let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));
-        let directory = wish.parent.join(name);
-        let failed = |attempt: &str, error: &std::io::Error| {
-            failure(&format!("{attempt} the cgroup `{}`", directory.display()), error.raw_os_error())
+        let directory = parent.join(name);
+        let failed = |attempt: &str, errno: Option<i32>| {
+            failure(&format!("{attempt} the cgroup `{}`", directory.display()), errno)
         };
-        fs::create_dir(&directory).map_err(|error| failed("make", &error))?;
+        fs::create_dir(&directory).map_err(|error| failed("make", error.raw_os_error()))?;
         let mut cgroup = Cgroup { lock: None, directory: directory.clone() };
-        let file = File::open(&directory).map_err(|error| failed("open", &error))?;
+        let file = match File::open(&directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("open", error.raw_os_error())),
+            Ok(file) => file,
+        };
         let locked = Flock::lock(file, FlockArg::LockExclusive);
-        cgroup.lock = Some(locked.map_err(|(_, errno)| failed("lock", &errno.into()))?);
-        cgroup.limit(wish)?;
-        Ok(cgroup)
+        cgroup.lock = Some(locked.map_err(|(_, errno)| failed("lock", Some(errno as i32)))?);
+        Ok(directory.exists().then_some(cgroup))
     }
 
     fn limit(&self, wish: &Wish) -> Result<(), Error> {
@@ -230,7 +247,7 @@ fn remove(directory: &Path) -> std::io::Result<()> {
                 let _ = fs::write(directory.join("cgroup.kill"), "1");
                 std::thread::sleep(Duration::from_micros(200));
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             other => return other,
         }
     }

@@ -30,7 +30,9 @@ pub fn settle(spec: &Spec, mut host: Host) -> Result<Host, Error> {
     if let Cgroup::In(place) = &host.cgroup
         && place.crowded
     {
-        host.cgroup = match make_room(place) {
+        // By now another sandbox may have moved us already.
+        let ours = spec.cgroup_parent.is_none() || is_own(place);
+        host.cgroup = match make_room(place, ours) {
             Ok(()) => ready(place),
             Err(why) => Cgroup::undelegated(why),
         };
@@ -55,11 +57,11 @@ fn ready(place: &Place) -> Cgroup {
 /// Switches controllers on. Only a cgroup without processes may have controllers below it (the no-internal-process
 /// rule): where we stand in the way ourselves, we and all others of our cgroup move to a leaf. Not one controller is
 /// tried before: the kernel takes cpu and pids from a cgroup with processes, and makes threads of its children.
-fn make_room(place: &Place) -> Result<(), String> {
+fn make_room(place: &Place, ours: bool) -> Result<(), String> {
     let is_top = !place.directory.join("cgroup.type").exists();
-    for round in 0..ROUNDS {
+    for _ in 0..ROUNDS {
         if !is_top && !is_empty(place)? {
-            match is_own(place) || round > 0 {
+            match ours {
                 true => move_all(place)?,
                 false => return Err("it has processes of its own, which keep controllers off".to_owned()),
             }

@@ -157,6 +157,20 @@ fn sandboxes_side_by_side_do_not_take_each_others_cgroups() {
 }
 
 #[test]
+fn sandboxes_that_begin_and_end_at_once_do_not_take_each_others_cgroups_for_leftovers() {
+    let _alone = alone();
+    let words = || [&["run"], without_landlock().as_slice(), &["--", "true"]].concat();
+    for _ in 0..5 {
+        let all: Vec<Started> = (0..24).map(|_| Started::new(&mut command(words()))).collect();
+        for started in all {
+            let run = started.finish();
+            assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+        }
+    }
+    assert_eq!(left().len(), 0);
+}
+
+#[test]
 fn nobody_inside_reaches_the_limits() {
     let _alone = alone();
     let script = "for f in /sys/fs/cgroup/memory.max /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/../cgroup.procs; do
@@ -164,6 +178,35 @@ fn nobody_inside_reaches_the_limits() {
         mount -t cgroup2 none /mnt 2>/dev/null && echo mounted; true";
     let run = run(&[], &["sh", "-c", script]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{run:?}");
+}
+
+/// Whether the caller's cgroup has the io controller, and sandboxes get it.
+fn io_is_delegated() -> bool {
+    let own = std::fs::read_to_string("/proc/self/cgroup").expect("our cgroup");
+    let path = own.trim().strip_prefix("0::").expect("cgroup v2");
+    let controllers = std::fs::read_to_string(format!("/sys/fs/cgroup{path}/cgroup.controllers"));
+    place() == "delegated" && controllers.expect("its controllers").contains("io")
+}
+
+fn place() -> String {
+    std::env::var("BELLJAR_PLACE").expect("BELLJAR_PLACE says what the guest has")
+}
+
+#[test]
+fn disks_are_read_no_faster_than_allowed_or_not_at_all() {
+    let _alone = alone();
+    let words = ["sh", "-c", "dd if=$(readlink -f /usr/bin/python3) of=/dev/null bs=64k count=48 iflag=direct"];
+    let run = run(&["--json", "--disk-bandwidth", "1M"], &words);
+    let result = result(&run);
+    if io_is_delegated() {
+        assert_eq!(result["enforcement"]["disk_bandwidth"], json!({"by": "cgroup", "exact": true}));
+        // Three mebibytes.
+        assert!(usage(&result, "wall_ms") > 2500, "{result}");
+    } else {
+        let message = result["error"]["message"].as_str().unwrap_or_default();
+        assert!(run.code == Some(125) && message.starts_with("disk_bandwidth: "), "{result}");
+        assert!(message.contains("io controller"), "{message}");
+    }
 }
 
 #[test]
@@ -223,7 +266,7 @@ fn doctor_says_which_road_leads_to_a_cgroup() {
     let _alone = alone();
     let report = std::process::Command::new(belljar()).args(["doctor", "--json"]).output().expect("start belljar");
     let report: Value = serde_json::from_slice(&report.stdout).expect("a report");
-    let place = std::env::var("BELLJAR_PLACE").expect("BELLJAR_PLACE says what the guest has");
+    let place = place();
     let cgroup = &report["host"]["cgroup"];
     assert_eq!((&cgroup["version"], &cgroup["delegated"]), (&json!("v2"), &json!(true)), "{cgroup}");
     assert_eq!(cgroup["scope"], json!(place == "scope"), "{cgroup}");
