@@ -150,13 +150,12 @@ fn facts(host: &HostFacts) -> Vec<(&'static str, String)> {
 
 fn cgroups(host: &HostFacts) -> String {
     let cgroup = &host.cgroup;
+    let (version, controllers) = (&cgroup.version, cgroup.controllers.join(" "));
     match (&cgroup.reason, &cgroup.directory) {
-        (None, Some(directory)) => {
-            format!("{}: {directory} is ours, with {} (not used yet)", cgroup.version, cgroup.controllers.join(" "))
-        }
-        (Some(_), None) if cgroup.version == "none" => "none mounted (not used yet)".to_owned(),
-        (Some(reason), _) => format!("{}, none is ours: {reason} (not used yet)", cgroup.version),
-        (None, None) => cgroup.version.clone(),
+        (None, Some(directory)) => format!("{version}: sandboxes have theirs in {directory}, with {controllers}"),
+        (None, None) => format!("{version}: the user's systemd makes a scope for sandboxes, with {controllers}"),
+        (Some(_), _) if version == "none" => "none mounted".to_owned(),
+        (Some(reason), _) => format!("{version}, none is ours: {reason}"),
     }
 }
 
@@ -185,7 +184,7 @@ fn cures(report: &Report) -> String {
     let cgroup = report.host.cgroup.hint.as_deref();
     let (title, cures): (_, Vec<(String, Option<&str>)>) = if report.blockers.is_empty() {
         let better = improvements(report).into_iter().map(|(names, hint)| (names.join(", "), Some(hint)));
-        let cgroup = cgroup.map(|hint| ("a cgroup v2 of one's own, for later versions".to_owned(), Some(hint)));
+        let cgroup = cgroup.map(|hint| ("a cgroup v2 of one's own, which holds limits exactly".to_owned(), Some(hint)));
         ("What could be better:", better.chain(cgroup).collect())
     } else {
         let missing = report.blockers.iter().map(|blocker| (blocker.message.clone(), blocker.hint.as_deref()));
