@@ -6,9 +6,11 @@
 
 pub mod diagnose;
 pub mod files;
+pub mod machine;
 pub mod surroundings;
 
 pub use files::{Entry, EntryKind};
+pub use machine::Machine;
 
 use crate::error::{Error, Problem};
 use crate::spec::Spec;
@@ -44,8 +46,10 @@ pub struct Host {
     pub streams: [StreamKind; 3],
     /// Bytes of memory of the machine.
     pub memory: u64,
-    /// Online CPUs.
+    /// CPUs that the caller may use.
     pub cpus: u32,
+    /// What the sandbox's own view of the machine is made from.
+    pub machine: Machine,
     /// The caller's hard limits, by the number of the resource: without privileges nobody gets more again.
     pub hard_limits: [u64; HARD_LIMITS],
 }
@@ -75,6 +79,7 @@ impl Host {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
+        let machine = Machine::probe();
         Ok(Host {
             uid,
             gid: nix::unistd::getegid().as_raw(),
@@ -87,7 +92,8 @@ impl Host {
             mount_is_directory,
             streams: streams(),
             memory: crate::sys::proc::total_memory(),
-            cpus: crate::sys::proc::online_cpus(),
+            cpus: machine.processors.len() as u32,
+            machine,
             hard_limits: crate::sys::proc::hard_limits(),
         })
     }

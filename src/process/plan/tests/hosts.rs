@@ -1,6 +1,7 @@
 //! Hosts as literals: the layouts that distributions have, and the callers that there are.
 
-use crate::host::{Entry, EntryKind, Host, StreamKind};
+use crate::host::{Entry, EntryKind, Host, Machine, StreamKind};
+use std::time::Duration;
 
 fn directory(name: &str) -> Entry {
     Entry { name: name.to_owned(), kind: EntryKind::Directory }
@@ -23,7 +24,10 @@ pub fn named(name: &str) -> Host {
         "nixos" => nixos(),
         "with-java" => with_java(),
         "with-nothing" => Host { top_level: Vec::new(), etc: Vec::new(), masks: Vec::new(), ..debian() },
-        "small" => Host { memory: 512 << 20, cpus: 1, ..debian() },
+        "small" => {
+            let machine = Machine { processors: vec![0], ..machine() };
+            Host { memory: 512 << 20, cpus: 1, machine, ..debian() }
+        }
         "limited" => Host { hard_limits: [0; 16], ..debian() },
         "root" => Host { uid: 0, gid: 0, real_root: true, ..debian() },
         "root-of-a-container" => Host { uid: 0, gid: 0, ..debian() },
@@ -56,7 +60,19 @@ fn debian() -> Host {
         streams: [StreamKind::Harmless; 3],
         memory: 8 << 30,
         cpus: 4,
+        machine: machine(),
         hard_limits: [u64::MAX; 16],
+    }
+}
+
+/// belljar runs on the third of four CPUs.
+fn machine() -> Machine {
+    Machine {
+        processors: vec![2, 3, 0, 1],
+        description: Some("processor\t: 0\nmodel name\t: Some CPU\nsiblings\t: 4\n\n".to_owned()),
+        uptime: Duration::from_millis(3_600_120),
+        booted: 1_700_000_000,
+        lists_cgroups: true,
     }
 }
 
