@@ -8,9 +8,11 @@ pub mod cgroup;
 pub mod diagnose;
 pub mod disks;
 pub mod files;
+pub mod machine;
 pub mod surroundings;
 
 pub use files::{Entry, EntryKind};
+pub use machine::Machine;
 
 use crate::error::{Error, Problem};
 use crate::spec::Spec;
@@ -46,12 +48,14 @@ pub struct Host {
     pub streams: [StreamKind; 3],
     /// Bytes of memory of the machine.
     pub memory: u64,
-    /// Online CPUs.
+    /// CPUs that the caller may use.
     pub cpus: u32,
     /// Where the sandbox's cgroup can be made.
     pub cgroup: cgroup::Cgroup,
     /// Disks behind what is shown inside, as device numbers; only where their bandwidth is limited.
     pub disks: Vec<(u64, u64)>,
+    /// What the sandbox's own view of the machine is made from.
+    pub machine: Machine,
     /// The caller's hard limits, by the number of the resource: without privileges nobody gets more again.
     pub hard_limits: [u64; HARD_LIMITS],
 }
@@ -83,6 +87,7 @@ impl Host {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
+        let machine = Machine::probe();
         Ok(Host {
             uid,
             gid: nix::unistd::getegid().as_raw(),
@@ -95,7 +100,8 @@ impl Host {
             mount_is_directory,
             streams: streams(),
             memory: crate::sys::proc::total_memory(),
-            cpus: crate::sys::proc::online_cpus(),
+            cpus: machine.processors.len() as u32,
+            machine,
             cgroup,
             disks,
             hard_limits: crate::sys::proc::hard_limits(),

@@ -2,7 +2,7 @@
 //!
 //! A tmpfs with the sandbox's quota of bytes and inodes, which is the writable layer; in it, read-only, the host's
 //! `/usr` and what programs need of `/etc`; `/dev` with six nodes; a fresh `/proc`, masked, with `/proc/sys`
-//! read-only; no `/sys`. Everything is made on a scaffold (one tmpfs, mounted over the host's `/proc` in the new mount
+//! read-only; of `/sys` only a few files of our own. Everything is made on a scaffold (one tmpfs, mounted over the host's `/proc` in the new mount
 //! namespace, since nobody may ask for that to be shown inside), then pivot_root(2) leaves the host's tree behind.
 //!
 //! Promises: no mount is ever visible with fewer restrictions than it ends up with; no mount point is followed out
@@ -12,6 +12,9 @@ mod dev;
 mod etc;
 mod proc;
 mod tree;
+mod views;
+
+pub use views::Cgroup;
 
 use crate::host::{EntryKind, Host};
 use crate::identity;
@@ -50,17 +53,24 @@ pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
     writable
 }
 
+/// Confines the payload to as many CPUs as it is shown.
+pub fn plan_processors(spec: &Spec, host: &Host, steps: &mut Steps) {
+    views::plan_processors(spec, host, &mut steps.payload);
+}
+
 /// Steps of pid 1, from the scaffold to the pivot.
-pub fn plan(spec: &Spec, host: &Host, code: Option<Step>, steps: &mut Steps) {
+pub fn plan(spec: &Spec, host: &Host, cgroup: Cgroup, code: Option<Step>, steps: &mut Steps) {
     let init = &mut steps.init;
     init.push(Step::PrivateMounts);
     init.push(Step::Scaffold {
         options: c_string(format!("mode=0755,size={},nr_inodes={}", spec.disk, inodes(spec.disk))),
     });
-    let mut skeleton = Skeleton::default();
-    for name in ["root", "empty"] {
+    let mut skeleton = Skeleton::new();
+    for name in ["root", tree::SEALED] {
         skeleton.scaffold_directory(name, 0o755);
     }
+    skeleton.make.push(Step::Sealed);
+    skeleton.sealed_directory("empty");
     skeleton.scaffold_directory("shm", 0o1777);
     skeleton.scaffold_file("null");
     system(host, &mut skeleton);
@@ -68,6 +78,7 @@ pub fn plan(spec: &Spec, host: &Host, code: Option<Step>, steps: &mut Steps) {
     places(spec, host, &mut skeleton);
     dev::plan(&mut skeleton);
     skeleton.directory("proc", 0o755);
+    views::plan(spec, host, cgroup, &mut skeleton);
     mounts(spec, host, &mut skeleton);
     if let Some(code) = code {
         skeleton.directory("run/code", 0o755);
@@ -82,7 +93,10 @@ pub fn plan(spec: &Spec, host: &Host, code: Option<Step>, steps: &mut Steps) {
     init.push(Step::SealTrees);
     dev::plan_mounts(init);
     init.extend(skeleton.mounts);
+    init.push(Step::MaskSources);
+    views::show_sys(cgroup, init);
     proc::plan(host, init);
+    views::show_proc(host, init);
     init.push(Step::EnterRoot);
 }
 

@@ -43,6 +43,8 @@ pub enum Step {
         /// Options of the tmpfs: `size`, `nr_inodes`, `mode`.
         options: CString,
     },
+    /// A file system beside the quota, for what the command only reads; `MaskSources` makes it read-only.
+    Sealed,
     /// A directory of the scaffold.
     Directory {
         /// Below the scaffold.
@@ -54,6 +56,11 @@ pub enum Step {
     Link {
         /// What it points to.
         target: CString,
+        /// Below the scaffold.
+        path: CString,
+    },
+    /// An empty file of the scaffold, to mount something on.
+    EmptyFile {
         /// Below the scaffold.
         path: CString,
     },
@@ -117,7 +124,7 @@ pub enum Step {
     },
     /// `/dev` and its nodes become read-only.
     SealDevices,
-    /// What masks are made of: `/dev/null`, checked, and an empty directory, both read-only.
+    /// What masks and views are made of: `/dev/null`, checked, and a directory of ours, both read-only.
     MaskSources,
     /// A fresh procfs of the new pid namespace, and the working directory in it.
     Proc,
@@ -128,6 +135,17 @@ pub enum Step {
         /// A directory is covered by an empty one, a file by `/dev/null`.
         directory: bool,
     },
+    /// Shows a file of ours instead of an entry of the new procfs.
+    View {
+        /// Absolute, since the working directory is the procfs.
+        source: CString,
+        /// Name below `/proc`.
+        name: CString,
+    },
+    /// A read-only cgroup2, which begins at the sandbox's own cgroup. Where it has none our own files will cover it:
+    /// programs look in the table of mounts for one, and then read what they find there by its path. Nobody inside can
+    /// uncover it.
+    MountCgroups,
     /// Writes a kernel setting that belongs to the new namespaces.
     Setting {
         /// Below `/proc/sys`.
@@ -163,6 +181,8 @@ pub enum Step {
     AwaitRoot,
     /// Waits until pid 1 has given up its privileges.
     AwaitRelease,
+    /// sched_setaffinity(2): where it may run, until it says otherwise. What programs take for the number of CPUs.
+    Processors(Processors),
     /// setsid(2).
     NewSession,
     /// Takes the sandbox's own terminal as controlling terminal and as descriptors 0, 1, 2.
@@ -231,6 +251,36 @@ pub enum Slot {
     Code,
 }
 
+/// A set of CPUs, as the kernel reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Processors {
+    mask: Vec<u64>,
+}
+
+impl Processors {
+    /// The set of CPUs with these numbers.
+    pub fn new(numbers: &[u32]) -> Processors {
+        let words = numbers.iter().max().map_or(0, |highest| *highest as usize / 64 + 1);
+        let mut mask = vec![0; words];
+        for number in numbers {
+            if let Some(word) = mask.get_mut(*number as usize / 64) {
+                *word |= 1 << (number % 64);
+            }
+        }
+        Processors { mask }
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> u32 {
+        self.mask.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// One bit for each CPU.
+    pub fn mask(&self) -> &[u64] {
+        &self.mask
+    }
+}
+
 /// The steps of both processes, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
@@ -277,7 +327,7 @@ impl Step {
             Step::OpenDevices => &["open host's", "open sandbox's"],
             Step::Device { .. } => &["open_tree", "check", "move_mount"],
             Step::SealDevices => &["read-only", "no devices but these"],
-            Step::MaskSources => &["open_tree", "check", "mount_setattr", "open", "move_mount", "bind", "read-only"],
+            Step::MaskSources => &["open_tree", "check", "mount_setattr", "move_mount", "read-only"],
             Step::Setting { .. } => &["open", "write"],
             Step::SealSettings => &["bind", "read-only"],
             Step::EnterRoot => &["chdir", "pivot_root"],
@@ -323,11 +373,11 @@ impl fmt::Display for Step {
             Step::HostName(name) => write!(f, "set host name {}", show(name)),
             Step::PrivateMounts => f.write_str("make all mounts private"),
             Step::Scaffold { options } => write!(f, "mount scaffold tmpfs ({})", show(options)),
+            Step::Sealed => f.write_str("mount ramfs on sealed"),
             Step::Directory { path, mode } => write!(f, "make directory {} {mode:04o}", show(path)),
             Step::Link { target, path } => write!(f, "link {} to {}", show(path), show(target)),
-            Step::File { path, mode, content } => {
-                write!(f, "write file {} {mode:04o} ({} bytes)", show(path), content.len())
-            }
+            Step::EmptyFile { path } => write!(f, "make file {}", show(path)),
+            Step::File { path, mode, .. } => write!(f, "write file {} {mode:04o}", show(path)),
             Step::CopyIn { path, mode, .. } => write!(f, "copy in {} {mode:04o}", show(path)),
             Step::Own { path, uid, gid } => write!(f, "give {} to {uid}:{gid}", show(path)),
             Step::Root => f.write_str("make root a mount"),
@@ -346,6 +396,8 @@ impl fmt::Display for Step {
             Step::Mask { name, directory } => {
                 write!(f, "mask proc/{}{}", show(name), if *directory { "/" } else { "" })
             }
+            Step::View { name, .. } => write!(f, "show our own proc/{}", show(name)),
+            Step::MountCgroups => f.write_str("mount cgroup2 on root/sys/fs/cgroup read-only"),
             Step::Setting { name, value } => write!(f, "set {} to {}", show(name), show(value)),
             Step::SealSettings => f.write_str("make proc/sys read-only"),
             Step::Terminals => f.write_str("mount devpts on dev/pts"),
@@ -361,6 +413,8 @@ impl fmt::Display for Step {
             Step::NetworkReady => f.write_str("announce the network"),
             Step::AwaitRoot => f.write_str("wait for the root"),
             Step::AwaitRelease => f.write_str("wait for the release"),
+            // Not which: that is another one at every start.
+            Step::Processors(processors) => write!(f, "run on no more CPUs than {}", processors.count()),
             Step::NewSession => f.write_str("start a session"),
             Step::TakeTerminal => f.write_str("take the terminal"),
             Step::StandardStreams => f.write_str("set standard streams"),
@@ -397,5 +451,18 @@ impl Access {
             Access::ReadOnly => "ro",
             Access::ReadWrite => "rw",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Processors;
+
+    #[test]
+    fn a_set_of_cpus_has_one_bit_for_each() {
+        assert_eq!(Processors::new(&[0]).mask(), [1]);
+        assert_eq!(Processors::new(&[]).mask(), [0u64; 0]);
+        let four = Processors::new(&[1, 63, 64, 130]);
+        assert_eq!((four.mask(), four.count()), ([1 << 63 | 2, 1, 4].as_slice(), 4));
     }
 }

@@ -106,8 +106,13 @@ fn what_tells_of_the_host_in_proc_is_empty() {
 
 // Case 68, CVE-2022-0492, CVE-2020-8694.
 #[test]
-fn there_is_no_sys() {
-    assert_eq!(errors(&[], &["os.stat('/sys/kernel')", "os.stat('/sys/fs/cgroup')"]), ["ENOENT", "ENOENT"]);
+fn there_is_no_sysfs() {
+    let calls = ["os.stat('/sys/kernel')", "os.stat('/sys/class')", "os.stat('/sys/firmware')"];
+    assert_eq!(errors(&[], &calls), ["ENOENT", "ENOENT", "ENOENT"]);
+    assert_eq!(
+        printed(&[], "cd /sys; echo *; echo */*; stat -f -c %T ."),
+        "devices fs\ndevices/system fs/cgroup\nramfs\n"
+    );
 }
 
 // Case 69, CVE-2022-0492.
@@ -120,8 +125,15 @@ fn no_control_group_hierarchy_can_be_mounted() {
 // Cases 70 and 71: there is no file through which a process could leave its group or raise its limits.
 #[test]
 fn no_control_group_is_in_reach() {
-    let script = "grep -c cgroup /proc/self/mountinfo; find / -xdev -name 'cgroup.procs' 2>/dev/null; grep -v ':/$' /proc/self/cgroup; true";
-    assert_eq!(printed(&[], script), "0\n");
+    let script = "find / -xdev -name 'cgroup.procs' 2>/dev/null; find /sys/fs/cgroup ! -fstype ramfs; grep -v ':/$' /proc/self/cgroup; true";
+    assert_eq!(printed(&[], script), "");
+    // The hierarchy in the table of mounts is read-only, and covered: nobody inside can uncover it.
+    let script = "grep -c ' - cgroup2 ' /proc/self/mountinfo; grep ' - cgroup2 ' /proc/self/mountinfo | cut -d' ' -f4-6; umount /sys/fs/cgroup 2>&1 | grep -c .";
+    let found = printed(&[], script);
+    assert!(
+        ["1\n/ /sys/fs/cgroup ro,nosuid,nodev,noexec,relatime\n1\n", "0\n1\n"].contains(&found.as_str()),
+        "{found}"
+    );
 }
 
 // Case 72.
@@ -185,7 +197,7 @@ fn nothing_leads_above_the_root() {
     let top = printed(&[], script);
     let names: Vec<&str> = top.split_whitespace().skip(1).collect();
     assert!(top.starts_with("1\n"), "{top}");
-    let known = "bin dev etc gnu home lib lib32 lib64 libx32 mnt nix opt proc root run sbin srv tmp usr var";
+    let known = "bin dev etc gnu home lib lib32 lib64 libx32 mnt nix opt proc root run sbin srv sys tmp usr var";
     assert!(names.iter().all(|name| known.split(' ').any(|known| known == *name)), "{top}");
     all_refused(
         &["os.chroot('/tmp')", "os.listdir('/proc/1/root/..')", "os.chdir('/proc/1/cwd')", "os.listdir('/proc/1/fd')"],

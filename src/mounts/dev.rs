@@ -21,7 +21,7 @@ pub fn plan(skeleton: &mut Skeleton) {
     skeleton.directory("dev/pts", 0o755);
     skeleton.directory("dev/shm", 0o1777);
     for (name, _) in NODES {
-        skeleton.file(&format!("dev/{name}"), Vec::new());
+        skeleton.empty_file(&format!("dev/{name}"));
     }
     for (target, path) in LINKS {
         skeleton.link(target, path);

@@ -13,7 +13,7 @@ pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
         match &entry.kind {
             EntryKind::Link(target) => skeleton.link(target, &path),
             EntryKind::File => {
-                skeleton.file(&path, Vec::new());
+                skeleton.empty_file(&path);
                 skeleton.show(&format!("/{path}"), &path);
             }
             EntryKind::Directory => {
@@ -60,7 +60,7 @@ fn hosts(spec: &Spec, skeleton: &mut Skeleton) {
         Network::Host => {
             // The host's network is asked for, and with it the names that are known there.
             for path in ["etc/hosts", "etc/resolv.conf"] {
-                skeleton.file(path, Vec::new());
+                skeleton.empty_file(path);
                 skeleton.show(&format!("/{path}"), path);
             }
         }

@@ -5,7 +5,6 @@ use crate::step::{Step, c_string};
 
 /// Steps of pid 1, after the root is there.
 pub fn plan(host: &Host, init: &mut Vec<Step>) {
-    init.push(Step::MaskSources);
     init.push(Step::Proc);
     // Nested user namespaces are impossible twice over: by the filter, and by this count, which belongs to the
     // new user namespace.

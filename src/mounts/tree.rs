@@ -6,6 +6,9 @@ use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::path::Path;
 
+/// The file system of the scaffold that becomes read-only as a whole: what masks and views are made of.
+pub const SEALED: &str = "sealed";
+
 /// What is made on the scaffold, and what is then mounted on it, each in order.
 #[derive(Debug, Default)]
 pub struct Skeleton {
@@ -16,6 +19,7 @@ pub struct Skeleton {
     /// Mounts that the spec asks for; after the image's own, so that they win.
     pub mounts: Vec<Step>,
     made: BTreeSet<String>,
+    made_sealed: BTreeSet<String>,
     bound: Vec<String>,
 }
 
@@ -25,14 +29,44 @@ pub fn relative(path: &Path) -> CString {
 }
 
 impl Skeleton {
+    /// Nothing yet, with room for what most plans make: a list that has to grow is copied.
+    pub fn new() -> Skeleton {
+        Skeleton { make: Vec::with_capacity(128), ..Skeleton::default() }
+    }
+
     /// A directory of the scaffold itself.
     pub fn scaffold_directory(&mut self, name: &str, mode: u32) {
         self.make.push(Step::Directory { path: c_string(name), mode });
     }
 
-    /// An empty file of the scaffold itself.
+    /// A directory of the sealed one, with its parents.
+    pub fn sealed_directory(&mut self, path: &str) {
+        let mut directory = String::from(SEALED);
+        for name in path.split('/') {
+            directory = format!("{directory}/{name}");
+            if self.made_sealed.insert(directory.clone()) {
+                self.scaffold_directory(&directory, 0o755);
+            }
+        }
+    }
+
+    /// A file of the sealed directory, which nobody changes.
+    pub fn sealed_file(&mut self, path: &str, content: impl Into<Vec<u8>>) {
+        if let Some((parent, _)) = path.rsplit_once('/') {
+            self.sealed_directory(parent);
+        }
+        let path = c_string(format!("{SEALED}/{path}"));
+        self.make.push(Step::File { path, mode: 0o444, content: content.into() });
+    }
+
+    /// A symbolic link of the sealed directory.
+    pub fn sealed_link(&mut self, target: &str, path: &str) {
+        self.make.push(Step::Link { target: c_string(target), path: c_string(format!("{SEALED}/{path}")) });
+    }
+
+    /// A file of the scaffold itself, to mount something on.
     pub fn scaffold_file(&mut self, name: &str) {
-        self.make.push(Step::File { path: c_string(name), mode: 0o644, content: Vec::new() });
+        self.make.push(Step::EmptyFile { path: c_string(name) });
     }
 
     /// A directory of the root with its parents; made once, whoever asks first.
@@ -52,6 +86,13 @@ impl Skeleton {
     pub fn link(&mut self, target: &str, path: &str) {
         if self.made.insert(path.to_owned()) {
             self.make.push(Step::Link { target: c_string(target), path: c_string(format!("root/{path}")) });
+        }
+    }
+
+    /// A file of the root, to mount something on.
+    pub fn empty_file(&mut self, path: &str) {
+        if self.made.insert(path.to_owned()) {
+            self.make.push(Step::EmptyFile { path: c_string(format!("root/{path}")) });
         }
     }
 
@@ -95,7 +136,7 @@ impl Skeleton {
             if let Some((parent, _)) = path.rsplit_once('/') {
                 self.directory(parent, 0o755);
             }
-            self.file(&path, Vec::new());
+            self.empty_file(&path);
         }
     }
 
@@ -105,7 +146,7 @@ impl Skeleton {
             .make
             .iter()
             .filter_map(|step| match step {
-                Step::Directory { path, .. } => Some(path.clone()),
+                Step::Directory { path, .. } if !path.as_bytes().starts_with(SEALED.as_bytes()) => Some(path.clone()),
                 _ => None,
             })
             .collect();

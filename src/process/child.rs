@@ -126,8 +126,10 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             at(0, child::mount(c"tmpfs", c"/proc", c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, options))?;
             at(1, child::change_directory(c"/proc"))
         }
+        Step::Sealed => super::mount::sealed(),
         Step::Directory { path, mode } => at(0, child::make_directory(CWD, path, *mode)),
         Step::Link { target, path } => at(0, child::symlink(target, CWD, path)),
+        Step::EmptyFile { path } => at(0, child::make_file(CWD, path, 0o644)),
         Step::File { path, mode, content } => write_file(path, *mode, content),
         Step::CopyIn { path, mode, from: Slot::Code } => copy_in(path, *mode, context.code),
         Step::Own { path, uid, gid } => at(0, child::change_owner(CWD, path, *uid, *gid)),
@@ -145,6 +147,8 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::Device { name, number } => super::mount::device(walk, name, *number),
         Step::Proc => super::mount::proc(walk),
         Step::Mask { name, directory } => super::mount::mask(name, *directory),
+        Step::View { source, name } => super::mount::view(source, name),
+        Step::MountCgroups => super::mount::mount_cgroups(),
         Step::Setting { name, value } => super::mount::setting(name, value),
         Step::SealSettings => super::mount::seal_settings(),
         Step::Terminals => at(
@@ -188,6 +192,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             await_change(&context.meeting.release);
             Ok(())
         }
+        Step::Processors(processors) => at(0, child::set_affinity(processors.mask())),
         Step::NewSession => at(0, child::new_session()),
         Step::TakeTerminal => take_terminal(),
         Step::StandardStreams => standard_streams(context.streams),

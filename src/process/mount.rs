@@ -60,6 +60,12 @@ pub fn seal_trees(walk: &Walk) -> Applied {
     at(1, set(walk.root, c"", 0, 0, ATTR_RDONLY))
 }
 
+/// Step `Sealed`. A ramfs has no quota and needs none: nobody writes to it but we. It is mounted sooner than a tmpfs.
+pub fn sealed() -> Applied {
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    at(0, child::mount(c"ramfs", c"sealed", c"ramfs", flags, c"mode=0755"))
+}
+
 /// Step `OpenDevices`.
 pub fn open_devices(walk: &mut Walk) -> Applied {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
@@ -91,15 +97,14 @@ fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), i32> {
     if right { Ok(()) } else { Err(libc::ENXIO) }
 }
 
-/// Step `MaskSources`: from here on one bind is a whole mask.
+/// Step `MaskSources`: from here on one bind is a whole mask, and one is a whole view.
 pub fn mask_sources() -> Applied {
     let tree = at(0, child::open_tree(CWD, c"/dev/null", libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC))?;
     at(1, is_device(tree, 1, 3))?;
     at(2, set(tree, c"", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, 0))?;
-    at(4, child::attach_tree(tree, CWD, c"null"))?;
+    at(3, child::attach_tree(tree, CWD, c"null"))?;
     child::close(tree);
-    at(5, child::mount(c"empty", c"empty", c"", libc::MS_BIND, c""))?;
-    at(6, set(CWD, c"empty", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0))
+    at(4, set(CWD, c"sealed", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0))
 }
 
 /// Mounts a procfs of the new pid namespace and makes it the working directory: everything below is written and
@@ -117,8 +122,22 @@ pub fn proc(walk: &mut Walk) -> Applied {
 
 /// Covers an entry of the procfs, which is the working directory. The scaffold lies on the host's `/proc`.
 pub fn mask(name: &CStr, directory: bool) -> Applied {
-    let source = if directory { c"/proc/empty" } else { c"/proc/null" };
+    let source = if directory { c"/proc/sealed/empty" } else { c"/proc/null" };
     at(0, child::mount(source, name, c"", libc::MS_BIND, c""))
+}
+
+/// Shows one of our files instead of an entry of the procfs, which is the working directory.
+pub fn view(source: &CStr, name: &CStr) -> Applied {
+    at(0, child::mount(source, name, c"", libc::MS_BIND, c""))
+}
+
+/// Step `MountCgroups`. Read-only also where it is about to be covered: it begins at the group that belljar is in then.
+pub fn mount_cgroups() -> Applied {
+    let flags = libc::MS_RDONLY | libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    // Whatever the refusal (a kernel without cgroups, the rules of a container around us), only the line of the mount
+    // table is missing: the files that cover it are there.
+    let _ = child::mount(c"cgroup2", c"root/sys/fs/cgroup", c"cgroup2", flags, c"");
+    Ok(())
 }
 
 /// Writes a setting of the new namespaces.

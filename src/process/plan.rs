@@ -34,7 +34,8 @@ impl Plan {
     /// `Invalid` for a seccomp profile with a fault, `Host` for a protection that this machine does not have and
     /// that may not be missing.
     pub fn new(spec: &Spec, host: &Host) -> Result<Plan, Error> {
-        let mut steps = Steps::default();
+        // Enough for most plans: a list that has to grow is copied, and nothing comes back from the arena.
+        let mut steps = Steps { init: Vec::with_capacity(160), payload: Vec::with_capacity(48) };
         steps.init.push(Step::DieWithSupervisor);
         // First of all, since the network takes as long as everything else.
         namespaces::plan_start(spec, &mut steps);
@@ -42,7 +43,8 @@ impl Plan {
         steps.init.push(Step::ForgetCommandLine);
         identity::plan_maps(spec, host, &mut steps);
         namespaces::plan_host_name(spec, &mut steps);
-        mounts::plan(spec, host, program::code_file(spec), &mut steps);
+        let cgroup = if host.cgroup.is_there() { mounts::Cgroup::MountPoint } else { mounts::Cgroup::Files };
+        mounts::plan(spec, host, cgroup, program::code_file(spec), &mut steps);
         namespaces::plan_join(spec, &mut steps);
         if spec.tty {
             steps.init.push(Step::OpenTerminal);
@@ -128,6 +130,8 @@ fn before_root(spec: &Spec, host: &Host, steps: &mut Steps) {
     steps.payload.push(Step::SessionKeyring);
     steps.payload.push(Step::DefaultSignals);
     steps.payload.push(Step::DropBounding { last: host.last_capability });
+    // Not sooner: while it makes the network it should have whichever CPU pid 1 does not have.
+    mounts::plan_processors(spec, host, steps);
     steps.payload.push(Step::AwaitRoot);
 }
 

@@ -121,6 +121,12 @@ pub fn make_directory(directory: Fd, path: &CStr, mode: u32) -> Answer<()> {
     done(unsafe { syscall!(Sysno::mkdirat, directory, path.as_ptr(), mode) })
 }
 
+/// mknodat(2) of an empty regular file: open(2) and close(2) in one.
+pub fn make_file(directory: Fd, path: &CStr, mode: u32) -> Answer<()> {
+    // SAFETY: `path` outlives the call.
+    done(unsafe { syscall!(Sysno::mknodat, directory, path.as_ptr(), libc::S_IFREG | mode, 0) })
+}
+
 /// symlinkat(2).
 pub fn symlink(target: &CStr, directory: Fd, path: &CStr) -> Answer<()> {
     // SAFETY: both strings outlive the call.
@@ -242,6 +248,12 @@ pub fn process_control(option: i32, a: u64, b: u64) -> Answer<usize> {
     // SAFETY: only options whose arguments are numbers are used (PDEATHSIG, DUMPABLE, NO_NEW_PRIVS, CAPBSET_DROP,
     // CAP_AMBIENT).
     answer(unsafe { syscall!(Sysno::prctl, option, a, b, NONE, NONE) })
+}
+
+/// sched_setaffinity(2) of the caller itself.
+pub fn set_affinity(mask: &[u64]) -> Answer<()> {
+    // SAFETY: the words are readable for their size during the call.
+    done(unsafe { syscall!(Sysno::sched_setaffinity, 0, size_of_val(mask), mask.as_ptr()) })
 }
 
 /// setsid(2).

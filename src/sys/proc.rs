@@ -84,12 +84,19 @@ pub fn hard_limits() -> [u64; HARD_LIMITS] {
 /// Resources that the kernel limits: `RLIM_NLIMITS`.
 pub const HARD_LIMITS: usize = 16;
 
-/// CPUs that the caller may run on (sched_getaffinity(2)).
-pub fn online_cpus() -> u32 {
+/// CPUs that the caller may run on, by number and in ascending order (sched_getaffinity(2)); number 0 where the kernel
+/// does not say.
+pub fn usable_cpus() -> Vec<u32> {
     let mut mask = [0u64; 128];
     // SAFETY: the array is writable for its length during the call.
     let bytes = unsafe { libc::syscall(libc::SYS_sched_getaffinity, 0, size_of_val(&mask), mask.as_mut_ptr()) };
-    if bytes <= 0 { 1 } else { mask.iter().map(|word| word.count_ones()).sum::<u32>().max(1) }
+    if bytes <= 0 {
+        return vec![0];
+    }
+    (0..)
+        .zip(mask)
+        .flat_map(|(word, bits)| (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit))
+        .collect()
 }
 
 /// Makes `/proc/self` ours even where the executable may be run but not read (prctl(2) `PR_SET_DUMPABLE`).

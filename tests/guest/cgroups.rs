@@ -171,6 +171,15 @@ fn sandboxes_that_begin_and_end_at_once_do_not_take_each_others_cgroups_for_left
 }
 
 #[test]
+fn programs_find_their_limits_where_the_kernel_tells_them() {
+    let _alone = alone();
+    let script = "cd /sys/fs/cgroup; cat memory.max cpu.max pids.max; nproc; grep MemTotal /proc/meminfo";
+    let run = run(&["--memory", "64M", "--cpus", "0.5", "--pids", "9"], &["sh", "-c", script]);
+    let told = "67108864\n50000 100000\n10\n1\nMemTotal:          65536 kB\n";
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), told), "{run:?}");
+}
+
+#[test]
 fn nobody_inside_reaches_the_limits() {
     let _alone = alone();
     let script = "for f in /sys/fs/cgroup/memory.max /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/../cgroup.procs; do

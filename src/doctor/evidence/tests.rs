@@ -11,6 +11,8 @@ fn good() -> Looked {
         114 113 254:0 /usr /usr ro,nosuid,nodev - ext4 /dev/vda rw\n\
         134 113 0:48 / /proc rw,nosuid,nodev,noexec - proc proc rw\n\
         135 134 0:48 /sys /proc/sys ro,nosuid,nodev,noexec - proc proc rw\n\
+        136 113 0:49 /sys /sys ro,nosuid,nodev,noexec - ramfs ramfs rw,mode=755\n\
+        137 136 0:50 / /sys/fs/cgroup ro,nosuid,nodev,noexec - cgroup2 cgroup2 rw\n\
         130 123 0:47 / /dev/pts rw,nosuid,noexec - devpts devpts rw";
     let namespaces = "cgroup:[1]\nipc:[2]\nmnt:[3]\nnet:[4]\npid:[5]\nuser:[6]\nuts:[7]";
     Looked {
@@ -56,6 +58,8 @@ fn what_was_promised_and_is_not_there_is_seen() {
         (Protection::Namespaces, but("mountinfo", "/usr ro,nosuid,nodev - ext4", "/usr rw,nosuid,nodev - tmpfs")),
         (Protection::Namespaces, but("mountinfo", "/usr ro,nosuid", "/usr ro")),
         (Protection::Namespaces, but("mountinfo", "- tmpfs", "- ext4")),
+        (Protection::Namespaces, but("mountinfo", "- ramfs", "- sysfs")),
+        (Protection::Namespaces, but("mountinfo", "/sys/fs/cgroup ro", "/sys/fs/cgroup rw")),
         (Protection::Namespaces, but("descriptors", "2", "2\n7")),
         (Protection::Network, but("interfaces", "lo:", "lo: 0\n  eth0:")),
         (Protection::Network, but("namespaces", "net:[4]", &own_net)),

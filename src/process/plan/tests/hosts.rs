@@ -1,7 +1,8 @@
 //! Hosts as literals: the layouts that distributions have, and the callers that there are.
 
 use crate::host::cgroup::{Cgroup, Controllers, Place};
-use crate::host::{Entry, EntryKind, Host, StreamKind};
+use crate::host::{Entry, EntryKind, Host, Machine, StreamKind};
+use std::time::Duration;
 
 fn directory(name: &str) -> Entry {
     Entry { name: name.to_owned(), kind: EntryKind::Directory }
@@ -24,7 +25,10 @@ pub fn named(name: &str) -> Host {
         "nixos" => nixos(),
         "with-java" => with_java(),
         "with-nothing" => Host { top_level: Vec::new(), etc: Vec::new(), masks: Vec::new(), ..debian() },
-        "small" => Host { memory: 512 << 20, cpus: 1, ..debian() },
+        "small" => {
+            let machine = Machine { processors: vec![0], ..machine() };
+            Host { memory: 512 << 20, cpus: 1, machine, ..debian() }
+        }
         "limited" => Host { hard_limits: [0; 16], ..debian() },
         "delegated" => delegated(Controllers { cpu: true, io: false, memory: true, pids: true }),
         "delegated-with-io" => delegated(Controllers { cpu: true, io: true, memory: true, pids: true }),
@@ -63,6 +67,7 @@ fn debian() -> Host {
         cpus: 4,
         cgroup: Cgroup::undelegated("no cgroup v2 at /sys/fs/cgroup".to_owned()),
         disks: Vec::new(),
+        machine: machine(),
         hard_limits: [u64::MAX; 16],
     }
 }
@@ -71,6 +76,17 @@ fn debian() -> Host {
 fn delegated(controllers: Controllers) -> Host {
     let place = Place { directory: "/sys/fs/cgroup/mine".into(), controllers, crowded: false };
     Host { cgroup: Cgroup::In(place), disks: vec![(8, 0)], ..debian() }
+}
+
+/// belljar runs on the third of four CPUs.
+fn machine() -> Machine {
+    Machine {
+        processors: vec![2, 3, 0, 1],
+        description: Some("processor\t: 0\nmodel name\t: Some CPU\nsiblings\t: 4\n\n".to_owned()),
+        uptime: Duration::from_millis(3_600_120),
+        booted: 1_700_000_000,
+        lists_cgroups: true,
+    }
 }
 
 /// `/bin`, `/sbin`, `/lib` and `/lib64` are directories of their own.
