@@ -221,9 +221,26 @@ impl Error {
             Error::Invalid(problems) => problems.iter().filter_map(|problem| problem.hint.clone()).collect(),
             Error::Command(command) => command.hint().map(str::to_owned).into_iter().collect(),
             Error::Host(blocker) => blocker.hint.clone().into_iter().collect(),
-            Error::Setup(failure) => failure.hint.clone().into_iter().collect(),
+            Error::Setup(failure) => {
+                let general = || used_up(failure.errno).map(str::to_owned);
+                failure.hint.clone().or_else(general).into_iter().collect()
+            }
         }
     }
+}
+
+/// The cure where something of the host's or the caller's is used up, whatever was attempted with it.
+pub fn used_up(errno: i32) -> Option<&'static str> {
+    let cure = match errno {
+        libc::EMFILE => "raise the limit of open files (`ulimit -n`)",
+        libc::ENFILE => "the host has no open files left: end what holds them, or as root raise `fs.file-max`",
+        libc::ENOMEM | libc::ENOBUFS => {
+            "end what uses the memory of this host or container, or raise the limit that holds us (`ulimit -v`, `ulimit -d`)"
+        }
+        libc::ENOSPC | libc::EDQUOT => "what is written to is full: free space there, or write elsewhere",
+        _ => return None,
+    };
+    Some(cure)
 }
 
 #[cfg(test)]
@@ -250,6 +267,18 @@ mod tests {
         for (error, message) in table {
             assert_eq!(error.to_string(), message);
         }
+    }
+
+    #[test]
+    fn whatever_is_used_up_has_a_cure_and_a_step_may_know_a_better_one() {
+        let of = |errno, hint: Option<&str>| {
+            let hint = hint.map(str::to_owned);
+            Error::Setup(Failure { step: None, attempt: "open `/a`".to_owned(), errno, hint }).hints()
+        };
+        for errno in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS, libc::ENOSPC, libc::EDQUOT] {
+            assert_eq!((of(errno, None).len(), of(errno, Some("better"))), (1, vec!["better".to_owned()]), "{errno}");
+        }
+        assert_eq!(of(libc::EINVAL, None), Vec::<String>::new());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! the files they name exist only inside, and restricts itself. Signals and abstract sockets are kept apart by the
 //! pid and network namespaces; with the host's network asked for, abstract sockets are scoped here.
 
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, used_up};
 use crate::host::Host;
 use crate::outcome::Enforcement;
 use crate::spec::{Network, Spec};
@@ -71,18 +71,32 @@ pub fn create_ruleset(spec: &Spec, host: &Host) -> Result<Option<OwnedFd>, Error
         return Ok(None);
     }
     let refused = |error: landlock::RulesetError| {
-        Error::Setup(Failure {
-            step: None,
-            attempt: format!("create the landlock ruleset: {error}"),
-            errno: 0,
-            hint: Some("allow it to be missing with `--allow-missing landlock`".to_owned()),
-        })
+        let attempt = "create the landlock ruleset";
+        match errno(&error) {
+            // Landlock is there, and something else is not: leaving it out would cure nothing.
+            Some(errno) if used_up(errno).is_some() => {
+                Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+            }
+            _ => Error::Setup(Failure {
+                step: None,
+                attempt: format!("{attempt}: {error}"),
+                errno: 0,
+                hint: Some("allow it to be missing with `--allow-missing landlock`".to_owned()),
+            }),
+        }
     };
     let mut ruleset = Ruleset::default().handle_access(rights(host.landlock_abi)).map_err(refused)?;
     if spec.net == Network::Host && host.landlock_abi >= 6 {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket).map_err(refused)?;
     }
     Ok(ruleset.create().map_err(refused)?.into())
+}
+
+/// What the kernel answered, if it was the kernel that refused.
+fn errno(error: &landlock::RulesetError) -> Option<i32> {
+    let first: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    std::iter::successors(first, |error| error.source())
+        .find_map(|error| error.downcast_ref::<std::io::Error>()?.raw_os_error())
 }
 
 /// How far this kernel's Landlock goes.

@@ -9,16 +9,11 @@
 //! 21 and 22 need protected paths below a writable mount, which nobody is promised yet.
 
 mod common;
-use common::{Scratch, call, command, is_root, python, shell};
+use common::{Scratch, bind, call, command, is_root, python, shell};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// `SRC:DST` and what else an option is made of.
-fn bind(source: &Path, rest: &str) -> String {
-    format!("{}:{rest}", source.display())
-}
 
 /// What python printed, after a run that went well.
 fn printed(options: &[&str], code: &str) -> String {

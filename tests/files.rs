@@ -3,16 +3,10 @@
 //! None is left out.
 
 mod common;
-use common::{Scratch, available, command, python, shell};
+use common::{Scratch, available, bind, command, python, shell};
 use std::io::Read as _;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// `SRC:DST` and what else an option is made of.
-fn bind(source: &Path, rest: &str) -> String {
-    format!("{}:{rest}", source.display())
-}
 
 /// What the shell printed, in a run that went well.
 fn printed(options: &[&str], script: &str) -> String {

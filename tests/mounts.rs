@@ -2,15 +2,10 @@
 //! it. What asks for propagation is tried in a mount namespace of the test's own, with shared mounts, as its root.
 
 mod common;
-use common::{Scratch, available, call, python, shell};
+use common::{Scratch, available, bind, call, python, shell};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
-
-/// `SRC:DST` and what else an option is made of.
-fn bind(source: &Path, rest: &str) -> String {
-    format!("{}:{rest}", source.display())
-}
 
 /// What the shell printed, in a run that went well.
 fn printed(options: &[&str], script: &str) -> String {

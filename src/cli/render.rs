@@ -5,7 +5,7 @@
 //! stderr and ends in 125, never in a panic.
 
 use super::parse::Report;
-use crate::error::{Error, Problem, describe_io};
+use crate::error::{Error, Problem, describe_io, used_up};
 use crate::outcome::{ErrorReport, Outcome, Status, Usage};
 use crate::spec::{Spec, show_bytes, show_duration};
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub fn print(text: &str, done: i32) -> i32 {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => done,
         Err(error) => {
-            say(&format!("cannot write to stdout: {}", describe_io(&error)));
+            cannot_write("stdout", &error);
             FAILED
         }
     }
@@ -65,6 +65,11 @@ pub fn print(text: &str, done: i32) -> i32 {
 /// One line on stderr as it is.
 pub fn bare(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn cannot_write(what: &str, error: &io::Error) {
+    say(&format!("cannot write to {what}: {}", describe_io(error)));
+    error.raw_os_error().and_then(used_up).into_iter().for_each(hint_line);
 }
 
 /// One line on stderr under our name. If nobody can read it there is nobody left to tell.
@@ -84,7 +89,7 @@ fn deliver(outcome: &Outcome, report: Report, status: StatusFd, code: i32) -> i3
         let written =
             line(&Outcome { output: None, ..outcome.clone() }).and_then(|line| file.write_all(line.as_bytes()));
         if let Err(error) = written {
-            say(&format!("cannot write to the descriptor of `--status-fd`: {}", describe_io(&error)));
+            cannot_write("the descriptor of `--status-fd`", &error);
             code = FAILED;
         }
     }

@@ -40,7 +40,8 @@ pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: 
     if let Some(blocker) = host_refuses(&surroundings, step, errno) {
         return Error::Host(blocker);
     }
-    if matches!(step, Step::NewCgroups | Step::NewNetwork | Step::StartPayload) && errno == libc::ENOSPC {
+    let namespace = matches!(step, Step::NewCgroups | Step::NewNetwork | Step::StartPayload) && errno == libc::ENOSPC;
+    if namespace || (matches!(step, Step::StartPayload) && errno == libc::EAGAIN) {
         return no_namespaces(&surroundings, errno);
     }
     let stage = step.stage(stage).map_or_else(String::new, |stage| format!(": {stage}"));
@@ -110,9 +111,10 @@ fn no_namespaces(surroundings: &Surroundings, errno: i32) -> Error {
             "the kernel was built without one of the namespaces (user, mount, pid, uts, ipc, cgroup)",
             "use a kernel with CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_UTS_NS, CONFIG_IPC_NS, CONFIG_CGROUPS",
         ),
-        libc::EAGAIN => {
-            blocker("the limit of processes of this user is used up", "end other processes, or raise `ulimit -u`")
-        }
+        libc::EAGAIN => blocker(
+            "the limit of processes of this user is used up",
+            "end other processes, or raise `ulimit -u`; in a container or a systemd unit, its limit of processes too",
+        ),
         _ => return Error::Setup(Failure { step: None, attempt: "clone pid 1".to_owned(), errno, hint: None }),
     };
     Error::Host(found)
@@ -266,6 +268,20 @@ fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> 
             "the directory exists neither in the sandbox nor can it be made there: choose another `--workdir`"
         }
         (Step::WorkingDirectory(_), _) => "choose another `--workdir`",
+        // A tree that is being mounted is a mount namespace of its own until it has its place.
+        (Step::Bind { .. } | Step::Device { .. } | Step::MaskSources, libc::ENOSPC) => {
+            "the host's limit of mount namespaces or of mounts is used up: end other sandboxes, or as root raise `user.max_mnt_namespaces` or `fs.mount-max`"
+        }
+        (Step::Show { .. } | Step::Root | Step::Mask { .. } | Step::Proc | Step::SealSettings, libc::ENOSPC) => {
+            "the host's limit of mounts is used up: as root raise `fs.mount-max`"
+        }
+        // Only who logged in has a session keyring, and with it a quota for the next.
+        (Step::SessionKeyring, libc::EDQUOT) => {
+            "each sandbox takes one key of this user's quota: end other sandboxes, or as root raise `kernel.keys.maxkeys` and `kernel.keys.maxbytes`"
+        }
+        (Step::Directory { .. } | Step::File { .. } | Step::Link { .. }, libc::ENOSPC) => {
+            "the writable layer is too small for the root itself: raise `--disk`"
+        }
         (Step::CopyIn { .. }, libc::ENOSPC) => "the code does not fit the writable layer: raise `--disk`",
         (Step::Limit { .. }, libc::EPERM) => {
             "the caller's own hard limit is lower: raise it (`ulimit -H`) or ask for less"

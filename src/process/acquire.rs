@@ -63,12 +63,7 @@ fn above(descriptor: OwnedFd) -> Result<OwnedFd, Error> {
 }
 
 fn refused(attempt: &str, errno: i32) -> Error {
-    let hint = match errno {
-        libc::EMFILE => Some("raise the limit of open files (`ulimit -n`)".to_owned()),
-        libc::ENFILE => Some("the host has no open files left".to_owned()),
-        _ => None,
-    };
-    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint })
+    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
 }
 
 fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {

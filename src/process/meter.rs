@@ -20,13 +20,14 @@ pub struct Meter {
     page: u64,
     tick: Duration,
     buffer: Vec<u8>,
-    seen: Vec<u32>,
+    listed: Vec<u32>,
     /// What the last reading saw, by id.
     known: Vec<(u32, Stat)>,
     /// Ticks of the last reading with those of waited-for children, and of all readings together.
     latest: u64,
     total: u64,
     memory: Memory,
+    blind: Option<i32>,
 }
 
 /// One reading.
@@ -79,14 +80,16 @@ impl Meter {
             page: page.unsigned_abs(),
             tick: Duration::from_secs(1) / u32::try_from(ticks).unwrap_or(100).max(1),
             buffer: vec![0; 4096],
-            seen: Vec::new(),
+            listed: Vec::new(),
             known: Vec::new(),
             latest: 0,
             total: 0,
             memory: Memory::default(),
+            blind: None,
         };
         let disk = meter.disk().0;
-        let shared = meter.memory.note_host(memory::host(&mut meter.buffer));
+        let host = meter.host();
+        let shared = meter.memory.note_host(host);
         meter.memory.explain(shared, disk);
         meter
     }
@@ -107,8 +110,8 @@ impl Meter {
         let mut known = Vec::with_capacity(self.known.len());
         let (mut with_children, mut alone) = (0, 0);
         self.list();
-        for index in 0..self.seen.len() {
-            let pid = self.seen[index];
+        for index in 0..self.listed.len() {
+            let pid = self.listed[index];
             // A process that is gone by now uses nothing.
             let Some(stat) = self.stat(pid) else { continue };
             let before = self.before(pid, &stat);
@@ -136,17 +139,37 @@ impl Meter {
         self.latest = with_children;
         reading.cpu = self.tick * u32::try_from(self.total).unwrap_or(u32::MAX);
         (reading.disk, reading.disk_full) = self.disk();
-        reading.host_shared = self.memory.note_host(memory::host(&mut self.buffer));
+        let host = self.host();
+        reading.host_shared = self.memory.note_host(host);
         reading
+    }
+
+    /// Why something that is there could not be read: the host or the caller had no more of what it takes. What was
+    /// not seen was not counted then, and no limit can be held.
+    pub fn blind(&self) -> Option<i32> {
+        self.blind
+    }
+
+    /// What a look at a process says; nothing, where it is gone by now or not to be looked at.
+    fn seen<T>(&mut self, answer: Result<T, i32>) -> Option<T> {
+        match answer {
+            Ok(value) => Some(value),
+            Err(errno) => {
+                if matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS) {
+                    self.blind = Some(errno);
+                }
+                None
+            }
+        }
     }
 
     /// All processes but pid 1, as they are now.
     pub fn processes(&mut self) -> Vec<Process> {
         self.list();
-        let seen = std::mem::take(&mut self.seen);
-        let found = seen.iter().filter(|pid| **pid != 1);
+        let listed = std::mem::take(&mut self.listed);
+        let found = listed.iter().filter(|pid| **pid != 1);
         let found = found.filter_map(|pid| Some(self.stat(*pid)?.process(*pid))).collect();
-        self.seen = seen;
+        self.listed = listed;
         found
     }
 
@@ -156,7 +179,10 @@ impl Meter {
     }
 
     fn stat(&mut self, pid: u32) -> Option<Stat> {
-        Stat::parse(proc::read_process_file(self.proc.as_fd(), pid, "stat", &mut self.buffer).ok()?)
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let read = proc::read_process_file(self.proc.as_fd(), pid, "stat", &mut buffer).map(Stat::parse);
+        self.buffer = buffer;
+        self.seen(read)?
     }
 
     /// The same process in the reading before; nothing, if it was not there.
@@ -167,11 +193,11 @@ impl Meter {
 
     /// Processes that live now, in the order of their ids.
     fn list(&mut self) {
-        self.seen.clear();
-        let seen = &mut self.seen;
+        self.listed.clear();
+        let listed = &mut self.listed;
         // Fails only when the procfs is gone, and then there is nobody left.
-        let _ = proc::for_each_number(self.proc.as_fd(), &mut self.buffer, |pid| seen.push(pid));
-        self.seen.sort_unstable();
+        let _ = proc::for_each_number(self.proc.as_fd(), &mut self.buffer, |pid| listed.push(pid));
+        self.listed.sort_unstable();
     }
 
     /// Bytes used in the writable layer, and whether it is full.

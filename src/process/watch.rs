@@ -256,6 +256,15 @@ impl Running {
         }
         if self.meter.is_some() && now >= self.next_reading {
             self.take_reading(now);
+            self.end_if_blind();
+        }
+    }
+
+    /// Whoever cannot look holds nobody to a limit; and what is inside may be what took the host's last open file.
+    fn end_if_blind(&mut self) {
+        if let Some(errno) = self.meter.as_ref().and_then(Meter::blind) {
+            self.fault = Some(("read what the sandbox uses", errno));
+            self.end();
         }
     }
 
@@ -273,9 +282,13 @@ impl Running {
             Ok((SIZE, descriptors)) => descriptors,
             // Told once, before what is still to be read, when pid 1 ended without having read all that we sent.
             Err(libc::ECONNRESET | libc::EINTR) => return,
-            Ok(_) | Err(_) => {
+            Ok(_) => {
                 self.hearing = false;
                 return;
+            }
+            Err(errno) => {
+                self.hearing = false;
+                return self.end_without_eyes(errno);
             }
         };
         match Frame::decode(bytes) {
@@ -294,15 +307,18 @@ impl Running {
 
     fn ready(&mut self, descriptors: Vec<OwnedFd>) {
         if let Err(errno) = self.take_over(descriptors) {
-            // Without its eyes the supervisor would hold nobody to any limit.
-            self.fault = Some(("take over the sandbox's descriptors", errno));
-            self.end();
+            self.end_without_eyes(errno);
         }
+    }
+
+    /// The supervisor would hold nobody to any limit.
+    fn end_without_eyes(&mut self, errno: i32) {
+        self.fault = Some(("take over the sandbox's descriptors", errno));
+        self.end();
     }
 
     fn take_over(&mut self, descriptors: Vec<OwnedFd>) -> Result<(), i32> {
         let mut descriptors = descriptors.into_iter();
-        // The kernel delivers as many as we have room for, without another word.
         let mut next = || descriptors.next().ok_or(libc::EMFILE);
         self.meter = Some(Meter::new(next()?, next()?));
         if let Some(sink) = self.relays.terminal.take() {

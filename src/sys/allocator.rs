@@ -9,6 +9,10 @@
 //! child that allocates can hang for ever (measured: 37 of 60 in a static musl binary with allocating threads). In
 //! debug and test builds every allocation in a child ends it at once with [`ALLOCATED_IN_CHILD`], so that the test
 //! suite sees it.
+//!
+//! **Words when there is none left.** An error needs memory to be handed up, so this is the one place below the adapters
+//! that speaks; the standard library would abort instead, which looks like a crash. The sandbox goes with its
+//! supervisor.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -29,6 +33,22 @@ static IN_CHILD: AtomicBool = AtomicBool::new(false);
 /// Says that this process is between clone and exec. There is no way back.
 pub fn enter_child() {
     IN_CHILD.store(true, Ordering::Relaxed);
+}
+
+/// What is said when the system gives no more memory.
+const OUT_OF_MEMORY: &[u8] = b"belljar: out of memory\nhint: end what uses the memory of this host or container, or \
+raise the limit that holds us (`ulimit -v`, `ulimit -d`)\n";
+/// Exit code of a failure of ours.
+const FAILED: i32 = 125;
+
+/// The block, or the end.
+fn or_end(block: *mut u8) -> *mut u8 {
+    if block.is_null() {
+        // Whoever closed standard error did not want to hear it.
+        let _ = super::child::write(2, OUT_OF_MEMORY);
+        super::child::exit(FAILED);
+    }
+    block
 }
 
 fn check() {
@@ -100,7 +120,7 @@ unsafe impl GlobalAlloc for Allocator {
         match self.cut(layout) {
             Some(pointer) => pointer,
             // SAFETY: the caller's promise on `layout` is passed on.
-            None => unsafe { System.alloc(layout) },
+            None => or_end(unsafe { System.alloc(layout) }),
         }
     }
 
@@ -118,17 +138,15 @@ unsafe impl GlobalAlloc for Allocator {
         check();
         if !self.owns(pointer) {
             // SAFETY: not from the arena, so from the system's allocator, with this layout; `size` is the caller's.
-            return unsafe { System.realloc(pointer, layout, size) };
+            return or_end(unsafe { System.realloc(pointer, layout, size) });
         }
         if size <= LARGE && self.resize_last(pointer, layout.size(), size) {
             return pointer;
         }
         // SAFETY: the caller promises that `size`, rounded up to the alignment, does not overflow.
         let fresh = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
-        if !fresh.is_null() {
-            // SAFETY: both blocks are at least this long, and a new block overlaps no old one.
-            unsafe { ptr::copy_nonoverlapping(pointer, fresh, layout.size().min(size)) };
-        }
+        // SAFETY: both blocks are at least this long, and a new block overlaps no old one.
+        unsafe { ptr::copy_nonoverlapping(pointer, fresh, layout.size().min(size)) };
         fresh
     }
 }
@@ -199,6 +217,21 @@ mod tests {
     #[test]
     fn a_child_that_allocates_ends_at_once() {
         assert_eq!(exited(end_of_child(|| drop(std::hint::black_box(vec![1u8; 32])))), ALLOCATED_IN_CHILD);
+    }
+
+    #[test]
+    fn who_gets_no_memory_ends_as_a_failure_of_ours() {
+        let deed = || drop(std::hint::black_box(Vec::<u8>::with_capacity(isize::MAX as usize)));
+        // SAFETY: as in `end_of_child`; it has not entered the guard, so that it may ask.
+        let status = match unsafe { fork() }.expect("fork") {
+            ForkResult::Child => {
+                super::super::child::close(2);
+                deed();
+                super::super::child::exit(0)
+            }
+            ForkResult::Parent { child } => waitpid(child, None).expect("wait for the child"),
+        };
+        assert_eq!(exited(status), FAILED);
     }
 
     #[test]

@@ -75,13 +75,17 @@ pub fn waiting_bytes(fd: BorrowedFd<'_>) -> u64 {
     if result == 0 { count.max(0) as u64 } else { 0 }
 }
 
-/// Receives bytes and up to four descriptors from `socket`; 0 bytes at the end of the stream.
+/// Receives bytes and up to four descriptors from `socket`; 0 bytes at the end of the stream. EMFILE when the caller has
+/// no numbers left for all of them: the kernel then delivers some, and those stay open until the caller ends.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Answer<(usize, Vec<OwnedFd>)> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
     let mut space = nix::cmsg_space!([RawFd; 4]);
     let mut vector = [std::io::IoSliceMut::new(bytes)];
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut vector, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
         .map_err(|errno| errno as i32)?;
+    if message.flags.contains(MsgFlags::MSG_CTRUNC) {
+        return Err(libc::EMFILE);
+    }
     let mut descriptors = Vec::new();
     for control in message.cmsgs().map_err(|errno| errno as i32)? {
         if let ControlMessageOwned::ScmRights(numbers) = control {

@@ -1,6 +1,8 @@
 //! What the promise tests share: they run the real binary, as whoever runs the tests, and look at what comes back.
 #![allow(dead_code)] // each test program uses its own part
 
+pub mod leavings;
+
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -112,6 +114,11 @@ pub fn shell(options: &[&str], script: &str) -> Run {
 /// `belljar code python OPTIONS -e CODE`.
 pub fn python(options: &[&str], code: &str) -> Run {
     call([&["code", "python"], options, &["-e", code]].concat())
+}
+
+/// `SRC:DST` and what else an option of `--mount` is made of.
+pub fn bind(source: &Path, rest: &str) -> String {
+    format!("{}:{rest}", source.display())
 }
 
 /// The result object of a `--json` call; the test fails when there is none.

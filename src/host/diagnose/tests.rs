@@ -124,6 +124,29 @@ fn a_missing_landlock_is_told_by_its_reason() {
 }
 
 #[test]
+fn a_quota_of_the_host_that_is_used_up_is_told_by_what_the_step_takes_of_it() {
+    let cure = |step: &Step, errno| hint(&clean(), step, errno).unwrap_or_default();
+    let device = Step::Device { name: c"null".to_owned(), number: (1, 3) };
+    let directory = Step::Directory { path: c"root".to_owned(), mode: 0o755 };
+    for (step, errno, name) in [
+        (&device, libc::ENOSPC, "`user.max_mnt_namespaces`"),
+        (&Step::MaskSources, libc::ENOSPC, "`user.max_mnt_namespaces`"),
+        (&Step::Proc, libc::ENOSPC, "`fs.mount-max`"),
+        (&directory, libc::ENOSPC, "`--disk`"),
+        (&Step::SessionKeyring, libc::EDQUOT, "`kernel.keys.maxkeys`"),
+    ] {
+        assert!(cure(step, errno).contains(name), "{step}");
+    }
+}
+
+#[test]
+fn a_payload_that_cannot_be_cloned_is_as_a_pid_1_that_cannot() {
+    for errno in [libc::EAGAIN, libc::ENOSPC] {
+        assert_eq!(step_refused(2, 9, &Step::StartPayload, 0, errno), clone_refused(errno));
+    }
+}
+
+#[test]
 fn a_system_call_that_a_filter_hides_is_no_old_kernel() {
     let cure = |surroundings: &Surroundings| hint(surroundings, &Step::SealTrees, libc::ENOSYS);
     assert_eq!(cure(&clean()).as_deref(), Some("mounts need Linux 5.12 or newer"));

@@ -73,8 +73,19 @@ impl Meter {
     /// Bytes by which the memory of the whole host has grown since the last reading: one file, however many processes
     /// there are. Who reads each of them all the time has no time left when they run all the time.
     pub fn host_growth(&mut self) -> u64 {
-        let (private, shared) = host(&mut self.buffer);
+        let (private, shared) = self.host();
         (private + shared).saturating_sub(self.memory.host)
+    }
+
+    /// Bytes of private and of shared memory of the whole host, from `/proc/meminfo`; 0 where that cannot be read.
+    pub fn host(&mut self) -> (u64, u64) {
+        use std::io::Read as _;
+        let read = std::fs::File::open("/proc/meminfo").and_then(|mut file| file.read(&mut self.buffer));
+        let read = self.seen(read.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO)));
+        read.map_or((0, 0), |length| {
+            let of = |key| kibibytes(&self.buffer[..length], key);
+            (of("AnonPages:"), of("Shmem:"))
+        })
     }
 
     /// Memory that the sandbox uses; `None` where it takes an exact reading to hold it against `limit`.
@@ -149,7 +160,10 @@ impl Meter {
                 let of = |key: &str| file.as_ref().map_or(0, |bytes| kibibytes(bytes, key));
                 (of("RssAnon:") + of("VmSwap:"), of("RssShmem:"))
             }
-            Err(_) => (0, 0),
+            Err(errno) => {
+                self.seen::<()>(Err(errno));
+                (0, 0)
+            }
         }
     }
 
@@ -173,7 +187,7 @@ impl Meter {
     /// The device of the kernel's own tmpfs, which no path leads to: memfd_create(2), shared anonymous memory, SysV.
     fn device(&mut self) -> Option<libc::dev_t> {
         if self.memory.device.is_none() {
-            let file = fd::memory_file(c"belljar-meter").ok()?;
+            let file = self.seen(fd::memory_file(c"belljar-meter"))?;
             self.memory.device = nix::sys::stat::fstat(&file).ok().map(|status| status.st_dev);
         }
         self.memory.device
@@ -182,7 +196,8 @@ impl Meter {
     /// Adds the sizes of files on `device` that a process has open, by their inode.
     fn open_files(&mut self, pid: u32, device: libc::dev_t, files: &mut BTreeMap<u64, u64>) {
         // Gone, or not to be looked at.
-        let Ok(directory) = proc::open_process_entry(self.proc.as_fd(), pid, "fd") else { return };
+        let opened = proc::open_process_entry(self.proc.as_fd(), pid, "fd");
+        let Some(directory) = self.seen(opened) else { return };
         let mut numbers = Vec::new();
         let _ = proc::for_each_number(directory.as_fd(), &mut self.buffer, |number| numbers.push(number));
         for number in numbers {
@@ -196,7 +211,8 @@ impl Meter {
 
     /// A process's shares of what it has mapped of `device`, but for those files that are counted already.
     fn mapped_elsewhere(&mut self, pid: u32, device: libc::dev_t, files: &BTreeMap<u64, u64>) -> u64 {
-        let Ok(file) = proc::open_process_entry(self.proc.as_fd(), pid, "smaps") else { return 0 };
+        let opened = proc::open_process_entry(self.proc.as_fd(), pid, "smaps");
+        let Some(file) = self.seen(opened) else { return 0 };
         let mut counts = false;
         let mut sum = 0;
         for line in BufReader::new(std::fs::File::from(file)).split(b'\n').map_while(Result::ok) {
@@ -219,16 +235,6 @@ fn mapping(line: &[u8]) -> Option<(libc::dev_t, u64)> {
     let (major, minor) = words.nth(2)?.split_once(':')?;
     let number = |digits| u32::from_str_radix(digits, 16).ok();
     Some((libc::makedev(number(major)?, number(minor)?), words.next()?.parse().ok()?))
-}
-
-/// Bytes of private and of shared memory of the whole host, from `/proc/meminfo`; 0 where that cannot be read.
-pub fn host(buffer: &mut [u8]) -> (u64, u64) {
-    use std::io::Read as _;
-    let read = std::fs::File::open("/proc/meminfo").and_then(|mut file| file.read(buffer));
-    read.map_or((0, 0), |length| {
-        let of = |key| kibibytes(&buffer[..length], key);
-        (of("AnonPages:"), of("Shmem:"))
-    })
 }
 
 /// The number of a line `KEY:   N kB`, in bytes.
