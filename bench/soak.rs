@@ -123,7 +123,15 @@ fn keys() -> i64 {
     used.unwrap_or(0)
 }
 
-const NAMES: [&str; 7] = ["processes", "cgroups", "mounts", "descriptors", "files", "keys", "memory, KiB"];
+const NAMES: [&str; 7] = [
+    "processes",
+    "cgroups",
+    "mounts",
+    "descriptors of the parent",
+    "files",
+    "keys of the user",
+    "memory of the parent, KiB",
+];
 const TOLERANCE: [i64; 7] = [0, 0, 0, 0, 0, KEYS, MEMORY_KIB];
 
 fn count(scratch: &Path) -> [i64; 7] {

@@ -88,10 +88,10 @@ pub fn rage(hog: &str, count: usize) -> ExitCode {
             }
         }
         "shared" => {
-            // SAFETY: a new mapping, of which the whole length is written.
-            #[allow(unsafe_code)]
+            let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
             loop {
-                let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | libc::MAP_ANONYMOUS);
+                // SAFETY: a new mapping, of which the whole length is written.
+                #[allow(unsafe_code)]
                 unsafe {
                     let mapped = libc::mmap(std::ptr::null_mut(), CHUNK, access, flags, -1, 0);
                     assert_ne!(mapped, libc::MAP_FAILED);
