@@ -9,6 +9,7 @@ LOCKED  := --locked --target $(TARGET)
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= profile spec options
+export SOAK_RUNS ?= 20000
 
 # rustup's directory, for shells that were started before it was installed.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -22,10 +23,10 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -ec
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check lint bench trace fuzz docs install doctor fmt clean setup-build setup-demo setup-test
+.PHONY: help build demo test check lint bench soak overshoot trace fuzz docs install doctor fmt clean setup-build setup-demo setup-test
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: setup-build ## the static release binary
 	$(CARGO) build --release $(LOCKED)
@@ -54,6 +55,12 @@ bench: setup-test build ## start-up time, rate and memory, next to bubblewrap in
 	@mkdir -p bench/out
 	@$(if $(ROOT),tests/run-as-user )bench/run | tee bench/out/latest.md
 	@$(CARGO) bench --quiet $(LOCKED) --bench filter | tee -a bench/out/latest.md
+
+soak: setup-test build ## SOAK_RUNS (20000) runs of one parent, after which nothing has grown
+	@$(AS_USER) $(CARGO) bench --quiet $(LOCKED) --bench soak
+
+overshoot: setup-test build ## how far a sandbox gets beyond each limit on this machine, as a table
+	@$(AS_USER) $(CARGO) bench --quiet $(LOCKED) --bench overshoot
 
 trace: setup-test build ## the system calls of one start, counted and in order
 	@$(if $(ROOT),tests/run-as-user )bench/trace

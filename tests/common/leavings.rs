@@ -76,14 +76,14 @@ fn mounts() -> String {
     std::fs::read_to_string("/proc/self/mountinfo").expect("read mounts")
 }
 
-/// Cgroups that say in their names that they are belljar's.
+/// Cgroups of sandboxes, by their names.
 fn cgroups(directory: &Path) -> BTreeSet<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return BTreeSet::new() };
     let directories =
         entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
     directories
         .flat_map(|path| {
-            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().contains("belljar"));
+            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().contains("belljar.sandbox"));
             let mut found = cgroups(&path);
             found.extend(ours.then_some(path));
             found
