@@ -171,7 +171,8 @@ fn an_output_pipe_that_nobody_reads_ends_the_command_as_usual() {
 fn output_that_cannot_be_written_is_an_error_and_never_silent() {
     let scratch = Scratch::new("full");
     let run = caller(&scratch, "belljar run -- echo hello > /dev/full");
-    let message = "belljar: write the command's standard output: No space left on device\n";
+    let message = "belljar: write the command's standard output: No space left on device\nhint: what is written to is \
+        full: free space there, or write elsewhere\n";
     assert_eq!(ended(&run), (Some(125), "", message));
     let run = caller(&scratch, "belljar run --json -- echo hello > /dev/full");
     assert_eq!((run.code, run.stderr.starts_with("belljar: cannot write to stdout: ")), (Some(125), true), "{run:?}");
