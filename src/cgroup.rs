@@ -201,12 +201,20 @@ impl Cgroup {
     }
 
     /// What the kernel has counted so far.
-    pub fn events(&self) -> Events {
+    ///
+    /// # Errors
+    ///
+    /// The error number when the counters are there and cannot be read.
+    pub fn events(&self) -> Result<Events, i32> {
         Events::read(&self.directory)
     }
 
     /// CPU time of all that ever ran here.
-    pub fn cpu(&self) -> Duration {
+    ///
+    /// # Errors
+    ///
+    /// As [`Cgroup::events`].
+    pub fn cpu(&self) -> Result<Duration, i32> {
         Events::read_cpu(&self.directory)
     }
 

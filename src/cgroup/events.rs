@@ -27,26 +27,41 @@ pub struct Events {
 
 impl Events {
     /// Reads the counters of the cgroup in `directory`.
-    pub fn read(directory: &Path) -> Events {
-        let text = |file: &str| fs::read_to_string(directory.join(file)).unwrap_or_default();
-        let number = |file: &str| text(file).trim().parse().unwrap_or(0);
-        let memory = text("memory.events");
-        Events {
+    ///
+    /// # Errors
+    ///
+    /// The error number when a file is there and cannot be read: whoever takes that for "nothing" holds no limit.
+    pub fn read(directory: &Path) -> Result<Events, i32> {
+        let text = |file: &str| read(&directory.join(file));
+        let number = |file: &str| Ok::<u64, i32>(text(file)?.trim().parse().unwrap_or(0));
+        let memory = text("memory.events")?;
+        Ok(Events {
             oom: keyed(&memory, "oom"),
             oom_kill: keyed(&memory, "oom_kill"),
-            memory: number("memory.current"),
-            memory_peak: number("memory.peak"),
-            pids: u32::try_from(number("pids.current")).unwrap_or(u32::MAX),
-            pids_peak: u32::try_from(number("pids.peak")).unwrap_or(u32::MAX),
-            pids_max: keyed(&text("pids.events"), "max"),
-            cpu: Duration::from_micros(keyed(&text("cpu.stat"), "usage_usec")),
-        }
+            memory: number("memory.current")?,
+            memory_peak: number("memory.peak")?,
+            pids: u32::try_from(number("pids.current")?).unwrap_or(u32::MAX),
+            pids_peak: u32::try_from(number("pids.peak")?).unwrap_or(u32::MAX),
+            pids_max: keyed(&text("pids.events")?, "max"),
+            cpu: Events::read_cpu(directory)?,
+        })
     }
 
     /// CPU time alone.
-    pub fn read_cpu(directory: &Path) -> Duration {
-        let text = fs::read_to_string(directory.join("cpu.stat")).unwrap_or_default();
-        Duration::from_micros(keyed(&text, "usage_usec"))
+    ///
+    /// # Errors
+    ///
+    /// As [`Events::read`].
+    pub fn read_cpu(directory: &Path) -> Result<Duration, i32> {
+        Ok(Duration::from_micros(keyed(&read(&directory.join("cpu.stat"))?, "usage_usec")))
+    }
+}
+
+/// A file's text; nothing, where the kernel or the cgroup does not have it.
+fn read(path: &Path) -> Result<String, i32> {
+    match fs::read_to_string(path) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV)) => Ok(String::new()),
+        other => other.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO)),
     }
 }
 
@@ -68,6 +83,14 @@ mod tests {
 
     #[test]
     fn a_cgroup_that_is_gone_counts_nothing() {
-        assert_eq!(Events::read(Path::new("/nonexistent")), Events::default());
+        assert_eq!(Events::read(Path::new("/nonexistent")), Ok(Events::default()));
+    }
+
+    #[test]
+    fn what_is_there_and_cannot_be_read_is_an_error() {
+        let directory = std::env::temp_dir().join(format!("belljar-events-{}", std::process::id()));
+        fs::create_dir_all(directory.join("memory.events")).expect("make a directory in place of a file");
+        assert_eq!(Events::read(&directory), Err(libc::EISDIR));
+        fs::remove_dir_all(&directory).expect("remove it");
     }
 }

@@ -182,7 +182,13 @@ impl Running {
         let waited = proc::wait_with_usage(self.pid);
         self.flush();
         let restored = raw.map_or(Ok(()), RawTerminal::close);
-        let events = self.cgroup.as_ref().map(Cgroup::events);
+        let events = match self.cgroup.as_ref().map(Cgroup::events).transpose() {
+            Ok(events) => events,
+            Err(errno) => {
+                self.end_blind(errno);
+                None
+            }
+        };
         let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage), events);
         let result = self.conclude(usage, events);
         let removed = self.cgroup.take().map_or(Ok(()), Cgroup::remove);
@@ -256,15 +262,9 @@ impl Running {
         }
         if self.meter.is_some() && now >= self.next_reading {
             self.take_reading(now);
-            self.end_if_blind();
-        }
-    }
-
-    /// Whoever cannot look holds nobody to a limit; and what is inside may be what took the host's last open file.
-    fn end_if_blind(&mut self) {
-        if let Some(errno) = self.meter.as_ref().and_then(Meter::blind) {
-            self.fault = Some(("read what the sandbox uses", errno));
-            self.end();
+            if let Some(errno) = self.meter.as_ref().and_then(Meter::blind) {
+                self.end_blind(errno);
+            }
         }
     }
 

@@ -69,6 +69,12 @@ impl Running {
         }
     }
 
+    /// Whoever cannot look holds nobody to a limit; and what is inside may be what took the host's last open file.
+    pub(super) fn end_blind(&mut self, errno: i32) {
+        self.fault = Some(("read what the sandbox uses", errno));
+        self.end();
+    }
+
     /// Whether no cgroup holds the memory limit.
     fn samples_memory(&self) -> bool {
         self.plan.cgroup.as_ref().is_none_or(|cgroup| cgroup.memory.is_none())
@@ -78,7 +84,10 @@ impl Running {
     fn take_count(&mut self, now: Instant) {
         let (Some(meter), Some(cgroup)) = (&self.meter, &self.cgroup) else { return };
         self.peak.disk_full |= meter.disk().1;
-        let events = cgroup.events();
+        let events = match cgroup.events() {
+            Ok(events) => events,
+            Err(errno) => return self.end_blind(errno),
+        };
         // For kernels that keep no record of the highest values; pid 1 is not the payload's.
         self.peak.memory = self.peak.memory.max(events.memory);
         self.peak.pids = self.peak.pids.max(events.pids.saturating_sub(1));
@@ -98,7 +107,11 @@ impl Running {
             return self.take_count(now);
         }
         let limit = if self.samples_memory() { self.spec.memory } else { u64::MAX };
-        let counted = self.cgroup.as_ref().filter(|_| self.spec.cpu_time.is_some()).map(Cgroup::cpu);
+        let counted = self.cgroup.as_ref().filter(|_| self.spec.cpu_time.is_some()).map(Cgroup::cpu).transpose();
+        let counted = match counted {
+            Ok(counted) => counted,
+            Err(errno) => return self.end_blind(errno),
+        };
         let Some(meter) = &mut self.meter else { return };
         if now < self.whole_reading {
             let room = self.room.saturating_sub(meter.host_growth());
