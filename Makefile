@@ -23,10 +23,11 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -ec
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check lint bench soak overshoot trace fuzz docs install doctor fmt clean setup-build setup-demo setup-test
+.PHONY: help build demo test test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
+.PHONY: setup-build setup-demo setup-test setup-vm setup-vm-all
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: setup-build ## the static release binary
 	$(CARGO) build --release $(LOCKED)
@@ -41,10 +42,21 @@ test: setup-test build ## every test; as root: as an ordinary user first, then t
 	$(AS_USER) $(CARGO) test $(LOCKED) --no-fail-fast --lib --bins --tests
 ifneq ($(ROOT),)
 	@echo "== sandbox tests as root"
-	$(CARGO) test $(LOCKED) --no-fail-fast --test '*'
+	$(CARGO) test $(LOCKED) --no-fail-fast --tests
 endif
 
-check: lint test ## exactly what CI runs: format, clippy, documentation, every test
+# Guests run the same test programs: Cargo's runner puts them where guests find them, in place of running them.
+test-vm: GUESTS ?= fast
+test-vm: setup-vm ## the sandbox tests on other hosts, in guests: cgroup v2, systemd, user namespaces switched off
+test-vm-all: GUESTS ?= all
+test-vm-all: setup-vm-all ## the same, and on older kernels and in a virtual machine
+test-vm test-vm-all: build
+	$(CARGO) test $(LOCKED) --no-run --tests
+	@tests/vm/stage clean
+	@CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER=$(CURDIR)/tests/vm/stage $(CARGO) test --quiet $(LOCKED) --test '*'
+	@tests/vm/run $(GUESTS)
+
+check: lint test ## format, clippy, documentation, every test; CI runs this and test-vm
 
 lint: setup-test
 	$(CARGO) fmt --check
@@ -96,5 +108,5 @@ clean: ## remove what was built
 	$(CARGO) clean
 	rm -rf fuzz/target fuzz/corpus fuzz/artifacts bench/out
 
-setup-build setup-demo setup-test: setup-%:
+setup-build setup-demo setup-test setup-vm setup-vm-all: setup-%:
 	@tests/setup $*

@@ -170,6 +170,10 @@ fn denied(surroundings: &Surroundings, errno: i32) -> Blocker {
         );
     }
     if let Some(profile) = surroundings.apparmor_profile() {
+        // EPERM is the answer to the other namespaces, which need a capability in the first.
+        if errno == libc::EPERM {
+            return powerless(surroundings, "clone pid 1", errno);
+        }
         return blocker(
             format!("AppArmor denies user namespaces to this process (profile `{profile}`)"),
             format!(
@@ -212,7 +216,7 @@ fn host_refuses(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<
         | Step::HostName(_)
         | Step::PrivateMounts
         | Step::Scaffold { .. }
-        | Step::NewNetwork => Some(powerless(surroundings, step, errno)),
+        | Step::NewNetwork => Some(powerless(surroundings, &step.to_string(), errno)),
         Step::Proc => Some(blocker(
             "the host's `/proc` is partly masked, as inside of containers, and so the kernel gives no fresh one",
             "start the container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`, podman: `--security-opt unmask=ALL`)",
@@ -222,11 +226,11 @@ fn host_refuses(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<
 }
 
 /// There is a user namespace, but what should be allowed in it is not.
-fn powerless(surroundings: &Surroundings, step: &Step, errno: i32) -> Blocker {
+fn powerless(surroundings: &Surroundings, attempt: &str, errno: i32) -> Blocker {
     if surroundings.apparmor_takes_privileges() {
         return restricted();
     }
-    let message = format!("a user namespace on this host has no privileges ({step}: {})", describe(errno));
+    let message = format!("a user namespace on this host has no privileges ({attempt}: {})", describe(errno));
     if let Some(profile) = surroundings.apparmor_profile() {
         return blocker(
             message,

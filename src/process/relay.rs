@@ -180,7 +180,7 @@ impl Inlet {
         for _ in 0..MEASURE {
             if self.pending.is_empty() {
                 if self.ended {
-                    return if self.terminal { Flow::Open } else { Flow::Ended };
+                    return Flow::Open;
                 }
                 if self.in_background() || !is_ready(self.source.as_fd(), PollFlags::POLLIN) {
                     return self.hung_up();
@@ -195,10 +195,11 @@ impl Inlet {
                     Ok(0) | Err(_) => {
                         self.unread = result.err().filter(|errno| !self.is_end(*errno)).map(|errno| errno as i32);
                         self.ended = true;
-                        if self.terminal {
-                            self.pending.push(END_OF_FILE);
+                        // At once, whatever is left of the measure: nothing would wake us again.
+                        if !self.terminal {
+                            return Flow::Ended;
                         }
-                        continue;
+                        self.pending.push(END_OF_FILE);
                     }
                     Ok(_) => {}
                 }
@@ -427,4 +428,23 @@ fn is_kind(fd: BorrowedFd<'_>, kind: SFlag) -> bool {
 pub fn is_ready(fd: BorrowedFd<'_>, events: PollFlags) -> bool {
     let mut list = [PollFd::new(fd, events)];
     nix::poll::poll(&mut list, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::fcntl::{FcntlArg, fcntl};
+    use std::io::{Seek as _, Write as _};
+
+    #[test]
+    fn input_that_ends_with_the_measure_has_ended() {
+        let memory = nix::sys::memfd::memfd_create(c"input", nix::sys::memfd::MFdFlags::empty()).unwrap();
+        let mut file = std::fs::File::from(memory);
+        file.write_all(&vec![b'x'; (MEASURE - 1) * CHUNK]).unwrap();
+        file.rewind().unwrap();
+        let (_reader, writer) = nix::unistd::pipe().unwrap();
+        fcntl(&writer, FcntlArg::F_SETPIPE_SZ((MEASURE * CHUNK) as i32)).unwrap();
+        let mut inlet = Inlet::new(file.into(), writer).unwrap();
+        assert_eq!(inlet.pump(), Flow::Ended);
+    }
 }

@@ -17,14 +17,8 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// Kernels without Landlock run without that second layer.
-fn without_landlock() -> Vec<&'static str> {
-    let lsm = std::fs::read_to_string("/sys/kernel/security/lsm").expect("securityfs is mounted");
-    if lsm.contains("landlock") { Vec::new() } else { vec!["--allow-missing", "landlock"] }
-}
-
 fn run(options: &[&str], words: &[&str]) -> Run {
-    call([&["run"], without_landlock().as_slice(), options, &["--"], words].concat())
+    call([&["run"], options, &["--"], words].concat())
 }
 
 fn python(options: &[&str], code: &str) -> Value {
@@ -128,7 +122,7 @@ fn cpu_time_counts_children_that_nobody_waits_for() {
 #[test]
 fn the_cgroup_of_a_killed_supervisor_goes_with_the_next_sandbox() {
     let _alone = alone();
-    let words = [&["run"], without_landlock().as_slice(), &["--", "sh", "-c", "echo here; sleep 60"]].concat();
+    let words = ["run", "--", "sh", "-c", "echo here; sleep 60"];
     let mut started = Started::new(&mut command(words));
     started.first_line();
     assert_eq!(left().len(), 1);
@@ -143,8 +137,7 @@ fn the_cgroup_of_a_killed_supervisor_goes_with_the_next_sandbox() {
 #[test]
 fn sandboxes_side_by_side_do_not_take_each_others_cgroups() {
     let _alone = alone();
-    let words =
-        || [&["run"], without_landlock().as_slice(), &["--", "sh", "-c", "echo here; sleep 1; echo there"]].concat();
+    let words = || ["run", "--", "sh", "-c", "echo here; sleep 1; echo there"];
     let mut all: Vec<Started> = (0..8).map(|_| Started::new(&mut command(words()))).collect();
     for started in &mut all {
         assert_eq!(started.first_line(), "here");
@@ -159,7 +152,7 @@ fn sandboxes_side_by_side_do_not_take_each_others_cgroups() {
 #[test]
 fn sandboxes_that_begin_and_end_at_once_do_not_take_each_others_cgroups_for_leftovers() {
     let _alone = alone();
-    let words = || [&["run"], without_landlock().as_slice(), &["--", "true"]].concat();
+    let words = || ["run", "--", "true"];
     for _ in 0..5 {
         let all: Vec<Started> = (0..24).map(|_| Started::new(&mut command(words()))).collect();
         for started in all {
@@ -259,7 +252,7 @@ fn without_a_cgroup_the_other_mechanisms_hold_and_the_result_says_so() {
 
 #[test]
 fn the_environment_names_the_parent_where_nobody_else_does() {
-    let words = [&["run"], without_landlock().as_slice(), &["--", "true"]].concat();
+    let words = ["run", "--", "true"];
     let run: Run = command(&words).env("BELLJAR_CGROUP_PARENT", "/no-such").output().expect("start belljar").into();
     assert_eq!(run.code, Some(125), "{run:?}");
     let run: Run = command([&["run", "--cgroup-parent", "none"], &words[1..]].concat())

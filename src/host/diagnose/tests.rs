@@ -41,6 +41,11 @@ fn a_refused_clone_names_what_stands_in_the_way() {
         ),
         (docker(), libc::EACCES, "AppArmor denies user namespaces to this process (profile `docker-default`)"),
         (
+            Surroundings { filtered: false, ..docker() },
+            libc::EPERM,
+            "a user namespace on this host has no privileges (clone pid 1: Operation not permitted)",
+        ),
+        (
             Surroundings { namespaces_off: vec!["max_user_namespaces"], filtered: true, ..clean() },
             libc::EPERM,
             "we are inside a sandbox already: nested user namespaces are switched off here (by a seccomp filter, and `user.max_user_namespaces` is 0)",
