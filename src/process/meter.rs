@@ -178,6 +178,11 @@ impl Meter {
         self.stat(pid).is_none_or(|stat| stat.process(pid).halted)
     }
 
+    /// Whether a process waits where no signal but a deadly one reaches it: in vfork(2), or for a disk.
+    pub fn is_out_of_reach(&mut self, pid: u32) -> bool {
+        self.stat(pid).is_some_and(|stat| stat.state == b'D')
+    }
+
     fn stat(&mut self, pid: u32) -> Option<Stat> {
         let mut buffer = std::mem::take(&mut self.buffer);
         let read = proc::read_process_file(self.proc.as_fd(), pid, "stat", &mut buffer).map(Stat::parse);

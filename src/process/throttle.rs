@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_millis(100);
 /// Who forks while being stopped leaves children behind; who is stopped forks no more. Each round finds fewer.
 const ROUNDS: usize = 8;
-/// How long to wait at most, for all parents together, until they have stopped. One inside vfork(2) does so only with
-/// its child.
-pub const PATIENCE: Duration = Duration::from_millis(10);
+/// How long to wait at most, for all parents together, until they have stopped: each needs a CPU for that.
+pub const PATIENCE: Duration = Duration::from_millis(40);
+/// The same for one inside vfork(2), which stops only with its child.
+const OUT_OF_REACH: Duration = Duration::from_millis(10);
 const NAP: Duration = Duration::from_micros(100);
 
 /// The account of one sandbox.
@@ -57,7 +58,8 @@ impl Throttle {
 
     /// Stops every process that runs, waiting no longer than `patience` for parents.
     pub fn stop(&mut self, meter: &mut Meter, patience: Duration) {
-        let patience = Instant::now() + patience.min(PATIENCE);
+        let begun = Instant::now();
+        let patience = patience.min(PATIENCE);
         let mut told: Vec<u32> = Vec::new();
         for _ in 0..ROUNDS {
             let all = meter.processes();
@@ -78,7 +80,10 @@ impl Throttle {
                     self.stopped.push(process.pid);
                 }
                 if all.iter().any(|child| child.parent == process.pid) {
-                    while !meter.is_halted(process.pid) && Instant::now() < patience {
+                    while !meter.is_halted(process.pid) && begun.elapsed() < patience {
+                        if begun.elapsed() > OUT_OF_REACH && meter.is_out_of_reach(process.pid) {
+                            break;
+                        }
                         std::thread::sleep(NAP);
                     }
                 }
