@@ -205,7 +205,7 @@ pub enum CgroupParent {
 /// Something the sandbox promises, by the name it has in the result's `enforcement`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protection {
-    /// User, mount, pid, uts, ipc and cgroup namespaces.
+    /// User, mount, pid, uts, ipc and cgroup namespaces, and what takes the place of one for keys.
     Namespaces,
     /// The network mode asked for.
     Network,

@@ -207,7 +207,10 @@ pub enum Step {
         hard: u64,
     },
     /// A session keyring of its own.
-    SessionKeyring,
+    SessionKeyring {
+        /// Whether there is no going on without one.
+        needed: bool,
+    },
     /// Takes all capabilities out of the bounding and ambient sets.
     DropBounding {
         /// Number of the kernel's last capability.
@@ -337,6 +340,7 @@ impl Step {
             Step::LoopbackUp => &["socket", "ioctl"],
             Step::TakeTerminal => &["open", "TIOCSCTTY", "dup"],
             Step::BecomeUser { .. } => &["setgroups", "setresgid", "setresuid"],
+            Step::SessionKeyring { needed: false } => &["keyctl", "tell the supervisor"],
             Step::DropBounding { .. } => &["ambient", "bounding"],
             Step::Landlock { .. } => &["open", "add rule", "restrict"],
             _ => &[],
@@ -422,7 +426,10 @@ impl fmt::Display for Step {
             Step::WorkingDirectory(path) => write!(f, "enter {}", show(path)),
             Step::DefaultSignals => f.write_str("reset signal actions"),
             Step::Limit { name, soft, hard, .. } => write!(f, "limit {name} to {soft} (hard {hard})"),
-            Step::SessionKeyring => f.write_str("join a new session keyring"),
+            Step::SessionKeyring { needed: true } => f.write_str("join a new session keyring"),
+            Step::SessionKeyring { needed: false } => {
+                f.write_str("join a new session keyring, unless the quota of keys is used up")
+            }
             Step::DropBounding { .. } => f.write_str("drop ambient and bounding capabilities"),
             Step::BecomeUser { uid, gid } => write!(f, "become {uid}:{gid}"),
             Step::ClearCapabilities => f.write_str("clear capabilities"),

@@ -4,7 +4,7 @@
 
 mod common;
 use common::leavings::Before;
-use common::{Run, available, belljar, bind, command, installed, is_root, result};
+use common::{Run, allowed_to_be_missing, belljar, bind, command, installed, is_root, result};
 use serde_json::json;
 use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::process::CommandExt as _;
@@ -114,45 +114,25 @@ fn keyctl(operation: i32, first: i64, second: i64) -> i64 {
     }
 }
 
-/// How many sandboxes at once the caller's quota of keys has room for: each takes one, where the caller has a session
-/// keyring (as whoever logged in has).
-fn room_for_keyrings() -> usize {
-    const GET_KEYRING_ID: i32 = 0;
-    let (session, user_session) = (-3, -5);
-    let mut probe = Command::new("true");
-    // In a process of its own, since asking gives a session keyring to who has none: the user's.
-    // SAFETY: system calls only.
-    #[allow(unsafe_code)]
-    unsafe {
-        probe.pre_exec(move || {
-            let own = keyctl(GET_KEYRING_ID, session, 0) != keyctl(GET_KEYRING_ID, user_session, 0);
-            if own { Err(std::io::Error::from_raw_os_error(libc::EDQUOT)) } else { Ok(()) }
-        })
-    };
-    if is_root() || probe.status().is_ok() {
-        return usize::MAX;
-    }
-    let uid = nix::unistd::getuid().to_string();
-    let users = std::fs::read_to_string("/proc/key-users").unwrap_or_default();
-    let line = users.lines().find(|line| line.trim_start().starts_with(&format!("{uid}:"))).unwrap_or_default();
-    let (used, most) = line.split_whitespace().nth(3).and_then(|word| word.split_once('/')).unwrap_or(("0", "200"));
-    let number = |word: &str| word.parse::<usize>().unwrap_or(0);
-    number(most).saturating_sub(number(used))
+/// Gives the calling thread a session keyring of its own, as everybody has who logged in: from now on each sandbox that it
+/// starts takes a key of the user's quota, as long as there is one. Where the user has 200, there are fewer than that.
+fn log_in() {
+    const JOIN_SESSION_KEYRING: i32 = 1;
+    keyctl(JOIN_SESSION_KEYRING, 0, 0);
 }
 
 #[test]
 fn two_hundred_sandboxes_at_once_all_end_right() {
     let before = Before::new("at-once");
     let mount = bind(&before.scratch.0, "/mnt:rw");
-    let room = room_for_keyrings();
-    let count = if available("200 more keys for this user (`kernel.keys.maxkeys`)", room >= 200) { 200 } else { room };
+    log_in();
     let start = |number: usize| {
         let script =
             format!("echo {number} >/mnt/{number}; sleep 0.5; echo out {number}; echo err >&2; exit {}", number % 100);
         let mut command = command(["run", "--pids", "8", "--mount", &mount, "--", "sh", "-c", &script]);
         before.around(&mut command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start belljar")
     };
-    let children: Vec<_> = (0..count).map(start).collect();
+    let children: Vec<_> = (0..200).map(start).collect();
     for (number, child) in children.into_iter().enumerate() {
         let run: Run = child.wait_with_output().expect("wait for belljar").into();
         let expected = (Some(number as i32 % 100), format!("out {number}\n"), "err\n".to_owned());
@@ -409,16 +389,14 @@ fn a_supervisor_without_memory_says_so() {
     before.nothing_is_left();
 }
 
-#[test]
-fn a_user_whose_quota_of_keys_is_used_up_is_told_so() {
-    const JOIN_SESSION_KEYRING: i32 = 1;
-    let before = Before::new("keys");
-    let mut caller = unprivileged(&before, "bash");
+/// Calls belljar for a user who has logged in and has no key left.
+fn without_keys(before: &Before, words: &[&str]) -> Run {
+    let mut caller = unprivileged(before, "bash");
     // SAFETY: system calls only.
     #[allow(unsafe_code)]
     unsafe {
         caller.pre_exec(|| {
-            keyctl(JOIN_SESSION_KEYRING, 0, 0);
+            log_in();
             let mut full = 0;
             // The keyrings of sandboxes that have just ended go a moment later, and make room once more.
             for number in 0..1_000_000u32 {
@@ -436,7 +414,33 @@ fn a_user_whose_quota_of_keys_is_used_up_is_told_so() {
             Err(std::io::Error::from_raw_os_error(libc::E2BIG))
         })
     };
-    let run: Run = caller.args(["-c", "exec $B run -- echo right"]).output().expect("fill the quota").into();
-    refused(&run, "join a new session keyring: ", "`kernel.keys.maxkeys`");
+    let words = [&["run"], allowed_to_be_missing(), words].concat();
+    caller.args(["-c", "exec $B \"$@\"", "belljar"]).args(words).output().expect("fill the quota").into()
+}
+
+#[test]
+fn a_user_without_keys_left_gets_sandboxes_that_no_keyring_can_be_reached_from_and_the_result_says_so() {
+    let before = Before::new("keys");
+    for profile in ["default", "strict", "debug"] {
+        let result = result(&without_keys(&before, &["--json", "--seccomp", profile, "--", "echo", "right"]));
+        let why =
+            "the user's quota of keys is used up, and the session keyring is the caller's; no system call reaches it";
+        let told = (&result["stdout"], &result["enforcement"]["namespaces"]);
+        assert_eq!(told, (&json!("right\n"), &json!({ "partly": why })), "{result}");
+    }
+    before.nothing_is_left();
+}
+
+#[test]
+fn a_user_without_keys_left_gets_no_sandbox_that_the_callers_keys_could_be_reached_from() {
+    let before = Before::new("keys-needed");
+    let profile = before.scratch.0.join("profile.json");
+    let all_but_one =
+        r#"{"f": {"mismatch_action": "allow", "match_action": {"errno": 1}, "filter": [{"syscall": "bpf"}]}}"#;
+    std::fs::write(&profile, all_but_one).expect("write a profile");
+    for options in [["--require", "namespaces"], ["--seccomp", profile.to_str().expect("a path of ours")]] {
+        let run = without_keys(&before, &[&options[..], &["--", "echo", "ran"]].concat());
+        refused(&run, "join a new session keyring: ", "`kernel.keys.maxkeys`");
+    }
     before.nothing_is_left();
 }

@@ -280,8 +280,8 @@ fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> 
             "the host's limit of mounts is used up: as root raise `fs.mount-max`"
         }
         // Only who logged in has a session keyring, and with it a quota for the next.
-        (Step::SessionKeyring, libc::EDQUOT) => {
-            "each sandbox takes one key of this user's quota: end other sandboxes, or as root raise `kernel.keys.maxkeys` and `kernel.keys.maxbytes`"
+        (Step::SessionKeyring { .. }, libc::EDQUOT) => {
+            "each sandbox takes one key of this user's quota: end other sandboxes, as root raise `kernel.keys.maxkeys` and `kernel.keys.maxbytes`, or use a seccomp profile that lets no call to keyrings through and leave `--require namespaces` out"
         }
         (Step::Directory { .. } | Step::File { .. } | Step::Link { .. }, libc::ENOSPC) => {
             "the writable layer is too small for the root itself: raise `--disk`"

@@ -4,7 +4,7 @@
 //! reads was prepared before the clone. pid 1 and the payload share their memory until the payload executes, so
 //! that nothing is copied and a failure of either is known to both.
 
-use super::report::Refusal;
+use super::report::{Frame, Refusal};
 use crate::step::{Slot, Step};
 use crate::sys::child::{self, CWD, Fd};
 use core::ffi::{CStr, c_char, c_void};
@@ -203,9 +203,13 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::WorkingDirectory(path) => at(0, child::change_directory(path)),
         Step::DefaultSignals => default_signals(),
         Step::Limit { resource, soft, hard, .. } => at(0, child::set_limit(*resource, *soft, *hard)),
-        Step::SessionKeyring => match child::new_session_keyring() {
+        Step::SessionKeyring { needed } => match child::new_session_keyring() {
             // A kernel without keyrings, or the filter of a container around us, has none to share.
             Err(libc::ENOSYS | libc::EPERM) => Ok(()),
+            // Not without the supervisor's knowledge.
+            Err(libc::EDQUOT) if !needed => {
+                at(1, child::send_descriptors(context.control, &Frame::KeyringShared.encode(), &[]))
+            }
             other => at(0, other),
         },
         Step::DropBounding { last } => drop_bounding(*last),

@@ -39,7 +39,8 @@ impl Plan {
         steps.init.push(Step::DieWithSupervisor);
         // First of all, since the network takes as long as everything else.
         namespaces::plan_start(spec, &mut steps);
-        before_root(spec, host, &mut steps);
+        let filter = filter(spec)?;
+        before_root(spec, host, &filter, &mut steps);
         steps.init.push(Step::ForgetCommandLine);
         identity::plan_maps(spec, host, &mut steps);
         namespaces::plan_host_name(spec, &mut steps);
@@ -61,7 +62,7 @@ impl Plan {
         // Last: nothing hostile runs before pid 1 has given up its privileges, and nothing at all where one of its
         // steps is refused.
         steps.init.push(Step::ReleasePayload);
-        payload(spec, host, &mut steps)?;
+        payload(spec, host, filter, &mut steps);
         let plan = Plan {
             steps,
             namespaces: namespaces::OF_THE_CLONE,
@@ -114,6 +115,13 @@ impl Plan {
         Ok(())
     }
 
+    /// Takes down that the payload had to do without a session keyring of its own.
+    pub fn keyring_is_shared(&mut self) {
+        let why =
+            "the user's quota of keys is used up, and the session keyring is the caller's; no system call reaches it";
+        self.enforcement.insert(Protection::Namespaces, Enforcement::Partly(why.to_owned()));
+    }
+
     /// The step of that number (from 1, pid 1's first), and of how many.
     pub fn step(&self, payload: bool, index: usize) -> Option<(usize, usize, &Step)> {
         let total = self.steps.init.len() + self.steps.payload.len();
@@ -123,11 +131,11 @@ impl Plan {
 }
 
 /// What the payload's process can do while pid 1 still mounts.
-fn before_root(spec: &Spec, host: &Host, steps: &mut Steps) {
+fn before_root(spec: &Spec, host: &Host, filter: &Step, steps: &mut Steps) {
     steps.payload.push(Step::NewSession);
     steps.payload.push(Step::FileModeMask(0o022));
     limits::plan(spec, host, steps);
-    steps.payload.push(Step::SessionKeyring);
+    steps.payload.push(Step::SessionKeyring { needed: needs_keyring(spec, filter) });
     steps.payload.push(Step::DefaultSignals);
     steps.payload.push(Step::DropBounding { last: host.last_capability });
     // Not sooner: while it makes the network it should have whichever CPU pid 1 does not have.
@@ -136,7 +144,7 @@ fn before_root(spec: &Spec, host: &Host, steps: &mut Steps) {
 }
 
 /// From the root to the execution.
-fn payload(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Error> {
+fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) {
     steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
     identity::plan_drop(spec, host, &mut steps.payload);
     // As the payload's own user, so that it can only begin where that user may go.
@@ -146,13 +154,22 @@ fn payload(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Error> {
     steps.payload.push(Step::CloseDescriptors);
     steps.payload.push(Step::UnblockSignals);
     // To install a filter takes as long as pid 1 still needs. But a profile of the caller's may forbid to wait.
-    let filter = filter(spec)?;
     steps.payload.extend(match spec.seccomp {
         Seccomp::Builtin(_) => [filter, Step::AwaitRelease],
         Seccomp::Custom { .. } => [Step::AwaitRelease, filter],
     });
     steps.payload.push(Step::Execute(program::command(spec, host)));
-    Ok(())
+}
+
+/// Whether a sandbox that gets no session keyring of its own must not be: its program could ask for the caller's keys, or
+/// somebody wants to be sure.
+fn needs_keyring(spec: &Spec, filter: &Step) -> bool {
+    let required = spec.require.iter().any(|requirement| requirement.protection == Protection::Namespaces);
+    let reachable = match filter {
+        Step::Seccomp { program, .. } => seccomp::lets_keyrings_through(program),
+        _ => true,
+    };
+    required || reachable
 }
 
 /// The controller that would hold a limit exactly.

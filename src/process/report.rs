@@ -8,6 +8,8 @@
 pub enum Frame {
     /// The root is ready; comes with the descriptors of `/`, `/proc` and perhaps a terminal.
     Ready,
+    /// The user's quota of keys is used up, and the payload goes on with the caller's session keyring.
+    KeyringShared,
     /// A step was refused.
     Refused {
         /// Whose list: the payload's, or pid 1's.
@@ -40,12 +42,14 @@ const REFUSED_INIT: u8 = 2;
 const REFUSED_PAYLOAD: u8 = 3;
 const ENDED: u8 = 4;
 const LOST: u8 = 5;
+const KEYRING_SHARED: u8 = 6;
 
 impl Frame {
     /// The frame as bytes.
     pub fn encode(self) -> [u8; SIZE] {
         let (kind, stage, step, value) = match self {
             Frame::Ready => (READY, 0, 0, 0),
+            Frame::KeyringShared => (KEYRING_SHARED, 0, 0, 0),
             Frame::Refused { payload, refusal } => {
                 (if payload { REFUSED_PAYLOAD } else { REFUSED_INIT }, refusal.stage, refusal.step, refusal.errno)
             }
@@ -64,6 +68,7 @@ impl Frame {
         let refusal = Refusal { step: u16::from_le_bytes([step_low, step_high]), stage, errno: value };
         match kind {
             READY => Some(Frame::Ready),
+            KEYRING_SHARED => Some(Frame::KeyringShared),
             REFUSED_INIT => Some(Frame::Refused { payload: false, refusal }),
             REFUSED_PAYLOAD => Some(Frame::Refused { payload: true, refusal }),
             ENDED => Some(Frame::Ended(value)),
@@ -98,6 +103,7 @@ mod tests {
         let refusal = Refusal { step: 513, stage: 3, errno: 13 };
         for frame in [
             Frame::Ready,
+            Frame::KeyringShared,
             Frame::Refused { payload: false, refusal },
             Frame::Refused { payload: true, refusal },
             Frame::Ended(0x7f),

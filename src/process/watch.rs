@@ -275,7 +275,7 @@ impl Running {
         }
     }
 
-    /// A frame of pid 1, or its end.
+    /// A frame of pid 1 or the payload, or their end.
     fn hear(&mut self) {
         let mut bytes = [0u8; SIZE];
         let descriptors = match fd::receive(self.control.as_fd(), &mut bytes) {
@@ -293,6 +293,7 @@ impl Running {
         };
         match Frame::decode(bytes) {
             Some(Frame::Ready) => self.ready(descriptors),
+            Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
             Some(Frame::Refused { payload, refusal }) => {
                 // As long as the mounts are there.
                 self.refusal = Some(self.refused(payload, refusal));

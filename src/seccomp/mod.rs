@@ -10,6 +10,7 @@
 
 mod error;
 mod profile;
+mod reach;
 mod tree;
 
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod evaluate;
 mod tests;
 
 pub use error::ProfileError;
+pub use reach::lets_keyrings_through;
 
 use seccompiler::TargetArch;
 

@@ -5,6 +5,7 @@ mod equivalence;
 mod kernel;
 mod messages;
 mod policy;
+mod reach;
 
 use seccompiler::{BpfMap, TargetArch};
 

@@ -19,17 +19,17 @@ use super::profile::{Condition, Profile};
 pub const MAX_INSTRUCTIONS: usize = 4096;
 
 // Instructions, as in linux/bpf_common.h.
-const LOAD_WORD: u16 = 0x20;
-const AND: u16 = 0x54;
-const JUMP: u16 = 0x05;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const JUMP_IF_GREATER: u16 = 0x25;
-const JUMP_IF_AT_LEAST: u16 = 0x35;
-const JUMP_IF_ANY_BIT: u16 = 0x45;
-const RETURN: u16 = 0x06;
+pub(super) const LOAD_WORD: u16 = 0x20;
+pub(super) const AND: u16 = 0x54;
+pub(super) const JUMP: u16 = 0x05;
+pub(super) const JUMP_IF_EQUAL: u16 = 0x15;
+pub(super) const JUMP_IF_GREATER: u16 = 0x25;
+pub(super) const JUMP_IF_AT_LEAST: u16 = 0x35;
+pub(super) const JUMP_IF_ANY_BIT: u16 = 0x45;
+pub(super) const RETURN: u16 = 0x06;
 
 // Where the words are in struct seccomp_data.
-const NUMBER: u32 = 0;
+pub(super) const NUMBER: u32 = 0;
 const ARCH: u32 = 4;
 const ARGUMENTS: u32 = 16;
 

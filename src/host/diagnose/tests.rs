@@ -138,7 +138,7 @@ fn a_quota_of_the_host_that_is_used_up_is_told_by_what_the_step_takes_of_it() {
         (&Step::MaskSources, libc::ENOSPC, "`user.max_mnt_namespaces`"),
         (&Step::Proc, libc::ENOSPC, "`fs.mount-max`"),
         (&directory, libc::ENOSPC, "`--disk`"),
-        (&Step::SessionKeyring, libc::EDQUOT, "`kernel.keys.maxkeys`"),
+        (&Step::SessionKeyring { needed: true }, libc::EDQUOT, "`kernel.keys.maxkeys`"),
     ] {
         assert!(cure(step, errno).contains(name), "{step}");
     }

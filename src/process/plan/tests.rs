@@ -21,6 +21,10 @@ const ROWS: &str = include_str!("tests/rows.txt");
 const PROFILE: &[u8] = br#"{"only": {"mismatch_action": {"errno": 38}, "match_action": "allow",
     "filter": [{"syscall": "read"}]}}"#;
 
+/// What `keys.json` holds in these rows: a call that leads to the caller's keys, with certain arguments.
+const KEYS_PROFILE: &[u8] = br#"{"only": {"mismatch_action": {"errno": 38}, "match_action": "allow",
+    "filter": [{"syscall": "keyctl", "args": [{"index": 0, "type": "dword", "op": "eq", "val": 11}]}]}}"#;
+
 /// `UPDATE_PLANS=1 cargo test plans_are` writes the differences anew.
 #[test]
 fn plans_are_what_the_rows_say() {
@@ -78,7 +82,11 @@ fn plan(text: &str, host: &Host) -> Result<Vec<String>, Error> {
     }
     // As the adapter does: it reads the profile and copies the caller's terminal.
     if let Seccomp::Custom { path, json } = &mut spec.seccomp {
-        *json = if path.ends_with("mine.json") { PROFILE.to_vec() } else { b"{".to_vec() };
+        *json = match path.file_name().and_then(|name| name.to_str()) {
+            Some("mine.json") => PROFILE.to_vec(),
+            Some("keys.json") => KEYS_PROFILE.to_vec(),
+            _ => b"{".to_vec(),
+        };
     }
     spec.term = Some("xterm".to_owned());
     check(&spec)?;
