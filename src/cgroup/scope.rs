@@ -2,8 +2,10 @@
 //! cgroup belongs to root.
 //!
 //! The D-Bus client starts threads, and the process that clones must have none: the asking is done by this binary,
-//! started a second time as [`VERB`], which ends as soon as it has an answer. systemd then moves the supervisor into
-//! the new scope, marks it as delegated, and removes it when its last process has ended.
+//! started a second time as [`VERB`]. systemd then moves the supervisor into the new scope, marks it as delegated, and
+//! removes it when its last process has ended. Where the supervisor is killed before it has been moved, nobody ever was
+//! in the scope, and systemd would wait for its end for ever: so the helper stays until the supervisor ends it, and takes
+//! the scope back where it ends first.
 //!
 //! Source: org.freedesktop.systemd1(5), `StartTransientUnit`.
 
@@ -12,6 +14,7 @@ use crate::host::cgroup;
 use cgroups_rs::systemd::SystemdClient;
 use cgroups_rs::systemd::props::PropertiesBuilder;
 use std::io::Read as _;
+use std::os::unix::process::parent_id;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -69,17 +72,23 @@ fn unit(pid: u32) -> String {
     format!("belljar-{pid}.scope")
 }
 
-/// Asks systemd to put process `pid` into a scope of its own.
+/// Asks systemd to put our parent, process `pid`, into a scope of its own. Does not return as long as that lives.
 ///
 /// # Errors
 ///
 /// What D-Bus or systemd said.
 pub fn ask(pid: u32) -> Result<(), String> {
-    let properties = PropertiesBuilder::default()
+    let mut properties = PropertiesBuilder::default()
         .description("sandboxes of belljar".to_owned())
         .delegate(true)
         .pids(vec![pid])
         .build();
+    // A scope whose process was gone before it began has failed, and such are kept unless they are not wanted.
+    properties.push(("CollectMode", "inactive-or-failed".into()));
     let client = SystemdClient::new(&unit(pid), properties).map_err(|error| error.to_string())?;
-    client.start().map_err(|error| error.to_string())
+    client.start().map_err(|error| error.to_string())?;
+    while parent_id() == pid {
+        std::thread::sleep(NAP);
+    }
+    client.stop().map_err(|error| error.to_string())
 }

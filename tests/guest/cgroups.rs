@@ -7,7 +7,9 @@ use common::{Run, Started, belljar, call, command, eventually, result, stdout};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
@@ -132,6 +134,27 @@ fn the_cgroup_of_a_killed_supervisor_goes_with_the_next_sandbox() {
         run(&[], &["true"]);
         left().is_empty()
     }));
+}
+
+#[test]
+fn a_supervisor_that_is_killed_while_it_asks_for_a_scope_leaves_no_unit() {
+    let _alone = alone();
+    if place() != "scope" {
+        return;
+    }
+    for round in 0..150 {
+        let mut child = command(["run", "--", "sleep", "60"]).stderr(Stdio::null()).spawn().expect("start belljar");
+        std::thread::sleep(Duration::from_millis(round));
+        child.kill().expect("kill the supervisor");
+        child.wait().expect("wait for it");
+    }
+    // Failed ones too, which systemd keeps.
+    let units = || {
+        let mut systemctl = Command::new("systemctl");
+        systemctl.args(["--user", "list-units", "--all", "--plain", "--no-legend", "belljar-*"]);
+        String::from_utf8(systemctl.output().expect("start systemctl").stdout).expect("text")
+    };
+    assert!(eventually(20, || units().is_empty()), "left behind:\n{}", units());
 }
 
 #[test]
@@ -266,7 +289,7 @@ fn the_environment_names_the_parent_where_nobody_else_does() {
 #[test]
 fn doctor_says_which_road_leads_to_a_cgroup() {
     let _alone = alone();
-    let report = std::process::Command::new(belljar()).args(["doctor", "--json"]).output().expect("start belljar");
+    let report = Command::new(belljar()).args(["doctor", "--json"]).output().expect("start belljar");
     let report: Value = serde_json::from_slice(&report.stdout).expect("a report");
     let place = place();
     let cgroup = &report["host"]["cgroup"];
