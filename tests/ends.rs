@@ -204,11 +204,11 @@ fn a_command_without_a_name_is_refused_before_anything_is_done() {
 /// Sends `signal` to a run that ignores it (`trap`) or does not; its result and how long the end took.
 fn signalled(signal: Signal, trap: &str) -> (Option<i32>, Value, Duration) {
     let mark = mark("signalled");
-    let script = format!("trap {trap}; echo ready >&2; while :; do sleep 0.05; done; : {mark}");
+    // A child that comes after the trap; nobody before has its name in one piece.
+    let script = format!("trap {trap}; mark={mark}; sh -c \"sleep 60; : $mark-set\" & while :; do sleep 0.05; done");
     let mut command = command(["run", "--json", "--", "sh", "-c", &script]);
     let started = Started::new(&mut command);
-    assert!(common::eventually(10, || common::processes_with(&mark).len() >= 2));
-    std::thread::sleep(Duration::from_millis(200));
+    assert!(common::eventually(10, || !common::processes_with(&format!("{mark}-set")).is_empty()));
     let begun = Instant::now();
     started.signal(signal);
     let run = started.finish();
