@@ -91,6 +91,7 @@ fn a_supervisor_that_is_killed_at_any_moment_of_its_life_leaves_nothing() {
         assert!(start(round).wait().expect("wait for belljar").success());
     }
     let life = begun.elapsed() / shapes.len() as u32;
+    let mut with_cgroup = 0;
     for round in 0..200 {
         let moment = moment(round, life);
         let mut child = start(round as usize);
@@ -99,7 +100,10 @@ fn a_supervisor_that_is_killed_at_any_moment_of_its_life_leaves_nothing() {
         child.wait().expect("wait for it");
         println!("round {round}: killed after {moment:?} of {life:?}");
         before.no_process_is_left();
+        with_cgroup += usize::from(!before.cgroups_left().is_empty());
     }
+    // Where sandboxes have cgroups that nobody else takes away, some moments were after they had been made.
+    assert!(with_cgroup > 20 || std::env::var_os("BELLJAR_PLACE").is_none_or(|place| place != "delegated"));
     // What can only be tidied up by somebody who is alive is tidied up by the next.
     assert_eq!(before.around(&mut command(["run", "--", "true"])).status().expect("start belljar").code(), Some(0));
     before.nothing_is_left();

@@ -59,6 +59,11 @@ impl Before {
         assert!(eventually(20, none), "left behind: {:?}", children());
     }
 
+    /// Cgroups that have come since.
+    pub fn cgroups_left(&self) -> Vec<PathBuf> {
+        cgroups(Path::new("/sys/fs/cgroup")).difference(&self.cgroups).cloned().collect()
+    }
+
     /// Neither processes nor mounts, files or cgroups.
     pub fn nothing_is_left(&self) {
         self.no_process_is_left();
@@ -67,8 +72,7 @@ impl Before {
             let found = std::fs::read_dir(self.scratch.0.join(place)).expect("read a directory").count();
             assert_eq!(found, 0, "files left in {place}");
         }
-        let more = || cgroups(Path::new("/sys/fs/cgroup")).difference(&self.cgroups).cloned().collect::<Vec<_>>();
-        assert!(eventually(20, || more().is_empty()), "left behind: {:?}", more());
+        assert!(eventually(20, || self.cgroups_left().is_empty()), "left behind: {:?}", self.cgroups_left());
     }
 }
 
@@ -76,14 +80,16 @@ fn mounts() -> String {
     std::fs::read_to_string("/proc/self/mountinfo").expect("read mounts")
 }
 
-/// Cgroups of sandboxes, by their names.
+/// Cgroups of sandboxes, and scopes that were asked for, by their names.
 fn cgroups(directory: &Path) -> BTreeSet<PathBuf> {
     let Ok(entries) = std::fs::read_dir(directory) else { return BTreeSet::new() };
     let directories =
         entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
     directories
         .flat_map(|path| {
-            let ours = path.file_name().is_some_and(|name| name.to_string_lossy().contains("belljar.sandbox"));
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let scope = name.starts_with("belljar-") && name.ends_with(".scope");
+            let ours = scope || name.starts_with("belljar.sandbox-");
             let mut found = cgroups(&path);
             found.extend(ours.then_some(path));
             found
