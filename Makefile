@@ -9,7 +9,7 @@ LOCKED  := --locked --target $(TARGET)
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= profile spec options
-export SOAK_RUNS ?= 20000
+export SOAK_RUNS ?= $(if $(GUESTS),2000,20000)
 
 # rustup's directory, for shells that were started before it was installed.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -24,7 +24,7 @@ SHELL := bash
 
 .DEFAULT_GOAL := help
 .PHONY: help build demo test test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
-.PHONY: setup-build setup-demo setup-test setup-vm setup-vm-all
+.PHONY: stage-vm setup-build setup-demo setup-test setup-vm setup-vm-all
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,16 +45,20 @@ ifneq ($(ROOT),)
 	$(CARGO) test $(LOCKED) --no-fail-fast --tests
 endif
 
-# Guests run the same test programs: Cargo's runner puts them where guests find them, in place of running them.
+# Guests run the same programs: Cargo's runner puts them where guests find them, in place of running them.
+STAGE := CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER=$(CURDIR)/tests/vm/stage
+
 test-vm: GUESTS ?= fast
 test-vm: setup-vm ## the sandbox tests on other hosts, in guests: cgroup v2, systemd, user namespaces switched off
 test-vm-all: GUESTS ?= all
 test-vm-all: setup-vm-all ## the same, and on older kernels and in a virtual machine
-test-vm test-vm-all: build
+test-vm test-vm-all: stage-vm
+	@tests/vm/run $(GUESTS)
+
+stage-vm: build
 	$(CARGO) test $(LOCKED) --no-run --tests
 	@tests/vm/stage clean
-	@CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER=$(CURDIR)/tests/vm/stage $(CARGO) test --quiet $(LOCKED) --test '*'
-	@tests/vm/run $(GUESTS)
+	@$(STAGE) $(CARGO) test --quiet $(LOCKED) --test '*'
 
 check: lint test ## format, clippy, documentation, every test; CI runs this and test-vm
 
@@ -68,11 +72,16 @@ bench: setup-test build ## start-up time, rate and memory, next to bubblewrap in
 	@$(if $(ROOT),tests/run-as-user )bench/run | tee bench/out/latest.md
 	@$(CARGO) bench --quiet $(LOCKED) --bench filter | tee -a bench/out/latest.md
 
-soak: setup-test build ## SOAK_RUNS (20000) runs of one parent, after which nothing has grown
-	@$(AS_USER) $(CARGO) bench --quiet $(LOCKED) --bench soak
-
-overshoot: setup-test build ## how far a sandbox gets beyond each limit on this machine, as a table
-	@$(AS_USER) $(CARGO) bench --quiet $(LOCKED) --bench overshoot
+soak: ## SOAK_RUNS (20000) runs of one parent, after which nothing has grown; GUESTS=micro: there
+overshoot: ## how far a sandbox gets beyond each limit on this machine, as a table; GUESTS=micro: there
+ifdef GUESTS
+soak overshoot: setup-vm$(if $(filter qemu,$(GUESTS)),-all) stage-vm
+	@$(STAGE) $(CARGO) bench --quiet $(LOCKED) --bench $@
+	@ONLY=$@ tests/vm/run $(GUESTS)
+else
+soak overshoot: setup-test build
+	@$(AS_USER) $(CARGO) bench --quiet $(LOCKED) --bench $@
+endif
 
 trace: setup-test build ## the system calls of one start, counted and in order
 	@$(if $(ROOT),tests/run-as-user )bench/trace
