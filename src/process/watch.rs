@@ -217,11 +217,12 @@ impl Running {
         let is_ready = |entry: &PollFd<'_>| entry.revents().is_some_and(|events| !events.is_empty());
         let (gone, signalled, told) = (is_ready(&list[0]), is_ready(&list[1]), self.hearing && is_ready(&list[2]));
         drop(list);
-        if signalled {
-            self.listen();
-        }
+        // What the sandbox said came first: a signal must not find it unready because nobody had listened yet.
         if told {
             self.hear();
+        }
+        if signalled {
+            self.listen();
         }
         if self.relays.pump() {
             self.end_for(Cause::Output);
