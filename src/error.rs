@@ -50,6 +50,8 @@ pub struct CommandError {
     pub command: String,
     /// What stood in the way.
     pub reason: CommandReason,
+    /// The root file system that it was looked for in, as the result names it: `host`, or an image with its digest.
+    pub image: String,
 }
 
 /// Why a command could not be executed. `NotFound` ends in 127, all others in 126.
@@ -175,11 +177,19 @@ impl CommandError {
     }
 
     /// What the user can do about it.
-    pub fn hint(&self) -> Option<&'static str> {
-        match self.reason {
-            CommandReason::NotFound => Some(
-                "the sandbox sees the host's `/usr` and what `--mount` adds; look with `belljar run -- ls /usr/bin`",
-            ),
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self.reason {
+            CommandReason::NotFound => match self.image.split_once('@') {
+                None => Some(
+                    "the sandbox sees the host's `/usr` and what `--mount` adds; look with `belljar run -- ls /usr/bin`",
+                ),
+                Some((image, _)) => {
+                    return Some(format!(
+                        "the sandbox runs on the image `{image}`; look with `belljar run --image {image} -- ls /usr/bin`, or take \
+                         the machine's own programs with `--image host`"
+                    ));
+                }
+            },
             CommandReason::NotExecutable => {
                 Some("`chmod +x` it, or run it through its interpreter, as in `belljar run -- sh FILE`")
             }
@@ -193,7 +203,8 @@ impl CommandError {
             }
             CommandReason::TooLarge => Some("pass large data by `--stdin` or `--mount`"),
             CommandReason::Other(_) => None,
-        }
+        };
+        hint.map(str::to_owned)
     }
 }
 
@@ -219,7 +230,7 @@ impl Error {
     pub fn hints(&self) -> Vec<String> {
         match self {
             Error::Invalid(problems) => problems.iter().filter_map(|problem| problem.hint.clone()).collect(),
-            Error::Command(command) => command.hint().map(str::to_owned).into_iter().collect(),
+            Error::Command(command) => command.hint().into_iter().collect(),
             Error::Host(blocker) => blocker.hint.clone().into_iter().collect(),
             Error::Setup(failure) => {
                 let general = || used_up(failure.errno).map(str::to_owned);
@@ -248,7 +259,7 @@ mod tests {
     use super::*;
 
     fn command(reason: CommandReason) -> Error {
-        Error::Command(CommandError { command: "x".to_owned(), reason })
+        Error::Command(CommandError { command: "x".to_owned(), reason, image: "host".to_owned() })
     }
 
     #[test]

@@ -8,16 +8,19 @@ pub mod cgroup;
 pub mod diagnose;
 pub mod disks;
 pub mod files;
+pub mod image;
 pub mod machine;
 pub mod surroundings;
 
 pub use files::{Entry, EntryKind};
+pub use image::Image;
 pub use machine::Machine;
 
 use crate::error::{Error, Problem};
 use crate::spec::Spec;
 use crate::sys::proc::HARD_LIMITS;
 use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
 
 /// The id that a sandbox has on the host when root starts it: `nobody`, by the convention of every distribution.
 pub const UNPRIVILEGED_ID: u32 = 65534;
@@ -36,6 +39,8 @@ pub struct Host {
     pub landlock_abi: u32,
     /// Highest capability number of the kernel.
     pub last_capability: u8,
+    /// The image that the sandbox runs on; `None`: the host's own file system.
+    pub image: Option<Image>,
     /// `/usr` and what stands beside it on hosts that are not merged.
     pub top_level: Vec<Entry>,
     /// What programs need of `/etc`.
@@ -71,18 +76,20 @@ pub enum StreamKind {
 }
 
 impl Host {
-    /// Looks at the machine, as far as `spec` needs it.
+    /// Looks at the machine, as far as `spec` on `image` needs it.
     ///
     /// # Errors
     ///
     /// `Invalid` names every mount source that cannot be mounted.
-    pub fn probe(spec: &Spec) -> Result<Host, Error> {
+    pub fn probe(spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
         let uid = nix::unistd::geteuid().as_raw();
         let mut problems = Vec::new();
         let real_root = uid == 0 && initial_user_namespace();
         let mount_is_directory = files::mount_sources(spec, real_root, &mut problems);
         files::named_files(spec, &mut problems);
-        let disks = disks::behind(spec, &mut problems);
+        let layers = image.iter().flat_map(|image| image.layers.iter().map(PathBuf::as_path));
+        let system = image.is_none().then_some(Path::new("/usr")).into_iter().chain(layers);
+        let disks = disks::behind(spec, system, &mut problems);
         let cgroup = cgroup::find(spec, &mut problems);
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
@@ -94,8 +101,9 @@ impl Host {
             real_root,
             landlock_abi: crate::sys::proc::landlock_abi(),
             last_capability: last_capability(),
-            top_level: files::top_level(),
-            etc: files::etc(),
+            top_level: if image.is_none() { files::top_level() } else { Vec::new() },
+            etc: if image.is_none() { files::etc() } else { Vec::new() },
+            image,
             masks: files::masks(),
             mount_is_directory,
             streams: streams(),
@@ -116,7 +124,7 @@ impl Problem {
 }
 
 /// Root of the initial user namespace owns every id; root of a container does not.
-fn initial_user_namespace() -> bool {
+pub fn initial_user_namespace() -> bool {
     std::fs::read_to_string("/proc/self/uid_map")
         .is_ok_and(|map| map.split_ascii_whitespace().eq(["0", "0", "4294967295"]))
 }

@@ -5,28 +5,49 @@
 //! and pid 1 keeps root's id only while it mounts.
 
 use crate::host::{Host, UNPRIVILEGED_ID};
-use crate::spec::{Spec, User};
-use crate::step::{Step, Steps, c_string};
+use crate::spec::{Privileges, Spec, User};
+use crate::step::{Capabilities, Step, Steps, c_string};
+use caps::Capability;
 use std::ffi::CString;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::PathBuf;
 
 /// Where programs are looked up.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The payload's user as seen inside.
+/// The payload's user as seen inside: who was asked for, else the image's, else the caller's own ids.
 pub fn user(spec: &Spec, host: &Host) -> User {
-    spec.user.unwrap_or(User { uid: host.uid, gid: host.gid })
+    let of_the_image = || host.image.as_ref().and_then(|image| image.config.user());
+    spec.user.or_else(of_the_image).unwrap_or(User { uid: host.uid, gid: host.gid })
 }
 
-/// Its name.
-pub fn name(user: User) -> &'static str {
-    if user.uid == 0 { "root" } else { "sandbox" }
+/// Its name: the image's, where the image knows it.
+pub fn name(user: User, host: &Host) -> &str {
+    match account(user, host) {
+        Some((name, _)) => name,
+        None if user.uid == 0 => "root",
+        None => "sandbox",
+    }
 }
 
-/// Its home directory.
-pub fn home(user: User) -> &'static str {
-    if user.uid == 0 { "/root" } else { "/home/sandbox" }
+/// Its home directory: the image's, where the image knows one.
+pub fn home(user: User, host: &Host) -> &str {
+    match account(user, host) {
+        Some((_, home)) if home.starts_with('/') => home,
+        _ if user.uid == 0 => "/root",
+        _ => "/home/sandbox",
+    }
+}
+
+fn account(user: User, host: &Host) -> Option<(&str, &str)> {
+    host.image.as_ref().and_then(|image| image.config.account(user.uid))
+}
+
+/// Where the payload begins: as asked for, else as the image says, else at home.
+pub fn working_directory(spec: &Spec, host: &Host) -> Option<PathBuf> {
+    let of_the_image = || host.image.as_ref().and_then(|image| image.config.workdir.as_deref()).map(PathBuf::from);
+    spec.workdir.clone().or_else(of_the_image).filter(|path| path.is_absolute())
 }
 
 /// Lines for `/proc/PID/{uid_map,gid_map}`, as the supervisor (real root) or pid 1 itself writes them.
@@ -59,8 +80,9 @@ pub fn plan_maps(spec: &Spec, host: &Host, steps: &mut Steps) {
     });
 }
 
-/// Gives up every capability held (the bounding set is emptied before), and root's id where it was kept. For pid 1 and for the payload alike.
-pub fn plan_drop(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
+/// Gives up every capability held but those of `keep` (the bounding set is emptied before), and root's id where it was
+/// kept. For pid 1, which keeps nothing, and for the payload alike.
+pub fn plan_drop(spec: &Spec, host: &Host, keep: Capabilities, steps: &mut Vec<Step>) {
     if host.real_root {
         let User { uid, gid } = user(spec, host);
         steps.push(Step::BecomeUser { uid, gid });
@@ -68,23 +90,39 @@ pub fn plan_drop(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
         // memory with: pid 1 and the payload until that executes.
         steps.push(Step::BeUndumpable);
     }
-    steps.push(Step::ClearCapabilities);
+    steps.push(Step::ClearCapabilities { keep });
     steps.push(Step::NoNewPrivileges);
 }
 
-/// The environment: clean but for `PATH HOME LANG TERM USER` and what was asked for; later ones win.
+/// What the payload keeps.
+pub fn kept(spec: &Spec) -> Capabilities {
+    match spec.privileges {
+        Privileges::None => Capabilities::NONE,
+        // Files of a package may have modes that stop everybody but root, and all of them are the caller's here.
+        Privileges::Build { .. } => Capabilities::of(&[Capability::CAP_DAC_OVERRIDE, Capability::CAP_SYS_CHROOT]),
+    }
+}
+
+/// The environment: clean but for `PATH HOME LANG TERM USER`, the image's and what was asked for; later ones win.
 pub fn environment(spec: &Spec, host: &Host) -> Vec<CString> {
     let user = user(spec, host);
     let term = spec.term.clone().filter(|_| spec.tty).unwrap_or_else(|| "dumb".to_owned());
-    let mut variables: Vec<(OsString, OsString)> =
-        [("PATH", PATH), ("HOME", home(user)), ("LANG", "C.UTF-8"), ("TERM", term.as_str()), ("USER", name(user))]
-            .into_iter()
-            .map(|(key, value)| (key.into(), value.into()))
-            .collect();
-    for (key, value) in &spec.env {
-        match variables.iter_mut().find(|(known, _)| known == key) {
-            Some((_, known)) => known.clone_from(value),
-            None => variables.push((key.clone(), value.clone())),
+    let mut variables: Vec<(OsString, OsString)> = [
+        ("PATH", PATH),
+        ("HOME", home(user, host)),
+        ("LANG", "C.UTF-8"),
+        ("TERM", term.as_str()),
+        ("USER", name(user, host)),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.into(), value.into()))
+    .collect();
+    let of_the_image = host.image.iter().flat_map(|image| &image.config.env).filter_map(|line| line.split_once('='));
+    let of_the_image = of_the_image.map(|(key, value)| (key.into(), value.into()));
+    for (key, value) in of_the_image.chain(spec.env.iter().cloned()) {
+        match variables.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, known)) => *known = value,
+            None => variables.push((key, value)),
         }
     }
     variables

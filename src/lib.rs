@@ -4,17 +4,19 @@
 //!
 //! 0. `sys`: one system call per function.
 //! 1. `spec`, `step`, `outcome`, `error`: words, plain data.
-//! 2. `host`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`: facilities.
+//! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`: facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
-//! 4. `doctor`: the product.
+//! 4. `build`, `doctor`: the product.
 //! 5. `cli`: bytes in, bytes out.
 
+pub mod build;
 pub mod cgroup;
 pub mod cli;
 pub mod doctor;
 pub mod error;
 pub mod host;
 pub mod identity;
+pub mod images;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;

@@ -1,7 +1,7 @@
 //! The root file system: what is seen inside, and what of it can be written.
 //!
 //! A tmpfs with the sandbox's quota of bytes and inodes, which is the writable layer; in it, read-only, the host's
-//! `/usr` and what programs need of `/etc`; `/dev` with six nodes; a fresh `/proc`, masked, with `/proc/sys`
+//! `/usr` and what programs need of `/etc`, or below it, as an overlay, the layers of an image; `/dev` with six nodes; a fresh `/proc`, masked, with `/proc/sys`
 //! read-only; of `/sys` only a few files of our own. Everything is made on a scaffold (one tmpfs, mounted over the host's `/proc` in the new mount
 //! namespace, since nobody may ask for that to be shown inside), then pivot_root(2) leaves the host's tree behind.
 //!
@@ -10,6 +10,8 @@
 
 mod dev;
 mod etc;
+mod nested;
+mod overlay;
 mod proc;
 mod tree;
 mod views;
@@ -35,7 +37,11 @@ pub fn inodes(disk: u64) -> u64 {
 
 /// Directories that can be written inside, for the second layer too.
 pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
-    let home = identity::home(identity::user(spec, host));
+    // An image is the sandbox's own as a whole; what is not to be written is read-only by its mount.
+    if host.image.is_some() {
+        return vec!["/".to_owned()];
+    }
+    let home = identity::home(identity::user(spec, host), host);
     let mut writable: Vec<String> = ["/tmp", "/var", "/run", "/mnt", "/opt", "/srv", home].map(str::to_owned).to_vec();
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
     // Everything lies below `/`: to let it be written would be to have no second layer at all.
@@ -59,13 +65,21 @@ pub fn plan_processors(spec: &Spec, host: &Host, steps: &mut Steps) {
 }
 
 /// Steps of pid 1, from the scaffold to the pivot.
-pub fn plan(spec: &Spec, host: &Host, cgroup: Cgroup, code: Option<Step>, steps: &mut Steps) {
+///
+/// `code` is the step that brings a file of code in, told where the root is made.
+pub fn plan(
+    spec: &Spec,
+    host: &Host,
+    cgroup: Cgroup,
+    code: impl FnOnce(&dyn Fn(&str) -> String) -> Option<Step>,
+    steps: &mut Steps,
+) {
     let init = &mut steps.init;
     init.push(Step::PrivateMounts);
     init.push(Step::Scaffold {
         options: c_string(format!("mode=0755,size={},nr_inodes={}", spec.disk, inodes(spec.disk))),
     });
-    let mut skeleton = Skeleton::new();
+    let mut skeleton = if host.image.is_some() { Skeleton::upper() } else { Skeleton::new() };
     for name in ["root", tree::SEALED] {
         skeleton.scaffold_directory(name, 0o755);
     }
@@ -73,30 +87,44 @@ pub fn plan(spec: &Spec, host: &Host, cgroup: Cgroup, code: Option<Step>, steps:
     skeleton.sealed_directory("empty");
     skeleton.scaffold_directory("shm", 0o1777);
     skeleton.scaffold_file("null");
-    system(host, &mut skeleton);
+    match &host.image {
+        Some(image) => overlay::plan(image, &mut skeleton),
+        None => system(host, &mut skeleton),
+    }
     etc::plan(spec, host, &mut skeleton);
-    places(spec, host, &mut skeleton);
+    if host.image.is_none() {
+        places(spec, host, &mut skeleton);
+    }
     dev::plan(&mut skeleton);
     skeleton.directory("proc", 0o755);
     views::plan(spec, host, cgroup, &mut skeleton);
     mounts(spec, host, &mut skeleton);
-    if let Some(code) = code {
+    if let Some(code) = code(&|path| skeleton.place_of(path)) {
         skeleton.directory("run/code", 0o755);
         skeleton.make.push(code);
     }
     if host.real_root {
         skeleton.own(identity::user(spec, host));
     }
+    let devices = skeleton.place_of("dev");
     init.extend(skeleton.make);
-    init.push(Step::Root);
+    match &host.image {
+        Some(image) => {
+            init.push(overlay::root(image));
+            overlay::places(spec, host, init);
+        }
+        None => init.push(Step::Root),
+    }
     init.extend(skeleton.show);
     init.push(Step::SealTrees);
-    dev::plan_mounts(init);
+    dev::plan_mounts(devices, init);
     init.extend(skeleton.mounts);
+    nested::plan_devices(spec, init);
     init.push(Step::MaskSources);
     views::show_sys(cgroup, init);
     proc::plan(host, init);
     views::show_proc(host, init);
+    nested::plan_proc(spec, init);
     init.push(Step::EnterRoot);
 }
 
@@ -131,7 +159,7 @@ fn places(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
         skeleton.directory(path, mode);
     }
     skeleton.link("/run", "var/run");
-    skeleton.directory(identity::home(identity::user(spec, host)).trim_start_matches('/'), 0o700);
+    skeleton.directory(identity::home(identity::user(spec, host), host).trim_start_matches('/'), 0o700);
     if let Some(workdir) = &spec.workdir {
         skeleton.place(&workdir.to_string_lossy());
     }
@@ -140,7 +168,11 @@ fn places(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
 /// The mounts of the spec, in its order.
 fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     for (mount, is_directory) in spec.mounts.iter().zip(&host.mount_is_directory) {
-        skeleton.mount_point(&mount.target.to_string_lossy(), *is_directory);
+        if host.image.is_some() {
+            overlay::place(&mount.target, 0o755, *is_directory, host, spec, &mut skeleton.mounts);
+        } else {
+            skeleton.mount_point(&mount.target.to_string_lossy(), *is_directory);
+        }
         let access = if mount.writable { Access::ReadWrite } else { Access::ReadOnly };
         skeleton.mounts.push(Step::Bind {
             source: c_string(mount.source.as_os_str().as_encoded_bytes()),

@@ -1,6 +1,6 @@
 //! The main path: from a wish to what became of it.
 //!
-//! [`run`] reads aloud: check, probe, settle, plan, launch, watch. Everything that is decided is decided here, in the
+//! [`run`] reads aloud: check, lease the image, probe, settle, plan, launch, watch. Everything that is decided is decided here, in the
 //! supervisor, before the clone; the two processes on the other side (`init`, `payload`) walk the lists of steps.
 //! The process that clones has no other threads.
 
@@ -20,10 +20,12 @@ mod throttle;
 mod watch;
 
 pub use plan::Plan;
+pub use relay::Follower;
 
 use crate::cgroup;
 use crate::error::Error;
 use crate::host::Host;
+use crate::images::{self, Store};
 use crate::outcome::Outcome;
 use crate::spec::{Spec, check};
 
@@ -36,16 +38,34 @@ pub struct Delivery {
     pub fail_step: Option<usize>,
 }
 
-/// Runs one command in a fresh sandbox and says what became of it. The sandbox is gone when this returns.
+/// Runs one command in a fresh sandbox and says what became of it. The sandbox is gone when this returns. Images are
+/// looked up in `store`.
 ///
 /// # Errors
 ///
 /// `Invalid`, `Host` and `Setup`, when no command ran; nothing is left behind then either.
-pub fn run(spec: &Spec, delivery: Delivery) -> Result<Outcome, Error> {
+pub fn run(spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Outcome, Error> {
+    begin(spec, store, delivery, None)
+}
+
+/// As [`run`] on the machine's own files, with `follower` told what the command writes to both streams, as it comes. It is
+/// for commands of our own: what they write has no limit.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn follow(spec: &Spec, follower: Follower) -> Result<Outcome, Error> {
+    begin(spec, None, Delivery { capture: true, fail_step: None }, Some(follower))
+}
+
+fn begin(spec: &Spec, store: Option<&Store>, delivery: Delivery, follower: Option<Follower>) -> Result<Outcome, Error> {
     check(spec)?;
-    let host = cgroup::settle(spec, Host::probe(spec)?)?;
+    // Held until the sandbox is gone.
+    let lease = images::lease(spec, store)?;
+    let image = lease.as_ref().map(|lease| lease.image.clone());
+    let host = cgroup::settle(spec, Host::probe(spec, image)?)?;
     let plan = Plan::new(spec, &host)?;
-    launch::launch(spec, &host, plan, delivery)?.watch()
+    launch::launch(spec, &host, plan, delivery, follower)?.watch()
 }
 
 /// The plan that [`run`] would carry out, without carrying it out.
@@ -53,7 +73,8 @@ pub fn run(spec: &Spec, delivery: Delivery) -> Result<Outcome, Error> {
 /// # Errors
 ///
 /// `Invalid` and `Host`, as [`run`].
-pub fn plan(spec: &Spec) -> Result<Plan, Error> {
+pub fn plan(spec: &Spec, store: Option<&Store>) -> Result<Plan, Error> {
     check(spec)?;
-    Plan::new(spec, &Host::probe(spec)?)
+    let lease = images::lease(spec, store)?;
+    Plan::new(spec, &Host::probe(spec, lease.map(|lease| lease.image))?)
 }

@@ -1,5 +1,6 @@
 //! The program: from a command line, or a piece of code, to what execve(2) takes.
 
+use crate::error::{Error, Problem};
 use crate::host::Host;
 use crate::identity;
 use crate::spec::{Code, Language, Program, Source, Spec};
@@ -15,26 +16,37 @@ const CODE_DIRECTORY: &str = "/run/code";
 pub const LONGEST_ARGUMENT: usize = 32 * 4096 - 1;
 
 /// What the command line names, for messages.
-pub fn name(spec: &Spec) -> String {
-    words(spec).first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
+pub fn name(command: &Command) -> String {
+    command.arguments.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// What to execute.
-pub fn command(spec: &Spec, host: &Host) -> Command {
-    let words = words(spec);
+///
+/// # Errors
+///
+/// `Invalid`, where neither the request nor the image names a command.
+pub fn command(spec: &Spec, host: &Host) -> Result<Command, Error> {
+    let words = words(spec, host);
     let environment = identity::environment(spec, host);
-    let first = words.first().map(OsString::as_os_str).unwrap_or_default();
-    Command {
+    let Some(first) = words.first() else {
+        let problem = Problem::new("command", "no command, and the image has none of its own");
+        return Err(Error::Invalid(vec![
+            problem.hint("end with what to run, as in `belljar run --image NAME -- ls -l`"),
+        ]));
+    };
+    Ok(Command {
         candidates: candidates(first, &environment),
         arguments: words.iter().map(|word| c_string(word.as_bytes())).collect(),
         environment,
-    }
+    })
 }
 
 /// The step that brings code into the sandbox as a file, where it does not come on the command line.
-pub fn code_file(spec: &Spec) -> Option<Step> {
+///
+/// `place` says where on the scaffold a path of the root is made.
+pub fn code_file(spec: &Spec, place: impl Fn(&str) -> String) -> Option<Step> {
     let path = code_path(spec)?;
-    Some(Step::CopyIn { path: c_string(format!("root{path}").into_bytes()), mode: 0o444, from: Slot::Code })
+    Some(Step::CopyIn { path: c_string(place(path.trim_start_matches('/'))), mode: 0o444, from: Slot::Code })
 }
 
 /// Where the code is inside, if it is a file.
@@ -59,9 +71,18 @@ fn file_name(path: &Path, language: Language) -> String {
     path.file_name().and_then(OsStr::to_str).filter(|name| name.len() <= 200).unwrap_or(fallback).to_owned()
 }
 
-fn words(spec: &Spec) -> Vec<OsString> {
+/// The command line. An image's entry point comes before the command that is asked for, or before the image's own;
+/// code needs none.
+fn words(spec: &Spec, host: &Host) -> Vec<OsString> {
     match &spec.program {
-        Program::Command(words) => words.clone(),
+        Program::Command(words) => {
+            let Some(config) = host.image.as_ref().map(|image| &image.config) else { return words.clone() };
+            let entrypoint = config.entrypoint.iter().map(OsString::from);
+            match words.as_slice() {
+                [] => entrypoint.chain(config.cmd.iter().map(OsString::from)).collect(),
+                words => entrypoint.chain(words.iter().cloned()).collect(),
+            }
+        }
         Program::Code(code) => code_words(spec, code),
     }
 }

@@ -15,7 +15,7 @@ mod words;
 
 pub use check::check;
 pub use fields::KEYS;
-pub use load::{LoadError, MAX_FILE, from_json, from_toml};
+pub use load::{LoadError, MAX_FILE, from_json, from_toml, position};
 pub use partial::PartialSpec;
 pub use units::{
     UnitError, parse_bytes, parse_count, parse_cpus, parse_duration, parse_output_limit, parse_timeout, show_bytes,
@@ -91,6 +91,8 @@ pub struct Spec {
     pub term: Option<String>,
     /// Where to make the sandbox's cgroup. `None`: wherever one can be had.
     pub cgroup_parent: Option<CgroupParent>,
+    /// What the payload may do that a sandbox's may not. No flag and no field of a spec file says so.
+    pub privileges: Privileges,
     /// Protections that must be enforced exactly.
     pub require: Vec<Requirement>,
     /// Protections that may be missing on this host; what is missing shows in the result.
@@ -202,6 +204,19 @@ pub enum CgroupParent {
     Below(PathBuf),
 }
 
+/// What belljar's own work takes beyond what a sandbox is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Privileges {
+    /// Nothing.
+    None,
+    /// To install a distribution's packages as user 0: it may chroot(2), no file mode stops it at the caller's own files, and changes
+    /// of owners and identities, of which there is one, seem to succeed.
+    Build {
+        /// The directory inside that becomes a root; the sandbox's devices and its `/proc` are shown there too.
+        root: PathBuf,
+    },
+}
+
 /// Something the sandbox promises, by the name it has in the result's `enforcement`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protection {
@@ -306,6 +321,7 @@ impl Default for Spec {
             tty: false,
             term: None,
             cgroup_parent: None,
+            privileges: Privileges::None,
             require: Vec::new(),
             allow_missing: Vec::new(),
         }

@@ -8,6 +8,10 @@
 //! Paths of the init list are relative to the scaffold (the tmpfs that holds `root`, and beside it what only mounts
 //! need) until `EnterRoot`, and those that mounts go to are resolved below `root` without leaving it.
 
+mod text;
+
+use crate::spec::User;
+use caps::Capability;
 use std::ffi::CString;
 use std::fmt;
 
@@ -93,6 +97,22 @@ pub enum Step {
     },
     /// The root becomes a mount of its own, to be pivoted into.
     Root,
+    /// The root is an overlay of the image's layers and a writable one.
+    Overlay {
+        /// Options of overlayfs; its directories are below the scaffold.
+        options: CString,
+    },
+    /// A directory or an empty file of the root, unless there is something by that name.
+    Place {
+        /// Below the root.
+        path: CString,
+        /// Permission bits.
+        mode: u32,
+        /// Which of the two.
+        directory: bool,
+        /// Whose it is, where pid 1 is not the payload's user.
+        owner: Option<User>,
+    },
     /// A tree of the host or of the scaffold at a mount point of our own skeleton, where no link leads astray. Its
     /// attributes come with `SealTrees`, `SealDevices` or are those of the scaffold.
     Show {
@@ -211,10 +231,13 @@ pub enum Step {
         /// Whether there is no going on without one.
         needed: bool,
     },
-    /// Takes all capabilities out of the bounding and ambient sets.
+    /// Takes all capabilities out of the ambient set, and all but some out of the bounding set: what a program gains
+    /// that the user 0 executes.
     DropBounding {
         /// Number of the kernel's last capability.
         last: u8,
+        /// These stay.
+        keep: Capabilities,
     },
     /// Becomes the payload's user.
     BecomeUser {
@@ -223,8 +246,11 @@ pub enum Step {
         /// Group id inside.
         gid: u32,
     },
-    /// Empties the effective, permitted and inheritable sets.
-    ClearCapabilities,
+    /// Empties the effective, permitted and inheritable sets, but for some.
+    ClearCapabilities {
+        /// These stay. They survive execve(2) where the user is 0 and the bounding set has them too.
+        keep: Capabilities,
+    },
     /// `PR_SET_NO_NEW_PRIVS`.
     NoNewPrivileges,
     /// The second layer: what may be read, written and executed.
@@ -252,6 +278,42 @@ pub enum Step {
 pub enum Slot {
     /// The file given to `code`.
     Code,
+}
+
+/// A set of capabilities, by their numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities(u64);
+
+impl Capabilities {
+    /// No capability.
+    pub const NONE: Capabilities = Capabilities(0);
+
+    /// The set of these.
+    pub fn of(capabilities: &[Capability]) -> Capabilities {
+        Capabilities(capabilities.iter().fold(0, |set, capability| set | 1 << capability.index()))
+    }
+
+    /// Whether the capability of that number is in it.
+    pub fn has(self, number: u8) -> bool {
+        number < 64 && self.0 >> number & 1 == 1
+    }
+
+    /// One bit for each.
+    pub fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+/// `` for the empty set, else ` but CAP_CHOWN CAP_…`.
+impl fmt::Display for Capabilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = " but";
+        (0..64).filter(|number| self.has(*number)).try_for_each(|number| {
+            let known = caps::all().into_iter().find(|capability| capability.index() == number);
+            let name = known.map_or_else(|| number.to_string(), |capability| capability.to_string());
+            write!(f, "{} {name}", std::mem::take(&mut before))
+        })
+    }
 }
 
 /// A set of CPUs, as the kernel reads it.
@@ -311,42 +373,8 @@ pub enum Access {
     ReadOnly,
     /// Writable; still without set-user-id and devices.
     ReadWrite,
-}
-
-impl Step {
-    /// What the `stage`-th system call of this step does, for error messages.
-    pub fn stage(&self, stage: u8) -> Option<&'static str> {
-        let names: &[&str] = match self {
-            Step::MapIds { .. } => &["write setgroups", "write uid_map", "write gid_map"],
-            Step::Scaffold { .. } => &["mount", "chdir"],
-            Step::Proc => &["mount", "open", "check", "chdir"],
-            Step::NewCgroups => &["open cgroup.procs", "enter the cgroup", "unshare"],
-            Step::JoinNetwork => &["wait", "setns"],
-            Step::File { .. } => &["open", "write"],
-            Step::CopyIn { .. } => &["open", "sendfile"],
-            Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
-            Step::Root => &["bind", "open"],
-            Step::SealTrees => &["read-only", "root writable"],
-            Step::OpenDevices => &["open host's", "open sandbox's"],
-            Step::Device { .. } => &["open_tree", "check", "move_mount"],
-            Step::SealDevices => &["read-only", "no devices but these"],
-            Step::MaskSources => &["open_tree", "check", "mount_setattr", "move_mount", "read-only"],
-            Step::Setting { .. } => &["open", "write"],
-            Step::SealSettings => &["bind", "read-only"],
-            Step::EnterRoot => &["chdir", "pivot_root"],
-            Step::DetachHost => &["umount", "chdir"],
-            Step::OpenTerminal => &["open", "unlock"],
-            Step::ReportReady => &["open /", "open /proc", "send"],
-            Step::LoopbackUp => &["socket", "ioctl"],
-            Step::TakeTerminal => &["open", "TIOCSCTTY", "dup"],
-            Step::BecomeUser { .. } => &["setgroups", "setresgid", "setresuid"],
-            Step::SessionKeyring { needed: false } => &["keyctl", "tell the supervisor"],
-            Step::DropBounding { .. } => &["ambient", "bounding"],
-            Step::Landlock { .. } => &["open", "add rule", "restrict"],
-            _ => &[],
-        };
-        names.get(usize::from(stage)).copied()
-    }
+    /// Of the sandbox itself, with the attributes that it has already.
+    Again,
 }
 
 /// A C string of bytes that `check` has found free of NUL.
@@ -357,113 +385,21 @@ pub fn c_string(bytes: impl Into<Vec<u8>>) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-/// Text of a path for people.
-fn show(path: &CString) -> std::borrow::Cow<'_, str> {
-    path.to_string_lossy()
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Step::MapIds { uid_map, gid_map } => {
-                write!(f, "map ids: uid {}, gid {}", show(uid_map).trim_end(), show(gid_map).trim_end())
-            }
-            Step::ForgetCommandLine => f.write_str("forget the command line"),
-            Step::AwaitIdMaps => f.write_str("wait for the id maps"),
-            Step::DieWithSupervisor => f.write_str("die with the supervisor"),
-            Step::BeUndumpable => f.write_str("be undumpable"),
-            Step::NewCgroups => f.write_str("unshare the cgroup namespace"),
-            Step::StartPayload => f.write_str("clone the payload"),
-            Step::HostName(name) => write!(f, "set host name {}", show(name)),
-            Step::PrivateMounts => f.write_str("make all mounts private"),
-            Step::Scaffold { options } => write!(f, "mount scaffold tmpfs ({})", show(options)),
-            Step::Sealed => f.write_str("mount ramfs on sealed"),
-            Step::Directory { path, mode } => write!(f, "make directory {} {mode:04o}", show(path)),
-            Step::Link { target, path } => write!(f, "link {} to {}", show(path), show(target)),
-            Step::EmptyFile { path } => write!(f, "make file {}", show(path)),
-            Step::File { path, mode, .. } => write!(f, "write file {} {mode:04o}", show(path)),
-            Step::CopyIn { path, mode, .. } => write!(f, "copy in {} {mode:04o}", show(path)),
-            Step::Own { path, uid, gid } => write!(f, "give {} to {uid}:{gid}", show(path)),
-            Step::Root => f.write_str("make root a mount"),
-            Step::Show { source, target } => write!(f, "show {} at {}", show(source), show(target)),
-            Step::SealTrees => f.write_str("make what is shown read-only"),
-            Step::OpenDevices => f.write_str("open the devices"),
-            Step::SealDevices => f.write_str("make dev read-only"),
-            Step::MaskSources => f.write_str("prepare masks"),
-            Step::Bind { source, target, access } => {
-                write!(f, "bind {} on {} {}", show(source), show(target), access.name())
-            }
-            Step::Device { name, number: (major, minor) } => {
-                write!(f, "bind device {major}:{minor} on dev/{}", show(name))
-            }
-            Step::Proc => f.write_str("mount proc on proc"),
-            Step::Mask { name, directory } => {
-                write!(f, "mask proc/{}{}", show(name), if *directory { "/" } else { "" })
-            }
-            Step::View { name, .. } => write!(f, "show our own proc/{}", show(name)),
-            Step::MountCgroups => f.write_str("mount cgroup2 on root/sys/fs/cgroup read-only"),
-            Step::Setting { name, value } => write!(f, "set {} to {}", show(name), show(value)),
-            Step::SealSettings => f.write_str("make proc/sys read-only"),
-            Step::Terminals => f.write_str("mount devpts on dev/pts"),
-            Step::EnterRoot => f.write_str("pivot into root"),
-            Step::DetachHost => f.write_str("detach the host's tree"),
-            Step::JoinNetwork => f.write_str("join the payload's network namespace"),
-            Step::OpenTerminal => f.write_str("open a terminal"),
-            Step::ReportReady => f.write_str("hand the supervisor / and /proc"),
-            Step::OfferRoot => f.write_str("let the payload into the root"),
-            Step::ReleasePayload => f.write_str("release the payload"),
-            Step::NewNetwork => f.write_str("unshare the network namespace"),
-            Step::LoopbackUp => f.write_str("bring lo up"),
-            Step::NetworkReady => f.write_str("announce the network"),
-            Step::AwaitRoot => f.write_str("wait for the root"),
-            Step::AwaitRelease => f.write_str("wait for the release"),
-            // Not which: that is another one at every start.
-            Step::Processors(processors) => write!(f, "run on no more CPUs than {}", processors.count()),
-            Step::NewSession => f.write_str("start a session"),
-            Step::TakeTerminal => f.write_str("take the terminal"),
-            Step::StandardStreams => f.write_str("set standard streams"),
-            Step::FileModeMask(mask) => write!(f, "set umask {mask:03o}"),
-            Step::WorkingDirectory(path) => write!(f, "enter {}", show(path)),
-            Step::DefaultSignals => f.write_str("reset signal actions"),
-            Step::Limit { name, soft, hard, .. } => write!(f, "limit {name} to {soft} (hard {hard})"),
-            Step::SessionKeyring { needed: true } => f.write_str("join a new session keyring"),
-            Step::SessionKeyring { needed: false } => {
-                f.write_str("join a new session keyring, unless the quota of keys is used up")
-            }
-            Step::DropBounding { .. } => f.write_str("drop ambient and bounding capabilities"),
-            Step::BecomeUser { uid, gid } => write!(f, "become {uid}:{gid}"),
-            Step::ClearCapabilities => f.write_str("clear capabilities"),
-            Step::NoNewPrivileges => f.write_str("set no_new_privs"),
-            Step::Landlock { rules, .. } => {
-                f.write_str("restrict by landlock:")?;
-                rules.iter().try_for_each(|(path, access)| write!(f, " {}={access:#x}", show(path)))
-            }
-            Step::CloseDescriptors => f.write_str("close descriptors above 2 at exec"),
-            Step::UnblockSignals => f.write_str("unblock signals"),
-            Step::Seccomp { name, program } => {
-                write!(f, "install seccomp profile {name} ({} instructions)", program.len())
-            }
-            Step::Execute(command) => {
-                f.write_str("execute")?;
-                command.candidates.iter().try_for_each(|path| write!(f, " {}", show(path)))
-            }
-        }
-    }
-}
-
 impl Access {
     /// `ro` or `rw`.
     pub fn name(self) -> &'static str {
         match self {
             Access::ReadOnly => "ro",
             Access::ReadWrite => "rw",
+            Access::Again => "again",
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Processors;
+    use super::{Capabilities, Processors};
+    use caps::Capability;
 
     #[test]
     fn a_set_of_cpus_has_one_bit_for_each() {
@@ -471,5 +407,13 @@ mod tests {
         assert_eq!(Processors::new(&[]).mask(), [0u64; 0]);
         let four = Processors::new(&[1, 63, 64, 130]);
         assert_eq!((four.mask(), four.count()), ([1 << 63 | 2, 1, 4].as_slice(), 4));
+    }
+
+    #[test]
+    fn a_set_of_capabilities_says_which_it_has() {
+        let set = Capabilities::of(&[Capability::CAP_SYS_CHROOT, Capability::CAP_DAC_OVERRIDE]);
+        assert_eq!((set.bits(), set.to_string().as_str()), (1 << 18 | 1 << 1, " but CAP_DAC_OVERRIDE CAP_SYS_CHROOT"));
+        assert_eq!((set.has(18), set.has(0), set.has(64)), (true, false, false));
+        assert_eq!(Capabilities::NONE.to_string(), "");
     }
 }

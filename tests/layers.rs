@@ -26,7 +26,7 @@ const LAYERS: &[(u8, &[&str])] = &[
         ],
     ),
     (3, &["process"]),
-    (4, &["code", "doctor", "sandbox", "request", "tools"]),
+    (4, &["build", "code", "doctor", "sandbox", "request", "tools"]),
     (5, &["cli", "rpc", "http"]),
 ];
 
@@ -54,6 +54,9 @@ const ADAPTERS_ONLY: &[(&str, &str)] = &[
 const UNSAFE_PLACES: &[&str] = &["src/sys/", "src/process/child.rs", "src/process/init.rs", "src/process/payload.rs"];
 /// One block for each system call, one system call for each function of `sys`.
 const UNSAFE_BUDGET: usize = 120;
+
+/// Where other machines are spoken to, which nothing does unasked.
+const HTTP_PLACE: &str = "src/images/registry";
 
 const LONG: usize = 500;
 const TOO_LONG: usize = 800;
@@ -104,6 +107,18 @@ fn unsafe_stands_only_next_to_system_calls() {
             unsafe_code(&file.code)
                 .map(|at| format!("{}: `unsafe` may stand only in {}", file.place(at), UNSAFE_PLACES.join(", "))),
         );
+    }
+    report(violations);
+}
+
+#[test]
+fn nobody_but_pulling_speaks_http() {
+    let elsewhere = |file: &&Source| !file.path.starts_with(HTTP_PLACE);
+    let mut violations = Vec::new();
+    for file in sources().iter().filter(elsewhere) {
+        let found = ["ureq::", "rustls::"].into_iter().flat_map(|word| places(&file.code, word));
+        violations
+            .extend(found.map(|at| format!("{}: other machines are spoken to only in {HTTP_PLACE}", file.place(at))));
     }
     report(violations);
 }

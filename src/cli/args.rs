@@ -3,6 +3,8 @@
 //! Every value is taken as it stands (`OsString`): clap decides about syntax only, and what the words mean is
 //! read in [`lower`](super::lower), which reports all that is wrong at once instead of the first.
 
+pub mod image;
+
 use clap::builder::Command;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -30,6 +32,8 @@ pub enum Verb {
     Run(Run),
     /// Run a piece of code in a fresh sandbox that is destroyed afterwards.
     Code(Code),
+    /// Build, bring in, carry away and look after images.
+    Image(image::Image),
     /// Say what this host can enforce, what is missing and how to get it.
     Doctor(Doctor),
     /// Print the JSON Schema of results, of spec files or of what doctor tells.
@@ -187,9 +191,10 @@ pub struct Options {
     #[arg(long, value_name = "CGROUP", help_heading = LIMITS)]
     pub cgroup_parent: Option<OsString>,
 
-    /// Root file system [default: host]
+    /// Root file system: an image, or `host` [default: host; for code the image of its language, if there is one]
     ///
-    /// `host` is the machine's own /usr, read-only. This version knows no other. Default: host.
+    /// `host` is the machine's own /usr, read-only. `belljar image ls` lists the images. For `code`, `python`, `node` and
+    /// `shell` are the images of its languages.
     #[arg(long, value_name = "NAME", help_heading = FILES)]
     pub image: Option<OsString>,
     /// Show a host path inside, read-only unless `:rw` (repeatable) [default: none]

@@ -4,6 +4,7 @@ use super::args;
 use super::parse::SchemaOf;
 use super::render;
 use crate::error::describe_io;
+use clap::Command;
 use clap_complete::Shell;
 use std::io;
 use std::path::Path;
@@ -47,23 +48,21 @@ pub fn man(dir: &Path) -> i32 {
     }
 }
 
-/// The pages, as file name and text: one of the whole, one for each subcommand.
+/// The pages, as file name and text: one of the whole, one for each subcommand and each of its own.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut whole = args::whole().disable_help_subcommand(true);
     whole.build();
     let mut pages = Vec::new();
-    for command in std::iter::once(&whole).chain(whole.get_subcommands()) {
-        let name = if command.get_name() == "belljar" {
-            "belljar".to_owned()
-        } else {
-            format!("belljar-{}", command.get_name())
-        };
-        let page = clap_mangen::Man::new(command.clone().name(name.clone()).display_name(name.clone()));
-        let mut text = Vec::new();
-        page.render(&mut text)?;
-        pages.push((format!("{name}.1"), text));
-    }
+    page(&whole, "belljar", &mut pages)?;
     Ok(pages)
+}
+
+fn page(command: &Command, name: &str, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
+    let page = clap_mangen::Man::new(command.clone().name(name.to_owned()).display_name(name.to_owned()));
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    pages.push((format!("{name}.1"), text));
+    command.get_subcommands().try_for_each(|below| self::page(below, &format!("{name}-{}", below.get_name()), pages))
 }
 
 fn write(dir: &Path, pages: &[(String, Vec<u8>)]) -> io::Result<()> {
@@ -112,9 +111,12 @@ mod tests {
     #[test]
     fn every_subcommand_has_a_man_page() {
         let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
-        let verbs = ["belljar", "belljar-run", "belljar-code", "belljar-doctor", "belljar-schema"];
-        let verbs = verbs.iter().chain(&["belljar-completions", "belljar-man"]);
-        assert_eq!(names, verbs.map(|verb| format!("{verb}.1")).collect::<Vec<_>>());
+        let images = "image image-build image-import image-pull image-save image-load image-ls image-inspect image-tag image-rm \
+            image-gc image-verify";
+        let verbs =
+            ["", "run", "code"].into_iter().chain(images.split(' ')).chain(["doctor", "schema", "completions", "man"]);
+        let page = |verb: &str| if verb.is_empty() { "belljar.1".to_owned() } else { format!("belljar-{verb}.1") };
+        assert_eq!(names, verbs.map(page).collect::<Vec<_>>());
     }
 
     #[test]

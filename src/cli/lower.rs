@@ -70,11 +70,21 @@ fn finish(
     let wish = wish(options, program, env, faults);
     if faults.0.is_empty() {
         let term = env("TERM").and_then(|term| term.into_string().ok()).filter(|term| usable_term(term));
-        return Ok(Box::new(RunRequest { wish, ambient, spec_file, term, report, dry_run }));
+        let home = home(env);
+        return Ok(Box::new(RunRequest { wish, ambient, spec_file, term, home, report, dry_run }));
     }
     let mut problems = std::mem::take(&mut faults.0);
     contradictions(wish, spec_file.as_deref(), &mut problems);
     Err(Usage::Wrong { problems, exit_code: 125, report })
+}
+
+/// Where what belljar keeps lies: `BELLJAR_HOME`, else as the XDG Base Directory Specification has it, which ignores
+/// what is not absolute.
+pub fn home(env: Env<'_>) -> Option<PathBuf> {
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = || absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    let named = env("BELLJAR_HOME").filter(|path| !path.is_empty()).map(PathBuf::from);
+    named.or_else(|| Some(data()?.join("belljar")))
 }
 
 /// What is wrong with the spec beside the values that could not be read. A field of which a value is wrong

@@ -6,8 +6,10 @@
 mod args;
 mod doctor;
 mod generate;
+mod image;
 mod lower;
 mod parse;
+mod progress;
 mod render;
 mod resolve;
 mod run;
@@ -23,6 +25,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Run(request)) => run::run(*request),
         Ok(Request::Doctor { apparmor_profile: true, .. }) => doctor::apparmor_profile(),
         Ok(Request::Doctor { json, apparmor_profile: false }) => doctor::report(json),
+        Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),

@@ -28,6 +28,8 @@ pub enum Request {
     Completions(String),
     /// `man`: the directory to write to.
     Man(PathBuf),
+    /// `image`, and where images are kept.
+    Image(args::image::Verb, Option<PathBuf>),
     /// Not for people: ask systemd for a scope for this process.
     Scope(u32),
 }
@@ -54,6 +56,8 @@ pub struct RunRequest {
     pub spec_file: Option<PathBuf>,
     /// The caller's `TERM`.
     pub term: Option<String>,
+    /// Where images are kept.
+    pub home: Option<PathBuf>,
     /// How to report.
     pub report: Report,
     /// Print the plan and stop.
@@ -105,6 +109,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             // Reached by `belljar -- run …` only; the same request.
             Verb::Run(run) => lower::run(run, env).map(Request::Run),
             Verb::Code(code) => lower::code(code, env).map(Request::Run),
+            Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
             Verb::Doctor(doctor) => {
                 Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })
             }
@@ -128,7 +133,11 @@ fn alone<A: Args>(name: &'static str, usage_name: &'static str, words: &[OsStrin
 fn whole(words: &[OsString]) -> Result<Cli, Usage> {
     let mut command = args::whole();
     let read = command.try_get_matches_from_mut(words).and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
-    read.map_err(|error| usage(&error, "try `belljar --help`", 2, Report::default()))
+    let help = match words.get(1) {
+        Some(verb) if verb == "image" => "try `belljar image --help`",
+        _ => "try `belljar --help`",
+    };
+    read.map_err(|error| usage(&error, help, 2, Report::default()))
 }
 
 /// clap's error in our form: one problem, its tips as cures.

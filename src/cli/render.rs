@@ -30,8 +30,8 @@ pub fn outcome(outcome: &Outcome, spec: &Spec, report: Report, status: StatusFd)
     deliver(outcome, report, status, outcome.exit_code())
 }
 
-/// Tells why nothing ran; the exit code.
-pub fn error(error: &Error, spec: Option<&Spec>, report: Report, status: StatusFd) -> i32 {
+/// Tells what went wrong.
+pub fn failure(error: &Error) {
     match error {
         Error::Invalid(found) => problems(found),
         Error::Command(_) | Error::Host(_) | Error::Setup(_) => {
@@ -39,6 +39,23 @@ pub fn error(error: &Error, spec: Option<&Spec>, report: Report, status: StatusF
             error.hints().iter().for_each(|hint| hint_line(hint));
         }
     }
+}
+
+/// Bytes as people say them.
+pub fn size(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1024.0;
+    }
+    format!("{value:.1} TiB")
+}
+
+/// Tells why nothing ran; the exit code.
+pub fn error(error: &Error, spec: Option<&Spec>, report: Report, status: StatusFd) -> i32 {
+    failure(error);
     deliver(&failed(error, spec), report, status, error.exit_code())
 }
 

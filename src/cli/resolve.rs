@@ -5,6 +5,7 @@
 
 use super::parse::RunRequest;
 use crate::error::{Error, Problem, describe_io};
+use crate::images::Store;
 use crate::spec::{self, LoadError, MAX_FILE, PartialSpec, Seccomp, Spec};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -34,6 +35,12 @@ pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
         problems.extend(more.into_iter().filter(|problem| !said.contains(&problem.field)));
     }
     Err(Error::Invalid(problems))
+}
+
+/// The store of images in `home`, which may count from the current directory.
+pub fn store(home: &Path) -> Store {
+    // Without a current directory nothing can be found from it either, and the store says so.
+    Store::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()))
 }
 
 fn load(path: &Path) -> Result<PartialSpec, Problem> {

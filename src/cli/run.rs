@@ -2,8 +2,9 @@
 
 use super::parse::{Report, RunRequest};
 use super::render::{self, StatusFd};
-use super::resolve::resolve;
+use super::resolve::{self, resolve};
 use crate::error::{Error, Problem, describe_io};
+use crate::images::Store;
 use crate::process::{self, Delivery};
 use crate::spec::Spec;
 use crate::sys;
@@ -18,14 +19,15 @@ pub fn run(request: RunRequest) -> i32 {
         Err(problem) => return render::error(&Error::Invalid(vec![problem]), None, report, None),
     };
     let dry_run = request.dry_run;
+    let store = request.home.as_deref().map(resolve::store);
     let spec = match resolve(request) {
         Ok(spec) => spec,
         Err(error) => return render::error(&error, None, report, status),
     };
     if dry_run {
-        return plan(&spec, report, status);
+        return plan(&spec, store.as_ref(), report, status);
     }
-    match process::run(&spec, Delivery { capture: report.json, fail_step: fail_step() }) {
+    match process::run(&spec, store.as_ref(), Delivery { capture: report.json, fail_step: fail_step() }) {
         Ok(outcome) => render::outcome(&outcome, &spec, report, status),
         Err(error) => render::error(&error, Some(&spec), report, status),
     }
@@ -44,16 +46,15 @@ fn fail_step() -> Option<usize> {
 }
 
 /// `--dry-run`: what would be done, on stdout.
-fn plan(spec: &Spec, report: Report, status: StatusFd) -> i32 {
-    let plan = match process::plan(spec) {
+fn plan(spec: &Spec, store: Option<&Store>, report: Report, status: StatusFd) -> i32 {
+    let plan = match process::plan(spec, store) {
         Ok(plan) => plan,
         Err(error) => return render::error(&error, Some(spec), report, status),
     };
     if !report.json {
         return render::print(&plan.to_string(), 0);
     }
-    let image = spec.image.as_deref().unwrap_or("host");
-    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": image, "steps": plan.lines() })), 0)
+    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": plan.image, "steps": plan.lines() })), 0)
 }
 
 /// Takes the descriptor over: from here on it is ours, and close-on-exec.

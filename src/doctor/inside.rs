@@ -54,6 +54,7 @@ pub fn spec(script: &str) -> Spec {
     Spec {
         program: Program::Command(words.to_vec()),
         stdin: Some("/dev/null".into()),
+        image: Some("host".to_owned()),
         timeout: Some(PATIENCE),
         cpu_time: Some(PATIENCE),
         allow_missing: vec![Protection::Landlock],
@@ -67,7 +68,7 @@ pub fn spec(script: &str) -> Spec {
 ///
 /// As `process::run`; `Setup` when somebody wants us to end.
 pub fn run(spec: &Spec) -> Result<Outcome, Error> {
-    let outcome = process::run(spec, Delivery { capture: true, fail_step: None })?;
+    let outcome = process::run(spec, None, Delivery { capture: true, fail_step: None })?;
     if outcome.status == Status::Cancelled {
         let signal = outcome.signal.unwrap_or_default();
         let attempt = format!("the examination was interrupted by {signal}");
@@ -92,7 +93,7 @@ pub fn look(with_landlock: bool) -> Result<Looked, Error> {
         Err(error) => return Err(error),
     };
     // Planned with limits that a default `run` leaves out.
-    let mut enforcement = process::plan(&all)?.enforcement;
+    let mut enforcement = process::plan(&all, None)?.enforcement;
     for (protection, planned) in &mut enforcement {
         if let Some(real) = outcome.as_ref().and_then(|outcome| outcome.enforcement.get(protection.name())) {
             planned.clone_from(real);

@@ -286,6 +286,20 @@ fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> 
         (Step::Directory { .. } | Step::File { .. } | Step::Link { .. }, libc::ENOSPC) => {
             "the writable layer is too small for the root itself: raise `--disk`"
         }
+        (Step::Place { .. }, libc::EEXIST | libc::ELOOP) => {
+            "the image has a link there that leads to nothing: choose another target or directory, or put right the image"
+        }
+        (Step::Place { .. }, libc::ENOTDIR) => "the image has a file there: choose another target or directory",
+        (Step::Overlay { .. }, libc::ENODEV) => "the kernel has no overlayfs: load the module `overlay`, as root",
+        (Step::Overlay { .. }, libc::EPERM) => {
+            "the kernel lets no ordinary user mount overlayfs: Linux 5.11 and newer do"
+        }
+        (Step::Overlay { .. }, libc::EINVAL) => {
+            "the image store's file system cannot be a layer: let `BELLJAR_HOME` lie on ext4, XFS, Btrfs or tmpfs"
+        }
+        (Step::Overlay { .. }, libc::EACCES | libc::ENOENT) => {
+            "the image store is not reachable for the user that belljar runs as"
+        }
         (Step::CopyIn { .. }, libc::ENOSPC) => "the code does not fit the writable layer: raise `--disk`",
         (Step::Limit { .. }, libc::EPERM) => {
             "the caller's own hard limit is lower: raise it (`ulimit -H`) or ask for less"

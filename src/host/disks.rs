@@ -6,13 +6,18 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Device numbers of the disks that hold `/usr` and the mounts of `spec`; none unless their bandwidth is limited.
-pub fn behind(spec: &Spec, problems: &mut Vec<Problem>) -> Vec<(u64, u64)> {
+/// Device numbers of the disks that hold `system` (`/usr`, or an image's layers) and the mounts of `spec`; none unless
+/// their bandwidth is limited.
+pub fn behind<'p>(
+    spec: &'p Spec,
+    system: impl Iterator<Item = &'p Path>,
+    problems: &mut Vec<Problem>,
+) -> Vec<(u64, u64)> {
     if spec.disk_bandwidth.is_none() {
         return Vec::new();
     }
     let mut disks = Vec::new();
-    for path in std::iter::once(Path::new("/usr")).chain(spec.mounts.iter().map(|mount| mount.source.as_path())) {
+    for path in system.chain(spec.mounts.iter().map(|mount| mount.source.as_path())) {
         match fs::metadata(path).map_err(|error| describe_io(&error)).and_then(|found| disk(found.dev())) {
             Ok(Some(disk)) => disks.push(disk),
             // A file system in memory or of the network.
@@ -66,7 +71,7 @@ mod tests {
     #[test]
     fn without_a_limit_no_disk_is_looked_for() {
         let mut problems = Vec::new();
-        assert_eq!(behind(&Spec::default(), &mut problems), []);
+        assert_eq!(behind(&Spec::default(), std::iter::once(Path::new("/usr")), &mut problems), []);
         assert!(problems.is_empty());
     }
 

@@ -3,8 +3,8 @@
 use super::tree::Skeleton;
 use crate::step::{Step, c_string};
 
-/// Name, major and minor number (Documentation/admin-guide/devices.txt of the kernel).
-const NODES: [(&str, (u32, u32)); 6] =
+/// The nodes: name, major and minor number (Documentation/admin-guide/devices.txt of the kernel).
+pub const NODES: [(&str, (u32, u32)); 6] =
     [("full", (1, 7)), ("null", (1, 3)), ("random", (1, 8)), ("tty", (5, 0)), ("urandom", (1, 9)), ("zero", (1, 5))];
 
 const LINKS: [(&str, &str); 5] = [
@@ -29,8 +29,8 @@ pub fn plan(skeleton: &mut Skeleton) {
 }
 
 /// `/dev` itself and its nodes, read-only; then what can be written in it.
-pub fn plan_mounts(init: &mut Vec<Step>) {
-    init.push(Step::Show { source: c"root/dev".to_owned(), target: c"root/dev".to_owned() });
+pub fn plan_mounts(source: String, init: &mut Vec<Step>) {
+    init.push(Step::Show { source: c_string(source), target: c"root/dev".to_owned() });
     init.push(Step::OpenDevices);
     for (name, number) in NODES {
         init.push(Step::Device { name: c_string(name), number });

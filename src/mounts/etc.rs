@@ -1,6 +1,7 @@
-//! `/etc`: the host's where programs need it, our own where it names users and hosts.
+//! `/etc`: the host's where programs need it, or the image's; our own where it names users and hosts.
 
 use super::tree::Skeleton;
+use crate::host::image::Config;
 use crate::host::{EntryKind, Host};
 use crate::identity;
 use crate::spec::{Network, Spec};
@@ -8,6 +9,11 @@ use crate::spec::{Network, Spec};
 /// Files and mounts of `/etc`.
 pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     skeleton.directory("etc", 0o755);
+    if let Some(image) = &host.image {
+        users_of_image(spec, host, &image.config, skeleton);
+        hosts(spec, skeleton);
+        return;
+    }
     for entry in &host.etc {
         let path = format!("etc/{}", entry.name);
         match &entry.kind {
@@ -24,7 +30,29 @@ pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     }
     users(spec, host, skeleton);
     hosts(spec, skeleton);
+    skeleton.file(
+        "etc/nsswitch.conf",
+        "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
+    );
     skeleton.link("/proc/self/mounts", "etc/mtab");
+}
+
+/// The image's own users, and the payload's where it is none of them: programs that look themselves up find somebody.
+fn users_of_image(spec: &Spec, host: &Host, config: &Config, skeleton: &mut Skeleton) {
+    let user = identity::user(spec, host);
+    let line_after = |text: &str, line: String| match text {
+        "" => line,
+        text => format!("{}\n{line}", text.trim_end_matches('\n')),
+    };
+    if config.account(user.uid).is_none() {
+        let (name, home) = (identity::name(user, host), identity::home(user, host));
+        let line = format!("{name}:x:{}:{}:{name}:{home}:/bin/sh\n", user.uid, user.gid);
+        skeleton.file("etc/passwd", line_after(&config.passwd, line));
+    }
+    if !config.has_group(user.gid) {
+        let name = if user.gid == 0 { "root" } else { "sandbox" };
+        skeleton.file("etc/group", line_after(&config.group, format!("{name}:x:{}:\n", user.gid)));
+    }
 }
 
 fn users(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
@@ -32,7 +60,7 @@ fn users(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     let mut passwd = String::from("root:x:0:0:root:/root:/bin/sh\n");
     let mut group = String::from("root:x:0:\n");
     if user.uid != 0 {
-        let (name, home) = (identity::name(user), identity::home(user));
+        let (name, home) = (identity::name(user, host), identity::home(user, host));
         passwd.push_str(&format!("{name}:x:{}:{}:{name}:{home}:/bin/sh\n", user.uid, user.gid));
     }
     if user.gid != 0 {
@@ -52,10 +80,6 @@ fn users(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
 fn hosts(spec: &Spec, skeleton: &mut Skeleton) {
     let name = &spec.hostname;
     skeleton.file("etc/hostname", format!("{name}\n"));
-    skeleton.file(
-        "etc/nsswitch.conf",
-        "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n",
-    );
     match spec.net {
         Network::Host => {
             // The host's network is asked for, and with it the names that are known there.

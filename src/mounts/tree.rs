@@ -1,4 +1,7 @@
 //! The skeleton: directories, links, small files and mount points of the root.
+//!
+//! On the `host` image it is the root itself. On any other it is the overlay's upper layer, where whatever has the same
+//! name in a layer below is hidden: a link there, whoever made it, leads nowhere.
 
 use crate::spec::User;
 use crate::step::{Step, c_string};
@@ -9,9 +12,14 @@ use std::path::Path;
 /// The file system of the scaffold that becomes read-only as a whole: what masks and views are made of.
 pub const SEALED: &str = "sealed";
 
+/// The upper layer of an image's overlay.
+pub const UPPER: &str = "upper";
+
 /// What is made on the scaffold, and what is then mounted on it, each in order.
 #[derive(Debug, Default)]
 pub struct Skeleton {
+    /// Below an overlay, not the root itself.
+    upper: bool,
     /// Makes directories, links and files.
     pub make: Vec<Step>,
     /// Shows trees of the host.
@@ -32,6 +40,20 @@ impl Skeleton {
     /// Nothing yet, with room for what most plans make: a list that has to grow is copied.
     pub fn new() -> Skeleton {
         Skeleton { make: Vec::with_capacity(128), ..Skeleton::default() }
+    }
+
+    /// The same for the upper layer of an overlay.
+    pub fn upper() -> Skeleton {
+        Skeleton { upper: true, ..Skeleton::new() }
+    }
+
+    /// Where on the scaffold a path of the root is made. `/dev` is no part of an overlay: it is mounted as a whole.
+    pub fn place_of(&self, path: &str) -> String {
+        match path.strip_prefix("dev") {
+            Some(rest) if self.upper && (rest.is_empty() || rest.starts_with('/')) => format!("devices{rest}"),
+            _ if self.upper => format!("{UPPER}/{path}"),
+            _ => format!("root/{path}"),
+        }
     }
 
     /// A directory of the scaffold itself.
@@ -79,27 +101,27 @@ impl Skeleton {
             self.directory(parent, 0o755);
         }
         self.made.insert(path.to_owned());
-        self.make.push(Step::Directory { path: c_string(format!("root/{path}")), mode });
+        self.make.push(Step::Directory { path: c_string(self.place_of(path)), mode });
     }
 
     /// A symbolic link of the root.
     pub fn link(&mut self, target: &str, path: &str) {
         if self.made.insert(path.to_owned()) {
-            self.make.push(Step::Link { target: c_string(target), path: c_string(format!("root/{path}")) });
+            self.make.push(Step::Link { target: c_string(target), path: c_string(self.place_of(path)) });
         }
     }
 
     /// A file of the root, to mount something on.
     pub fn empty_file(&mut self, path: &str) {
         if self.made.insert(path.to_owned()) {
-            self.make.push(Step::EmptyFile { path: c_string(format!("root/{path}")) });
+            self.make.push(Step::EmptyFile { path: c_string(self.place_of(path)) });
         }
     }
 
     /// A small file of the root.
     pub fn file(&mut self, path: &str, content: impl Into<Vec<u8>>) {
         if self.made.insert(path.to_owned()) {
-            let path = c_string(format!("root/{path}"));
+            let path = c_string(self.place_of(path));
             self.make.push(Step::File { path, mode: 0o644, content: content.into() });
         }
     }

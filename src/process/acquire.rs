@@ -1,6 +1,6 @@
 //! What the supervisor holds before it clones: descriptors, each closed when it is dropped.
 
-use super::relay::{Inlet, Outlet, Relays, Sink, open_anew};
+use super::relay::{Follower, Inlet, Outlet, Relays, Sink, open_anew};
 use super::tap::Tap;
 use super::{Delivery, Plan};
 use crate::cgroup::Cgroup;
@@ -40,7 +40,13 @@ pub struct Acquired {
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Setup` when the kernel has no descriptor left.
-pub fn acquire(spec: &Spec, host: &Host, plan: &Plan, delivery: Delivery) -> Result<Acquired, Error> {
+pub fn acquire(
+    spec: &Spec,
+    host: &Host,
+    plan: &Plan,
+    delivery: Delivery,
+    follower: Option<Follower>,
+) -> Result<Acquired, Error> {
     let mut acquired = Acquired {
         cgroup: plan.cgroup.as_ref().map(Cgroup::create).transpose()?,
         ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,
@@ -54,7 +60,10 @@ pub fn acquire(spec: &Spec, host: &Host, plan: &Plan, delivery: Delivery) -> Res
         return Ok(acquired);
     }
     standard_input(spec, host, &mut acquired)?;
-    standard_output(spec, host, delivery, &mut acquired)?;
+    match follower {
+        Some(follower) => followed_output(host, follower, &mut acquired)?,
+        None => standard_output(spec, host, delivery, &mut acquired)?,
+    }
     Ok(acquired)
 }
 
@@ -179,6 +188,16 @@ fn standard_output(spec: &Spec, host: &Host, delivery: Delivery, acquired: &mut 
         let outlet = Outlet::new(read, sink).map_err(|errno| refused("set up output", errno))?;
         acquired.relays.outputs.push((number, outlet));
     }
+    Ok(())
+}
+
+/// One pipe for both, which keeps the order in which they were written.
+fn followed_output(host: &Host, follower: Follower, acquired: &mut Acquired) -> Result<(), Error> {
+    let (read, write) = pipe(host)?;
+    acquired.streams[1..].fill(write.as_raw_fd());
+    acquired.child_ends.push(write);
+    let outlet = Outlet::new(read, Sink::follow(follower)).map_err(|errno| refused("set up output", errno))?;
+    acquired.relays.outputs.push((1, outlet));
     Ok(())
 }
 

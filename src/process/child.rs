@@ -5,7 +5,7 @@
 //! that nothing is copied and a failure of either is known to both.
 
 use super::report::{Frame, Refusal};
-use crate::step::{Slot, Step};
+use crate::step::{Capabilities, Slot, Step};
 use crate::sys::child::{self, CWD, Fd};
 use core::ffi::{CStr, c_char, c_void};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -138,6 +138,8 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             walk.root = at(1, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
             Ok(())
         }
+        Step::Overlay { options } => super::mount::overlay(walk, options),
+        Step::Place { path, mode, directory, owner } => super::mount::place(walk, path, *mode, *directory, *owner),
         Step::Bind { source, target, access } => super::mount::bind(walk, source, target, *access),
         Step::Show { source, target } => at(0, child::mount(source, target, c"", libc::MS_BIND | libc::MS_REC, c"")),
         Step::SealTrees => super::mount::seal_trees(walk),
@@ -212,13 +214,13 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             }
             other => at(0, other),
         },
-        Step::DropBounding { last } => drop_bounding(*last),
+        Step::DropBounding { last, keep } => drop_bounding(*last, *keep),
         Step::BecomeUser { uid, gid } => {
             at(0, child::clear_groups())?;
             at(1, child::set_gid(*gid))?;
             at(2, child::set_uid(*uid))
         }
-        Step::ClearCapabilities => at(0, child::clear_capabilities()),
+        Step::ClearCapabilities { keep } => at(0, child::set_capabilities(keep.bits())),
         Step::NoNewPrivileges => at(0, child::process_control(libc::PR_SET_NO_NEW_PRIVS, 1, 0)).map(|_| ()),
         Step::Landlock { rules } => landlock(context.ruleset, rules),
         Step::CloseDescriptors => at(0, child::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)),
@@ -383,11 +385,11 @@ fn default_signals() -> Applied {
     Ok(())
 }
 
-fn drop_bounding(last: u8) -> Applied {
+fn drop_bounding(last: u8, keep: Capabilities) -> Applied {
     const PR_CAP_AMBIENT: i32 = 47;
     const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;
     at(0, child::process_control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0))?;
-    for capability in 0..=last {
+    for capability in (0..=last).filter(|capability| !keep.has(*capability)) {
         at(1, child::process_control(libc::PR_CAPBSET_DROP, u64::from(capability), 0))?;
     }
     Ok(())

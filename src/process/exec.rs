@@ -3,6 +3,8 @@
 //! Looks into the sandbox's root through a descriptor, never out of it, and only when nothing ever ran there.
 
 use crate::error::{CommandError, CommandReason};
+use crate::program;
+use crate::step::Command;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::SFlag;
 use std::ffi::CString;
@@ -10,7 +12,8 @@ use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// The error for `command`, whose candidate number `index` was refused with `errno`.
-pub fn explain(command: String, candidates: &[CString], index: u8, errno: i32, root: Option<&OwnedFd>) -> CommandError {
+pub fn explain(command: &Command, image: &str, (index, errno): (u8, i32), root: Option<&OwnedFd>) -> CommandError {
+    let candidates = &command.candidates;
     let reason = match (errno, root) {
         (libc::ENOENT | libc::ENOTDIR, Some(root)) => not_found(root, candidates),
         (libc::ENOENT | libc::ENOTDIR, None) => CommandReason::NotFound,
@@ -20,7 +23,7 @@ pub fn explain(command: String, candidates: &[CString], index: u8, errno: i32, r
         (libc::E2BIG, _) => CommandReason::TooLarge,
         (other, _) => CommandReason::Other(other),
     };
-    CommandError { command, reason }
+    CommandError { command: program::name(command), reason, image: image.to_owned() }
 }
 
 /// A file of the sandbox as it is seen inside.

@@ -3,6 +3,7 @@
 use super::acquire::{Acquired, acquire};
 use super::child::{Context, Meeting};
 use super::plan::Plan;
+use super::relay::Follower;
 use super::watch::Running;
 use super::{Delivery, init};
 use crate::cgroup::Cgroup;
@@ -26,9 +27,15 @@ const STACK: usize = 256 << 10;
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Host` when the kernel gives no namespaces, `Setup` otherwise.
-pub fn launch(spec: &Spec, host: &Host, plan: Plan, delivery: Delivery) -> Result<Running, Error> {
+pub fn launch(
+    spec: &Spec,
+    host: &Host,
+    plan: Plan,
+    delivery: Delivery,
+    follower: Option<Follower>,
+) -> Result<Running, Error> {
     let started = Instant::now();
-    let mut acquired = acquire(spec, host, &plan, delivery)?;
+    let mut acquired = acquire(spec, host, &plan, delivery, follower)?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));

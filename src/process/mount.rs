@@ -2,6 +2,7 @@
 //! without leaving the root. All attributes are set long before anybody inside can look.
 
 use super::child::Walk;
+use crate::spec::User;
 use crate::step::Access;
 use crate::sys::child::{self, CWD, Fd};
 use core::ffi::CStr;
@@ -38,6 +39,45 @@ fn mount_point(walk: &Walk, target: &CStr) -> Result<Fd, i32> {
     child::open_resolved(walk.root, target, flags, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
 }
 
+/// Step `Overlay`.
+pub fn overlay(walk: &mut Walk, options: &CStr) -> Applied {
+    at(0, child::mount(c"overlay", c"root", c"overlay", libc::MS_NOSUID | libc::MS_NODEV, options))?;
+    walk.root = at(1, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
+    Ok(())
+}
+
+/// Step `Place`. Links of the image are followed as they will be inside, never out of the root.
+pub fn place(walk: &Walk, path: &CStr, mode: u32, directory: bool, owner: Option<User>) -> Applied {
+    match mount_point(walk, path) {
+        Ok(there) => {
+            child::close(there);
+            return Ok(());
+        }
+        Err(libc::ENOENT) => {}
+        Err(errno) => return Err((0, errno)),
+    }
+    let bytes = path.to_bytes_with_nul();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/');
+    let mut buffer = [0; libc::PATH_MAX as usize];
+    let (parent, name) = match slash {
+        Some(slash) => {
+            buffer.get_mut(..slash).ok_or((1, libc::ENAMETOOLONG))?.copy_from_slice(&bytes[..slash]);
+            (CStr::from_bytes_until_nul(&buffer).map_err(|_| (1, libc::ENAMETOOLONG))?, &bytes[slash + 1..])
+        }
+        None => (c".", bytes),
+    };
+    let name = CStr::from_bytes_with_nul(name).map_err(|_| (2, libc::EINVAL))?;
+    let parent = at(1, mount_point(walk, parent))?;
+    let made = if directory { child::make_directory(parent, name, mode) } else { child::make_file(parent, name, mode) };
+    let given = match (made, owner) {
+        (Err(errno), _) => Err((2, errno)),
+        (Ok(()), Some(User { uid, gid })) => at(3, child::change_owner(parent, name, uid, gid)),
+        (Ok(()), None) => Ok(()),
+    };
+    child::close(parent);
+    given
+}
+
 /// Shows `source` at `target`.
 pub fn bind(walk: &Walk, source: &CStr, target: &CStr, access: Access) -> Applied {
     let clone = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | AT_RECURSIVE;
@@ -45,6 +85,7 @@ pub fn bind(walk: &Walk, source: &CStr, target: &CStr, access: Access) -> Applie
     let attributes = match access {
         Access::ReadOnly => ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV,
         Access::ReadWrite => ATTR_NOSUID | ATTR_NODEV,
+        Access::Again => ATTR_NOSUID,
     };
     at(1, set(tree, c"", AT_RECURSIVE, attributes, 0))?;
     let point = at(2, mount_point(walk, target))?;

@@ -4,8 +4,8 @@ use crate::cgroup::{self, Wish};
 use crate::error::{Blocker, Error, Problem};
 use crate::host::Host;
 use crate::outcome::{Enforcement, Enforcements};
-use crate::spec::{Network, Protection, Seccomp, Spec};
-use crate::step::{Step, Steps};
+use crate::spec::{Network, Privileges, Protection, Seccomp, Spec};
+use crate::step::{Capabilities, Step, Steps};
 use crate::{identity, landlock, limits, mounts, namespaces, program, seccomp};
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -22,6 +22,10 @@ pub struct Plan {
     pub cgroup: Option<Wish>,
     /// What the supervisor writes into the id maps of pid 1, where pid 1 cannot.
     pub id_maps: Option<(String, String)>,
+    /// The root file system, as the result says it.
+    pub image: String,
+    /// What tells the command to end, where the image does not want SIGTERM.
+    pub stop_signal: Option<i32>,
     /// How far each protection is enforced, if all steps succeed.
     pub enforcement: Enforcements,
 }
@@ -45,7 +49,7 @@ impl Plan {
         identity::plan_maps(spec, host, &mut steps);
         namespaces::plan_host_name(spec, &mut steps);
         let cgroup = if host.cgroup.is_there() { mounts::Cgroup::MountPoint } else { mounts::Cgroup::Files };
-        mounts::plan(spec, host, cgroup, program::code_file(spec), &mut steps);
+        mounts::plan(spec, host, cgroup, |place| program::code_file(spec, place), &mut steps);
         namespaces::plan_join(spec, &mut steps);
         if spec.tty {
             steps.init.push(Step::OpenTerminal);
@@ -54,7 +58,7 @@ impl Plan {
         steps.init.push(Step::OfferRoot);
         steps.init.push(Step::DetachHost);
         steps.init.push(Step::ReportReady);
-        identity::plan_drop(spec, host, &mut steps.init);
+        identity::plan_drop(spec, host, Capabilities::NONE, &mut steps.init);
         // A change of credentials takes it back.
         steps.init.push(Step::DieWithSupervisor);
         // After the last look at the payload's process, which shares our memory.
@@ -62,11 +66,13 @@ impl Plan {
         // Last: nothing hostile runs before pid 1 has given up its privileges, and nothing at all where one of its
         // steps is refused.
         steps.init.push(Step::ReleasePayload);
-        payload(spec, host, filter, &mut steps);
+        payload(spec, host, filter, &mut steps)?;
         let plan = Plan {
             steps,
             namespaces: namespaces::OF_THE_CLONE,
             cgroup: cgroup::plan(spec, host),
+            image: host.image.as_ref().map_or_else(|| "host".to_owned(), |image| image.shown.clone()),
+            stop_signal: host.image.as_ref().and_then(|image| image.config.stop_signal()),
             id_maps: host.real_root.then(|| identity::id_maps(spec, host)),
             enforcement: enforcement(spec, host),
         };
@@ -137,18 +143,19 @@ fn before_root(spec: &Spec, host: &Host, filter: &Step, steps: &mut Steps) {
     limits::plan(spec, host, steps);
     steps.payload.push(Step::SessionKeyring { needed: needs_keyring(spec, filter) });
     steps.payload.push(Step::DefaultSignals);
-    steps.payload.push(Step::DropBounding { last: host.last_capability });
+    steps.payload.push(Step::DropBounding { last: host.last_capability, keep: identity::kept(spec) });
     // Not sooner: while it makes the network it should have whichever CPU pid 1 does not have.
     mounts::plan_processors(spec, host, steps);
     steps.payload.push(Step::AwaitRoot);
 }
 
 /// From the root to the execution.
-fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) {
+fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) -> Result<(), Error> {
     steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
-    identity::plan_drop(spec, host, &mut steps.payload);
+    identity::plan_drop(spec, host, identity::kept(spec), &mut steps.payload);
     // As the payload's own user, so that it can only begin where that user may go.
-    let workdir = spec.workdir.clone().unwrap_or_else(|| identity::home(identity::user(spec, host)).into());
+    let home = || identity::home(identity::user(spec, host), host).into();
+    let workdir = identity::working_directory(spec, host).unwrap_or_else(home);
     steps.payload.push(Step::WorkingDirectory(crate::step::c_string(workdir.into_os_string().into_encoded_bytes())));
     landlock::plan(spec, host, &mounts::writable_directories(spec, host), steps);
     steps.payload.push(Step::CloseDescriptors);
@@ -158,7 +165,8 @@ fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) {
         Seccomp::Builtin(_) => [filter, Step::AwaitRelease],
         Seccomp::Custom { .. } => [Step::AwaitRelease, filter],
     });
-    steps.payload.push(Step::Execute(program::command(spec, host)));
+    steps.payload.push(Step::Execute(program::command(spec, host)?));
+    Ok(())
 }
 
 /// Whether a sandbox that gets no session keyring of its own must not be: its program could ask for the caller's keys, or
@@ -184,11 +192,15 @@ fn controller(limit: Protection) -> &'static str {
 
 fn filter(spec: &Spec) -> Result<Step, Error> {
     let unknown = |message: String| Error::Invalid(vec![Problem::new("seccomp", message)]);
+    let built_in = |name: &str| {
+        let program = seccomp::builtin(name).ok_or_else(|| unknown(format!("no profile `{name}`")))?;
+        Ok(Step::Seccomp { name: name.to_owned(), program: Cow::Borrowed(program) })
+    };
+    if let Privileges::Build { .. } = spec.privileges {
+        return built_in(seccomp::BUILD);
+    }
     match &spec.seccomp {
-        Seccomp::Builtin(name) => {
-            let program = seccomp::builtin(name).ok_or_else(|| unknown(format!("no profile `{name}`")))?;
-            Ok(Step::Seccomp { name: name.clone(), program: Cow::Borrowed(program) })
-        }
+        Seccomp::Builtin(name) => built_in(name),
         Seccomp::Custom { path, json } => {
             let shown = path.display();
             let program = seccomp::compile(json).map_err(|error| unknown(format!("`{shown}`: {error}")))?;

@@ -271,8 +271,12 @@ pub struct Sink {
     limit: Option<OutputLimit>,
 }
 
+/// Somebody of ours who is told what the command writes, as it comes.
+pub type Follower = Box<dyn FnMut(&[u8])>;
+
 enum Target {
     Memory(Captured),
+    Follower(Follower),
     Descriptor { fd: OwnedFd, way: Way },
 }
 
@@ -294,6 +298,11 @@ impl Sink {
     /// Into memory, up to a limit.
     pub fn capture(limit: OutputLimit) -> Sink {
         Sink { target: Target::Memory(Captured::default()), limit: Some(limit) }
+    }
+
+    /// To somebody of ours, without an end.
+    pub fn follow(follower: Follower) -> Sink {
+        Sink { target: Target::Follower(follower), limit: None }
     }
 
     /// To a stream of the caller. Its flags are the caller's: what could make us wait is opened anew instead.
@@ -365,6 +374,7 @@ impl Outlet {
                 captured.bytes.extend_from_slice(kept);
                 captured.truncated |= over;
             }
+            Target::Follower(follower) => follower(kept),
             Target::Descriptor { .. } => self.pending.extend_from_slice(kept),
         }
         if over && self.sink.limit.is_some_and(|limit| limit.kill) { Flow::OverLimit } else { Flow::Open }

@@ -346,11 +346,14 @@ impl Running {
                     }
                 }
                 Signal::SIGTSTP => self.stop(),
-                Signal::SIGUSR1 | Signal::SIGUSR2 => self.forward(signal),
+                Signal::SIGUSR1 | Signal::SIGUSR2 => self.tell(signal as i32),
                 _ if self.forwarded.is_some() || self.meter.is_none() => self.end_for(Cause::Cancelled(signal)),
                 _ => {
                     self.forwarded = Some((Instant::now(), signal));
-                    self.forward(signal);
+                    self.tell(match (signal, self.plan.stop_signal) {
+                        (Signal::SIGTERM, Some(stop)) => stop,
+                        (signal, _) => signal as i32,
+                    });
                     // Nobody can put things in order while stopped.
                     self.resume();
                 }
@@ -359,7 +362,7 @@ impl Running {
     }
 
     /// Passes a signal on. Where pid 1 is gone, its end is about to be seen.
-    fn forward(&self, signal: Signal) {
+    fn tell(&self, signal: i32) {
         let _ = nix::unistd::write(&self.control, &[signal as u8]);
     }
 

@@ -4,7 +4,7 @@
 //! is for the planner to find. What belljar does not do yet is refused here by name, never ignored.
 
 use super::units::{MAX_BYTES, MAX_DURATION, MAX_MILLICPUS, MAX_PIDS, show_bytes};
-use super::{Mount, Network, Program, Protection, Seccomp, Source, Spec};
+use super::{Mount, Network, Privileges, Program, Protection, Seccomp, Source, Spec};
 use crate::error::{Error, Problem};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -37,6 +37,7 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
     identity(spec, &mut problems);
     seccomp(&spec.seccomp, &mut problems);
     input(spec, &mut problems);
+    privileges(spec, &mut problems);
     protections(spec, &mut problems);
     if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
 }
@@ -48,6 +49,8 @@ fn program(spec: &Spec, problems: &mut Vec<Problem>) {
     };
     if let Program::Command(words) = &spec.program {
         match words.first() {
+            // An image may have a command of its own.
+            None if spec.image.as_deref().is_some_and(|image| !["", "host"].contains(&image)) => {}
             None => problems
                 .push(Problem::new(field, "no command").hint("end with what to run, as in `belljar run -- ls -l`")),
             Some(name) if name.is_empty() => problems.push(Problem::new(field, "the name of the command is empty")),
@@ -66,13 +69,10 @@ fn program(spec: &Spec, problems: &mut Vec<Problem>) {
 }
 
 fn image(spec: &Spec, problems: &mut Vec<Problem>) {
-    if let Some(name) = spec.image.as_deref().filter(|name| *name != "host") {
+    if spec.image.as_deref() == Some("") {
         problems.push(
-            Problem::new(
-                "image",
-                format!("no image `{}`: this version runs the `host` image only", name.escape_debug()),
-            )
-            .hint("leave `--image` out; images come with a later version"),
+            Problem::new("image", "the name is empty")
+                .hint("`belljar image ls` shows the images; `host` is always there"),
         );
     }
 }
@@ -253,6 +253,17 @@ fn file(field: &str, path: &Path, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(field, "the name of the file is empty"));
     } else if has_nul(path.as_os_str()) {
         problems.push(Problem::new(field, "the name of the file has a NUL byte in it"));
+    }
+}
+
+/// Nobody's request but our own: what is wrong here is for whoever writes belljar.
+fn privileges(spec: &Spec, problems: &mut Vec<Problem>) {
+    let Privileges::Build { root } = &spec.privileges else { return };
+    if !spec.mounts.iter().any(|mount| mount.writable && root.starts_with(&mount.target)) {
+        problems.push(Problem::new("privileges", format!("`{}` lies in no writable mount", root.display())));
+    }
+    if spec.user.is_none_or(|user| user.uid != 0) {
+        problems.push(Problem::new("privileges", "are kept by user 0 only"));
     }
 }
 

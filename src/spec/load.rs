@@ -83,7 +83,7 @@ fn report(trace: Trace, position: Option<(usize, usize)>, message: String) -> Lo
 }
 
 /// Line and column, from 1, of a byte offset; columns count characters.
-fn position(text: &str, offset: usize) -> (usize, usize) {
+pub fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let start = before.rfind('\n').map_or(0, |at| at + 1);

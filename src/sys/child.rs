@@ -289,10 +289,11 @@ struct CapabilityHeader {
 /// `_LINUX_CAPABILITY_VERSION_3`.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
-/// capset(2): effective, permitted and inheritable sets to nothing.
-pub fn clear_capabilities() -> Answer<()> {
+/// capset(2): effective, permitted and inheritable sets to the same.
+pub fn set_capabilities(bits: u64) -> Answer<()> {
     let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
-    let data = [0u32; 6];
+    let (low, high) = (bits as u32, (bits >> 32) as u32);
+    let data = [low, low, low, high, high, high];
     // SAFETY: version 3 reads the header and two triples of words, both of which outlive the call.
     done(unsafe { syscall!(Sysno::capset, core::ptr::from_ref(&header), data.as_ptr()) })
 }

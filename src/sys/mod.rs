@@ -10,10 +10,12 @@
 pub mod allocator;
 pub mod child;
 pub mod clone;
+pub mod directory;
 pub mod fd;
 pub mod proc;
 pub mod signal;
 pub mod tty;
+pub mod xattr;
 
 /// What the kernel answered: a value, or the error number.
 pub type Answer<T> = Result<T, i32>;

@@ -1,6 +1,9 @@
 //! What the promise tests share: they run the real binary, as whoever runs the tests, and look at what comes back.
 #![allow(dead_code)] // each test program uses its own part
 
+pub mod archives;
+pub mod images;
+pub mod languages;
 pub mod leavings;
 
 use serde_json::Value;
@@ -96,6 +99,8 @@ pub fn command<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
     }
     let mut command = Command::new(belljar());
     command.args(words).stdin(Stdio::null());
+    // Whatever images the caller has, code runs on `host`.
+    command.env("BELLJAR_HOME", "/nonexistent");
     // Every host can do without cgroups, and is asked to, so that what is expected is the same on all. The guests that
     // have cgroups say so.
     if std::env::var_os("BELLJAR_PLACE").is_none() {

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::outcome::Enforcement;
 use crate::process::check;
-use crate::spec::{Program, Seccomp, Spec, from_toml};
+use crate::spec::{Privileges, Program, Seccomp, Spec, from_toml};
 use crate::step::Step;
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -37,6 +37,34 @@ fn plans_are_what_the_rows_say() {
     let split = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
     let wrong = difference(&split(ROWS), &split(&planned));
     assert!(wrong.is_empty(), "plans differ from rows.txt (- rows, + plans):\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_build_keeps_two_capabilities_and_finds_devices_and_proc_in_the_root_that_it_makes() {
+    let host = hosts::named("debian");
+    let mut spec: Spec = from_toml("user = \"0\"\nmounts = [\"/dir/work:/build:rw\"]").expect("a spec").into_spec();
+    spec.program = Program::Command(vec!["true".into()]);
+    let host = Host { mount_is_directory: vec![true], ..host };
+    let plain = lines(&Plan::new(&spec, &host).expect("a plan"));
+    spec.privileges = Privileges::Build { root: "/build/root".into() };
+    check(&spec).expect("nothing contradicts");
+    let built = lines(&Plan::new(&spec, &host).expect("a plan"));
+    let nodes = ["full", "null", "random", "tty", "urandom", "zero"];
+    let mut expected: Vec<String> =
+        nodes.map(|name| format!("+ bind root/dev/{name} on build/root/dev/{name} again")).to_vec();
+    expected.push("+ bind /proc/root/proc on build/root/proc again".to_owned());
+    for drop in ["drop ambient and bounding capabilities", "clear capabilities"] {
+        expected.push(format!("- {drop}"));
+        expected.push(format!("+ {drop} but CAP_DAC_OVERRIDE CAP_SYS_CHROOT"));
+    }
+    let found = difference(&plain, &built);
+    let seccomp = |line: &&String| line.contains("seccomp");
+    assert_eq!(found.iter().filter(seccomp).count(), 2, "{found:#?}");
+    assert_eq!(found.iter().filter(|line| !seccomp(line)).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+    let Err(Error::Invalid(problems)) = check(&Spec { user: None, mounts: Vec::new(), ..spec }) else {
+        panic!("an ordinary user with nowhere to build");
+    };
+    assert_eq!(problems.iter().map(|problem| problem.field.as_str()).collect::<Vec<_>>(), ["privileges"; 2]);
 }
 
 /// The text of rows with the differences that the planner makes, whatever differences stand in it.
@@ -77,7 +105,7 @@ fn row(name: &str, spec: &str, whole: bool) -> Vec<String> {
 /// The lines of the plan of `text`, which runs `true` where it says nothing else.
 fn plan(text: &str, host: &Host) -> Result<Vec<String>, Error> {
     let mut spec: Spec = from_toml(text).expect("the spec of a row").into_spec();
-    if spec.program == Program::Command(Vec::new()) {
+    if spec.program == Program::Command(Vec::new()) && host.image.is_none() {
         spec.program = Program::Command(vec!["true".into()]);
     }
     // As the adapter does: it reads the profile and copies the caller's terminal.
@@ -89,6 +117,10 @@ fn plan(text: &str, host: &Host) -> Result<Vec<String>, Error> {
         };
     }
     spec.term = Some("xterm".to_owned());
+    // The command is the row's, or the image's.
+    if host.image.is_some() {
+        spec.image = Some("app".to_owned());
+    }
     check(&spec)?;
     let is_directory = spec.mounts.iter().map(|mount| mount.source.starts_with("/dir")).collect();
     Ok(lines(&Plan::new(&spec, &Host { mount_is_directory: is_directory, ..host.clone() })?))

@@ -8,7 +8,6 @@ use crate::outcome::{Outcome, Output, Status, Usage};
 use crate::process::exec;
 use crate::process::meter::Meter;
 use crate::process::report::Refusal;
-use crate::program;
 use crate::step::Step;
 use nix::sys::signal::Signal;
 use std::time::Duration;
@@ -79,7 +78,7 @@ impl Running {
         Ok(Outcome {
             version: 1,
             sandbox: std::mem::take(&mut self.sandbox),
-            image: "host".to_owned(),
+            image: std::mem::take(&mut self.plan.image),
             status,
             exit_code,
             signal,
@@ -129,10 +128,9 @@ impl Running {
         };
         match step {
             Step::Execute(command) => Error::Command(exec::explain(
-                program::name(&self.spec),
-                &command.candidates,
-                refusal.stage,
-                refusal.errno,
+                command,
+                &self.plan.image,
+                (refusal.stage, refusal.errno),
                 self.meter.as_ref().map(Meter::root),
             )),
             step => diagnose::step_refused(number, total, step, refusal.stage, refusal.errno),

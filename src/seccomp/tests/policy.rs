@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{SOURCES, X86_64};
 use crate::seccomp::evaluate::{Call, run};
 use crate::seccomp::profile::Profile;
-use crate::seccomp::{NAMES, builtin, compile, tree};
+use crate::seccomp::{BUILD, NAMES, builtin, compile, tree};
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
@@ -188,6 +188,40 @@ fn what_runtimes_need_to_start_is_allowed() {
         assert_eq!(verdict(name, libc::SYS_seccomp, [1, 1, 0, 0, 0, 0]), ALLOW);
         assert_eq!(verdict(name, libc::SYS_prctl, [4, 0, 0, 0, 0, 0]), ALLOW);
     }
+}
+
+#[test]
+fn the_profile_for_builds_pretends_owners_and_identities_and_lets_chroot_and_chmod_through() {
+    use libc::{SYS_chmod, SYS_chown, SYS_chroot, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2, SYS_fchown, SYS_fchownat};
+    use libc::{SYS_lchown, SYS_setfsgid, SYS_setfsuid, SYS_setgid, SYS_setgroups, SYS_setregid, SYS_setresgid};
+    use libc::{SYS_setresuid, SYS_setreuid, SYS_setuid};
+    let pretended = [
+        SYS_chown,
+        SYS_lchown,
+        SYS_fchown,
+        SYS_fchownat,
+        SYS_setuid,
+        SYS_setgid,
+        SYS_setreuid,
+        SYS_setregid,
+        SYS_setresuid,
+        SYS_setresgid,
+        SYS_setfsuid,
+        SYS_setfsgid,
+        SYS_setgroups,
+    ];
+    let allowed = [SYS_chroot, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2];
+    for number in 0..480 {
+        for argument in [0, 0o4755, 2, u64::MAX] {
+            let expected = match number {
+                number if pretended.contains(&number) => errno(0),
+                number if allowed.contains(&number) => ALLOW,
+                number => verdict("default", number, [argument; 6]),
+            };
+            assert_eq!(verdict(BUILD, number, [argument; 6]), expected, "{number} {argument:o}");
+        }
+    }
+    assert!(!NAMES.contains(&BUILD));
 }
 
 proptest! {

@@ -50,7 +50,7 @@ fn code_needs_no_command_but_a_nameable_file() {
 #[test]
 fn all_contradictions_are_reported_at_once_in_the_order_of_the_fields() {
     let spec = Spec {
-        image: Some("python".to_owned()),
+        image: Some(String::new()),
         memory: 0,
         millicpus: 0,
         pids: 0,
@@ -65,7 +65,7 @@ fn all_contradictions_are_reported_at_once_in_the_order_of_the_fields() {
         problems(spec),
         [
             "command: no command",
-            "image: no image `python`: this version runs the `host` image only",
+            "image: the name is empty",
             "memory: 0 bytes is less than 1 MiB",
             "cpus: not from 0.001 to 4096",
             "pids: not from 1 to 4194304",
@@ -91,8 +91,13 @@ fn cpu_time_may_exceed_the_deadline() {
 }
 
 #[test]
-fn the_host_image_may_be_named() {
-    assert_eq!(check(&Spec { image: Some("host".to_owned()), ..good() }), Ok(()));
+fn an_image_may_be_named_and_one_of_the_store_has_a_command_of_its_own() {
+    for image in ["host", "python:3.12"] {
+        assert_eq!(check(&Spec { image: Some(image.to_owned()), ..good() }), Ok(()));
+    }
+    let without = |image: &str| Spec { image: Some(image.to_owned()), ..Spec::default() };
+    assert_eq!(problems(without("host")), ["command: no command"]);
+    assert_eq!(check(&without("python")), Ok(()));
 }
 
 #[test]

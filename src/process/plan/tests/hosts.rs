@@ -1,7 +1,8 @@
 //! Hosts as literals: the layouts that distributions have, and the callers that there are.
 
 use crate::host::cgroup::{Cgroup, Controllers, Place};
-use crate::host::{Entry, EntryKind, Host, Machine, StreamKind};
+use crate::host::image::Config;
+use crate::host::{Entry, EntryKind, Host, Image, Machine, StreamKind};
 use std::time::Duration;
 
 fn directory(name: &str) -> Entry {
@@ -29,6 +30,8 @@ pub fn named(name: &str) -> Host {
             let machine = Machine { processors: vec![0], ..machine() };
             Host { memory: 512 << 20, cpus: 1, machine, ..debian() }
         }
+        "image" => image(false),
+        "image-of-root" => image(true),
         "limited" => Host { hard_limits: [0; 16], ..debian() },
         "delegated" => delegated(Controllers { cpu: true, io: false, memory: true, pids: true }),
         "delegated-with-io" => delegated(Controllers { cpu: true, io: true, memory: true, pids: true }),
@@ -50,6 +53,7 @@ fn debian() -> Host {
         uid: 1000,
         gid: 1000,
         real_root: false,
+        image: None,
         landlock_abi: 6,
         last_capability: 40,
         top_level: vec![
@@ -70,6 +74,24 @@ fn debian() -> Host {
         machine: machine(),
         hard_limits: [u64::MAX; 16],
     }
+}
+
+/// Two layers, a user of its own and all else that a configuration has.
+fn image(real_root: bool) -> Host {
+    let config = Config {
+        entrypoint: vec!["/entry".to_owned()],
+        cmd: vec!["serve".to_owned()],
+        env: vec!["PATH=/app/bin:/bin".to_owned(), "LANG=C".to_owned()],
+        user: (!real_root).then_some((7, 8)),
+        workdir: Some("/srv/app".to_owned()),
+        stop_signal: Some("SIGINT".to_owned()),
+        passwd: "root:x:0:0:root:/root:/bin/sh\n".to_owned(),
+        group: "root:x:0:\n".to_owned(),
+    };
+    let layers = vec!["/store/layers/a".into(), "/store/layers/b".into()];
+    let image = Some(Image { shown: "app@sha256:00".to_owned(), layers, config });
+    let id = if real_root { 0 } else { 1000 };
+    Host { uid: id, gid: id, real_root, image, top_level: Vec::new(), etc: Vec::new(), ..debian() }
 }
 
 /// A cgroup of the caller's own.

@@ -1,0 +1,63 @@
+//! Images: root file systems kept on disk, content-addressed, one directory per layer.
+//!
+//! The store lies in one directory of the caller's (`$XDG_DATA_HOME/belljar`). Manifests, configurations and layers
+//! are those of the OCI image specification and are named by their sha256; nothing is ever changed in place. A sandbox
+//! mounts the layers' trees as the lower directories of an overlay.
+//!
+//! Promises: an image is there as a whole or not at all, whatever is killed at whatever moment; any number of processes
+//! may use the store at once; what a sandbox uses is not removed under it; no archive writes outside the directory it
+//! is unpacked into. Nothing is fetched unasked.
+
+pub mod codec;
+pub mod compare;
+pub mod digest;
+pub mod garbage;
+pub mod import;
+pub mod intake;
+pub mod manifest;
+pub mod progress;
+pub mod recipe;
+pub mod reference;
+pub mod registry;
+pub mod save;
+pub mod store;
+pub mod tree;
+pub mod unpack;
+pub mod verify;
+
+mod config;
+
+use crate::error::{Error, Problem};
+use crate::spec::{Language, Program, Spec};
+
+pub use digest::Digest;
+pub use progress::{Progress, Task};
+pub use reference::Reference;
+pub use store::{Lease, Store};
+
+/// The image that `spec` runs on, held; `None`: the machine's own file system. Code runs on the image of its language
+/// where there is one.
+///
+/// # Errors
+///
+/// `Invalid`, where there is no image of the name that is asked for.
+pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error> {
+    match (spec.image.as_deref(), &spec.program) {
+        (Some(store::HOST), _) | (None, Program::Command(_)) => Ok(None),
+        (Some(name), _) => match store {
+            Some(store) => store.lease(name).map(Some),
+            None => Err(Error::Invalid(vec![
+                Problem::new("image", "there is no place for images")
+                    .hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`"),
+            ])),
+        },
+        (None, Program::Code(code)) => {
+            let name = match code.language {
+                Language::Python => "python",
+                Language::Node => "node",
+                Language::Shell => "shell",
+            };
+            store.map_or(Ok(None), |store| store.find_own(name))
+        }
+    }
+}

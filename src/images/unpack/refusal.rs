@@ -1,0 +1,130 @@
+//! Why an archive is not unpacked: the entry, what is wrong with it, and the cure.
+
+use crate::error::{describe, used_up};
+use nix::errno::Errno;
+use std::fmt;
+use std::io;
+
+/// Longer names are shortened in messages.
+const LONGEST_SHOWN: usize = 200;
+
+/// Why an archive was not unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The entry's name, escaped for people; none where the archive as a whole is at fault.
+    pub entry: Option<String>,
+    /// What is wrong.
+    pub why: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+    /// What the kernel answered, if it was the one who refused.
+    pub io: Option<i32>,
+}
+
+impl Refusal {
+    /// A refusal of ours.
+    pub(in crate::images) fn new(why: impl Into<String>) -> Refusal {
+        Refusal { entry: None, why: why.into(), hint: None, io: None }
+    }
+
+    /// A refusal of the kernel's.
+    pub(in crate::images) fn kernel(why: impl Into<String>, errno: Errno) -> Refusal {
+        let hint = used_up(errno as i32).map(str::to_owned);
+        Refusal { entry: None, why: why.into(), hint, io: Some(errno as i32) }
+    }
+
+    /// An archive that cannot be read.
+    pub(in crate::images) fn unreadable(error: &io::Error) -> Refusal {
+        match error.raw_os_error() {
+            Some(errno) => Refusal::kernel("cannot read the archive", Errno::from_raw(errno)),
+            // What a decoder says stands for itself.
+            None if error.kind() == io::ErrorKind::InvalidData => Refusal::new(error.to_string()).again(),
+            None => Refusal::new(format!("cannot read the archive: {error}")),
+        }
+    }
+
+    /// The same with its cure.
+    pub(in crate::images) fn hint(mut self, hint: impl Into<String>) -> Refusal {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same for an archive that was damaged on its way.
+    pub(in crate::images) fn again(self) -> Refusal {
+        self.hint("get or make the archive again")
+    }
+
+    /// The same about the entry of that name, unless it names one already.
+    pub(in crate::images) fn about(mut self, name: &[u8]) -> Refusal {
+        self.entry.get_or_insert_with(|| escaped(name));
+        self
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(entry) = &self.entry {
+            write!(f, "entry `{entry}`: ")?;
+        }
+        f.write_str(&self.why)?;
+        match self.io {
+            Some(errno) => write!(f, ": {}", describe(errno)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// A name for people: on one line, without control characters or ones that turn the direction of text, and not long.
+pub(in crate::images) fn escaped(name: &[u8]) -> String {
+    let mut shown = String::new();
+    for chunk in name.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '\'' | '"' => shown.push(letter),
+                '`' => shown.push_str("\\`"),
+                _ => shown.extend(letter.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            shown.extend(byte.escape_ascii().map(char::from));
+        }
+        if shown.len() > LONGEST_SHOWN {
+            let end = (0..=LONGEST_SHOWN).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or(0);
+            shown.truncate(end);
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_shown_on_one_line_and_without_tricks() {
+        let table: [(&[u8], &str); 6] = [
+            (b"usr/bin/env", "usr/bin/env"),
+            (b"it's \"so\"", "it's \"so\""),
+            (b"a\nb\x1b[31m", "a\\nb\\u{1b}[31m"),
+            (b"\xff\xfe`", "\\xff\\xfe\\`"),
+            ("ex\u{202e}gpj".as_bytes(), "ex\\u{202e}gpj"),
+            ("größe".as_bytes(), "größe"),
+        ];
+        for (name, shown) in table {
+            assert_eq!(escaped(name), shown);
+        }
+        assert_eq!(escaped(&[b'a'; 4000]).chars().count(), LONGEST_SHOWN + 1);
+    }
+
+    #[test]
+    fn a_refusal_names_the_entry_the_reason_and_the_kernels_answer() {
+        let refusal = Refusal::kernel("cannot write it", Errno::ENOSPC).about(b"a/b").about(b"c");
+        assert_eq!(refusal.to_string(), "entry `a/b`: cannot write it: No space left on device");
+        assert!(refusal.hint.is_some());
+        assert_eq!(Refusal::new("the archive is cut off").to_string(), "the archive is cut off");
+    }
+}

@@ -1,0 +1,66 @@
+//! The root of an image: an overlay of its layers below the writable one (Documentation/filesystems/overlayfs.rst).
+//!
+//! Nothing is made in the layers, and nothing of them is followed on the host's side: what has to be there is made in
+//! the upper layer before, or in the mounted root, resolved without leaving it.
+
+use super::tree::{Skeleton, UPPER, relative};
+use crate::host::{Host, Image};
+use crate::identity;
+use crate::spec::Spec;
+use crate::step::{Step, c_string};
+use std::path::Path;
+
+/// The overlay's directories, and a short name for each layer: mount(2) takes one page of options, and a colon in a path
+/// would part it.
+pub fn plan(image: &Image, skeleton: &mut Skeleton) {
+    for name in [UPPER, "work"] {
+        skeleton.scaffold_directory(name, 0o755);
+    }
+    skeleton.scaffold_directory("lower", 0o755);
+    for (number, layer) in image.layers.iter().enumerate() {
+        skeleton.make.push(Step::Link {
+            target: c_string(layer.as_os_str().as_encoded_bytes()),
+            path: c_string(format!("lower/{number}")),
+        });
+    }
+    // The mount point hides whatever the image has by this name, as those of `/proc` and `/sys` do.
+    skeleton.scaffold_directory(&format!("{UPPER}/dev"), 0o755);
+}
+
+/// The mount. `userxattr`: an ordinary user may set no other attributes, and may be shown what those mean.
+pub fn root(image: &Image) -> Step {
+    let lower: Vec<String> = (0..image.layers.len()).rev().map(|number| format!("lower/{number}")).collect();
+    let options = format!("lowerdir={},upperdir={UPPER},workdir=work,userxattr", lower.join(":"));
+    Step::Overlay { options: c_string(options) }
+}
+
+/// What programs expect to find, if the image does not have it.
+pub fn places(spec: &Spec, host: &Host, init: &mut Vec<Step>) {
+    for (path, mode) in [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/run", 0o755)] {
+        place(Path::new(path), mode, true, host, spec, init);
+    }
+    place(Path::new(identity::home(identity::user(spec, host), host)), 0o700, true, host, spec, init);
+    if let Some(workdir) = identity::working_directory(spec, host) {
+        place(&workdir, 0o755, true, host, spec, init);
+    }
+}
+
+/// A directory or a file that has to be there, with its parents.
+pub fn place(path: &Path, mode: u32, is_directory: bool, host: &Host, spec: &Spec, steps: &mut Vec<Step>) {
+    let owner = host.real_root.then(|| identity::user(spec, host));
+    let parents: Vec<&Path> = path.ancestors().skip(1).filter(|parent| parent.parent().is_some()).collect();
+    for parent in parents.into_iter().rev() {
+        push(steps, Step::Place { path: relative(parent), mode: 0o755, directory: true, owner });
+    }
+    if path.parent().is_some() {
+        push(steps, Step::Place { path: relative(path), mode, directory: is_directory, owner });
+    }
+}
+
+/// Each path once: who wanted it first said how.
+fn push(steps: &mut Vec<Step>, step: Step) {
+    let Step::Place { path: wanted, .. } = &step else { return };
+    if !steps.iter().any(|made| matches!(made, Step::Place { path, .. } if path == wanted)) {
+        steps.push(step);
+    }
+}

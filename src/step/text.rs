@@ -1,0 +1,142 @@
+//! Steps as they are read aloud: in `--dry-run`, in error messages, in tests.
+
+use super::Step;
+use std::ffi::CString;
+use std::fmt;
+
+impl Step {
+    /// What the `stage`-th system call of this step does, for error messages.
+    pub fn stage(&self, stage: u8) -> Option<&'static str> {
+        let names: &[&str] = match self {
+            Step::MapIds { .. } => &["write setgroups", "write uid_map", "write gid_map"],
+            Step::Scaffold { .. } => &["mount", "chdir"],
+            Step::Proc => &["mount", "open", "check", "chdir"],
+            Step::NewCgroups => &["open cgroup.procs", "enter the cgroup", "unshare"],
+            Step::JoinNetwork => &["wait", "setns"],
+            Step::File { .. } => &["open", "write"],
+            Step::CopyIn { .. } => &["open", "sendfile"],
+            Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
+            Step::Root => &["bind", "open"],
+            Step::Overlay { .. } => &["mount", "open"],
+            Step::Place { .. } => &["look", "open parent", "make", "give away"],
+            Step::SealTrees => &["read-only", "root writable"],
+            Step::OpenDevices => &["open host's", "open sandbox's"],
+            Step::Device { .. } => &["open_tree", "check", "move_mount"],
+            Step::SealDevices => &["read-only", "no devices but these"],
+            Step::MaskSources => &["open_tree", "check", "mount_setattr", "move_mount", "read-only"],
+            Step::Setting { .. } => &["open", "write"],
+            Step::SealSettings => &["bind", "read-only"],
+            Step::EnterRoot => &["chdir", "pivot_root"],
+            Step::DetachHost => &["umount", "chdir"],
+            Step::OpenTerminal => &["open", "unlock"],
+            Step::ReportReady => &["open /", "open /proc", "send"],
+            Step::LoopbackUp => &["socket", "ioctl"],
+            Step::TakeTerminal => &["open", "TIOCSCTTY", "dup"],
+            Step::BecomeUser { .. } => &["setgroups", "setresgid", "setresuid"],
+            Step::SessionKeyring { needed: false } => &["keyctl", "tell the supervisor"],
+            Step::DropBounding { .. } => &["ambient", "bounding"],
+            Step::Landlock { .. } => &["open", "add rule", "restrict"],
+            _ => &[],
+        };
+        names.get(usize::from(stage)).copied()
+    }
+}
+
+/// Text of a path for people.
+fn show(path: &CString) -> std::borrow::Cow<'_, str> {
+    path.to_string_lossy()
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::MapIds { uid_map, gid_map } => {
+                write!(f, "map ids: uid {}, gid {}", show(uid_map).trim_end(), show(gid_map).trim_end())
+            }
+            Step::ForgetCommandLine => f.write_str("forget the command line"),
+            Step::AwaitIdMaps => f.write_str("wait for the id maps"),
+            Step::DieWithSupervisor => f.write_str("die with the supervisor"),
+            Step::BeUndumpable => f.write_str("be undumpable"),
+            Step::NewCgroups => f.write_str("unshare the cgroup namespace"),
+            Step::StartPayload => f.write_str("clone the payload"),
+            Step::HostName(name) => write!(f, "set host name {}", show(name)),
+            Step::PrivateMounts => f.write_str("make all mounts private"),
+            Step::Scaffold { options } => write!(f, "mount scaffold tmpfs ({})", show(options)),
+            Step::Sealed => f.write_str("mount ramfs on sealed"),
+            Step::Directory { path, mode } => write!(f, "make directory {} {mode:04o}", show(path)),
+            Step::Link { target, path } => write!(f, "link {} to {}", show(path), show(target)),
+            Step::EmptyFile { path } => write!(f, "make file {}", show(path)),
+            Step::File { path, mode, .. } => write!(f, "write file {} {mode:04o}", show(path)),
+            Step::CopyIn { path, mode, .. } => write!(f, "copy in {} {mode:04o}", show(path)),
+            Step::Own { path, uid, gid } => write!(f, "give {} to {uid}:{gid}", show(path)),
+            Step::Root => f.write_str("make root a mount"),
+            Step::Overlay { options } => write!(f, "mount overlay on root ({})", show(options)),
+            Step::Place { path, mode, directory: true, .. } => {
+                write!(f, "have directory {} {mode:04o}", show(path))
+            }
+            Step::Place { path, .. } => write!(f, "have file {}", show(path)),
+            Step::Show { source, target } => write!(f, "show {} at {}", show(source), show(target)),
+            Step::SealTrees => f.write_str("make what is shown read-only"),
+            Step::OpenDevices => f.write_str("open the devices"),
+            Step::SealDevices => f.write_str("make dev read-only"),
+            Step::MaskSources => f.write_str("prepare masks"),
+            Step::Bind { source, target, access } => {
+                write!(f, "bind {} on {} {}", show(source), show(target), access.name())
+            }
+            Step::Device { name, number: (major, minor) } => {
+                write!(f, "bind device {major}:{minor} on dev/{}", show(name))
+            }
+            Step::Proc => f.write_str("mount proc on proc"),
+            Step::Mask { name, directory } => {
+                write!(f, "mask proc/{}{}", show(name), if *directory { "/" } else { "" })
+            }
+            Step::View { name, .. } => write!(f, "show our own proc/{}", show(name)),
+            Step::MountCgroups => f.write_str("mount cgroup2 on root/sys/fs/cgroup read-only"),
+            Step::Setting { name, value } => write!(f, "set {} to {}", show(name), show(value)),
+            Step::SealSettings => f.write_str("make proc/sys read-only"),
+            Step::Terminals => f.write_str("mount devpts on dev/pts"),
+            Step::EnterRoot => f.write_str("pivot into root"),
+            Step::DetachHost => f.write_str("detach the host's tree"),
+            Step::JoinNetwork => f.write_str("join the payload's network namespace"),
+            Step::OpenTerminal => f.write_str("open a terminal"),
+            Step::ReportReady => f.write_str("hand the supervisor / and /proc"),
+            Step::OfferRoot => f.write_str("let the payload into the root"),
+            Step::ReleasePayload => f.write_str("release the payload"),
+            Step::NewNetwork => f.write_str("unshare the network namespace"),
+            Step::LoopbackUp => f.write_str("bring lo up"),
+            Step::NetworkReady => f.write_str("announce the network"),
+            Step::AwaitRoot => f.write_str("wait for the root"),
+            Step::AwaitRelease => f.write_str("wait for the release"),
+            // Not which: that is another one at every start.
+            Step::Processors(processors) => write!(f, "run on no more CPUs than {}", processors.count()),
+            Step::NewSession => f.write_str("start a session"),
+            Step::TakeTerminal => f.write_str("take the terminal"),
+            Step::StandardStreams => f.write_str("set standard streams"),
+            Step::FileModeMask(mask) => write!(f, "set umask {mask:03o}"),
+            Step::WorkingDirectory(path) => write!(f, "enter {}", show(path)),
+            Step::DefaultSignals => f.write_str("reset signal actions"),
+            Step::Limit { name, soft, hard, .. } => write!(f, "limit {name} to {soft} (hard {hard})"),
+            Step::SessionKeyring { needed: true } => f.write_str("join a new session keyring"),
+            Step::SessionKeyring { needed: false } => {
+                f.write_str("join a new session keyring, unless the quota of keys is used up")
+            }
+            Step::DropBounding { keep, .. } => write!(f, "drop ambient and bounding capabilities{keep}"),
+            Step::BecomeUser { uid, gid } => write!(f, "become {uid}:{gid}"),
+            Step::ClearCapabilities { keep } => write!(f, "clear capabilities{keep}"),
+            Step::NoNewPrivileges => f.write_str("set no_new_privs"),
+            Step::Landlock { rules, .. } => {
+                f.write_str("restrict by landlock:")?;
+                rules.iter().try_for_each(|(path, access)| write!(f, " {}={access:#x}", show(path)))
+            }
+            Step::CloseDescriptors => f.write_str("close descriptors above 2 at exec"),
+            Step::UnblockSignals => f.write_str("unblock signals"),
+            Step::Seccomp { name, program } => {
+                write!(f, "install seccomp profile {name} ({} instructions)", program.len())
+            }
+            Step::Execute(command) => {
+                f.write_str("execute")?;
+                command.candidates.iter().try_for_each(|path| write!(f, " {}", show(path)))
+            }
+        }
+    }
+}
