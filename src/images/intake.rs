@@ -16,7 +16,7 @@ use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest, MediaType};
 use std::fs::{self, File};
 use std::io::{self, Chain, Cursor, Read, Write};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Names of this many fit into the one page of options that mount(2) takes; Docker has 127 at most.
 pub const MOST_LAYERS: usize = 256;
@@ -152,10 +152,36 @@ impl<'s> Intake<'s> {
         expected: Option<&Expected>,
         bounds: &Bounds,
     ) -> Result<Staged<'s>, Error> {
+        self.unpack(bytes, None, expected, bounds)
+    }
+
+    /// The same for a layer that lies in a file of the store already: if it is kept as it came, the file is moved to its
+    /// place, and not written again.
+    ///
+    /// # Errors
+    ///
+    /// As for [`layer`](Self::layer).
+    pub fn stage_fetched(
+        &self,
+        bytes: impl Read + Send,
+        file: &Path,
+        expected: &Expected,
+        bounds: &Bounds,
+    ) -> Result<Staged<'s>, Error> {
+        self.unpack(bytes, Some(file), Some(expected), bounds)
+    }
+
+    fn unpack(
+        &self,
+        bytes: impl Read + Send,
+        file: Option<&Path>,
+        expected: Option<&Expected>,
+        bounds: &Bounds,
+    ) -> Result<Staged<'s>, Error> {
         let work = Work::new(self.store)?;
         // One byte more than it is said to have is enough to know.
         let most = expected.map_or(u64::MAX, |expected| expected.size.saturating_add(1));
-        let stream = Stream::new(bytes.take(most), &work)?;
+        let stream = Stream::new(bytes.take(most), &work, file.is_some())?;
         let tree = File::open(work.tree()).map_err(|error| refused("open a directory of the image store", &error))?;
         let (stream, unpacked) = std::thread::scope(|scope| {
             let pipe = Pipe::new(scope, stream).map_err(|error| refused("start a thread", &error))?;
@@ -176,7 +202,8 @@ impl<'s> Intake<'s> {
             Format::Xz | Format::Plain => (inner, length, MediaType::ImageLayer),
         };
         let place = if is_kept(format) { self.store.blob(&blob) } else { self.store.packed_blob(&blob) };
-        Ok(Staged { work, place, layer: Layer { blob, size, media_type, diff_id: inner } })
+        let from = file.filter(|_| is_kept(format)).map_or_else(|| work.blob(), Path::to_owned);
+        Ok(Staged { work, from, place, layer: Layer { blob, size, media_type, diff_id: inner } })
     }
 
     /// Keeps an image whose layers are here; its digest.
@@ -259,14 +286,18 @@ struct Stream<R: Read> {
 }
 
 impl<R: Read> Stream<R> {
-    fn new(mut bytes: R, work: &Work<'_>) -> Result<Stream<R>, Error> {
+    /// `there`: what is to be kept as it came lies in a file already.
+    fn new(mut bytes: R, work: &Work<'_>, there: bool) -> Result<Stream<R>, Error> {
         let mut start = Vec::with_capacity(START);
         bytes.by_ref().take(START as u64).read_to_end(&mut start).map_err(|error| unreadable(&error))?;
         let format = Format::of(&start);
-        let blob = File::create_new(work.blob()).map_err(|error| refused("make a file in the image store", &error))?;
+        let blob = || File::create_new(work.blob()).map_err(|error| refused("make a file in the image store", &error));
         let failed = |error: io::Error| unreadable(&error);
-        let (kept, packed) =
-            if is_kept(format) { (Some(blob), None) } else { (None, Some(Compressor::new(blob).map_err(failed)?)) };
+        let (kept, packed) = match (is_kept(format), there) {
+            (true, true) => (None, None),
+            (true, false) => (Some(blob()?), None),
+            (false, _) => (None, Some(Compressor::new(blob()?).map_err(failed)?)),
+        };
         let came = Tee { from: Hashing::new(Cursor::new(start).chain(bytes)), to: kept };
         let archive = Tee { from: Decoder::new(came).map_err(failed)?, to: packed };
         Ok(Stream { archive, format })
@@ -317,7 +348,9 @@ impl From<Refusal> for Error {
 /// A layer that is whole and checked, and not yet in its place. If it is dropped, it is gone.
 pub struct Staged<'s> {
     work: Work<'s>,
-    /// Of the blob.
+    /// The blob.
+    from: PathBuf,
+    /// Where it goes.
     place: PathBuf,
     layer: Layer,
 }
@@ -340,7 +373,7 @@ impl Staged<'_> {
     /// `Setup`, where that is refused.
     pub fn place(self) -> Result<Layer, Error> {
         let place = &self.place;
-        fs::rename(self.work.blob(), place).map_err(|error| refused(format!("write `{}`", place.display()), &error))?;
+        fs::rename(&self.from, place).map_err(|error| refused(format!("write `{}`", place.display()), &error))?;
         self.work.put_tree(&self.layer.diff_id)?;
         Ok(self.layer)
     }

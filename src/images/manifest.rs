@@ -48,6 +48,11 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// This machine's.
+    pub fn ours() -> Platform {
+        Platform { os: "linux".to_owned(), architecture: architecture().to_owned(), variant: None }
+    }
+
     /// Of an entry of an index, if that says.
     pub fn of(entry: &Descriptor) -> Option<Platform> {
         let platform = entry.platform().as_ref()?;

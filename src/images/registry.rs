@@ -19,9 +19,9 @@ pub mod url;
 use self::auth::Session;
 use self::blobs::Fetcher;
 use self::client::Client;
-use self::manifest::Found;
 use super::digest::Digest;
 use super::intake::{Expected, Intake, Layer, invalid};
+use super::manifest::Platform;
 use super::progress::{Followed, Progress};
 use super::reference::Reference;
 use super::unpack::Bounds;
@@ -31,8 +31,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-
-pub use self::manifest::Platform;
 
 /// Layers that are fetched and unpacked at once.
 const AT_ONCE: usize = 3;
@@ -71,6 +69,9 @@ pub struct Site {
     /// Who is asked without it.
     pub no_proxy: String,
 }
+
+/// A layer: its blob, what that is, and what its archive has to be.
+type Wanted = (Expected, MediaType, Digest);
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,9 +137,9 @@ pub fn pull(intake: &Intake<'_>, pull: &Pull<'_>, progress: &dyn Progress) -> Re
     let configuration = fetcher.document(&found.config)?;
     let read = ImageConfiguration::from_reader(configuration.as_slice())
         .map_err(|error| trouble::wrong(&found.url, &trouble::limited(&format!("configuration: {error}")), None))?;
-    let diff_ids = manifest::check(&found, &read, &pull.platform)?;
+    let wanted = found.layers(&read, &pull.platform)?;
     let kept = AtomicU64::new(0);
-    let layers = layers(intake, pull.bounds, &fetcher, &found, &diff_ids, &kept)?;
+    let layers = layers(intake, pull.bounds, &fetcher, &wanted, &kept)?;
     let manifest = intake.image(&found.bytes, &configuration, &layers)?;
     let name = Reference { digest: None, ..remote };
     intake.store().name(&name, &manifest)?;
@@ -150,22 +151,21 @@ fn layers(
     intake: &Intake<'_>,
     bounds: &Bounds,
     fetcher: &Fetcher<'_>,
-    found: &Found,
-    diff_ids: &[Digest],
+    wanted: &[Wanted],
     kept: &AtomicU64,
 ) -> Result<Vec<Layer>, Error> {
     // An empty layer may be in an image any number of times.
-    let mut distinct: Vec<(&(Expected, MediaType), &Digest)> = Vec::new();
-    for (layer, diff_id) in found.layers.iter().zip(diff_ids) {
-        if !distinct.iter().any(|((known, _), _)| known.digest == layer.0.digest) {
-            distinct.push((layer, diff_id));
+    let mut distinct: Vec<&Wanted> = Vec::new();
+    for layer in wanted {
+        if !distinct.iter().any(|known| known.0.digest == layer.0.digest) {
+            distinct.push(layer);
         }
     }
     let next = AtomicUsize::new(0);
     let done: Mutex<Result<Vec<Layer>, Error>> = Mutex::new(Ok(Vec::new()));
     let work = || {
-        while let Some(((expected, media_type), diff_id)) = distinct.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let result = layer(intake, bounds, fetcher, (expected, media_type, diff_id), kept);
+        while let Some(wanted) = distinct.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = layer(intake, bounds, fetcher, wanted, kept);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             match (&mut *done, result) {
                 (Ok(layers), Ok(layer)) => layers.push(layer),
@@ -191,7 +191,7 @@ fn layers(
     let done = done.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     let by_digest = |expected: &Expected| done.iter().find(|layer| layer.blob == expected.digest).cloned();
     let missing = || invalid("image", "a layer is kept under another digest than the manifest has for it");
-    found.layers.iter().map(|(expected, _)| by_digest(expected).ok_or_else(missing)).collect()
+    wanted.iter().map(|(expected, ..)| by_digest(expected).ok_or_else(missing)).collect()
 }
 
 /// One layer: fetched, unpacked and in its place, or here already.
@@ -199,7 +199,7 @@ fn layer(
     intake: &Intake<'_>,
     bounds: &Bounds,
     fetcher: &Fetcher<'_>,
-    (expected, media_type, diff_id): (&Expected, &MediaType, &Digest),
+    (expected, media_type, diff_id): &Wanted,
     kept: &AtomicU64,
 ) -> Result<Layer, Error> {
     let known = || intake.known(expected, diff_id, media_type);
@@ -210,6 +210,11 @@ fn layer(
     if let Some(layer) = known() {
         return here(layer);
     }
+    if expected.size > bounds.bytes {
+        let why =
+            format!("{}: {} bytes, more than a layer may have ({})", expected.digest, expected.size, bounds.bytes);
+        return Err(invalid("image", why));
+    }
     let Some(blob) = fetcher.blob(expected, || known().is_some())? else {
         return match known() {
             Some(layer) => here(layer),
@@ -217,16 +222,17 @@ fn layer(
         };
     };
     let task = fetcher.progress.begin(&format!("unpack {}", expected.digest.short()), Some(expected.size));
-    let result = intake.layer(Followed::new(blob.reader()?, task), Some(expected), bounds);
+    let bytes = Followed::new(blob.reader()?, task);
+    let result =
+        intake.stage_fetched(bytes, blob.path(), expected, bounds).and_then(|staged| match staged.layer().diff_id {
+            found if found == *diff_id => staged.place(),
+            found => Err(invalid("image", format!("{}: unpacked it is {found}, not {diff_id}", expected.digest))),
+        });
     // An archive that is refused today is refused tomorrow; one that found no room is as good as it was.
     if !matches!(result, Err(Error::Setup(_))) {
         blob.discard()?;
     }
-    let layer = result?;
-    match layer.diff_id == *diff_id {
-        true => Ok(layer),
-        false => Err(invalid("image", format!("{}: unpacked it is {}, not {diff_id}", expected.digest, layer.diff_id))),
-    }
+    result
 }
 
 #[cfg(test)]

@@ -228,6 +228,9 @@ fn a_place_for_tokens_that_is_none_is_not_asked() {
         let (message, _) = home.refused(&format!("localhost:{}/x:1", server.port));
         assert_eq!(message, format!("image: `http://localhost:{}/`: {why}", server.port));
     }
+    let silent = Server::new(|_| Reply::status(401, ""));
+    let (message, _) = Home::new("silent").refused(&format!("localhost:{}/x:1", silent.port));
+    assert!(message.ends_with("/v2/x/manifests/1`: 401 Unauthorized"), "{message}");
     for answer in ["", "[]", r#"{"token":""}"#, r#"{"token":"a\r\nHost: b"}"#] {
         let tokens = Server::new(move |_| Reply::body(answer));
         let port = tokens.port;

@@ -44,8 +44,9 @@ impl Registry {
             "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n",
             storage.display()
         );
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(scratch.file("config.yml", config));
+        // It ends with the test, however that ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "docker-registry", "serve"]).arg(scratch.file("config.yml", config));
         if let Some((user, password)) = &login {
             let made = Command::new("htpasswd").args(["-Bbn", user, password]).output().expect("start htpasswd");
             command.env("REGISTRY_AUTH", "htpasswd").env("REGISTRY_AUTH_HTPASSWD_REALM", "test");

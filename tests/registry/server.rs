@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// What it was asked.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,8 @@ pub struct Reply {
     body: Vec<u8>,
     /// Bytes of the body after which the connection breaks.
     cut: Option<usize>,
+    /// Bytes of the body after which nothing comes for a while.
+    pause: Option<(usize, Duration)>,
     /// The length is told.
     told: bool,
 }
@@ -46,7 +49,7 @@ impl Reply {
 
     /// Another one.
     pub fn status(status: u16, body: impl Into<Vec<u8>>) -> Reply {
-        Reply { status, headers: Vec::new(), body: body.into(), cut: None, told: true }
+        Reply { status, headers: Vec::new(), body: body.into(), cut: None, pause: None, told: true }
     }
 
     /// With a header.
@@ -58,6 +61,11 @@ impl Reply {
     /// Broken after so many bytes.
     pub fn cut(self, after: usize) -> Reply {
         Reply { cut: Some(after), ..self }
+    }
+
+    /// With a pause after so many bytes.
+    pub fn pause(self, after: usize, pause: Duration) -> Reply {
+        Reply { pause: Some((after, pause)), ..self }
     }
 
     /// Without a length: the body ends with the connection.
@@ -87,7 +95,13 @@ impl Reply {
             head.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
         }
         stream.write_all(format!("{head}\r\n").as_bytes())?;
-        stream.write_all(&self.body[..self.cut.unwrap_or(self.body.len())])
+        let body = &self.body[..self.cut.unwrap_or(self.body.len())];
+        let (first, rest) = body.split_at(self.pause.map_or(0, |(after, _)| after));
+        stream.write_all(first)?;
+        if let Some((_, pause)) = self.pause {
+            std::thread::sleep(pause);
+        }
+        stream.write_all(rest)
     }
 }
 

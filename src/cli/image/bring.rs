@@ -6,7 +6,8 @@ use super::{Told, optional, reference};
 use crate::error::{Error, Problem, describe_io};
 use crate::images::import::{self, Imported, Source};
 use crate::images::intake::Intake;
-use crate::images::registry::{self, Password, Platform, Site};
+use crate::images::manifest::Platform;
+use crate::images::registry::{self, Password, Site};
 use crate::images::save::{self, Wanted};
 use crate::images::store::short;
 use crate::images::unpack::Bounds;
@@ -111,7 +112,7 @@ pub fn pull(store: &Store, pull: &Pull) -> Result<Told, Error> {
     let site = Site::of(|name| std::env::var_os(name));
     let asked = registry::Pull {
         reference: &reference,
-        platform: Platform::default(),
+        platform: Platform::ours(),
         password,
         site: &site,
         bounds: &Bounds::default(),

@@ -6,7 +6,7 @@
 use super::challenge::{self, Challenge};
 use super::client::{Answer, Ask, Client};
 use super::credentials::{self, Login, Secret};
-use super::trouble::{Failed, wrong};
+use super::trouble::{Failed, limited, wrong};
 use super::url::{self, Uri};
 use super::{Password, Site};
 use crate::error::Error;
@@ -115,9 +115,11 @@ impl<'a> Session<'a> {
                 return Err(wrong(&self.base, &why, Some("log in by `--username USER --password-stdin`")).into());
             }
             (None, Some(_), None) => None,
+            (None, None, _) if challenges.is_empty() => None,
             (None, None, _) => {
                 let schemes: Vec<&str> = challenges.iter().map(|challenge| challenge.scheme.as_str()).collect();
-                let why = format!("it asks who we are by `{}`, not by a token or a password", schemes.join("`, `"));
+                let schemes = limited(&schemes.join("`, `"));
+                let why = format!("it asks who we are by `{schemes}`, not by a token or a password");
                 return Err(wrong(&self.base, &why, None).into());
             }
         };

@@ -18,7 +18,7 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use ureq::http::StatusCode;
 
@@ -135,9 +135,13 @@ impl Fetcher<'_> {
                 std::thread::sleep(PAUSE);
             };
             let found = lock.metadata().map_err(failed)?;
-            // Who had it before us may have been done with it, and have removed it.
-            if found.nlink() > 0 {
-                return Ok(Blob { file: lock, path, length: found.len() });
+            // Who had it before us may have been done with it, and have moved or removed it.
+            match fs::metadata(&path) {
+                Ok(there) if (there.dev(), there.ino()) == (found.dev(), found.ino()) => {
+                    return Ok(Blob { file: lock, path, length: found.len() });
+                }
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
             }
         }
     }
@@ -253,6 +257,11 @@ impl Blob {
         let mut file = &*self.file;
         file.rewind().map_err(|error| self.failed("read", &error))?;
         Ok(file)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Removes it: it is in the store, or of no use.

@@ -139,7 +139,7 @@ pub fn broken(url: &Uri, error: &ureq::Error, road: Road<'_>) -> Failed {
     let through = road.proxy.map_or_else(String::new, |proxy| format!("the proxy `{proxy}`: "));
     let network = match road.proxy {
         Some(_) => "check `HTTPS_PROXY` and `NO_PROXY`",
-        None => "is the network there? behind a proxy set `HTTPS_PROXY`",
+        None => "check the name; is the network there? behind a proxy set `HTTPS_PROXY`",
     };
     let (why, hint, again) = match error {
         ureq::Error::HostNotFound => {
