@@ -13,12 +13,18 @@ const BUFFER: usize = 256 << 10;
 
 /// The reading end. [`finish`](Pipe::finish) gives the source back.
 pub struct Pipe<'scope, R> {
-    filled: Receiver<io::Result<Vec<u8>>>,
-    emptied: Sender<Vec<u8>>,
-    current: Vec<u8>,
+    filled: Receiver<io::Result<Piece>>,
+    emptied: Sender<Piece>,
+    current: Piece,
     at: usize,
     ended: bool,
     reader: ScopedJoinHandle<'scope, R>,
+}
+
+/// A buffer, and how much of it is filled.
+struct Piece {
+    buffer: Box<[u8]>,
+    length: usize,
 }
 
 impl<'scope, R: Read + Send + 'scope> Pipe<'scope, R> {
@@ -26,13 +32,14 @@ impl<'scope, R: Read + Send + 'scope> Pipe<'scope, R> {
     pub fn new(scope: &'scope Scope<'scope, '_>, source: R) -> io::Result<Pipe<'scope, R>> {
         let (to_reader, emptied) = channel();
         let (to_us, filled) = sync_channel(BUFFERS);
-        for _ in 0..BUFFERS {
+        let piece = || Piece { buffer: vec![0; BUFFER].into_boxed_slice(), length: 0 };
+        for _ in 1..BUFFERS {
             // The receiver stands in this function.
-            let _ = to_reader.send(Vec::with_capacity(BUFFER));
+            let _ = to_reader.send(piece());
         }
         let work = move || pump(source, &emptied, &to_us);
         let reader = Builder::new().name("unpack".to_owned()).spawn_scoped(scope, work)?;
-        Ok(Pipe { filled, emptied: to_reader, current: Vec::new(), at: 0, ended: false, reader })
+        Ok(Pipe { filled, emptied: to_reader, current: piece(), at: 0, ended: false, reader })
     }
 
     /// Ends the thread, and gives the source back as far as it was read: to its end, if this was.
@@ -45,26 +52,45 @@ impl<'scope, R: Read + Send + 'scope> Pipe<'scope, R> {
 }
 
 /// Fills buffers until the source ends or nobody wants them any more.
-fn pump<R: Read>(mut source: R, emptied: &Receiver<Vec<u8>>, filled: &SyncSender<io::Result<Vec<u8>>>) -> R {
-    while let Ok(mut buffer) = emptied.recv() {
-        buffer.clear();
-        let read = source.by_ref().take(BUFFER as u64).read_to_end(&mut buffer);
-        let ended = buffer.is_empty() || read.is_err();
-        let sent = buffer.is_empty() || filled.send(Ok(buffer)).is_ok();
-        if let Err(error) = read {
+fn pump<R: Read>(mut source: R, emptied: &Receiver<Piece>, filled: &SyncSender<io::Result<Piece>>) -> R {
+    while let Ok(mut piece) = emptied.recv() {
+        let end = fill(&mut source, &mut piece);
+        let wanted = piece.length == 0 || filled.send(Ok(piece)).is_ok();
+        if let End::Failed(error) = end {
             // Whoever dropped the pipe does not ask why it ends.
             let _ = filled.send(Err(error));
+            break;
         }
-        if ended || !sent {
+        if !wanted || matches!(end, End::Reached) {
             break;
         }
     }
     source
 }
 
+/// Why a buffer is not filled further.
+enum End {
+    Full,
+    Reached,
+    Failed(io::Error),
+}
+
+fn fill<R: Read>(source: &mut R, piece: &mut Piece) -> End {
+    piece.length = 0;
+    while piece.length < piece.buffer.len() {
+        match source.read(&mut piece.buffer[piece.length..]) {
+            Ok(0) => return End::Reached,
+            Ok(count) => piece.length += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return End::Failed(error),
+        }
+    }
+    End::Full
+}
+
 impl<R> Read for Pipe<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.current.len() && !self.ended {
+        while self.at == self.current.length && !self.ended {
             match self.filled.recv() {
                 Ok(Ok(next)) => {
                     let used = std::mem::replace(&mut self.current, next);
@@ -79,7 +105,7 @@ impl<R> Read for Pipe<'_, R> {
                 Err(_) => self.ended = true,
             }
         }
-        let waiting = &self.current[self.at..];
+        let waiting = &self.current.buffer[self.at..self.current.length];
         let count = waiting.len().min(out.len());
         out[..count].copy_from_slice(&waiting[..count]);
         self.at += count;

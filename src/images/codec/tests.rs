@@ -151,6 +151,8 @@ fn a_window_that_would_take_much_memory_is_refused() {
     assert!(unpacked_once(&with_window(27)).is_ok());
     let error = unpacked_once(&with_window(28)).expect_err("too large");
     assert_eq!(error, "the zstd stream needs a window larger than 128 MiB");
+    let behind = [zstd(b"first"), with_window(28)].concat();
+    assert_eq!(unpacked_once(&behind), Err("the zstd stream needs a window larger than 128 MiB".to_owned()));
 }
 
 #[test]

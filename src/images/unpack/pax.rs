@@ -27,7 +27,6 @@ pub struct Records {
 
 const ATTRIBUTE: &[u8] = b"SCHILY.xattr.";
 const SPARSE: &[u8] = b"GNU.sparse.";
-const NAME: &str = "GNU.sparse.name";
 
 impl Records {
     /// Of the header of one entry.
@@ -76,8 +75,6 @@ impl Records {
             _ => {
                 if let Some(name) = key.strip_prefix(ATTRIBUTE) {
                     self.attributes.push((name.to_vec(), value.to_vec()));
-                } else if key == NAME.as_bytes() {
-                    self.sparse.name = Some(value.to_vec());
                 } else if let Some(name) = key.strip_prefix(SPARSE) {
                     self.sparse.take(name, value)?;
                 }

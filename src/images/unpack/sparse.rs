@@ -23,7 +23,6 @@ pub struct SparseRecords {
     count: Option<u64>,
     /// Offsets and lengths in turn, from one record or from many.
     numbers: Vec<u64>,
-    mapped: bool,
 }
 
 /// How the map of a sparse file is written down.
@@ -41,6 +40,7 @@ impl SparseRecords {
     /// A record `GNU.sparse.NAME`; none if it makes no sense.
     pub fn take(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
         match name {
+            b"name" => self.name = Some(value.to_vec()),
             b"major" => self.major = Some(decimal(value)?),
             b"minor" => self.minor = Some(decimal(value)?),
             b"size" => self.size = Some(decimal(value)?),
@@ -53,7 +53,6 @@ impl SparseRecords {
                 self.numbers.push(decimal(value)?);
             }
             b"map" => {
-                self.mapped = true;
                 for number in value.split(|byte| *byte == b',') {
                     self.numbers.push(decimal(number)?);
                 }
@@ -66,8 +65,10 @@ impl SparseRecords {
     /// How the file is laid out of which the archive holds `stored` bytes.
     pub fn layout(&self, stored: u64) -> Result<Layout, String> {
         let sizes = (self.size, self.real_size);
+        // A name alone would be another name for some readers, and none for others.
+        let nothing = self.numbers.is_empty() && self.name.is_none() && self.count.is_none();
         match (self.major, self.minor, sizes) {
-            (None, None, (None, None)) if self.numbers.is_empty() => Ok(Layout::Dense),
+            (None, None, (None, None)) if nothing => Ok(Layout::Dense),
             (Some(1), Some(0), (None, Some(size))) if self.numbers.is_empty() => Ok(Layout::Content(size)),
             // Versions 0.0 and 0.1 name themselves or do not.
             (None | Some(0), None | Some(0 | 1), (Some(size), None) | (None, Some(size))) => {
@@ -155,6 +156,8 @@ mod tests {
             &[("size", "1"), ("map", "0,1,2")][..],
             &[("size", "1"), ("numblocks", "2"), ("map", "0,1")],
             &[("map", "0,1")],
+            &[("name", "a")],
+            &[("numblocks", "0")],
             &[("major", "2"), ("minor", "0"), ("realsize", "1")],
             &[("major", "1"), ("minor", "0"), ("realsize", "1"), ("map", "0,1")],
         ] {

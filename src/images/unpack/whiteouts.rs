@@ -40,7 +40,7 @@ impl Unpacking {
                 self.directories.make_opaque()
             }
             Err(errno) => Err(Refusal::kernel("cannot make a whiteout", errno)
-                .hint("keep images on a file system of this machine: ext4, xfs, btrfs or tmpfs")),
+                .hint("keep images on ext4, xfs, btrfs or tmpfs; in a container, on a volume")),
         }
     }
 
