@@ -8,7 +8,7 @@ LOCKED  := --locked --target $(TARGET)
 
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= profile spec options challenge codec layer
+FUZZ_TARGETS ?= profile spec options challenge codec layer archive
 export SOAK_RUNS ?= $(if $(GUESTS),2000,20000)
 
 # rustup's directory, for shells that were started before it was installed.

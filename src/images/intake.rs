@@ -138,7 +138,11 @@ impl<'s> Intake<'s> {
     ///
     /// `Invalid`, where it is not the expected one or holds what no layer may hold.
     pub fn layer(&self, bytes: impl Read + Send, expected: Option<&Expected>, bounds: &Bounds) -> Result<Layer, Error> {
-        self.stage(bytes, expected, bounds)?.place()
+        let staged = self.stage(bytes, expected, bounds)?;
+        if expected.is_none() {
+            staged.check_end()?;
+        }
+        staged.place()
     }
 
     /// Unpacks a layer and checks it, and keeps it out of sight until it is known to be wanted.
@@ -188,12 +192,14 @@ impl<'s> Intake<'s> {
             let mut archive = Hashing::new(pipe);
             let unpacked = unpack::unpack(&mut archive, tree.as_fd(), self.store.owner, bounds);
             // Behind the end of an archive there may be padding, which belongs to its digest.
-            let read = unpacked
-                .and_then(|_| io::copy(&mut archive, &mut io::sink()).map_err(|error| Refusal::unreadable(&error)));
+            let unpacked = unpacked.and_then(|summary| match io::copy(&mut archive, &mut io::sink()) {
+                Ok(_) => Ok(summary.unterminated),
+                Err(error) => Err(Refusal::unreadable(&error)),
+            });
             let (inner, length, pipe) = archive.finish();
-            Ok::<_, Error>((pipe.finish(), read.map(|_| (inner, length))))
+            Ok::<_, Error>((pipe.finish(), unpacked.map(|unterminated| (inner, length, unterminated))))
         })?;
-        let (inner, length) = unpacked?;
+        let (inner, length, unterminated) = unpacked?;
         let (format, outer, size) = stream.finish()?;
         check(expected, outer, size)?;
         let (blob, size, media_type) = match format {
@@ -203,7 +209,7 @@ impl<'s> Intake<'s> {
         };
         let place = if is_kept(format) { self.store.blob(&blob) } else { self.store.packed_blob(&blob) };
         let from = file.filter(|_| is_kept(format)).map_or_else(|| work.blob(), Path::to_owned);
-        Ok(Staged { work, from, place, layer: Layer { blob, size, media_type, diff_id: inner } })
+        Ok(Staged { work, from, place, layer: Layer { blob, size, media_type, diff_id: inner }, unterminated })
     }
 
     /// Keeps an image whose layers are here; its digest.
@@ -353,12 +359,26 @@ pub struct Staged<'s> {
     /// Where it goes.
     place: PathBuf,
     layer: Layer,
+    unterminated: bool,
 }
 
 impl Staged<'_> {
     /// What it is.
     pub fn layer(&self) -> &Layer {
         &self.layer
+    }
+
+    /// Whether the archive has an end, which only who does not know its digest needs to ask.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, where it has none.
+    pub fn check_end(&self) -> Result<(), Error> {
+        if self.unterminated {
+            let problem = Problem::new("layer", "the archive ends without its end mark: it was cut off");
+            return Err(Error::Invalid(vec![problem.hint("get or make the archive again")]));
+        }
+        Ok(())
     }
 
     /// Where its tree lies now.

@@ -9,7 +9,7 @@
 
 mod target;
 
-use super::codec::{Compressor, Decoder};
+use super::codec::Compressor;
 use super::digest::{Digest, Hashing};
 use super::intake::Expected;
 use super::manifest::{FULL_NAME, LAYOUT_VERSION, OCI_INDEX, OCI_MANIFEST, SHORT_NAME, parse};
@@ -146,19 +146,22 @@ fn index(listed: &BTreeMap<Digest, Listed>) -> Value {
     for name in listed.values().flat_map(|image| &image.names) {
         *tags.entry(&name.tag).or_default() += 1;
     }
-    let mut entries = Vec::new();
-    for image in listed.values() {
-        if image.names.is_empty() {
-            entries.push(image.descriptor.clone());
-        }
-        for name in &image.names {
+    let named = |image: &'_ Listed| -> Vec<(Option<Reference>, Value)> {
+        let entry = |name: &Reference| {
             let alone = tags.get(name.tag.as_str()).is_none_or(|count| *count == 1);
             let short = if alone { name.tag.clone() } else { name.name() };
             let mut entry = image.descriptor.clone();
             entry["annotations"] = json!({ FULL_NAME: name.remote().name(), SHORT_NAME: short });
-            entries.push(entry);
+            (Some(name.clone()), entry)
+        };
+        if image.names.is_empty() {
+            return vec![(None, image.descriptor.clone())];
         }
-    }
+        image.names.iter().map(entry).collect()
+    };
+    let mut entries: Vec<(Option<Reference>, Value)> = listed.values().flat_map(named).collect();
+    entries.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let entries: Vec<Value> = entries.into_iter().map(|(_, entry)| entry).collect();
     json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries })
 }
 
@@ -208,14 +211,11 @@ impl Archive<'_, '_> {
         self.out.write_all(header.as_bytes()).map_err(|error| unwritten(&error))
     }
 
-    /// A blob as the manifest names it. One that we compressed is unpacked on the way.
+    /// A blob, hashed on its way.
     fn blob(&mut self, blob: &Expected) -> Result<(), Error> {
         let what = format!("the blob {}", blob.digest);
         let unreadable = |error: io::Error| damaged(&what, &describe_io(&error));
-        let as_it_came = self.store.blob(&blob.digest).exists();
-        let file = self.store.open_blob(&blob.digest).map_err(unreadable)?;
-        let bytes: Box<dyn Read> =
-            if as_it_came { Box::new(file) } else { Box::new(Decoder::new(file).map_err(unreadable)?) };
+        let bytes = self.store.content(&blob.digest).map_err(unreadable)?;
         // One byte more than there should be is enough to know.
         let mut bytes = Hashing::new(bytes.take(blob.size.saturating_add(1)));
         let mut buffer = vec![0; BUFFER];

@@ -12,18 +12,17 @@
 //!
 //! Everything comes to its place by rename(2), the image's record after all that it needs and the name last.
 
+mod parts;
+
 use super::digest::Digest;
 use super::reference::Reference;
-use super::tree;
 use crate::error::{Error, Failure, Problem, describe_io};
 use crate::host::image::{Config, Image};
 use crate::host::{UNPRIVILEGED_ID, initial_user_namespace};
-use crate::sys::xattr;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -170,57 +169,9 @@ impl Store {
         self.root.join("blobs/sha256").join(format!("{}.zst", digest.hex()))
     }
 
-    /// Whether a blob is here, in whichever form.
-    pub fn has_blob(&self, digest: &Digest) -> bool {
-        self.blob(digest).exists() || self.packed_blob(digest).exists()
-    }
-
-    /// A blob as it lies on disk: as it came, or compressed by us.
-    pub fn open_blob(&self, digest: &Digest) -> io::Result<File> {
-        match File::open(self.blob(digest)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => File::open(self.packed_blob(digest)),
-            other => other,
-        }
-    }
-
-    /// Whether an image that is here has this blob for this layer. What cannot be read says no.
-    pub fn pairs(&self, blob: &Digest, diff_id: &Digest) -> bool {
-        let records =
-            self.manifests().unwrap_or_default().into_iter().filter_map(|manifest| self.record(&manifest).ok()?);
-        records.into_iter().any(|record| record.blobs.iter().zip(&record.layers).any(|pair| pair == (blob, diff_id)))
-    }
-
     /// Where what has been fetched of a blob waits for the rest.
     pub fn partial(&self, digest: &Digest) -> PathBuf {
         self.root.join("partial").join(digest.hex())
-    }
-
-    /// Bytes of a layer's files on disk.
-    pub fn tree_bytes(&self, diff_id: &Digest) -> Result<u64, Error> {
-        Ok(tree::usage(self.open_layer(diff_id)?.as_fd()).map_err(Error::Setup)?.bytes)
-    }
-
-    /// Whether a layer hides all that is below it. Overlayfs does not look for the mark at a layer's root.
-    pub fn is_opaque(&self, diff_id: &Digest) -> Result<bool, Error> {
-        let mut value = [0; 2];
-        let got = xattr::get(self.open_layer(diff_id)?.as_fd(), c"user.overlay.opaque", &mut value);
-        Ok(got.is_ok_and(|length| value[..length.min(2)] == *b"y"))
-    }
-
-    /// How many of these layers, the lowest first, one above hides as a whole.
-    pub fn hidden(&self, layers: &[Digest]) -> Result<usize, Error> {
-        let mut hidden = 0;
-        for (number, layer) in layers.iter().enumerate() {
-            if self.is_opaque(layer)? {
-                hidden = number;
-            }
-        }
-        Ok(hidden)
-    }
-
-    fn open_layer(&self, diff_id: &Digest) -> Result<File, Error> {
-        let path = self.layer(diff_id);
-        File::open(&path).map_err(|error| refused(format!("open `{}`", path.display()), &error))
     }
 
     fn record_path(&self, manifest: &Digest) -> PathBuf {

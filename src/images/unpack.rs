@@ -65,6 +65,9 @@ pub struct Summary {
     /// The layer hides all that is below it (`.wh..wh..opq` at its root). Overlayfs does not look for that mark at a root:
     /// it is for the caller to leave out the layers below.
     pub opaque: bool,
+    /// The archive ended behind a member, without the mark that says so: for whoever does not know its digest, it was
+    /// cut off.
+    pub unterminated: bool,
 }
 
 /// Unpacks the tar archive `tar`, which is not packed itself, into the empty directory `into`, and reads it to its end.
@@ -98,6 +101,7 @@ pub fn unpack(
         unpacking.make(&entry, &mut archive).map_err(|refusal| refusal.about(&name))?;
     }
     unpacking.directories.leave()?;
+    summary.unterminated = archive.is_unterminated();
     unpacking.tidy()?;
     Ok(summary)
 }

@@ -10,7 +10,7 @@ fn what_is_no_archive_is_refused_and_says_what_would_be_one() {
     for bytes in [&b""[..], b"hello\n", &[0x7f; 4096], &[b'x'; 10_000]] {
         refused(bytes, &["tar archive"]);
     }
-    refused(&[0; 10_240], &["the archive is empty"]);
+    refused(&[0; 10_240], &["there is nothing in it"]);
     refused(&Packing::Gzip.pack(&root().end())[..40], &["gzip stream"]);
     let home = Home::new("no-source");
     let why = home.bring(Path::new("/nonexistent/file"), None).expect_err("not there");

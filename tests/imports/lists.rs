@@ -77,7 +77,7 @@ fn indexes_may_not_be_nested_without_end() {
         layout.files.insert(blob(&index), index);
     }
     layout.entries = vec![inner];
-    refused_layout(&layout, &["is an index in 4 others"]);
+    refused_layout(&layout, &["lies in 4 indexes, each in another"]);
     // A loop would need a digest of itself; one that only claims to be is told by its content.
     let own = format!("sha256:{}", "1".repeat(64));
     let index = json!({ "schemaVersion": 2, "manifests": [

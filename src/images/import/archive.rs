@@ -4,10 +4,10 @@
 //! is not asked for afterwards was never in the store. An entry that is called by its digest has to have it. Links
 //! between entries (as older Docker makes for layers that are alike) are followed by name, inside the archive only.
 
-use super::super::codec::{Decoder, Format};
+use super::super::codec::Format;
 use super::super::digest::Digest;
 use super::super::intake::{Expected, Intake, Staged};
-use super::super::store::LARGEST_DOCUMENT;
+use super::super::store::{self, LARGEST_DOCUMENT};
 use super::super::unpack::archive::{Archive, Kind, Member};
 use super::super::unpack::names::{LONGEST_PATH, normalised};
 use super::super::unpack::{Bounds, Refusal, escaped};
@@ -62,6 +62,9 @@ impl<'s, 'i> Contents<'s, 'i> {
             };
             contents.insert(name, item)?;
         }
+        if archive.is_unterminated() {
+            return Err(wrong("it ends without its end mark: it was cut off"));
+        }
         Ok(contents)
     }
 
@@ -88,6 +91,7 @@ impl<'s, 'i> Contents<'s, 'i> {
         }
         let size = member.stored;
         let expected = digest_of(name).map(|digest| Expected { digest, size });
+        // Smaller ones may be documents, which are wanted as they are here.
         if let Some(expected) = expected.filter(|expected| self.intake.store().has_blob(&expected.digest))
             && size > LARGEST_DOCUMENT
         {
@@ -171,16 +175,10 @@ impl<'s> Parts<'s> for Contents<'s, '_> {
             None => return Ok(None),
             Some(Item::Layer(staged)) => *staged,
             Some(Item::Here(here)) => {
-                let store = self.intake.store();
-                let blob = || Ok::<_, io::Error>((store.blob(&here.digest).exists(), store.open_blob(&here.digest)?));
-                let failed =
-                    |error: io::Error| super::super::store::refused(format!("read the blob {}", here.digest), &error);
-                let (as_it_came, file) = blob().map_err(failed)?;
-                if as_it_came {
-                    self.intake.stage(file, Some(&here), &Bounds::default())?
-                } else {
-                    self.intake.stage(Decoder::new(file).map_err(failed)?, Some(&here), &Bounds::default())?
-                }
+                let content = self.intake.store().content(&here.digest);
+                let content =
+                    content.map_err(|error| store::refused(format!("read the blob {}", here.digest), &error))?;
+                self.intake.stage(content, Some(&here), &Bounds::default())?
             }
             Some(Item::Unfit(error)) => return Err(error),
             Some(Item::Document(_) | Item::Link(_)) => return Err(wrong_entry(name, "is no layer")),

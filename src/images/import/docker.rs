@@ -11,7 +11,7 @@ use super::super::reference::Reference;
 use super::assemble::{Found, Part};
 use super::names::{self, Wish};
 use super::{Parts, layout, wrong_entry};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use oci_spec::image::ImageConfiguration;
 use serde::Deserialize;
 use serde_json::json;
@@ -103,7 +103,12 @@ pub fn manifest(config: &[u8], layers: &[Layer]) -> Vec<u8> {
 
 fn list(parts: &mut dyn Parts<'_>) -> Result<Option<Vec<Item>>, Error> {
     let Some(bytes) = parts.document(LIST)? else { return Ok(None) };
-    serde_json::from_slice(&bytes).map(Some).map_err(|error| wrong_entry(LIST, error))
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let problem =
+            Problem::new("archive", format!("entry `{LIST}`: is the manifest of one image, as skopeo's `dir:` has it"));
+        return Err(Error::Invalid(vec![problem.hint("`skopeo copy dir:DIR oci:OTHER` makes a layout of it")]));
+    }
+    manifest::parse(&bytes).map(Some).map_err(|why| wrong_entry(LIST, why))
 }
 
 fn tags(words: Option<Vec<String>>) -> Result<Vec<Reference>, Error> {

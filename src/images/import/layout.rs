@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 
 /// Indexes that name indexes.
 const DEEPEST: usize = 4;
+/// Platforms that a message names.
+const MOST_SHOWN: usize = 8;
 /// Bytes of documents that are looked at, all together: an index can name another as often as it likes. Each counts for
 /// something, however small it is.
 const MOST_READ: u64 = 256 << 20;
@@ -62,6 +64,7 @@ pub fn nothing(others: &[Platform]) -> Error {
     let mut others: Vec<String> = others.iter().filter(|other| !other.is_unknown()).map(Platform::to_string).collect();
     others.sort();
     others.dedup();
+    others.truncate(MOST_SHOWN);
     let there = if others.is_empty() { String::new() } else { format!("; there are some for {}", others.join(", ")) };
     wrong(format!("it holds no image for linux/{}{}", manifest::architecture(), there.escape_debug()))
 }
@@ -116,7 +119,7 @@ impl Search<'_, '_> {
     fn follow(&mut self, entry: &Descriptor, depth: usize) -> Result<Option<Found>, Error> {
         let name = entry_of(&Expected::of(entry)?.digest);
         if depth == DEEPEST {
-            return Err(wrong_entry(&name, format!("is an index in {DEEPEST} others")));
+            return Err(wrong_entry(&name, format!("lies in {DEEPEST} indexes, each in another")));
         }
         let bytes = self.read(entry)?;
         let kind = manifest::kind(&bytes, entry.media_type().as_ref()).map_err(|why| wrong_entry(&name, why))?;

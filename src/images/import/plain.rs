@@ -33,6 +33,7 @@ pub fn import(intake: &Intake<'_>, stream: impl Read + Send, wish: &Wish<'_>) ->
     };
     may_name(&name)?;
     let staged = intake.stage(stream, None, &Bounds::default())?;
+    staged.check_end()?;
     let tree = Tree::open(&staged.tree())?;
     if let Some(directory) = tree.images() {
         return Err(misplaced(&directory));

@@ -39,7 +39,6 @@ pub fn sniff<R: Read + Send>(mut source: R) -> Result<(Kind, Whole<R>), Error> {
     let kind = match kind {
         Ok(kind) => kind,
         Err(_) if read.len() as u64 == LONGEST_HEAD => Kind::Root,
-        Err(_) if read.is_empty() => return Err(none("there is nothing in it".to_owned())),
         Err(refusal) => return Err(none(refusal.to_string())),
     };
     Ok((kind, Cursor::new(read).chain(source)))
@@ -60,7 +59,7 @@ fn look(archive: &mut Archive<'_>) -> Result<Kind, Refusal> {
             return Ok(kind);
         }
     }
-    if seen { Ok(Kind::Images) } else { Err(Refusal::new("the archive is empty")) }
+    if seen { Ok(Kind::Images) } else { Err(Refusal::new("there is nothing in it")) }
 }
 
 /// `None`: directories that both may have.

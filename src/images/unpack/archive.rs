@@ -24,6 +24,7 @@ pub struct Archive<'a> {
     content: u64,
     /// And of the zeros that fill its last block.
     padding: u64,
+    unterminated: bool,
 }
 
 /// One member, as it stands there.
@@ -63,7 +64,7 @@ struct Before {
 
 impl<'a> Archive<'a> {
     pub fn new(source: &'a mut (dyn Read + Send)) -> Archive<'a> {
-        Archive { source, content: 0, padding: 0 }
+        Archive { source, content: 0, padding: 0, unterminated: false }
     }
 
     /// The next member; none behind the last. Content that was not read is passed over.
@@ -71,16 +72,16 @@ impl<'a> Archive<'a> {
         self.pass_over()?;
         let mut before = Before::default();
         loop {
-            let Some(block) = self.block()? else {
-                return Err(Refusal::new("the archive ends without its end mark: it was cut off").again());
-            };
-            if block == [0; BLOCK] {
+            let block = self.block()?;
+            self.unterminated = block.is_none();
+            let Some(block) = block.filter(|block| *block != [0; BLOCK]) else {
                 if before.name.is_some() || before.link.is_some() || before.records.is_some() {
-                    return Err(Refusal::new("the archive ends behind an extended header that describes nothing"));
+                    let why = "the archive ends behind an extended header that describes nothing";
+                    return Err(if self.unterminated { cut_off() } else { Refusal::new(why) });
                 }
                 self.end()?;
                 return Ok(None);
-            }
+            };
             let header = Header::from_byte_slice(&block);
             check(header, &block)?;
             let shown = || name_of(header);
@@ -88,6 +89,12 @@ impl<'a> Archive<'a> {
                 return self.member(header, before).map(Some);
             }
         }
+    }
+
+    /// Whether it ended behind a member, without the mark that says so. Only who knows its digest can tell whether
+    /// something is missing: some programs leave the mark out, and the zeros before it (umoci 0.4 does).
+    pub fn is_unterminated(&self) -> bool {
+        self.unterminated
     }
 
     /// Content of the member, up to its end.
@@ -203,7 +210,7 @@ impl<'a> Archive<'a> {
             if taken > LONGEST_HEADER {
                 return Err(Refusal::new(format!("has a map of its holes of more than {LONGEST_HEADER} bytes")));
             }
-            let block = self.block()?.ok_or_else(|| Refusal::new("the archive is cut off").again())?;
+            let block = self.block()?.ok_or_else(cut_off)?;
             let next = continuation(&block);
             parts.extend(old_parts(next.sparse(), field).ok_or_else(wrong)?);
             more = next.isextended[0] != 0;
@@ -254,7 +261,8 @@ impl<'a> Archive<'a> {
         while self.padding > 0 {
             let wanted = self.padding as usize;
             match self.some(&mut waste[..wanted])? {
-                0 => return Err(Refusal::new("the archive is cut off").again()),
+                // The end of the source comes once more where the next header is looked for.
+                0 => self.padding = 0,
                 count => self.padding -= count as u64,
             }
         }
@@ -286,7 +294,7 @@ impl<'a> Archive<'a> {
         while filled < BLOCK {
             match self.some(&mut block[filled..])? {
                 0 if filled == 0 => return Ok(None),
-                0 => return Err(Refusal::new("the archive is cut off").again()),
+                0 => return Err(cut_off()),
                 count => filled += count,
             }
         }
@@ -302,4 +310,8 @@ impl<'a> Archive<'a> {
             }
         }
     }
+}
+
+fn cut_off() -> Refusal {
+    Refusal::new("the archive is cut off").again()
 }
