@@ -84,7 +84,7 @@ impl Host {
     pub fn probe(spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
         let uid = nix::unistd::geteuid().as_raw();
         let mut problems = Vec::new();
-        let real_root = uid == 0 && initial_user_namespace();
+        let real_root = is_real_root();
         let mount_is_directory = files::mount_sources(spec, real_root, &mut problems);
         files::named_files(spec, &mut problems);
         let layers = image.iter().flat_map(|image| image.layers.iter().map(PathBuf::as_path));
@@ -121,6 +121,11 @@ impl Problem {
     fn of_mount(message: String) -> Problem {
         Problem::new("mount", message)
     }
+}
+
+/// Whether the caller is the real root of the machine, and its sandboxes have [`UNPRIVILEGED_ID`] on the host.
+pub fn is_real_root() -> bool {
+    nix::unistd::geteuid().is_root() && initial_user_namespace()
 }
 
 /// Root of the initial user namespace owns every id; root of a container does not.

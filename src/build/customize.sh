@@ -7,7 +7,7 @@ root=$1 job=/build/job
 
 mkdir -p /build/fetched
 for package in "$root"/var/cache/apt/archives/*.deb; do
-  if [ -e "$package" ] && [ ! -e "/cache/${package##*/}" ]; then mv "$package" /build/fetched/; fi
+  if [ -e "$package" ] && ! grep -qxF "${package##*/}" /build/valid; then mv "$package" /build/fetched/; fi
 done
 rm -f "$root"/var/cache/apt/archives/*.deb
 

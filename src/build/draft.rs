@@ -44,9 +44,9 @@ impl Draft {
     /// `Invalid` with everything that is wrong with it, and with every file that cannot be read.
     pub fn read(path: &Path) -> Result<Draft, Error> {
         let directory = File::open(path)
-            .and_then(
-                |found| if found.metadata()?.is_dir() { Ok(found) } else { Err(io::ErrorKind::NotADirectory.into()) },
-            )
+            .and_then(|found| {
+                if found.metadata()?.is_dir() { Ok(found) } else { Err(io::Error::from_raw_os_error(libc::ENOTDIR)) }
+            })
             .map_err(|error| {
                 let problem = Problem::new("recipe", format!("`{}`: {}", path.display(), describe_io(&error)));
                 Error::Invalid(vec![problem.hint(format!("name the directory that holds the recipe's `{FILE}`"))])

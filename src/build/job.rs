@@ -2,8 +2,8 @@
 
 use super::archive::Archive;
 use super::{Draft, Options, refused};
-use crate::error::{Error, Problem};
-use crate::images::recipe::{Base, Variant};
+use crate::error::{Blocker, Error, Problem};
+use crate::images::recipe::{Recipe, Variant};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -72,24 +72,24 @@ impl<'a> Job<'a> {
             let problem = Problem::new("work", format!("`{}` is not empty", work.display()));
             return Err(Error::Invalid(vec![problem.hint("build in a new directory")]));
         }
+        let flags = nix::sys::statvfs::statvfs(&work).map_err(|errno| failed(&errno.into()))?.flags();
+        if flags.contains(nix::sys::statvfs::FsFlags::ST_NOEXEC) {
+            return Err(Error::Host(Blocker {
+                message: format!(
+                    "`{}` lies on a file system that no program is executed from (noexec)",
+                    work.display()
+                ),
+                hint: Some("build where programs may be, or mount that file system without `noexec`".to_owned()),
+            }));
+        }
         // The programs of packages may be set-user-id until the root is trimmed: nobody else is to get at them.
         fs::set_permissions(&work, fs::Permissions::from_mode(0o700)).map_err(|error| failed(&error))?;
         Ok(Job { draft, options, archive, tar: work.join("root.tar"), work })
     }
 
-    /// The recipe's base.
-    pub fn base(&self) -> &Base {
-        &self.draft.recipe.base
-    }
-
-    /// What it is called in messages.
-    pub fn name(&self) -> &str {
-        self.draft.recipe.name.as_deref().unwrap_or("the recipe")
-    }
-
-    /// The command of the recipe that has this number, from 1.
-    pub fn command(&self, number: usize) -> Option<&str> {
-        self.draft.recipe.run.get(number.checked_sub(1)?).map(String::as_str)
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.draft.recipe
     }
 
     /// The options of the build.

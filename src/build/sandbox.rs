@@ -4,10 +4,10 @@ use super::job::{CACHE, Job, ROOT, WORK};
 use super::trouble::{self, Tail};
 use super::{Progress, refused};
 use crate::error::{Error, Failure};
-use crate::host::UNPRIVILEGED_ID;
-use crate::outcome::{Outcome, Status};
+use crate::host::{UNPRIVILEGED_ID, is_real_root};
+use crate::outcome::{Enforcement, Outcome, Status};
 use crate::process::{Follower, follow};
-use crate::spec::{Mount, Network, Privileges, Program, Spec, User};
+use crate::spec::{Mount, Network, Privileges, Program, Protection, Spec, User};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -38,14 +38,14 @@ pub fn build(job: &Job<'_>, progress: Progress) -> Result<(), Error> {
         let source = source.map_err(|error| refused("open the cache", &format!("`{}`", cache.display()), &error))?;
         spec.mounts.push(Mount { source, target: CACHE.into(), writable: false });
     }
-    spec.env.push(("SUITE".into(), job.base().suite.clone().into()));
+    spec.env.push(("SUITE".into(), job.recipe().base.suite.clone().into()));
     spec.env.extend(options.epoch.map(|epoch| ("SOURCE_DATE_EPOCH".into(), epoch.to_string().into())));
     spec.env.extend(options.environment.iter().cloned());
     let (outcome, tail) = run(&spec, progress)?;
     if outcome.status == Status::Exited && outcome.exit_code == Some(0) {
         return Ok(());
     }
-    Err(trouble::explain(job, &outcome, &tail))
+    Err(trouble::explain(job.recipe(), &outcome, &tail))
 }
 
 /// Removes everything but the archive: what packages brought may have modes that stop its own owner.
@@ -76,13 +76,15 @@ fn spec(job: &Job<'_>, words: Vec<std::ffi::OsString>) -> Spec {
         mounts: vec![Mount { source: job.work.clone(), target: WORK.into(), writable: true }],
         workdir: Some(WORK.into()),
         stdin: Some("/dev/null".into()),
+        // The second layer; a build says that it goes on without it.
+        allow_missing: vec![Protection::Landlock],
         ..Spec::default()
     }
 }
 
 /// What a sandbox that root starts may write to has to be the user's that it runs as.
 fn give_away(work: &Path) -> Result<(), Error> {
-    if !nix::unistd::geteuid().is_root() {
+    if !is_real_root() {
         return Ok(());
     }
     let mut directories: Vec<PathBuf> = vec![work.to_owned()];
@@ -107,6 +109,14 @@ fn run(spec: &Spec, progress: Progress) -> Result<(Outcome, Tail), Error> {
     let told = Rc::clone(&progress);
     let follower: Follower = Box::new(move |bytes| kept.borrow_mut().take(bytes, &mut *told.borrow_mut()));
     let outcome = follow(spec, follower)?;
+    tail.borrow_mut().finish(&mut *progress.borrow_mut());
+    for (name, enforcement) in &outcome.enforcement {
+        if let Enforcement::Off(why) = enforcement
+            && name != Protection::Network.name()
+        {
+            (progress.borrow_mut())(&format!("without {name}: {why}"));
+        }
+    }
     let usage = outcome.usage;
     let (seconds, processor) = (usage.wall_ms / 1000, usage.cpu_ms / 1000);
     (progress.borrow_mut())(&format!("took {seconds} s, {processor} s of a processor"));

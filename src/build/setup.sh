@@ -3,6 +3,7 @@
 # of the cache that the lists know by name, version and hash. Whoever can write to the cache can slow a build, and no more.
 set -eu
 root=$1
+touch /build/valid
 mkdir -p "$root/var/lib/apt/lists" "$root/var/cache/apt/archives/partial"
 cp -a /build/apt/lists/. "$root/var/lib/apt/lists/"
 

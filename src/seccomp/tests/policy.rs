@@ -191,10 +191,12 @@ fn what_runtimes_need_to_start_is_allowed() {
 }
 
 #[test]
-fn the_profile_for_builds_pretends_owners_and_identities_and_lets_chroot_and_chmod_through() {
+fn the_profile_for_builds_pretends_owners_identities_and_syncing_and_allows_chroot_and_any_mode() {
     use libc::{SYS_chmod, SYS_chown, SYS_chroot, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2, SYS_fchown, SYS_fchownat};
+    use libc::{
+        SYS_fdatasync, SYS_fsync, SYS_setresuid, SYS_setreuid, SYS_setuid, SYS_sync, SYS_sync_file_range, SYS_syncfs,
+    };
     use libc::{SYS_lchown, SYS_setfsgid, SYS_setfsuid, SYS_setgid, SYS_setgroups, SYS_setregid, SYS_setresgid};
-    use libc::{SYS_setresuid, SYS_setreuid, SYS_setuid};
     let pretended = [
         SYS_chown,
         SYS_lchown,
@@ -209,6 +211,11 @@ fn the_profile_for_builds_pretends_owners_and_identities_and_lets_chroot_and_chm
         SYS_setfsuid,
         SYS_setfsgid,
         SYS_setgroups,
+        SYS_fsync,
+        SYS_fdatasync,
+        SYS_sync,
+        SYS_syncfs,
+        SYS_sync_file_range,
     ];
     let allowed = [SYS_chroot, SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2];
     for number in 0..480 {
