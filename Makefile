@@ -23,8 +23,8 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -ec
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
-.PHONY: stage-vm setup-build setup-demo setup-test setup-vm setup-vm-all
+.PHONY: help build demo rootfs test test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
+.PHONY: stage-vm setup-build setup-demo setup-rootfs setup-test setup-vm setup-vm-all
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ build: setup-build ## the static release binary
 
 demo: setup-demo build ## three real programs in sandboxes, then one that tries to break out
 	@BELLJAR=$(BELLJAR) tests/demo
+
+rootfs: setup-rootfs build ## the images `python`, `node` and `shell`, from the recipes below rootfs/: minutes, and a mirror of Debian
+	@for name in python node shell; do $(BELLJAR) image build rootfs/$$name || exit; done
 
 # Tests come last in `check`, so that their summary is what a reader of the log sees first.
 test: setup-test build ## every test; as root: as an ordinary user first, then the sandbox tests once more as root
@@ -117,5 +120,5 @@ clean: ## remove what was built
 	$(CARGO) clean
 	rm -rf fuzz/target fuzz/corpus fuzz/artifacts bench/out
 
-setup-build setup-demo setup-test setup-vm setup-vm-all: setup-%:
+setup-build setup-demo setup-rootfs setup-test setup-vm setup-vm-all: setup-%:
 	@tests/setup $*

@@ -17,6 +17,11 @@ pub fn belljar() -> PathBuf {
     std::env::var_os("BELLJAR_BIN").map_or_else(|| env!("CARGO_BIN_EXE_belljar").into(), PathBuf::from)
 }
 
+/// The binary that users get, where it was built: what the debug build does in a minute on a whole image, it does in a second.
+pub fn released() -> PathBuf {
+    std::env::var_os("BELLJAR_RELEASE_BIN").map(PathBuf::from).filter(|path| path.exists()).unwrap_or_else(belljar)
+}
+
 /// Files that tests run inside (`tests/programs`).
 pub fn fixtures() -> PathBuf {
     std::env::var_os("BELLJAR_FIXTURES")
