@@ -49,7 +49,10 @@ impl Draft {
             })
             .map_err(|error| {
                 let problem = Problem::new("recipe", format!("`{}`: {}", path.display(), describe_io(&error)));
-                Error::Invalid(vec![problem.hint(format!("name the directory that holds the recipe's `{FILE}`"))])
+                let ours = OURS.map(|(name, _)| format!("`{name}`")).join(", ");
+                let cure =
+                    format!("name the directory that holds the recipe's `{FILE}`, or one of belljar's own: {ours}");
+                Error::Invalid(vec![problem.hint(cure)])
             })?;
         let shown = path.join(FILE);
         let of_recipe = |message: String| Problem::new("recipe", format!("`{}`: {message}", shown.display()));

@@ -133,11 +133,17 @@ fn alone<A: Args>(name: &'static str, usage_name: &'static str, words: &[OsStrin
 fn whole(words: &[OsString]) -> Result<Cli, Usage> {
     let mut command = args::whole();
     let read = command.try_get_matches_from_mut(words).and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
-    let help = match words.get(1) {
-        Some(verb) if verb == "image" => "try `belljar image --help`",
-        _ => "try `belljar --help`",
-    };
-    read.map_err(|error| usage(&error, help, 2, Report::default()))
+    // The deepest verb that was named.
+    let verbs = words.get(1..).unwrap_or_default().iter();
+    let mut deepest = &command;
+    let mut path = "belljar".to_owned();
+    for verb in verbs.map_while(|word| word.to_str()) {
+        let Some(found) = deepest.find_subcommand(verb) else { break };
+        deepest = found;
+        path = format!("{path} {verb}");
+    }
+    let help = format!("try `{path} --help`");
+    read.map_err(|error| usage(&error, &help, 2, Report::default()))
 }
 
 /// clap's error in our form: one problem, its tips as cures.

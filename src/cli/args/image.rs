@@ -130,7 +130,7 @@ pub struct Inspect {
     /// The image
     #[arg(value_name = "NAME")]
     pub name: OsString,
-    /// JSON it is in any case
+    /// In one line
     #[arg(long)]
     pub json: bool,
 }

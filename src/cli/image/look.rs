@@ -85,7 +85,7 @@ pub fn inspect(store: &Store, name: &OsStr) -> Result<Told, Error> {
         "config": document(&record.config_digest)?,
         "layers": record.layers.iter().map(|layer| json!({ "diff_id": layer, "path": store.layer(layer) })).collect::<Vec<_>>(),
     });
-    Ok(Told { people: String::new(), object })
+    Ok(Told { people: format!("{object:#}\n"), object })
 }
 
 /// Another name.

@@ -40,7 +40,7 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         Verb::Pull(pull) => (pull.json, bring::pull(&store, &pull)),
         Verb::Build(build) => (build.json, build::build(&store, &build)),
         Verb::Ls(ls) => (ls.json, look::ls(&store, ls.digests)),
-        Verb::Inspect(inspect) => (true, look::inspect(&store, &inspect.name)),
+        Verb::Inspect(inspect) => (inspect.json, look::inspect(&store, &inspect.name)),
         Verb::Tag(tag) => (false, look::tag(&store, &tag)),
         Verb::Rm(rm) => (rm.json, look::rm(&store, &rm.names)),
         Verb::Gc(gc) => (gc.json, look::gc(&store)),
