@@ -120,7 +120,8 @@ fn open<'a>(source: Source<'a>, progress: &dyn Progress) -> Result<(Option<Strin
         return Ok((stem, Opened::Directory(path)));
     }
     let length = found.is_file().then_some(found.len());
-    let task = progress.begin(&format!("reading {}", path.display()), length);
+    let shown = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let task = progress.begin(&format!("reading {shown}"), length);
     Ok((stem, Opened::Archive(Box::new(Followed::new(file, task)))))
 }
 
