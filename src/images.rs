@@ -28,7 +28,8 @@ pub mod verify;
 mod config;
 
 use crate::error::{Error, Problem};
-use crate::spec::{Language, Program, Spec};
+use crate::host::Image;
+use crate::spec::{Bundle, Language, Program, Spec};
 
 pub use digest::Digest;
 pub use progress::{Progress, Task};
@@ -42,6 +43,9 @@ pub use store::{Lease, Store};
 ///
 /// `Invalid`, where there is no image of the name that is asked for.
 pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error> {
+    if spec.bundle.is_some() {
+        return Ok(None);
+    }
     match (spec.image.as_deref(), &spec.program) {
         (Some(store::HOST), _) | (None, Program::Command(_)) => Ok(None),
         (Some(name), _) => match store {
@@ -59,5 +63,14 @@ pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error>
             };
             store.map_or(Ok(None), |store| store.find_own(name))
         }
+    }
+}
+
+/// The root of a bundle as a sandbox is started from it.
+pub fn of_bundle(bundle: &Bundle) -> Image {
+    Image {
+        shown: format!("bundle:{}", bundle.directory.display()),
+        layers: vec![bundle.root.clone()],
+        config: config::of_tree(&bundle.root, bundle.stop_signal.clone()),
     }
 }

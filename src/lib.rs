@@ -3,13 +3,14 @@
 //! The house is in layers, and a layer imports only lower ones (`tests/layers.rs` enforces it):
 //!
 //! 0. `sys`: one system call per function.
-//! 1. `spec`, `step`, `outcome`, `error`: words, plain data.
+//! 1. `spec`, `bundle`, `step`, `outcome`, `error`: words, plain data.
 //! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`: facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
 //! 4. `build`, `doctor`: the product.
 //! 5. `cli`: bytes in, bytes out.
 
 pub mod build;
+pub mod bundle;
 pub mod cgroup;
 pub mod cli;
 pub mod doctor;

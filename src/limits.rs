@@ -56,6 +56,33 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Steps) {
     // this is what stands.
     let data = host.memory.max(spec.memory);
     limit(libc::RLIMIT_DATA as u32, "RLIMIT_DATA", data, data);
+    of_the_bundle(spec, host, &mut steps.payload);
+}
+
+/// Resources of which a bundle may want more than what we take for enough.
+const OURS_TO_GIVE: [u32; 4] = [
+    libc::RLIMIT_NOFILE as u32,
+    libc::RLIMIT_MEMLOCK as u32,
+    libc::RLIMIT_MSGQUEUE as u32,
+    libc::RLIMIT_SIGPENDING as u32,
+];
+
+/// What a bundle wants in the place of what is there; where the caller may have less, less will do.
+fn of_the_bundle(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
+    let Some(bundle) = &spec.bundle else { return };
+    for asked in &bundle.limits {
+        let most = host.hard_limits.get(asked.resource as usize).copied().unwrap_or(u64::MAX);
+        let (mut least_soft, mut least_hard) = (asked.soft.min(most), asked.hard.min(most));
+        let there =
+            steps.iter().position(|step| matches!(step, Step::Limit { resource, .. } if *resource == asked.resource));
+        if let Some(Step::Limit { soft, hard, .. }) = there.map(|index| steps.remove(index))
+            && !OURS_TO_GIVE.contains(&asked.resource)
+        {
+            (least_soft, least_hard) = (least_soft.min(soft), least_hard.min(hard));
+        }
+        let (resource, name) = (asked.resource, asked.name);
+        steps.push(Step::Limit { resource, name, soft: least_soft, hard: least_hard });
+    }
 }
 
 /// Rounded up: `RLIMIT_CPU` knows whole seconds only.

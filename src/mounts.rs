@@ -8,6 +8,7 @@
 //! Promises: no mount is ever visible with fewer restrictions than it ends up with; no mount point is followed out
 //! of the root; mounts go in the order of the spec.
 
+mod bundle;
 mod dev;
 mod etc;
 mod nested;
@@ -20,7 +21,7 @@ pub use views::Cgroup;
 
 use crate::host::{EntryKind, Host};
 use crate::identity;
-use crate::spec::Spec;
+use crate::spec::{Bundle, Spec};
 use crate::step::{Access, Step, Steps, c_string};
 use std::path::Path;
 use tree::Skeleton;
@@ -76,9 +77,9 @@ pub fn plan(
 ) {
     let init = &mut steps.init;
     init.push(Step::PrivateMounts);
-    init.push(Step::Scaffold {
-        options: c_string(format!("mode=0755,size={},nr_inodes={}", spec.disk, inodes(spec.disk))),
-    });
+    // The rest of the quota lies on file systems of their own.
+    let disk = spec.disk - spec.bundle.as_ref().map_or(0, Bundle::bytes).min(spec.disk);
+    init.push(Step::Scaffold { options: c_string(format!("mode=0755,size={disk},nr_inodes={}", inodes(disk))) });
     let mut skeleton = if host.image.is_some() { Skeleton::upper() } else { Skeleton::new() };
     for name in ["root", tree::SEALED] {
         skeleton.scaffold_directory(name, 0o755);
@@ -86,6 +87,7 @@ pub fn plan(
     skeleton.make.push(Step::Sealed);
     skeleton.sealed_directory("empty");
     skeleton.scaffold_directory("shm", 0o1777);
+    bundle::make(spec, host, &mut skeleton);
     skeleton.scaffold_file("null");
     match &host.image {
         Some(image) => overlay::plan(image, &mut skeleton),
@@ -121,6 +123,7 @@ pub fn plan(
     init.extend(skeleton.mounts);
     nested::plan_devices(spec, init);
     init.push(Step::MaskSources);
+    bundle::seal(spec.bundle.as_ref(), init);
     views::show_sys(cgroup, init);
     proc::plan(host, init);
     views::show_proc(host, init);
@@ -167,7 +170,8 @@ fn places(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
 
 /// The mounts of the spec, in its order.
 fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
-    for (mount, is_directory) in spec.mounts.iter().zip(&host.mount_is_directory) {
+    for (index, (mount, is_directory)) in spec.mounts.iter().zip(&host.mount_is_directory).enumerate() {
+        bundle::show(index, spec, host, &mut skeleton.mounts);
         if host.image.is_some() {
             overlay::place(&mount.target, 0o755, *is_directory, host, spec, &mut skeleton.mounts);
         } else {
@@ -180,4 +184,5 @@ fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
             access,
         });
     }
+    bundle::show(spec.mounts.len(), spec, host, &mut skeleton.mounts);
 }

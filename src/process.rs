@@ -24,8 +24,8 @@ pub use relay::Follower;
 
 use crate::cgroup;
 use crate::error::Error;
-use crate::host::Host;
-use crate::images::{self, Store};
+use crate::host::{Host, Image};
+use crate::images::{self, Lease, Store};
 use crate::outcome::Outcome;
 use crate::spec::{Spec, check};
 
@@ -62,7 +62,7 @@ fn begin(spec: &Spec, store: Option<&Store>, delivery: Delivery, follower: Optio
     check(spec)?;
     // Held until the sandbox is gone.
     let lease = images::lease(spec, store)?;
-    let image = lease.as_ref().map(|lease| lease.image.clone());
+    let image = root(spec, lease.as_ref());
     let host = cgroup::settle(spec, Host::probe(spec, image)?)?;
     let plan = Plan::new(spec, &host)?;
     launch::launch(spec, &host, plan, delivery, follower)?.watch()
@@ -76,5 +76,10 @@ fn begin(spec: &Spec, store: Option<&Store>, delivery: Delivery, follower: Optio
 pub fn plan(spec: &Spec, store: Option<&Store>) -> Result<Plan, Error> {
     check(spec)?;
     let lease = images::lease(spec, store)?;
-    Plan::new(spec, &Host::probe(spec, lease.map(|lease| lease.image))?)
+    Plan::new(spec, &Host::probe(spec, root(spec, lease.as_ref()))?)
+}
+
+/// What the sandbox's root is made of; `None`: the machine's own files.
+fn root(spec: &Spec, lease: Option<&Lease>) -> Option<Image> {
+    spec.bundle.as_ref().map(images::of_bundle).or_else(|| lease.map(|lease| lease.image.clone()))
 }

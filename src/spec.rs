@@ -4,6 +4,7 @@
 //! ([`Spec::default`]); no field is ever "unlimited" unless the caller wrote so. Contradictions are
 //! found by [`check`], all at once.
 
+mod bundle;
 mod check;
 mod fields;
 mod load;
@@ -13,6 +14,7 @@ pub(crate) mod schema;
 mod units;
 mod words;
 
+pub use bundle::{Bundle, ResourceLimit, Tmpfs};
 pub use check::check;
 pub use fields::KEYS;
 pub use load::{LoadError, MAX_FILE, from_json, from_toml, position};
@@ -50,6 +52,8 @@ pub struct Spec {
     pub program: Program,
     /// The root file system: `host` or, in a later version, an image of the store.
     pub image: Option<String>,
+    /// The root file system of a bundle, in the place of an image. No field of a spec file says so.
+    pub bundle: Option<Bundle>,
     /// Bytes of memory of all processes together.
     pub memory: u64,
     /// CPU rate in thousandths of one CPU.
@@ -301,6 +305,7 @@ impl Default for Spec {
         Spec {
             program: Program::Command(Vec::new()),
             image: None,
+            bundle: None,
             memory: DEFAULT_MEMORY,
             millicpus: DEFAULT_MILLICPUS,
             pids: DEFAULT_PIDS,

@@ -124,6 +124,29 @@ pub enum Step {
     /// Everything shown so far becomes read-only with what is mounted below it, and none of it honours set-user-id
     /// bits or devices; the root itself stays writable.
     SealTrees,
+    /// A tmpfs of its own size, to be shown later.
+    Tmpfs {
+        /// Below the scaffold.
+        path: CString,
+        /// Whether programs on it can be executed.
+        executable: bool,
+        /// Options of the tmpfs: `size`, `nr_inodes`, `mode`.
+        options: CString,
+    },
+    /// Whatever stands at a path of the root is covered: a directory by an empty one, anything else by `/dev/null`.
+    /// Nothing is done where nothing stands.
+    Cover {
+        /// Below the root.
+        path: CString,
+    },
+    /// Whatever stands at a path of the root is mounted on itself, read-only with all mounts below it. Nothing is done
+    /// where nothing stands.
+    SealPath {
+        /// Below the root.
+        path: CString,
+    },
+    /// The root itself becomes read-only; what is mounted below it stays as it is.
+    SealRoot,
     /// A mount that the spec asks for.
     Bind {
         /// Absolute on the host, or below the scaffold.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Every top-level module and its layer. A layer may import only lower ones.
 const LAYERS: &[(u8, &[&str])] = &[
     (0, &["sys"]),
-    (1, &["units", "spec", "step", "outcome", "error"]),
+    (1, &["units", "spec", "bundle", "step", "outcome", "error"]),
     (
         2,
         &[

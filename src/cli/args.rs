@@ -55,6 +55,11 @@ pub struct Run {
     /// The options of a sandbox.
     #[command(flatten)]
     pub options: Options,
+    /// Run the OCI bundle in DIR: its root file system, and what its config.json says
+    ///
+    /// Options win over config.json. What it wants and belljar does not do is refused by its place in the file.
+    #[arg(long, value_name = "DIR", conflicts_with = "image", help_heading = FILES)]
+    pub bundle: Option<OsString>,
     /// The command and its arguments
     ///
     /// The command is looked up in the sandbox's PATH. Everything from it on is its own, options too.

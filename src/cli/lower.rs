@@ -5,13 +5,13 @@ use super::parse::{Env, Report, RunRequest, Usage};
 use crate::error::{Error, Problem};
 use crate::spec::{self, Code, PartialSpec, Program, Source, UnitError, WordError};
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The request of `belljar run`.
 pub fn run(run: args::Run, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
     let mut faults = Faults::default();
     let program = (!run.words.is_empty()).then_some(Program::Command(run.words));
-    finish(run.options, program, env, &mut faults)
+    finish(run.options, program, run.bundle.map(PathBuf::from), env, &mut faults)
 }
 
 /// The request of `belljar code`.
@@ -24,7 +24,7 @@ pub fn code(code: args::Code, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
         let problem = Problem::new("spec", "standard input cannot hold both the spec and the code");
         faults.0.push(problem.hint("put one of them into a file"));
     }
-    finish(code.options, program, env, &mut faults)
+    finish(code.options, program, None, env, &mut faults)
 }
 
 fn code_program(
@@ -57,6 +57,7 @@ fn code_program(
 fn finish(
     options: Options,
     program: Option<Program>,
+    bundle: Option<PathBuf>,
     env: Env<'_>,
     faults: &mut Faults,
 ) -> Result<Box<RunRequest>, Usage> {
@@ -71,10 +72,10 @@ fn finish(
     if faults.0.is_empty() {
         let term = env("TERM").and_then(|term| term.into_string().ok()).filter(|term| usable_term(term));
         let home = home(env);
-        return Ok(Box::new(RunRequest { wish, ambient, spec_file, term, home, report, dry_run }));
+        return Ok(Box::new(RunRequest { wish, ambient, spec_file, bundle, term, home, report, dry_run }));
     }
     let mut problems = std::mem::take(&mut faults.0);
-    contradictions(wish, spec_file.as_deref(), &mut problems);
+    contradictions(wish, spec_file.is_some() || bundle.is_some(), &mut problems);
     Err(Usage::Wrong { problems, exit_code: 125, report })
 }
 
@@ -88,14 +89,14 @@ pub fn home(env: Env<'_>) -> Option<PathBuf> {
 }
 
 /// What is wrong with the spec beside the values that could not be read. A field of which a value is wrong
-/// already, and what the unread spec file may still say, are left alone.
-fn contradictions(wish: PartialSpec, spec_file: Option<&Path>, problems: &mut Vec<Problem>) {
+/// already, and what an unread spec file or bundle may still say, are left alone.
+fn contradictions(wish: PartialSpec, more_to_read: bool, problems: &mut Vec<Problem>) {
     let no_program = wish.program.is_none();
     let spec = wish.into_spec();
     let Err(Error::Invalid(more)) = spec::check(&spec) else { return };
     let said: Vec<String> = problems.iter().map(|problem| problem.field.clone()).collect();
     let unread = |field: &str| match field {
-        "command" => no_program && (spec_file.is_some() || said.iter().any(|field| field == "code")),
+        "command" => no_program && (more_to_read || said.iter().any(|field| field == "code")),
         // The profile's text is not read yet.
         "seccomp" => matches!(spec.seccomp, spec::Seccomp::Custom { .. }),
         _ => false,
@@ -107,6 +108,7 @@ fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut F
     PartialSpec {
         program,
         image: options.image.and_then(|word| faults.text("image", word)),
+        bundle: None,
         memory: options.memory.and_then(|word| faults.unit("memory", word, spec::parse_bytes)),
         millicpus: options.cpus.and_then(|word| faults.unit("cpus", word, spec::parse_cpus)),
         pids: options.pids.and_then(|word| faults.unit("pids", word, spec::parse_count)),

@@ -4,6 +4,7 @@
 //! layer below and tell what happened. No layer below prints, reads arguments or the environment.
 
 mod args;
+mod bundle;
 mod doctor;
 mod generate;
 mod image;

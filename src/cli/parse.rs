@@ -54,6 +54,8 @@ pub struct RunRequest {
     pub ambient: PartialSpec,
     /// `--spec`, still to be read.
     pub spec_file: Option<PathBuf>,
+    /// `--bundle`, still to be read.
+    pub bundle: Option<PathBuf>,
     /// The caller's `TERM`.
     pub term: Option<String>,
     /// Where images are kept.

@@ -3,6 +3,7 @@
 //! The only part of the command line that opens files. Each is read up to a limit and no further, so that a
 //! device or an endless pipe named by mistake ends in a message.
 
+use super::bundle;
 use super::parse::RunRequest;
 use crate::error::{Error, Problem, describe_io};
 use crate::images::Store;
@@ -15,13 +16,19 @@ use std::path::Path;
 /// The largest seccomp profile, in bytes; the largest of ours has a hundredth.
 const MAX_PROFILE: usize = 1 << 20;
 
-/// The whole spec: flags over the spec file over the defaults, every path on the host absolute.
+/// The whole spec: flags over the spec file over the bundle over the defaults, every path on the host absolute.
 pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
     let below = match &request.spec_file {
         Some(path) => load(path).map_err(|problem| Error::Invalid(vec![problem]))?,
         None => PartialSpec::default(),
     };
-    let mut spec = request.wish.over(below).over(request.ambient).into_spec();
+    let mut wish = request.wish.over(below);
+    if let Some(path) = &request.bundle {
+        let of_bundle = bundle::read(path)?;
+        bundle::consent(&of_bundle, path, wish.net.is_some(), wish.seccomp.is_some())?;
+        wish = wish.over(of_bundle.spec);
+    }
+    let mut spec = wish.over(request.ambient).into_spec();
     spec.term = request.term;
     let mut problems = Vec::new();
     absolute_mounts(&mut spec, &mut problems);

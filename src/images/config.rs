@@ -11,6 +11,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use oci_spec::image::ImageConfiguration;
 use std::fs::File;
 use std::io::Read as _;
+use std::path::Path;
 
 /// The largest `/etc/passwd` that is read.
 const LARGEST: u64 = 256 << 10;
@@ -37,6 +38,12 @@ pub fn read(store: &Store, layers: &[Digest], configuration: &ImageConfiguration
         config.user = Some(ids(user, &config)?);
     }
     Ok(config)
+}
+
+/// What the tree of a bundle says by itself.
+pub fn of_tree(tree: &Path, stop_signal: Option<String>) -> Config {
+    let text = |path: &str| small(tree, path).unwrap_or_default();
+    Config { passwd: text("etc/passwd"), group: text("etc/group"), stop_signal, ..Config::default() }
 }
 
 /// `UID`, `NAME`, `UID:GID`, `NAME:GROUP` and so on, as the specification has it.
@@ -66,12 +73,12 @@ fn ids(word: &str, config: &Config) -> Result<(u32, u32), Error> {
 
 /// A small file of the image: that of the topmost layer that has one.
 fn text(store: &Store, layers: &[Digest], path: &str) -> String {
-    layers.iter().rev().find_map(|layer| below(store, layer, path)).unwrap_or_default()
+    layers.iter().rev().find_map(|layer| small(&store.layer(layer), path)).unwrap_or_default()
 }
 
-/// `None` where the layer has no such regular file; what is no text is none.
-fn below(store: &Store, layer: &Digest, path: &str) -> Option<String> {
-    let tree = File::open(store.layer(layer)).ok()?;
+/// `None` where the tree has no such regular file; what is no text is none.
+fn small(tree: &Path, path: &str) -> Option<String> {
+    let tree = File::open(tree).ok()?;
     let how = OpenHow::new()
         .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);

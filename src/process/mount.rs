@@ -95,6 +95,50 @@ pub fn bind(walk: &Walk, source: &CStr, target: &CStr, access: Access) -> Applie
     result
 }
 
+/// Step `Tmpfs`.
+pub fn tmpfs(path: &CStr, executable: bool, options: &CStr) -> Applied {
+    let executable = if executable { 0 } else { libc::MS_NOEXEC };
+    at(0, child::mount(c"tmpfs", path, c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV | executable, options))
+}
+
+/// Step `Cover`. Links are followed as they will be inside, so that no other name leads to what is covered.
+pub fn cover(walk: &Walk, path: &CStr) -> Applied {
+    let Some(point) = standing(walk, path)? else { return Ok(()) };
+    let directory = at(1, child::status(point))?.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    let source = if directory { c"sealed/empty" } else { c"null" };
+    let tree = at(2, child::open_tree(CWD, source, libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC))?;
+    let covered = at(3, child::attach_tree(tree, point, c""));
+    child::close(point);
+    child::close(tree);
+    covered
+}
+
+/// Step `SealPath`.
+pub fn seal_path(walk: &Walk, path: &CStr) -> Applied {
+    let Some(point) = standing(walk, path)? else { return Ok(()) };
+    let clone = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | AT_RECURSIVE | libc::AT_EMPTY_PATH as u32;
+    let tree = at(1, child::open_tree(point, c"", clone))?;
+    at(2, set(tree, c"", AT_RECURSIVE, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV, 0))?;
+    let sealed = at(3, child::attach_tree(tree, point, c""));
+    child::close(point);
+    child::close(tree);
+    sealed
+}
+
+/// What stands at a path of the root, if anything does.
+fn standing(walk: &Walk, path: &CStr) -> Result<Option<Fd>, (u8, i32)> {
+    match mount_point(walk, path) {
+        Ok(point) => Ok(Some(point)),
+        Err(libc::ENOENT | libc::ENOTDIR) => Ok(None),
+        Err(errno) => Err((0, errno)),
+    }
+}
+
+/// Step `SealRoot`.
+pub fn seal_root(walk: &Walk) -> Applied {
+    at(0, set(walk.root, c"", 0, ATTR_RDONLY, 0))
+}
+
 /// Step `SealTrees`.
 pub fn seal_trees(walk: &Walk) -> Applied {
     at(0, set(walk.root, c"", AT_RECURSIVE, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV, 0))?;

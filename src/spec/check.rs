@@ -29,6 +29,7 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
     let mut problems = Vec::new();
     program(spec, &mut problems);
     image(spec, &mut problems);
+    bundle(spec, &mut problems);
     limits(spec, &mut problems);
     network(spec, &mut problems);
     mounts(&spec.mounts, &mut problems);
@@ -74,6 +75,22 @@ fn image(spec: &Spec, problems: &mut Vec<Problem>) {
             Problem::new("image", "the name is empty")
                 .hint("`belljar image ls` shows the images; `host` is always there"),
         );
+    }
+}
+
+fn bundle(spec: &Spec, problems: &mut Vec<Problem>) {
+    let Some(bundle) = &spec.bundle else { return };
+    if spec.image.is_some() {
+        let problem = Problem::new("image", "a bundle has a root file system of its own");
+        problems.push(problem.hint("leave `--image` or `--bundle` out"));
+    }
+    if bundle.bytes() > 0 && bundle.bytes().saturating_add(MIN_DISK) > spec.disk {
+        let message = format!(
+            "{} is not enough: the bundle's own `tmpfs` mounts take {} of it",
+            show_bytes(spec.disk),
+            show_bytes(bundle.bytes())
+        );
+        problems.push(Problem::new("disk", message).hint("raise `--disk`, or lower their `size=`"));
     }
 }
 

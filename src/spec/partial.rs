@@ -3,7 +3,7 @@
 //! Flags win over a file field by field; lists append, those of the file first, so that order keeps its
 //! meaning and a later variable wins. What neither names takes the default of [`Spec`].
 
-use super::{CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User};
+use super::{Bundle, CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +15,8 @@ pub struct PartialSpec {
     pub program: Option<Program>,
     /// See [`Spec::image`].
     pub image: Option<String>,
+    /// See [`Spec::bundle`].
+    pub bundle: Option<Bundle>,
     /// See [`Spec::memory`].
     pub memory: Option<u64>,
     /// See [`Spec::millicpus`].
@@ -65,6 +67,7 @@ impl PartialSpec {
         PartialSpec {
             program: self.program.or(below.program),
             image: self.image.or(below.image),
+            bundle: self.bundle.or(below.bundle),
             memory: self.memory.or(below.memory),
             millicpus: self.millicpus.or(below.millicpus),
             pids: self.pids.or(below.pids),
@@ -95,6 +98,7 @@ impl PartialSpec {
         Spec {
             program: self.program.unwrap_or(default.program),
             image: self.image,
+            bundle: self.bundle,
             memory: self.memory.unwrap_or(default.memory),
             millicpus: self.millicpus.unwrap_or(default.millicpus),
             pids: self.pids.unwrap_or(default.pids),
