@@ -5,8 +5,8 @@
 //! restriction that was passed over would be believed to hold.
 //!
 //! A bundle comes from wherever the code comes from. So it decides what happens inside, and nothing of the host: its
-//! root and its mounts lie in its own directory, hooks are refused, and what else is to be seen of the host, or of its
-//! network, the caller says himself.
+//! root and its mounts lie in its own directory, hooks are refused, and what else is to be seen of the host, and
+//! whether its network is, the caller says himself.
 
 mod linux;
 mod mounts;
@@ -30,8 +30,6 @@ pub const FILE: &str = "config.json";
 pub struct Wish {
     /// Everything that has a place in a spec; paths of the host count from the bundle's directory.
     pub spec: PartialSpec,
-    /// It has no network namespace of its own, which the caller has to ask for himself.
-    pub host_network: bool,
     /// It has a filter of system calls of its own, which the caller has to replace.
     pub filter: bool,
 }
@@ -67,7 +65,7 @@ fn whole(reader: &mut Reader, value: Value, caller: User) -> Option<Wish> {
     if let Some(list) = reader.take_list(&mut top, "mounts") {
         mounts::read(reader, list, &mut spec, &mut bundle);
     }
-    let mut wish = Wish { spec, host_network: true, filter: false };
+    let mut wish = Wish { spec, filter: false };
     if let Some(linux) = reader.take_object(&mut top, "linux") {
         linux::read(reader, linux, caller, &mut wish, &mut bundle);
     }

@@ -33,7 +33,7 @@ const DEVICES: [(i64, Option<i64>); 8] =
 
 pub fn read(reader: &mut Reader, mut linux: Object, caller: User, wish: &mut Wish, bundle: &mut Bundle) {
     let listed: Vec<LinuxNamespace> = reader.take(&mut linux, "namespaces").unwrap_or_default();
-    namespaces(reader, &linux.at("namespaces"), &listed, wish);
+    namespaces(reader, &linux.at("namespaces"), &listed);
     let inside = wish.spec.user.unwrap_or(User { uid: 0, gid: 0 });
     for (key, inside, outside) in [("uidMappings", inside.uid, caller.uid), ("gidMappings", inside.gid, caller.gid)] {
         let mappings: Vec<LinuxIdMapping> = reader.take(&mut linux, key).unwrap_or_default();
@@ -59,18 +59,16 @@ pub fn read(reader: &mut Reader, mut linux: Object, caller: User, wish: &mut Wis
     reader.nothing_else(linux);
 }
 
-fn namespaces(reader: &mut Reader, path: &str, listed: &[LinuxNamespace], wish: &mut Wish) {
+fn namespaces(reader: &mut Reader, path: &str, listed: &[LinuxNamespace]) {
     for (index, namespace) in listed.iter().enumerate() {
         let path = format!("{path}[{index}]");
         if namespace.path().is_some() {
             let cure = "leave `path` out: every sandbox has namespaces of its own";
             reader.wrong(&format!("{path}.path"), "no sandbox joins somebody else's namespace", cure);
         }
-        match namespace.typ() {
-            LinuxNamespaceType::Network => wish.host_network = false,
-            LinuxNamespaceType::Time => reader.wrong(&path, "no namespace of its own for time", "leave it out"),
-            // All of them a sandbox has, wished for or not.
-            _ => {}
+        // All others a sandbox has, wished for or not.
+        if namespace.typ() == LinuxNamespaceType::Time {
+            reader.wrong(&path, "no namespace of its own for time", "leave it out");
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct Run {
     /// The options of a sandbox.
     #[command(flatten)]
     pub options: Options,
-    /// Run the OCI bundle in DIR: its root file system, and what its config.json says
+    /// Run the OCI bundle in DIR: its root file system, and what its config.json says [default: none]
     ///
     /// Options win over config.json. What it wants and belljar does not do is refused by its place in the file.
     #[arg(long, value_name = "DIR", conflicts_with = "image", help_heading = FILES)]

@@ -39,17 +39,13 @@ pub fn read(path: &Path) -> Result<Wish, Error> {
 }
 
 /// What the caller has to say himself, and has not.
-pub fn consent(wish: &Wish, path: &Path, net_is_said: bool, seccomp_is_said: bool) -> Result<(), Error> {
-    let mut problems = Vec::new();
-    if wish.host_network && !net_is_said {
-        let problem = Problem::new("linux.namespaces", "there is no `network`: the command would have the host's");
-        problems.push(problem.hint("add `{\"type\": \"network\"}`, or say `--net none` or `--net host`"));
+pub fn consent(wish: &Wish, path: &Path, seccomp_is_said: bool) -> Result<(), Error> {
+    if !wish.filter || seccomp_is_said {
+        return Ok(());
     }
-    if wish.filter && !seccomp_is_said {
-        let problem = Problem::new("linux.seccomp", "a filter of belljar's own takes its place");
-        problems.push(problem.hint("say which: `--seccomp default`, or `strict`, or the file of a profile"));
-    }
-    if problems.is_empty() { Ok(()) } else { Err(of_file(&path.join(FILE), problems)) }
+    let problem = Problem::new("linux.seccomp", "a filter of belljar's own takes its place");
+    let cure = "say which: `--seccomp default`, or `strict`, or the file of a profile";
+    Err(of_file(&path.join(FILE), vec![problem.hint(cure)]))
 }
 
 /// The same problems, said of the file.

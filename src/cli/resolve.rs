@@ -25,7 +25,7 @@ pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
     let mut wish = request.wish.over(below);
     if let Some(path) = &request.bundle {
         let of_bundle = bundle::read(path)?;
-        bundle::consent(&of_bundle, path, wish.net.is_some(), wish.seccomp.is_some())?;
+        bundle::consent(&of_bundle, path, wish.seccomp.is_some())?;
         wish = wish.over(of_bundle.spec);
     }
     let mut spec = wish.over(request.ambient).into_spec();
