@@ -14,6 +14,8 @@ MOST_OVER_PYTHON_MS = 3.0
 MOST_FOR_IMAGE_MS = 0.15
 LEAST_RATE_RATIO = 1.5
 MOST_MEMORY_KB = 3 * 1024
+MOST_OF_UMOCI = 1.0
+MOST_OF_TAR = 1.3
 
 
 def machine():
@@ -35,6 +37,15 @@ def times(out):
 def rates(out, name, count):
     rounds = [line.split() for line in (out / f"rate-{name}").read_text().splitlines()]
     return [count / (float(end) - float(start)) for start, end in rounds]
+
+
+def imports(out):
+    """Seconds of each importer, in the order of the rounds."""
+    seconds = {}
+    for line in (out / "import").read_text().splitlines():
+        name, start, end = line.split()
+        seconds.setdefault(name, []).append(float(end) - float(start))
+    return seconds
 
 
 def row(*cells):
@@ -61,6 +72,12 @@ def main():
     row("belljar", f"{statistics.median(ours_at):.0f}")
     row("bwrap", f"{statistics.median(theirs_at):.0f}")
     print()
+    seconds = imports(out)
+    row("the image `python` from a layout with gzip", "seconds, median of the rounds")
+    row("---", "---:")
+    for name, of in seconds.items():
+        row({"belljar": "belljar image import", "umoci": "umoci unpack --rootless", "tar": "tar -xzf of its layer"}[name], f"{statistics.median(of):.2f}")
+    print()
 
     of_bwrap = statistics.median(median["belljar"] / median["bwrap"] for median in medians)
     rate_ratio = statistics.median(mine / other for mine, other in zip(ours_at, theirs_at))
@@ -68,12 +85,16 @@ def main():
     over_bare = min(median["belljar"] - median["bare"] for median in medians)
     for_image = min(median["belljar-image"] - median["belljar-static"] for median in medians)
     over_python = min(median["belljar-python"] - median["bare-python"] for median in medians)
+    of_umoci = statistics.median(mine / other for mine, other in zip(seconds["belljar"], seconds["umoci"]))
+    of_tar = statistics.median(mine / other for mine, other in zip(seconds["belljar"], seconds["tar"]))
     goals = [
         ("start-up over bubblewrap's, median of the rounds", f"{of_bwrap:.2f}", f"at most {MOST_OF_BWRAP:.2f}", of_bwrap <= MOST_OF_BWRAP),
         ("rate over bubblewrap's, median of the rounds", f"{rate_ratio:.2f}", f"at least {LEAST_RATE_RATIO}", rate_ratio >= LEAST_RATE_RATIO),
         ("median added to a bare exec, quietest round", f"{over_bare:.2f} ms", f"at most {MOST_OVER_BARE_MS} ms", over_bare <= MOST_OVER_BARE_MS),
         ("median added to bare Python, quietest round", f"{over_python:.2f} ms", f"at most {MOST_OVER_PYTHON_MS} ms", over_python <= MOST_OVER_PYTHON_MS),
         ("median that an image of three layers adds, quietest round", f"{for_image:.2f} ms", f"at most {MOST_FOR_IMAGE_MS} ms", for_image <= MOST_FOR_IMAGE_MS),
+        ("import over umoci's, median of the rounds", f"{of_umoci:.2f}", f"at most {MOST_OF_UMOCI:.2f}", of_umoci <= MOST_OF_UMOCI),
+        ("import over `tar -x`, median of the rounds", f"{of_tar:.2f}", f"at most {MOST_OF_TAR:.2f}", of_tar <= MOST_OF_TAR),
         ("peak memory of the supervisor", f"{memory} kB", f"at most {MOST_MEMORY_KB} kB", memory <= MOST_MEMORY_KB),
     ]
     row("promise", "measured", "target", "")

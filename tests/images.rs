@@ -347,3 +347,23 @@ fn a_closed_pipe_ends_a_listing_without_a_panic() {
     let run = Run::from(child.wait_with_output().expect("wait for it"));
     assert!(!run.stderr.contains("panicked") && run.code != Some(134), "{run:?}");
 }
+
+#[test]
+fn a_second_sandbox_of_an_image_adds_nothing_to_the_disk_and_reads_nothing_from_it() {
+    if !installed("busybox") {
+        return;
+    }
+    let home = Home::new("shared");
+    home.import("small", &Image::busybox().above("head -c 8388608 /dev/urandom >big"));
+    let used = || common::images::shell(&home.path(), "du -sk . | cut -f1");
+    let script = "cat /big >/dev/null; while read -r name count; do [ \"$name\" != read_bytes: ] || echo $count; done </proc/$$/io";
+    let (before, first) = (used(), home.shell("small", script));
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let other = ["run", "--image", "small", "--", "sh", "-c", "cat /big >/dev/null; echo up; sleep 60"];
+    let mut held = Started::new(&mut home.command(&other));
+    assert_eq!(held.first_line(), "up");
+    assert_eq!(said(&home.shell("small", script)), (Some(0), "0\n", ""), "after {first:?}");
+    assert_eq!(used(), before);
+    held.signal(nix::sys::signal::Signal::SIGTERM);
+    held.finish();
+}
