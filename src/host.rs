@@ -10,14 +10,16 @@ pub mod disks;
 pub mod files;
 pub mod image;
 pub mod machine;
+pub mod ranges;
 pub mod surroundings;
 
 pub use files::{Entry, EntryKind};
 pub use image::Image;
 pub use machine::Machine;
+pub use ranges::Ranges;
 
 use crate::error::{Error, Problem};
-use crate::spec::Spec;
+use crate::spec::{Spec, Userns};
 use crate::sys::proc::HARD_LIMITS;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,8 @@ pub struct Host {
     /// The caller is the real root of the machine, whom no per-user limit binds. The sandbox then gets
     /// [`UNPRIVILEGED_ID`] on the host.
     pub real_root: bool,
+    /// The ids that the caller may map beside the own; only where they are asked for.
+    pub ranges: Option<Ranges>,
     /// Landlock ABI; 0 when the kernel has none.
     pub landlock_abi: u32,
     /// Highest capability number of the kernel.
@@ -80,7 +84,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// `Invalid` names every mount source that cannot be mounted.
+    /// `Invalid` names every mount source that cannot be mounted, `Host` what is missing for a range of ids.
     pub fn probe(spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
         let uid = nix::unistd::geteuid().as_raw();
         let mut problems = Vec::new();
@@ -94,11 +98,17 @@ impl Host {
         if !problems.is_empty() {
             return Err(Error::Invalid(problems));
         }
+        let gid = nix::unistd::getegid().as_raw();
+        let ranges = match spec.userns {
+            Userns::Single => None,
+            Userns::Range => Some(ranges::find(uid, gid, real_root)?),
+        };
         let machine = Machine::probe();
         Ok(Host {
             uid,
-            gid: nix::unistd::getegid().as_raw(),
+            gid,
             real_root,
+            ranges,
             landlock_abi: crate::sys::proc::landlock_abi(),
             last_capability: last_capability(),
             top_level: if image.is_none() { files::top_level() } else { Vec::new() },

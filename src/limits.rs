@@ -4,7 +4,7 @@
 //!
 //! | limit | mechanism | exact |
 //! |---|---|---|
-//! | pids | `RLIMIT_NPROC`, counted in the sandbox's own user namespace (since Linux 5.14) | yes |
+//! | pids | `RLIMIT_NPROC`, counted in the sandbox's own user namespace (since Linux 5.14), for all of its ids together | yes |
 //! | memory | the supervisor samples all processes and ends them | no |
 //! | cpu | the supervisor samples, stops and continues | no |
 //! | cpu_time | the supervisor samples; `RLIMIT_CPU` for each process as a backstop | no |
@@ -14,7 +14,7 @@
 use crate::host::Host;
 use crate::outcome::Enforcement;
 use crate::spec::{Protection, Spec};
-use crate::step::{Step, Steps};
+use crate::step::Step;
 use std::time::Duration;
 
 /// Open files of a process: what interpreters expect as soft limit, and room to raise it.
@@ -25,64 +25,68 @@ const LOCKED_MEMORY: u64 = 8 << 20;
 const MESSAGE_QUEUES: u64 = 819_200;
 const PENDING_SIGNALS: u64 = 4096;
 
-/// Steps of the payload, before it loses its privileges.
-pub fn plan(spec: &Spec, host: &Host, steps: &mut Steps) {
-    let mut asked_for = |resource: u32, name: &'static str, soft: u64, hard: u64| {
-        steps.payload.push(Step::Limit { resource, name, soft, hard });
-    };
+/// What the kernel counts for each user. Whoever makes a user namespace passes these limits on to all of its users together
+/// (since Linux 5.14): a step of the payload where it has one id, and of pid 1 before it makes the payload's namespace where it
+/// has many.
+pub fn plan_counted(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     if !host.cgroup.controllers().pids {
-        // pid 1 counts too.
+        // pid 1 counts too. Whoever asked for it has it or hears why not.
         let processes = u64::from(spec.pids) + 1;
-        asked_for(libc::RLIMIT_NPROC as u32, "RLIMIT_NPROC", processes, processes);
+        let resource = libc::RLIMIT_NPROC as u32;
+        steps.push(Step::Limit { resource, name: "RLIMIT_NPROC", soft: processes, hard: processes });
     }
+    steps.push(unasked(host, libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", (LOCKED_MEMORY, LOCKED_MEMORY)));
+    steps.push(unasked(host, libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", (MESSAGE_QUEUES, MESSAGE_QUEUES)));
+    steps.push(unasked(host, libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", (PENDING_SIGNALS, PENDING_SIGNALS)));
+    of_the_bundle(spec, host, true, steps);
+}
+
+/// Steps of the payload, before it loses its privileges.
+pub fn plan(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     if let Some(cpu_time) = spec.cpu_time {
         let seconds = whole_seconds(cpu_time) + 1;
-        asked_for(libc::RLIMIT_CPU as u32, "RLIMIT_CPU", seconds, seconds + 1);
+        let resource = libc::RLIMIT_CPU as u32;
+        steps.push(Step::Limit { resource, name: "RLIMIT_CPU", soft: seconds, hard: seconds + 1 });
     }
-    // Nobody asked for these: where the caller may have less, less will do.
-    let mut limit = |resource: u32, name: &'static str, soft: u64, hard: u64| {
-        let most = host.hard_limits.get(resource as usize).copied().unwrap_or(u64::MAX);
-        steps.payload.push(Step::Limit { resource, name, soft: soft.min(most), hard: hard.min(most) });
-    };
-    limit(libc::RLIMIT_NOFILE as u32, "RLIMIT_NOFILE", OPEN_FILES.0, OPEN_FILES.1);
+    steps.push(unasked(host, libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", OPEN_FILES));
     // 1, not 0: to the kernel 1 means "no dump, not even into a pipe", and so no handler of the host's is started
     // for a crash inside (CVE-2025-4598, CVE-2025-5054). A caller with a hard limit of 0 cannot have 1.
-    limit(libc::RLIMIT_CORE as u32, "RLIMIT_CORE", 1, 1);
-    limit(libc::RLIMIT_MEMLOCK as u32, "RLIMIT_MEMLOCK", LOCKED_MEMORY, LOCKED_MEMORY);
-    limit(libc::RLIMIT_MSGQUEUE as u32, "RLIMIT_MSGQUEUE", MESSAGE_QUEUES, MESSAGE_QUEUES);
-    limit(libc::RLIMIT_SIGPENDING as u32, "RLIMIT_SIGPENDING", PENDING_SIGNALS, PENDING_SIGNALS);
-    limit(libc::RLIMIT_RTPRIO as u32, "RLIMIT_RTPRIO", 0, 0);
+    steps.push(unasked(host, libc::RLIMIT_CORE, "RLIMIT_CORE", (1, 1)));
+    steps.push(unasked(host, libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO", (0, 0)));
     // No process may reserve more than the machine has, whatever the host's overcommit policy; between two samples
     // this is what stands.
     let data = host.memory.max(spec.memory);
-    limit(libc::RLIMIT_DATA as u32, "RLIMIT_DATA", data, data);
-    of_the_bundle(spec, host, &mut steps.payload);
+    steps.push(unasked(host, libc::RLIMIT_DATA, "RLIMIT_DATA", (data, data)));
+    of_the_bundle(spec, host, false, steps);
 }
 
-/// Resources of which a bundle may want more than what we take for enough.
-const OURS_TO_GIVE: [u32; 4] = [
-    libc::RLIMIT_NOFILE as u32,
-    libc::RLIMIT_MEMLOCK as u32,
-    libc::RLIMIT_MSGQUEUE as u32,
-    libc::RLIMIT_SIGPENDING as u32,
-];
+/// What the kernel counts for each user, and a bundle may set.
+const COUNTED: [u32; 3] = [libc::RLIMIT_MEMLOCK as u32, libc::RLIMIT_MSGQUEUE as u32, libc::RLIMIT_SIGPENDING as u32];
 
-/// What a bundle wants in the place of what is there; where the caller may have less, less will do.
-fn of_the_bundle(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
+/// What a bundle wants in the place of what is there; where the caller may have less, less will do. Of some there is no more
+/// than we gave, others are only what we take for enough.
+fn of_the_bundle(spec: &Spec, host: &Host, counted: bool, steps: &mut Vec<Step>) {
     let Some(bundle) = &spec.bundle else { return };
-    for asked in &bundle.limits {
-        let most = host.hard_limits.get(asked.resource as usize).copied().unwrap_or(u64::MAX);
-        let (mut least_soft, mut least_hard) = (asked.soft.min(most), asked.hard.min(most));
-        let there =
-            steps.iter().position(|step| matches!(step, Step::Limit { resource, .. } if *resource == asked.resource));
-        if let Some(Step::Limit { soft, hard, .. }) = there.map(|index| steps.remove(index))
-            && !OURS_TO_GIVE.contains(&asked.resource)
+    for asked in bundle.limits.iter().filter(|asked| COUNTED.contains(&asked.resource) == counted) {
+        let same = |step: &Step| matches!(step, Step::Limit { resource, .. } if *resource == asked.resource);
+        let there = steps.iter().position(same).map(|index| steps.remove(index));
+        let mut wanted = unasked(host, asked.resource, asked.name, (asked.soft, asked.hard));
+        if let (Step::Limit { soft, hard, .. }, Some(Step::Limit { soft: least, hard: most, .. })) =
+            (&mut wanted, there)
+            && !counted
+            && asked.resource != libc::RLIMIT_NOFILE as u32
         {
-            (least_soft, least_hard) = (least_soft.min(soft), least_hard.min(hard));
+            (*soft, *hard) = ((*soft).min(least), (*hard).min(most));
         }
-        let (resource, name) = (asked.resource, asked.name);
-        steps.push(Step::Limit { resource, name, soft: least_soft, hard: least_hard });
+        steps.push(wanted);
     }
+}
+
+/// A limit that nobody asked for: where the caller may have less, less will do.
+fn unasked<R: Into<i64>>(host: &Host, resource: R, name: &'static str, (soft, hard): (u64, u64)) -> Step {
+    let resource = resource.into() as u32;
+    let most = host.hard_limits.get(resource as usize).copied().unwrap_or(u64::MAX);
+    Step::Limit { resource, name, soft: soft.min(most), hard: hard.min(most) }
 }
 
 /// Rounded up: `RLIMIT_CPU` knows whole seconds only.
@@ -111,6 +115,7 @@ pub fn enforcement(spec: &Spec, host: &Host, protection: Protection) -> Option<E
         Protection::Disk => Some(Enforcement::by("tmpfs", true)),
         Protection::Timeout => spec.timeout.map(|_| Enforcement::by("timer", true)),
         Protection::Namespaces
+        | Protection::Capabilities
         | Protection::Network
         | Protection::Seccomp
         | Protection::Landlock

@@ -105,9 +105,7 @@ pub fn plan(
         skeleton.directory("run/code", 0o755);
         skeleton.make.push(code);
     }
-    if host.real_root {
-        skeleton.own(identity::user(spec, host));
-    }
+    own(spec, host, &mut skeleton);
     let devices = skeleton.place_of("dev");
     init.extend(skeleton.make);
     match &host.image {
@@ -129,6 +127,14 @@ pub fn plan(
     views::show_proc(host, init);
     nested::plan_proc(spec, init);
     init.push(Step::EnterRoot);
+}
+
+/// Gives what pid 1 makes to whom it belongs.
+fn own(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
+    let home = identity::home(identity::user(spec, host), host);
+    let homes = std::iter::once(Path::new(home)).chain(spec.workdir.as_deref());
+    let homes: Vec<String> = homes.map(|path| path.to_string_lossy().trim_matches('/').to_owned()).collect();
+    skeleton.own(identity::owner(spec, host), identity::owner_of_home(spec, host), &homes);
 }
 
 /// The host's programs and libraries.
@@ -173,7 +179,8 @@ fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     for (index, (mount, is_directory)) in spec.mounts.iter().zip(&host.mount_is_directory).enumerate() {
         bundle::show(index, spec, host, &mut skeleton.mounts);
         if host.image.is_some() {
-            overlay::place(&mount.target, 0o755, *is_directory, host, spec, &mut skeleton.mounts);
+            let owner = identity::owner(spec, host);
+            overlay::place(&mount.target, 0o755, *is_directory, [owner; 2], &mut skeleton.mounts);
         } else {
             skeleton.mount_point(&mount.target.to_string_lossy(), *is_directory);
         }

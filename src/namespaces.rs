@@ -4,6 +4,7 @@
 //! while pid 1 mounts, and pid 1 joins it before the payload goes on. The cgroup namespace begins where its maker is at
 //! that time, and so pid 1 makes it when it is in the sandbox's cgroup.
 
+use crate::host::Host;
 use crate::spec::{Network, Spec};
 use crate::step::{Step, Steps, c_string};
 
@@ -11,10 +12,17 @@ use crate::step::{Step, Steps, c_string};
 pub const OF_THE_CLONE: i32 =
     libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
 
-/// Starts the payload's process, which prepares its network meanwhile.
-pub fn plan_start(spec: &Spec, steps: &mut Steps) {
+/// Starts the payload's process, which prepares its network meanwhile. With a range of ids that process comes later,
+/// into a user namespace to which nothing belongs, and pid 1 prepares the network while the supervisor has the ids mapped.
+pub fn plan_start(spec: &Spec, host: &Host, steps: &mut Steps) {
     steps.init.push(Step::NewCgroups);
-    steps.init.push(Step::StartPayload);
+    if host.ranges.is_some() {
+        if own_network(spec) {
+            steps.init.extend([Step::NewNetwork, Step::LoopbackUp]);
+        }
+        return;
+    }
+    steps.init.push(Step::StartPayload { namespaces: 0 });
     if own_network(spec) {
         steps.payload.extend([Step::NewNetwork, Step::LoopbackUp, Step::NetworkReady]);
     }
@@ -26,8 +34,8 @@ pub fn plan_host_name(spec: &Spec, steps: &mut Steps) {
 }
 
 /// pid 1 joins the network that is ready by now.
-pub fn plan_join(spec: &Spec, steps: &mut Steps) {
-    if own_network(spec) {
+pub fn plan_join(spec: &Spec, host: &Host, steps: &mut Steps) {
+    if own_network(spec) && host.ranges.is_none() {
         steps.init.push(Step::JoinNetwork);
     }
 }

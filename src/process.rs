@@ -7,6 +7,7 @@
 mod acquire;
 mod child;
 mod exec;
+mod ids;
 mod init;
 mod launch;
 mod meter;

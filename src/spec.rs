@@ -25,7 +25,7 @@ pub use units::{
 };
 pub use words::{
     WordError, parse_cgroup_parent, parse_language, parse_mount, parse_network, parse_protection, parse_requirement,
-    parse_seccomp, parse_user, split_variable,
+    parse_seccomp, parse_user, parse_userns, split_variable,
 };
 
 use std::ffi::OsString;
@@ -44,6 +44,9 @@ pub const DEFAULT_MILLICPUS: u32 = 1000;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Captured output, per stream.
 pub const DEFAULT_OUTPUT_LIMIT: u64 = 10 << 20;
+
+/// Ids that a sandbox with a range has, from 0 on: what images of every distribution count on.
+pub const RANGE: u32 = 65_536;
 
 /// One sandbox and the one command that runs in it.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,8 +84,10 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// Working directory inside, absolute. `None`: the home directory.
     pub workdir: Option<PathBuf>,
-    /// Ids seen inside. `None`: the caller's own.
+    /// Ids seen inside. `None`: the image's, else the caller's own, or 0 where there is a range.
     pub user: Option<User>,
+    /// Which ids there are inside.
+    pub userns: Userns,
     /// Host name inside.
     pub hostname: String,
     /// Which system calls answer.
@@ -185,10 +190,21 @@ pub struct User {
     pub gid: u32,
 }
 
+/// Which ids there are inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Userns {
+    /// One, which is the caller's outside. Works on every host that allows user namespaces.
+    #[default]
+    Single,
+    /// [`RANGE`] of them: 0 is the caller, all others are subordinate ids of the caller, for programs that have several users
+    /// and for those who install them. Takes a range that the administrator gave, and newuidmap(1).
+    Range,
+}
+
 /// Which seccomp profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seccomp {
-    /// `default`, `strict` or `debug`.
+    /// `default`, `strict`, `debug` or `packages`.
     Builtin(String),
     /// A profile of the user's own, JSON, read by the adapter.
     Custom {
@@ -226,6 +242,8 @@ pub enum Privileges {
 pub enum Protection {
     /// User, mount, pid, uts, ipc and cgroup namespaces, and what takes the place of one for keys.
     Namespaces,
+    /// That the command has none, and that no program gives it any.
+    Capabilities,
     /// The network mode asked for.
     Network,
     /// The system call filter.
@@ -252,8 +270,9 @@ pub enum Protection {
 
 impl Protection {
     /// All of them, in the order of the result.
-    pub const ALL: [Protection; 12] = [
+    pub const ALL: [Protection; 13] = [
         Protection::Namespaces,
+        Protection::Capabilities,
         Protection::Network,
         Protection::Seccomp,
         Protection::Landlock,
@@ -271,6 +290,7 @@ impl Protection {
     pub fn name(self) -> &'static str {
         match self {
             Protection::Namespaces => "namespaces",
+            Protection::Capabilities => "capabilities",
             Protection::Network => "network",
             Protection::Seccomp => "seccomp",
             Protection::Landlock => "landlock",
@@ -320,6 +340,7 @@ impl Default for Spec {
             env: Vec::new(),
             workdir: None,
             user: None,
+            userns: Userns::Single,
             hostname: "belljar".to_owned(),
             seccomp: Seccomp::Builtin("default".to_owned()),
             stdin: None,

@@ -36,8 +36,18 @@ pub enum Step {
     BeUndumpable,
     /// unshare(2) of the cgroup namespace, in the sandbox's cgroup if there is one.
     NewCgroups,
-    /// Clones the payload's process, which prepares its network while pid 1 mounts.
-    StartPayload,
+    /// Clones the payload's process, which prepares its network while pid 1 mounts, or begins in a user namespace of its own.
+    StartPayload {
+        /// `CLONE_NEW…`, or 0.
+        namespaces: i32,
+    },
+    /// Writes the id maps of the payload's own user namespace.
+    MapPayload {
+        /// `INSIDE OUTSIDE COUNT`, by lines.
+        uid_map: CString,
+        /// `INSIDE OUTSIDE COUNT`, by lines.
+        gid_map: CString,
+    },
     /// sethostname(2).
     HostName(CString),
     /// No mount event goes in or out.
@@ -112,6 +122,13 @@ pub enum Step {
         directory: bool,
         /// Whose it is, where pid 1 is not the payload's user.
         owner: Option<User>,
+    },
+    /// The ids of a directory of the root, whoever has made it.
+    Give {
+        /// Below the root.
+        path: CString,
+        /// Whose it becomes.
+        owner: User,
     },
     /// A tree of the host or of the scaffold at a mount point of our own skeleton, where no link leads astray. Its
     /// attributes come with `SealTrees`, `SealDevices` or are those of the scaffold.
@@ -269,7 +286,7 @@ pub enum Step {
         /// Group id inside.
         gid: u32,
     },
-    /// Empties the effective, permitted and inheritable sets, but for some.
+    /// Empties the effective and permitted sets, but for some, and the inheritable one.
     ClearCapabilities {
         /// These stay. They survive execve(2) where the user is 0 and the bounding set has them too.
         keep: Capabilities,

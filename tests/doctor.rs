@@ -7,8 +7,20 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
 
-const PROTECTIONS: [&str; 11] =
-    ["namespaces", "network", "seccomp", "landlock", "proc", "memory", "cpu", "cpu_time", "pids", "disk", "timeout"];
+const PROTECTIONS: [&str; 12] = [
+    "namespaces",
+    "capabilities",
+    "network",
+    "seccomp",
+    "landlock",
+    "proc",
+    "memory",
+    "cpu",
+    "cpu_time",
+    "pids",
+    "disk",
+    "timeout",
+];
 
 /// Whether sandboxes work on this host; what doctor makes of it, as JSON.
 fn healthy() -> Option<Value> {

@@ -4,6 +4,7 @@
 
 mod common;
 use common::leavings::Before;
+use common::ranges::ranged;
 use common::{Run, allowed_to_be_missing, belljar, bind, command, installed, is_root, result};
 use serde_json::json;
 use std::hash::{BuildHasher as _, RandomState};
@@ -80,6 +81,21 @@ fn a_supervisor_that_is_killed_at_any_moment_of_its_life_leaves_nothing() {
     let mount = bind(&before.scratch.0, "/mnt:rw");
     let shapes: [&[&str]; 4] =
         [&[], &["--json", "--memory", "64M", "--cpus", "0.5"], &["--tty"], &["--mount", &mount, "--cpu-time", "5s"]];
+    killed_at_any_moment(&before, &shapes, 200);
+}
+
+#[test]
+fn a_supervisor_that_is_killed_while_it_has_ids_mapped_leaves_nothing() {
+    if !ranged() {
+        return;
+    }
+    let range = ["--userns", "range"];
+    let (user, terminal) = ([&range[..], &["--user", "1000"]].concat(), [&range[..], &["--tty"]].concat());
+    killed_at_any_moment(&Before::new("killed-range"), &[&range, &user, &terminal], 100);
+}
+
+/// Kills so many supervisors, of runs with these options in turn.
+fn killed_at_any_moment(before: &Before, shapes: &[&[&str]], rounds: u32) {
     // It detaches what ignores every polite signal, works a little, and ends by itself.
     let script = "setsid sh -c 'trap \"\" TERM HUP INT; sleep 60' & sleep 60 & echo x >/tmp/x; sleep 0.02";
     let start = |round: usize| {
@@ -92,7 +108,7 @@ fn a_supervisor_that_is_killed_at_any_moment_of_its_life_leaves_nothing() {
     }
     let life = begun.elapsed() / shapes.len() as u32;
     let mut with_cgroup = 0;
-    for round in 0..200 {
+    for round in 0..rounds {
         let moment = moment(round, life);
         let mut child = start(round as usize);
         std::thread::sleep(moment);
@@ -103,7 +119,10 @@ fn a_supervisor_that_is_killed_at_any_moment_of_its_life_leaves_nothing() {
         with_cgroup += usize::from(!before.cgroups_left().is_empty());
     }
     // Where sandboxes have cgroups that nobody else takes away, some moments were after they had been made.
-    assert!(with_cgroup > 20 || std::env::var_os("BELLJAR_PLACE").is_none_or(|place| place != "delegated"));
+    assert!(
+        with_cgroup > rounds as usize / 10
+            || std::env::var_os("BELLJAR_PLACE").is_none_or(|place| place != "delegated")
+    );
     // What can only be tidied up by somebody who is alive is tidied up by the next.
     assert_eq!(before.around(&mut command(["run", "--", "true"])).status().expect("start belljar").code(), Some(0));
     before.nothing_is_left();
@@ -368,7 +387,7 @@ fn a_supervisor_without_memory_says_so() {
     if !installed("prlimit") {
         return;
     }
-    for (limit, sizes) in [("as", (1..=32u64).chain([256])), ("data", (1..=24).chain([2048]))] {
+    for (limit, sizes) in [("as", (1..=64u64).chain([256])), ("data", (1..=24).chain([2048]))] {
         let step: u64 = if limit == "as" { 512 << 10 } else { 64 << 10 };
         let mut outcomes = Vec::new();
         for size in sizes.map(|number| number * step) {

@@ -95,8 +95,7 @@ fn a_wrong_value_is_refused_with_the_name_of_its_field() {
 
 #[test]
 fn what_comes_with_a_later_version_is_refused_and_never_ignored() {
-    let rows: [(&[&str], &str); 4] = [
-        (&["--image=python"], "image: no image `python`: this version runs the `host` image only"),
+    let rows: [(&[&str], &str); 3] = [
         (&["--net=open"], "net: no network mode `open` in this version"),
         (&["--net=open", "--allow=example.org:443"], "net: no network mode `open` in this version"),
         (&["--allow=example.org:443"], "allow: needs a network policy, which this version does not have"),
@@ -108,7 +107,7 @@ fn what_comes_with_a_later_version_is_refused_and_never_ignored() {
 
 #[test]
 fn everything_wrong_is_said_at_once() {
-    let line = "run --memory=0 --pids=x --hostname=- --workdir=a --mount=/a --mount=/tmp:/proc --net=open --image=x \
+    let line = "run --memory=0 --pids=x --hostname=- --workdir=a --mount=/a --mount=/tmp:/proc --net=open \
         --require=y --status-fd=1 true";
     let wanted = [
         "status_fd: `1` is no number above 2",
@@ -116,7 +115,6 @@ fn everything_wrong_is_said_at_once() {
         "pids: `x` does not begin with a number",
         "mount: `/a` is not of the form SRC:DST[:rw]",
         "require: `y` is no protection",
-        "image: no image `x`: this version runs the `host` image only",
         "net: no network mode `open` in this version",
         "workdir: `a` is not absolute",
         "hostname: `-` is no host name",

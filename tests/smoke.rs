@@ -21,9 +21,19 @@ fn the_result_says_what_was_enforced() {
     let result = shell_result(&[], "echo hello");
     assert_eq!(stdout(&result), "hello\n");
     assert_eq!((&result["status"], &result["exit_code"]), (&Value::from("exited"), &Value::from(0)));
-    for protection in
-        ["namespaces", "network", "seccomp", "landlock", "proc", "memory", "cpu", "pids", "disk", "timeout"]
-    {
+    for protection in [
+        "namespaces",
+        "capabilities",
+        "network",
+        "seccomp",
+        "landlock",
+        "proc",
+        "memory",
+        "cpu",
+        "pids",
+        "disk",
+        "timeout",
+    ] {
         assert_ne!(result["enforcement"][protection], Value::Null, "{protection}");
     }
 }

@@ -1,6 +1,7 @@
 //! Every step of every plan is refused once: the message names exactly that step, no command runs, nothing is left.
 
 mod common;
+use common::ranges::ranged;
 use common::{Scratch, assert_gone, call, command, mark, result, shell};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -101,6 +102,29 @@ fn every_step_of_a_plan_with_code_from_a_file_can_fail() {
 fn every_step_of_a_plan_with_a_terminal_can_fail() {
     let (scratch, mark) = (Scratch::new("step-tty"), mark("step-tty"));
     every_step_fails_once(&scratch, &mark, &words(&scratch, &mark, &["--tty"]));
+}
+
+#[test]
+fn every_step_of_a_plan_with_a_range_of_ids_can_fail() {
+    if !ranged() {
+        return;
+    }
+    let (scratch, mark) = (Scratch::new("step-range"), mark("step-range"));
+    for options in [&["--userns", "range"][..], &["--userns", "range", "--tty", "--user", "1000", "--workdir", "/srv"]]
+    {
+        every_step_fails_once(&scratch, &mark, &words(&scratch, &mark, options));
+    }
+}
+
+#[test]
+fn no_child_with_a_range_of_ids_allocates_on_its_way_to_the_command() {
+    if !ranged() {
+        return;
+    }
+    for options in [&["--userns", "range"][..], &["--userns", "range", "--user", "1000", "--tty"]] {
+        let run = shell(options, "exit 7");
+        assert_eq!((run.code, run.stderr.as_str()), (Some(7), ""), "{options:?}");
+    }
 }
 
 #[test]

@@ -221,11 +221,17 @@ pub struct Options {
     #[arg(long, value_name = "TARGET", help_heading = NETWORK)]
     pub allow: Vec<OsString>,
 
-    /// Ids seen inside, as numbers [default: the caller's own]
+    /// Ids seen inside, as numbers [default: the image's, else the caller's own, or 0 with a range]
     ///
-    /// Outside they are always the caller's. GID is the same number as UID when not given.
+    /// Outside they are the caller's, unless there is a range of them. GID is the same number as UID when not given.
     #[arg(long, value_name = "UID[:GID]", help_heading = IDENTITY, allow_hyphen_values = true)]
     pub user: Option<OsString>,
+    /// Ids that there are inside: one, or a range of them [default: single]
+    ///
+    /// `single` has one, which is the caller's outside. `range` has 65536: 0 is the caller's, all others are those that
+    /// /etc/subuid and /etc/subgid give, by newuidmap(1). User 0 may then change owners and users, as package managers do.
+    #[arg(long, value_name = "single|range", help_heading = IDENTITY)]
+    pub userns: Option<OsString>,
     /// Host name inside [default: belljar]
     #[arg(long, value_name = "NAME", help_heading = IDENTITY)]
     pub hostname: Option<OsString>,
@@ -256,7 +262,7 @@ pub struct Options {
     #[arg(long, help_heading = IO)]
     pub dry_run: bool,
 
-    /// System calls that answer: default, strict, debug, or a file [default: default]
+    /// System calls that answer: default, strict, debug, packages, or a file [default: default]
     ///
     /// A word with a slash, or one that ends in .json, names a file.
     #[arg(long, value_name = "PROFILE|FILE", help_heading = PROTECTIONS)]
@@ -264,8 +270,8 @@ pub struct Options {
     /// Insist on a protection; `=exact` on an exact limit (repeatable) [default: none]
     ///
     /// A protection that cannot be had is an error in any case; this also refuses approximate limits. Names:
-    /// namespaces, network, seccomp, landlock, proc, memory, cpu, cpu_time, pids, disk, disk_bandwidth,
-    /// timeout.
+    /// namespaces, capabilities, network, seccomp, landlock, proc, memory, cpu, cpu_time, pids, disk,
+    /// disk_bandwidth, timeout.
     #[arg(long, value_name = "NAME[=exact]", help_heading = PROTECTIONS)]
     pub require: Vec<OsString>,
     /// Go on without a protection that this host lacks (repeatable) [default: none]

@@ -75,7 +75,7 @@ fn for_people(report: &Report, colour: bool) -> String {
     let _ = writeln!(text, "{}\n", verdict(report, colour));
     for protection in Protection::ALL {
         if let Some(finding) = report.protections.get(protection.name()) {
-            let _ = writeln!(text, "  {:<11} {}", protection.name(), state(finding, colour));
+            let _ = writeln!(text, "  {:<12} {}", protection.name(), state(finding, colour));
         }
     }
     let _ = writeln!(text);
@@ -143,8 +143,11 @@ fn facts(host: &HostFacts) -> Vec<(&'static str, String)> {
         });
     }
     let ids = &host.id_ranges;
-    let program = if ids.newuidmap { "with newuidmap" } else { "without newuidmap" };
-    facts.push(("id ranges", format!("{} uids, {} gids, {program} (not needed)", ids.subuid, ids.subgid)));
+    let range = match &ids.reason {
+        None => format!("{} uids, {} gids: `--userns range` works", ids.subuid, ids.subgid),
+        Some(reason) => format!("none needed by default; {reason}"),
+    };
+    facts.push(("id ranges", range));
     facts
 }
 
@@ -185,7 +188,9 @@ fn cures(report: &Report) -> String {
     let (title, cures): (_, Vec<(String, Option<&str>)>) = if report.blockers.is_empty() {
         let better = improvements(report).into_iter().map(|(names, hint)| (names.join(", "), Some(hint)));
         let cgroup = cgroup.map(|hint| ("a cgroup v2 of one's own, which holds limits exactly".to_owned(), Some(hint)));
-        ("What could be better:", better.chain(cgroup).collect())
+        let ranges = report.host.id_ranges.hint.as_deref();
+        let ranges = ranges.map(|hint| ("a range of ids, for `--userns range`".to_owned(), Some(hint)));
+        ("What could be better:", better.chain(cgroup).chain(ranges).collect())
     } else {
         let missing = report.blockers.iter().map(|blocker| (blocker.message.clone(), blocker.hint.as_deref()));
         ("What is missing, and how to get it:", missing.collect())

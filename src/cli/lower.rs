@@ -123,6 +123,7 @@ fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut F
         env: options.env.into_iter().filter_map(|word| faults.variable(word, env)).collect(),
         workdir: options.workdir.map(PathBuf::from),
         user: options.user.and_then(|word| faults.word("user", &word.to_string_lossy(), spec::parse_user)),
+        userns: options.userns.and_then(|word| faults.word("userns", &word.to_string_lossy(), spec::parse_userns)),
         hostname: options.hostname.and_then(|word| faults.text("hostname", word)),
         seccomp: options.seccomp.map(|word| spec::parse_seccomp(&word)),
         stdin: options.stdin.map(PathBuf::from),

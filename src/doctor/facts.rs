@@ -4,12 +4,12 @@ use super::cgroup;
 use super::inside::{run, spec, text};
 use super::report::{HostFacts, IdRanges, Security};
 use crate::host::surroundings::{Surroundings, read};
+use crate::host::{self, ranges};
 use crate::outcome::{Enforcement, Status};
 use crate::spec::{Program, Protection, Spec};
 use crate::sys::proc::{self, Recent};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 
 /// Everything that can be told without a sandbox.
 pub fn gather(surroundings: &Surroundings) -> HostFacts {
@@ -70,30 +70,15 @@ fn version(words: &[&str]) -> Option<String> {
 }
 
 fn id_ranges() -> IdRanges {
-    let installed = |program: &str| {
-        ["/usr/bin", "/usr/local/bin", "/bin"].iter().any(|directory| Path::new(directory).join(program).exists())
+    let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let (subuid, subgid) = ranges::counts(uid.as_raw());
+    let real_root = uid.is_root() && host::initial_user_namespace();
+    let missing = match ranges::find(uid.as_raw(), gid.as_raw(), real_root) {
+        Ok(_) => None,
+        Err(error) => Some((error.to_string(), error.hints().join("\n"))),
     };
-    let uid = nix::unistd::geteuid();
-    let name = nix::unistd::User::from_uid(uid).ok().flatten().map(|user| user.name).unwrap_or_default();
-    let count = |path: &str| ids(&read(path).unwrap_or_default(), &name, uid.as_raw());
-    IdRanges {
-        subuid: count("/etc/subuid"),
-        subgid: count("/etc/subgid"),
-        newuidmap: installed("newuidmap") && installed("newgidmap"),
-    }
-}
-
-/// How many ids a file like `/etc/subuid` gives to a user, by name or number (subuid(5)).
-fn ids(text: &str, name: &str, uid: u32) -> u64 {
-    let number = uid.to_string();
-    text.lines()
-        .filter_map(|line| {
-            let mut words = line.split(':');
-            let user = words.next()?;
-            let ours = (!name.is_empty() && user == name) || user == number;
-            if ours { words.nth(1)?.trim().parse::<u64>().ok() } else { None }
-        })
-        .sum()
+    let (reason, hint) = missing.unzip();
+    IdRanges { subuid, subgid, newuidmap: ranges::has_helpers(), available: reason.is_none(), reason, hint }
 }
 
 /// How to get more of a protection than there is.
@@ -109,16 +94,5 @@ pub fn hint(protection: Protection, enforcement: &Enforcement, host: &HostFacts)
         (_, Enforcement::By { exact: false, .. }) => Some(
             "readings are milliseconds apart, and what happens between two may pass the limit for a moment; exact limits take cgroup v2".to_owned(),
         ),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn id_ranges_count_by_name_and_by_number() {
-        let text = "ana:100000:65536\nbob:165536:65536\n1000:300000:10\nana:x:y\n";
-        assert_eq!([ids(text, "ana", 1000), ids(text, "bob", 1001), ids(text, "", 7)], [65546, 65536, 0]);
     }
 }

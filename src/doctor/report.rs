@@ -87,7 +87,7 @@ pub struct HostFacts {
     pub security: Security,
     /// The languages of `belljar code` by name, each with its version as seen in a sandbox; null when it is not there.
     pub languages: BTreeMap<String, Option<String>>,
-    /// Ranges of ids that the user may map. This version maps one id and needs none.
+    /// Ranges of ids that the user may map, for `--userns range`; without it none are needed.
     pub id_ranges: IdRanges,
 }
 
@@ -128,13 +128,19 @@ pub struct Security {
 }
 
 /// Ranges of ids.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct IdRanges {
+    /// Whether `--userns range` works.
+    pub available: bool,
     /// Ids of the user in `/etc/subuid`.
     pub subuid: u64,
     /// Ids of the user in `/etc/subgid`.
     pub subgid: u64,
     /// Whether newuidmap(1) and newgidmap(1) are there.
     pub newuidmap: bool,
+    /// Why ranges are not available.
+    pub reason: Option<String>,
+    /// How to get them.
+    pub hint: Option<String>,
 }

@@ -34,14 +34,23 @@ pub fn ids_refused(attempt: &str, errno: i32) -> Error {
     Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
 }
 
+/// newuidmap(1) or newgidmap(1) did not do what it was asked to.
+pub fn helper_failed(program: &std::path::Path, said: &str) -> Error {
+    Error::Host(blocker(
+        format!("`{}` does not map the range: {said}", program.display()),
+        "see subuid(5) and newuidmap(1) for what it asks for; in a container its engine has to leave CAP_SETUID, CAP_SETGID and set-user-id bits in force",
+    ))
+}
+
 /// The kernel refused a step. Some refusals are the host's way of saying that it does not allow sandboxes at all.
 pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: i32) -> Error {
     let surroundings = Surroundings::look();
     if let Some(blocker) = host_refuses(&surroundings, step, errno) {
         return Error::Host(blocker);
     }
-    let namespace = matches!(step, Step::NewCgroups | Step::NewNetwork | Step::StartPayload) && errno == libc::ENOSPC;
-    if namespace || (matches!(step, Step::StartPayload) && errno == libc::EAGAIN) {
+    let namespace =
+        matches!(step, Step::NewCgroups | Step::NewNetwork | Step::StartPayload { .. }) && errno == libc::ENOSPC;
+    if namespace || (matches!(step, Step::StartPayload { .. }) && errno == libc::EAGAIN) {
         return no_namespaces(&surroundings, errno);
     }
     let stage = step.stage(stage).map_or_else(String::new, |stage| format!(": {stage}"));
@@ -216,7 +225,8 @@ fn host_refuses(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<
         | Step::HostName(_)
         | Step::PrivateMounts
         | Step::Scaffold { .. }
-        | Step::NewNetwork => Some(powerless(surroundings, &step.to_string(), errno)),
+        | Step::NewNetwork
+        | Step::StartPayload { .. } => Some(powerless(surroundings, &step.to_string(), errno)),
         Step::Proc => Some(blocker(
             "the host's `/proc` is partly masked, as inside of containers, and so the kernel gives no fresh one",
             "start the container with an unmasked `/proc` (docker: `--security-opt systempaths=unconfined`, podman: `--security-opt unmask=ALL`)",

@@ -103,8 +103,8 @@ impl Surroundings {
     }
 }
 
-/// `6.18` of `6.18.3-generic`.
-fn kernel() -> (u32, u32) {
+/// Release of the kernel, as (6, 18) of `6.18.3-generic`.
+pub fn kernel() -> (u32, u32) {
     let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|word| word.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))

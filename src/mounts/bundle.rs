@@ -24,9 +24,8 @@ pub fn make(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
         }
         if let Some(bytes) = tmpfs.bytes {
             let mut options = format!("mode={:04o},size={bytes},nr_inodes={}", tmpfs.mode, inodes(bytes));
-            if host.real_root {
-                let user = identity::user(spec, host);
-                options = format!("{options},uid={},gid={}", user.uid, user.gid);
+            if let Some(owner) = identity::owner(spec, host) {
+                options = format!("{options},uid={},gid={}", owner.uid, owner.gid);
             }
             let (path, options) = (c_string(path), c_string(options));
             skeleton.make.push(Step::Tmpfs { path, executable: tmpfs.executable, options });
@@ -39,7 +38,7 @@ pub fn show(count: usize, spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     let Some(bundle) = &spec.bundle else { return };
     let here = bundle.tmpfs.iter().enumerate().filter(|(_, tmpfs)| tmpfs.after == count);
     for (number, tmpfs) in here.filter(|(_, tmpfs)| tmpfs.target != Path::new(SHARED_MEMORY)) {
-        overlay::place(&tmpfs.target, 0o755, true, host, spec, steps);
+        overlay::place(&tmpfs.target, 0o755, true, [identity::owner(spec, host); 2], steps);
         steps.push(Step::Bind {
             source: c_string(place_of(tmpfs, number)),
             target: tree::relative(&tmpfs.target),

@@ -6,7 +6,7 @@
 use super::tree::{Skeleton, UPPER, relative};
 use crate::host::{Host, Image};
 use crate::identity;
-use crate::spec::Spec;
+use crate::spec::{Spec, User};
 use crate::step::{Step, c_string};
 use std::path::Path;
 
@@ -36,21 +36,27 @@ pub fn root(image: &Image) -> Step {
 
 /// What programs expect to find, if the image does not have it.
 pub fn places(spec: &Spec, host: &Host, init: &mut Vec<Step>) {
+    let (owner, user) = (identity::owner(spec, host), identity::owner_of_home(spec, host));
     for (path, mode) in [("/tmp", 0o1777), ("/var/tmp", 0o1777), ("/run", 0o755)] {
-        place(Path::new(path), mode, true, host, spec, init);
+        place(Path::new(path), mode, true, [owner; 2], init);
     }
-    place(Path::new(identity::home(identity::user(spec, host), host)), 0o700, true, host, spec, init);
+    let home = Path::new(identity::home(identity::user(spec, host), host));
+    place(home, 0o700, true, [owner, user], init);
+    // The layers have one owner. A person's home is the person's, wherever there are several.
+    if let Some(owner) = user.filter(|_| host.ranges.is_some() && home.parent() == Some(Path::new("/home"))) {
+        init.push(Step::Give { path: relative(home), owner });
+    }
     if let Some(workdir) = identity::working_directory(spec, host) {
-        place(&workdir, 0o755, true, host, spec, init);
+        place(&workdir, 0o755, true, [owner, user], init);
     }
 }
 
-/// A directory or a file that has to be there, with its parents.
-pub fn place(path: &Path, mode: u32, is_directory: bool, host: &Host, spec: &Spec, steps: &mut Vec<Step>) {
-    let owner = host.real_root.then(|| identity::user(spec, host));
+/// A directory or a file that has to be there, with its parents; whose the parents are, and whose it is itself.
+pub fn place(path: &Path, mode: u32, is_directory: bool, owners: [Option<User>; 2], steps: &mut Vec<Step>) {
+    let [owner_of_parents, owner] = owners;
     let parents: Vec<&Path> = path.ancestors().skip(1).filter(|parent| parent.parent().is_some()).collect();
     for parent in parents.into_iter().rev() {
-        push(steps, Step::Place { path: relative(parent), mode: 0o755, directory: true, owner });
+        push(steps, Step::Place { path: relative(parent), mode: 0o755, directory: true, owner: owner_of_parents });
     }
     if path.parent().is_some() {
         push(steps, Step::Place { path: relative(path), mode, directory: is_directory, owner });

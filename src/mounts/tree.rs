@@ -162,16 +162,20 @@ impl Skeleton {
         }
     }
 
-    /// Gives what the payload may write to its user, where pid 1 has made it with another id.
-    pub fn own(&mut self, user: User) {
-        let places: Vec<CString> = self
+    /// Gives what pid 1 has made with another id to its owner; `homes`, the user's own directories, to that user.
+    pub fn own(&mut self, owner: Option<User>, user: Option<User>, homes: &[String]) {
+        let homes: Vec<String> = homes.iter().map(|home| self.place_of(home)).collect();
+        let given: Vec<Step> = self
             .make
             .iter()
-            .filter_map(|step| match step {
-                Step::Directory { path, .. } if !path.as_bytes().starts_with(SEALED.as_bytes()) => Some(path.clone()),
-                _ => None,
+            .filter_map(|step| {
+                let (Step::Directory { path, .. } | Step::File { path, .. }) = step else { return None };
+                let is_home = homes.iter().any(|home| home.as_bytes() == path.as_bytes());
+                let User { uid, gid } = if is_home { user } else { owner }?;
+                let sealed = path.as_bytes().starts_with(SEALED.as_bytes());
+                (!sealed).then(|| Step::Own { path: path.clone(), uid, gid })
             })
             .collect();
-        self.make.extend(places.into_iter().map(|path| Step::Own { path, uid: user.uid, gid: user.gid }));
+        self.make.extend(given);
     }
 }

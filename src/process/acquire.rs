@@ -11,6 +11,7 @@ use crate::program::LONGEST_ARGUMENT;
 use crate::spec::{DEFAULT_OUTPUT_LIMIT, OutputLimit, Program, Source, Spec};
 use crate::sys::fd;
 use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
@@ -118,6 +119,11 @@ fn pipe(host: &Host) -> Result<(OwnedFd, OwnedFd), Error> {
     if host.real_root {
         nix::unistd::fchown(&read, Some(UNPRIVILEGED_ID.into()), Some(UNPRIVILEGED_ID.into()))
             .map_err(|errno| diagnose::ids_refused("give a pipe away", errno as i32))?;
+    }
+    if host.ranges.is_some() {
+        // Of a range only user 0 is the caller. Nobody else on the host has a name for a pipe.
+        nix::sys::stat::fchmod(&read, Mode::from_bits_truncate(0o666))
+            .map_err(|errno| refused("open a pipe for all users inside", errno as i32))?;
     }
     Ok((above(read)?, above(write)?))
 }

@@ -117,7 +117,8 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         }
         Step::BeUndumpable => at(0, child::process_control(libc::PR_SET_DUMPABLE, 0, 0)).map(|_| ()),
         Step::NewCgroups => new_cgroups(context, walk),
-        Step::StartPayload => super::init::start_payload(context, walk),
+        Step::StartPayload { namespaces } => super::init::start_payload(context, walk, *namespaces),
+        Step::MapPayload { uid_map, gid_map } => map_payload(walk, uid_map, gid_map),
         Step::HostName(name) => at(0, child::set_host_name(name.to_bytes())),
         Step::PrivateMounts => at(0, child::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")),
         Step::Scaffold { options } => {
@@ -139,6 +140,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             Ok(())
         }
         Step::Overlay { options } => super::mount::overlay(walk, options),
+        Step::Give { path, owner } => super::mount::give(walk, path, *owner),
         Step::Place { path, mode, directory, owner } => super::mount::place(walk, path, *mode, *directory, *owner),
         Step::Bind { source, target, access } => super::mount::bind(walk, source, target, *access),
         Step::Show { source, target } => at(0, child::mount(source, target, c"", libc::MS_BIND | libc::MS_REC, c"")),
@@ -257,6 +259,17 @@ fn map_ids(uid_map: &CStr, gid_map: &CStr) -> Applied {
     at(0, write_to(c"/proc/self/setgroups", b"deny"))?;
     at(1, write_to(c"/proc/self/uid_map", uid_map.to_bytes()))?;
     at(2, write_to(c"/proc/self/gid_map", gid_map.to_bytes()))
+}
+
+/// The pid that the kernel gives to the second process of a pid namespace.
+const SECOND: i32 = 2;
+
+fn map_payload(walk: &Walk, uid_map: &CStr, gid_map: &CStr) -> Applied {
+    if walk.payload != SECOND {
+        return Err((0, libc::ESRCH));
+    }
+    at(1, write_to(c"/proc/2/uid_map", uid_map.to_bytes()))?;
+    at(2, write_to(c"/proc/2/gid_map", gid_map.to_bytes()))
 }
 
 /// Where clone3(2) is not known the clone has not put us into the cgroup.

@@ -66,11 +66,11 @@ pub fn forget_command_line((start, length): (*mut u8, usize)) {
 }
 
 /// Step `StartPayload`.
-pub fn start_payload(context: &Context<'_>, state: &mut Walk) -> Result<(), (u8, i32)> {
+pub fn start_payload(context: &Context<'_>, state: &mut Walk, namespaces: i32) -> Result<(), (u8, i32)> {
     let argument = core::ptr::from_ref(context).cast_mut().cast();
     // SAFETY: the stack was made for this and is used by nobody else; it and the context stay until pid 1 ends,
     // which ends the payload too. `enter` uses `sys::child` only.
-    let cloned = unsafe { clone::clone_sharing_memory(super::payload::enter, context.stack_top, argument) };
+    let cloned = unsafe { clone::clone_sharing_memory(super::payload::enter, context.stack_top, argument, namespaces) };
     let (pid, pidfd) = cloned.map_err(|errno| (0, errno))?;
     state.payload = pid;
     state.payload_pidfd = pidfd;

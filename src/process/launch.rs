@@ -5,10 +5,11 @@ use super::child::{Context, Meeting};
 use super::plan::Plan;
 use super::relay::Follower;
 use super::watch::Running;
-use super::{Delivery, init};
+use super::{Delivery, ids, init};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Failure};
 use crate::host::{Host, diagnose};
+use crate::identity::IdMaps;
 use crate::spec::Spec;
 use crate::step::Step;
 use crate::sys::proc;
@@ -57,8 +58,8 @@ pub fn launch(
     };
     let held = (acquired.relays, acquired.cgroup);
     let running = Running::new(spec, host, plan, delivery, held, started, (pid, pidfd), ours, listening);
-    match running.plan_id_maps() {
-        Some(maps) => write_id_maps(running, maps),
+    match running.id_maps() {
+        Some(maps) => map_ids(running, &maps),
         None => Ok(running),
     }
 }
@@ -130,22 +131,20 @@ fn gaps(mut kept: Vec<RawFd>) -> Vec<(u32, u32)> {
     gaps
 }
 
-/// Real root maps two ids, which only somebody outside may do; then the child goes on.
-fn write_id_maps(running: Running, (uid_map, gid_map): (String, String)) -> Result<Running, Error> {
-    let pid = running.pid();
-    let written = [("uid_map", uid_map), ("gid_map", gid_map)].into_iter().find_map(|(name, map)| {
-        let error = std::fs::write(format!("/proc/{pid}/{name}"), map).err()?;
-        Some((name, error.raw_os_error().unwrap_or(libc::EIO)))
+/// Who maps ids that are not the caller's stands outside; then the child goes on.
+fn map_ids(mut running: Running, maps: &IdMaps) -> Result<Running, Error> {
+    let mapped = ids::write(running.pid(), maps).and_then(|()| {
+        let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+        running.hold_user_namespace().map_err(|error| refused("open pid 1's user namespace", errno(error)))
     });
-    let result = match written {
-        Some((name, errno)) => Err((format!("write {name}"), errno)),
-        None => nix::unistd::write(running.control().as_fd(), &[0])
+    let released = || {
+        nix::unistd::write(running.control().as_fd(), &[0])
             .map(|_| ())
-            .map_err(|errno| ("release pid 1".to_owned(), errno as i32)),
+            .map_err(|errno| diagnose::ids_refused("release pid 1", errno as i32))
     };
-    match result {
+    match mapped.and_then(|()| released()) {
         Ok(()) => Ok(running),
-        Err((attempt, errno)) => Err(running.abandon(diagnose::ids_refused(&attempt, errno))),
+        Err(error) => Err(running.abandon(error)),
     }
 }
 

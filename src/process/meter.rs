@@ -4,6 +4,7 @@
 //! processes share count for each, and what the whole host shares counts too). Only when that estimate passes the
 //! limit is it found out exactly ([`memory`]), which costs a walk through page tables.
 
+mod files;
 mod memory;
 
 pub use memory::Use;
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub struct Meter {
     proc: OwnedFd,
     root: OwnedFd,
+    /// The sandbox's user namespace, where it has users who are not the caller.
+    user_namespace: Option<OwnedFd>,
     page: u64,
     tick: Duration,
     buffer: Vec<u8>,
@@ -69,14 +72,16 @@ pub struct Process {
 }
 
 impl Meter {
-    /// Reads through the sandbox's own `/proc` and `/`.
-    pub fn new(root: OwnedFd, proc: OwnedFd) -> Meter {
+    /// Reads through the sandbox's own `/proc` and `/`; what is other users' than the caller, from inside of
+    /// `user_namespace`.
+    pub fn new(root: OwnedFd, proc: OwnedFd, user_namespace: Option<OwnedFd>) -> Meter {
         let value = |name| nix::unistd::sysconf(name).ok().flatten();
         let page = value(nix::unistd::SysconfVar::PAGE_SIZE).unwrap_or(4096);
         let ticks = value(nix::unistd::SysconfVar::CLK_TCK).unwrap_or(100);
         let mut meter = Meter {
             proc,
             root,
+            user_namespace,
             page: page.unsigned_abs(),
             tick: Duration::from_secs(1) / u32::try_from(ticks).unwrap_or(100).max(1),
             buffer: vec![0; 4096],

@@ -78,6 +78,14 @@ pub fn place(walk: &Walk, path: &CStr, mode: u32, directory: bool, owner: Option
     given
 }
 
+/// Step `Give`.
+pub fn give(walk: &Walk, path: &CStr, User { uid, gid }: User) -> Applied {
+    let directory = at(0, mount_point(walk, path))?;
+    let given = at(1, child::change_owner(directory, c"", uid, gid));
+    child::close(directory);
+    given
+}
+
 /// Shows `source` at `target`.
 pub fn bind(walk: &Walk, source: &CStr, target: &CStr, access: Access) -> Applied {
     let clone = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | AT_RECURSIVE;

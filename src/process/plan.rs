@@ -3,9 +3,10 @@
 use crate::cgroup::{self, Wish};
 use crate::error::{Blocker, Error, Problem};
 use crate::host::Host;
+use crate::identity::IdMaps;
 use crate::outcome::{Enforcement, Enforcements};
 use crate::spec::{Network, Privileges, Protection, Seccomp, Spec};
-use crate::step::{Capabilities, Step, Steps};
+use crate::step::{Step, Steps};
 use crate::{identity, landlock, limits, mounts, namespaces, program, seccomp};
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -21,7 +22,7 @@ pub struct Plan {
     /// The sandbox's cgroup, made before the clone.
     pub cgroup: Option<Wish>,
     /// What the supervisor writes into the id maps of pid 1, where pid 1 cannot.
-    pub id_maps: Option<(String, String)>,
+    pub id_maps: Option<IdMaps>,
     /// The root file system, as the result says it.
     pub image: String,
     /// What tells the command to end, where the image does not want SIGTERM.
@@ -42,23 +43,32 @@ impl Plan {
         let mut steps = Steps { init: Vec::with_capacity(160), payload: Vec::with_capacity(48) };
         steps.init.push(Step::DieWithSupervisor);
         // First of all, since the network takes as long as everything else.
-        namespaces::plan_start(spec, &mut steps);
+        namespaces::plan_start(spec, host, &mut steps);
         let filter = filter(spec)?;
         before_root(spec, host, &filter, &mut steps);
         steps.init.push(Step::ForgetCommandLine);
-        identity::plan_maps(spec, host, &mut steps);
+        identity::plan_maps(spec, host, &mut steps)?;
         namespaces::plan_host_name(spec, &mut steps);
         let cgroup = if host.cgroup.is_there() { mounts::Cgroup::MountPoint } else { mounts::Cgroup::Files };
         mounts::plan(spec, host, cgroup, |place| program::code_file(spec, place), &mut steps);
-        namespaces::plan_join(spec, &mut steps);
+        namespaces::plan_join(spec, host, &mut steps);
         if spec.tty {
             steps.init.push(Step::OpenTerminal);
+            identity::plan_terminal(spec, host, &mut steps.init);
         }
-        // What the payload does as itself it does while pid 1 cleans up.
-        steps.init.push(Step::OfferRoot);
-        steps.init.push(Step::DetachHost);
+        if host.ranges.is_some() {
+            // To the kernel a process is in a chroot as long as another tree lies on its root, and makes no user namespace.
+            steps.init.push(Step::DetachHost);
+            limits::plan_counted(spec, host, &mut steps.init);
+            identity::plan_payload(host, &mut steps.init);
+            steps.init.push(Step::OfferRoot);
+        } else {
+            // What the payload does as itself it does while pid 1 cleans up.
+            steps.init.push(Step::OfferRoot);
+            steps.init.push(Step::DetachHost);
+        }
         steps.init.push(Step::ReportReady);
-        identity::plan_drop(spec, host, Capabilities::NONE, &mut steps.init);
+        identity::plan_drop_of_init(spec, host, &mut steps.init);
         // A change of credentials takes it back.
         steps.init.push(Step::DieWithSupervisor);
         // After the last look at the payload's process, which shares our memory.
@@ -73,7 +83,7 @@ impl Plan {
             cgroup: cgroup::plan(spec, host),
             image: host.image.as_ref().map_or_else(|| "host".to_owned(), |image| image.shown.clone()),
             stop_signal: host.image.as_ref().and_then(|image| image.config.stop_signal()),
-            id_maps: host.real_root.then(|| identity::id_maps(spec, host)),
+            id_maps: identity::id_maps(spec, host),
             enforcement: enforcement(spec, host),
         };
         plan.meet(spec, host)?;
@@ -100,7 +110,15 @@ impl Plan {
                 Enforcement::Off(why) | Enforcement::Partly(why) if required.is_some() => {
                     return Err(Error::Host(Blocker {
                         message: format!("{name} is required: {why}"),
-                        hint: Some("see `belljar doctor`".to_owned()),
+                        hint: Some(
+                            match protection {
+                                Protection::Capabilities => {
+                                    "only user 0 of a range keeps any: `--user` another, or leave the range out"
+                                }
+                                _ => "see `belljar doctor`",
+                            }
+                            .to_owned(),
+                        ),
                     }));
                 }
                 Enforcement::By { by, exact: false } if required.is_some_and(|required| required.exact) => {
@@ -140,10 +158,13 @@ impl Plan {
 fn before_root(spec: &Spec, host: &Host, filter: &Step, steps: &mut Steps) {
     steps.payload.push(Step::NewSession);
     steps.payload.push(Step::FileModeMask(0o022));
-    limits::plan(spec, host, steps);
+    if host.ranges.is_none() {
+        limits::plan_counted(spec, host, &mut steps.payload);
+    }
+    limits::plan(spec, host, &mut steps.payload);
     steps.payload.push(Step::SessionKeyring { needed: needs_keyring(spec, filter) });
     steps.payload.push(Step::DefaultSignals);
-    steps.payload.push(Step::DropBounding { last: host.last_capability, keep: identity::kept(spec) });
+    steps.payload.push(Step::DropBounding { last: host.last_capability, keep: identity::kept(spec, host) });
     // Not sooner: while it makes the network it should have whichever CPU pid 1 does not have.
     mounts::plan_processors(spec, host, steps);
     steps.payload.push(Step::AwaitRoot);
@@ -152,7 +173,7 @@ fn before_root(spec: &Spec, host: &Host, filter: &Step, steps: &mut Steps) {
 /// From the root to the execution.
 fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) -> Result<(), Error> {
     steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
-    identity::plan_drop(spec, host, identity::kept(spec), &mut steps.payload);
+    identity::plan_drop(spec, host, identity::kept(spec, host), &mut steps.payload);
     // As the payload's own user, so that it can only begin where that user may go.
     let home = || identity::home(identity::user(spec, host), host).into();
     let workdir = identity::working_directory(spec, host).unwrap_or_else(home);
@@ -215,6 +236,7 @@ fn enforcement(spec: &Spec, host: &Host) -> Enforcements {
         .filter_map(|protection| {
             let enforcement = match protection {
                 Protection::Namespaces | Protection::Seccomp | Protection::Proc => Some(Enforcement::Enforced),
+                Protection::Capabilities => Some(identity::enforcement(spec, host)),
                 Protection::Network => Some(match spec.net {
                     Network::Host => Enforcement::Off("the host's network was asked for".to_owned()),
                     Network::None | Network::Policy(_) => Enforcement::Enforced,

@@ -16,6 +16,7 @@ use super::throttle::{PATIENCE, Throttle};
 use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::host::Host;
+use crate::identity::IdMaps;
 use crate::outcome::Outcome;
 use crate::spec::Spec;
 use crate::sys::signal::{Listening, stop_self};
@@ -48,6 +49,8 @@ pub struct Running {
     started: Instant,
     pid: i32,
     pidfd: OwnedFd,
+    /// That of pid 1, where there are users inside who are not the caller.
+    user_namespace: Option<OwnedFd>,
     control: OwnedFd,
     listening: Listening,
     meter: Option<Meter>,
@@ -114,6 +117,7 @@ impl Running {
             started,
             pid,
             pidfd,
+            user_namespace: None,
             control,
             listening,
             meter: None,
@@ -133,8 +137,15 @@ impl Running {
     }
 
     /// What the supervisor has to write into the id maps.
-    pub fn plan_id_maps(&self) -> Option<(String, String)> {
+    pub fn id_maps(&self) -> Option<IdMaps> {
         self.plan.id_maps.clone()
+    }
+
+    /// Takes hold of pid 1's user namespace; later the kernel lets nobody look at pid 1.
+    pub fn hold_user_namespace(&mut self) -> std::io::Result<()> {
+        let file = std::fs::File::open(format!("/proc/{}/ns/user", self.pid))?;
+        self.user_namespace = Some(file.into());
+        Ok(())
     }
 
     /// pid 1, as the host numbers it.
@@ -322,7 +333,7 @@ impl Running {
     fn take_over(&mut self, descriptors: Vec<OwnedFd>) -> Result<(), i32> {
         let mut descriptors = descriptors.into_iter();
         let mut next = || descriptors.next().ok_or(libc::EMFILE);
-        self.meter = Some(Meter::new(next()?, next()?));
+        self.meter = Some(Meter::new(next()?, next()?, self.user_namespace.take()));
         if let Some(sink) = self.relays.terminal.take() {
             let master = next()?;
             copy_size(std::io::stdin(), &master);

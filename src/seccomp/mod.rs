@@ -24,7 +24,7 @@ pub use reach::lets_keyrings_through;
 use seccompiler::TargetArch;
 
 /// The built-in profiles: what `--seccomp` takes besides a file.
-pub const NAMES: [&str; 3] = ["default", "strict", "debug"];
+pub const NAMES: [&str; 4] = ["default", "strict", "debug", "packages"];
 
 /// The profile under which images are built. Not for `--seccomp`: it answers with success to what it does not do.
 pub const BUILD: &str = "build";
@@ -35,6 +35,7 @@ pub fn builtin(name: &str) -> Option<&'static [libc::sock_filter]> {
         "default" => Some(&built::DEFAULT),
         "strict" => Some(&built::STRICT),
         "debug" => Some(&built::DEBUG),
+        "packages" => Some(&built::PACKAGES),
         BUILD => Some(&built::BUILD),
         _ => None,
     }

@@ -15,10 +15,11 @@ use super::profile::Profile;
 /// The architecture that the tests evaluate for, whichever they run on.
 const X86_64: u32 = 0xc000_003e;
 
-const SOURCES: [(&str, &str); 4] = [
+const SOURCES: [(&str, &str); 5] = [
     ("default", include_str!("../../seccomp/default.json")),
     ("strict", include_str!("../../seccomp/strict.json")),
     ("debug", include_str!("../../seccomp/debug.json")),
+    ("packages", include_str!("../../seccomp/packages.json")),
     ("build", include_str!("../../seccomp/build.json")),
 ];
 

@@ -4,7 +4,7 @@
 //! is for the planner to find. What belljar does not do yet is refused here by name, never ignored.
 
 use super::units::{MAX_BYTES, MAX_DURATION, MAX_MILLICPUS, MAX_PIDS, show_bytes};
-use super::{Mount, Network, Privileges, Program, Protection, Seccomp, Source, Spec};
+use super::{Mount, Network, Privileges, Program, Protection, RANGE, Seccomp, Source, Spec, Userns};
 use crate::error::{Error, Problem};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,7 +22,9 @@ const MIN_DISK: u64 = 64 << 10;
 /// objects that are not files (`/proc/self/fd/7` of CVE-2024-21626).
 const KERNEL_DIRS: [&str; 3] = ["/proc", "/dev", "/sys"];
 /// The profiles in `seccomp/`.
-const PROFILES: [&str; 3] = ["default", "strict", "debug"];
+const PROFILES: [&str; 4] = ["default", "strict", "debug", PACKAGES];
+/// The one under which set-user-id bits can be set.
+const PACKAGES: &str = "packages";
 
 /// `Ok`, or [`Error::Invalid`] with every contradiction, in the order of the fields.
 pub fn check(spec: &Spec) -> Result<(), Error> {
@@ -36,7 +38,7 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
     env(spec, &mut problems);
     workdir(spec, &mut problems);
     identity(spec, &mut problems);
-    seccomp(&spec.seccomp, &mut problems);
+    seccomp(spec, &mut problems);
     input(spec, &mut problems);
     privileges(spec, &mut problems);
     protections(spec, &mut problems);
@@ -219,6 +221,10 @@ fn identity(spec: &Spec, problems: &mut Vec<Problem>) {
     if let Some(user) = spec.user.filter(|user| user.uid == u32::MAX || user.gid == u32::MAX) {
         let shown = format!("{}:{} is out of range", user.uid, user.gid);
         problems.push(Problem::new("user", shown).hint("ids go from 0 to 4294967294"));
+    } else if let (Some(user), Userns::Range) = (spec.user.filter(|user| user.uid.max(user.gid) >= RANGE), spec.userns)
+    {
+        let shown = format!("{}:{} is not in the range", user.uid, user.gid);
+        problems.push(Problem::new("user", shown).hint(format!("a range has the ids 0 to {}", RANGE - 1)));
     }
     let name = &spec.hostname;
     let label = |label: &str| {
@@ -237,13 +243,29 @@ fn identity(spec: &Spec, problems: &mut Vec<Problem>) {
     }
 }
 
-fn seccomp(seccomp: &Seccomp, problems: &mut Vec<Problem>) {
-    match seccomp {
+fn seccomp(spec: &Spec, problems: &mut Vec<Problem>) {
+    match &spec.seccomp {
         Seccomp::Builtin(name) if !PROFILES.contains(&name.as_str()) => {
             problems.push(Problem::new("seccomp", format!("no profile `{}`", name.escape_debug())).hint(format!(
                 "the profiles are {}; a file is named with a `/` or ends in `.json`",
                 PROFILES.join(", ")
             )))
+        }
+        Seccomp::Builtin(name) if name == PACKAGES => {
+            // In a directory of the host a set-user-id program lends the caller's rights to everybody there.
+            for mount in spec.mounts.iter().filter(|mount| mount.writable) {
+                let target = mount.target.display().to_string();
+                problems.push(
+                    Problem::new(
+                        "seccomp",
+                        format!(
+                            "`packages` lets set-user-id bits through, and `{}` is the host's and writable",
+                            target.escape_debug()
+                        ),
+                    )
+                    .hint("mount it read-only, or take `--seccomp default`"),
+                );
+            }
         }
         Seccomp::Custom { path, json } if json.is_empty() => {
             problems.push(Problem::new("seccomp", format!("the profile `{}` is empty", path.display())));
@@ -282,6 +304,9 @@ fn privileges(spec: &Spec, problems: &mut Vec<Problem>) {
     if spec.user.is_none_or(|user| user.uid != 0) {
         problems.push(Problem::new("privileges", "are kept by user 0 only"));
     }
+    if spec.userns == Userns::Range {
+        problems.push(Problem::new("privileges", "are for a sandbox of one id"));
+    }
 }
 
 fn protections(spec: &Spec, problems: &mut Vec<Problem>) {
@@ -319,6 +344,7 @@ fn can_be_missing(protection: Protection) -> bool {
     match protection {
         Protection::Landlock => true,
         Protection::Namespaces
+        | Protection::Capabilities
         | Protection::Network
         | Protection::Seccomp
         | Protection::Proc
@@ -342,6 +368,7 @@ fn is_limit(protection: Protection) -> bool {
         | Protection::DiskBandwidth
         | Protection::Timeout => true,
         Protection::Namespaces
+        | Protection::Capabilities
         | Protection::Network
         | Protection::Seccomp
         | Protection::Landlock

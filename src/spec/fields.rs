@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 /// Every field of a spec file, in the order of the documentation.
-pub const KEYS: [&str; 24] = [
+pub const KEYS: [&str; 25] = [
     "command",
     "code",
     "image",
@@ -31,6 +31,7 @@ pub const KEYS: [&str; 24] = [
     "env",
     "workdir",
     "user",
+    "userns",
     "hostname",
     "seccomp",
     "stdin",
@@ -189,6 +190,7 @@ fn set(partial: &mut PartialSpec, key: &str, value: Value) -> Result<(), Wrong> 
         "env" => partial.env = variables(value)?,
         "workdir" => partial.workdir = Some(value.text()?.into()),
         "user" => partial.user = Some(words::parse_user(&value.number()?)?),
+        "userns" => partial.userns = Some(words::parse_userns(&value.text()?)?),
         "hostname" => partial.hostname = Some(value.text()?),
         "seccomp" => partial.seccomp = Some(words::parse_seccomp(OsStr::new(&value.text()?))),
         "stdin" => partial.stdin = Some(value.text()?.into()),

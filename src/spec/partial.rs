@@ -3,7 +3,9 @@
 //! Flags win over a file field by field; lists append, those of the file first, so that order keeps its
 //! meaning and a later variable wins. What neither names takes the default of [`Spec`].
 
-use super::{Bundle, CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User};
+use super::{
+    Bundle, CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User, Userns,
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,6 +47,8 @@ pub struct PartialSpec {
     pub workdir: Option<PathBuf>,
     /// See [`Spec::user`].
     pub user: Option<User>,
+    /// See [`Spec::userns`].
+    pub userns: Option<Userns>,
     /// See [`Spec::hostname`].
     pub hostname: Option<String>,
     /// See [`Spec::seccomp`]; the text of a custom profile is not read yet.
@@ -82,6 +86,7 @@ impl PartialSpec {
             env: append(below.env, self.env),
             workdir: self.workdir.or(below.workdir),
             user: self.user.or(below.user),
+            userns: self.userns.or(below.userns),
             hostname: self.hostname.or(below.hostname),
             seccomp: self.seccomp.or(below.seccomp),
             stdin: self.stdin.or(below.stdin),
@@ -95,6 +100,12 @@ impl PartialSpec {
     /// The whole wish: defaults for all that was not said.
     pub fn into_spec(self) -> Spec {
         let default = Spec::default();
+        let userns = self.userns.unwrap_or(default.userns);
+        // Packages have programs with set-user-id bits, which may be set where nobody but the sandbox sees them.
+        let seccomp = match userns {
+            Userns::Range if self.mounts.iter().all(|mount| !mount.writable) => Seccomp::Builtin("packages".to_owned()),
+            Userns::Range | Userns::Single => default.seccomp,
+        };
         Spec {
             program: self.program.unwrap_or(default.program),
             image: self.image,
@@ -113,8 +124,9 @@ impl PartialSpec {
             env: self.env,
             workdir: self.workdir,
             user: self.user,
+            userns,
             hostname: self.hostname.unwrap_or(default.hostname),
-            seccomp: self.seccomp.unwrap_or(default.seccomp),
+            seccomp: self.seccomp.unwrap_or(seccomp),
             stdin: self.stdin,
             tty: self.tty.unwrap_or(default.tty),
             term: None,
@@ -139,6 +151,23 @@ mod tests {
     fn nothing_said_is_the_default_spec() {
         assert_eq!(PartialSpec::default().into_spec(), Spec::default());
         assert_eq!(PartialSpec::default().over(PartialSpec::default()), PartialSpec::default());
+    }
+
+    #[test]
+    fn packages_can_be_installed_with_a_range_unless_a_directory_of_the_host_is_writable() {
+        let profile = |userns, writable, asked: Option<&str>| {
+            let mount = Mount { source: "/a".into(), target: "/a".into(), writable };
+            let seccomp = asked.map(|name| Seccomp::Builtin(name.to_owned()));
+            let wish = PartialSpec { userns, mounts: vec![mount], seccomp, ..PartialSpec::default() };
+            match wish.into_spec().seccomp {
+                Seccomp::Builtin(name) => name,
+                Seccomp::Custom { .. } => panic!("a profile of nobody's"),
+            }
+        };
+        assert_eq!(profile(None, false, None), "default");
+        assert_eq!(profile(Some(Userns::Range), false, None), "packages");
+        assert_eq!(profile(Some(Userns::Range), true, None), "default");
+        assert_eq!(profile(Some(Userns::Range), false, Some("default")), "default");
     }
 
     #[test]

@@ -45,9 +45,11 @@ pub struct SpecFile {
     workdir: Option<String>,
     /// `UID` or `UID:GID`.
     user: Option<Whole>,
+    /// `single` or `range`: which ids there are inside.
+    userns: Option<String>,
     /// Host name inside.
     hostname: Option<String>,
-    /// `default`, `strict`, `debug`, or a file.
+    /// `default`, `strict`, `debug`, `packages`, or a file.
     seccomp: Option<String>,
     /// A file to read standard input from.
     stdin: Option<String>,

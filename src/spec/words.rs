@@ -3,7 +3,7 @@
 //! One grammar for flags and spec files. These functions read, they do not judge: whether a target may be
 //! mounted on, or a profile exists, is [`check`](super::check())'s business.
 
-use super::{CgroupParent, Language, Mount, Network, Protection, Requirement, Seccomp, User};
+use super::{CgroupParent, Language, Mount, Network, Protection, Requirement, Seccomp, User, Userns};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -76,6 +76,18 @@ pub fn parse_user(word: &str) -> Result<User, WordError> {
     };
     let (uid, gid) = word.split_once(':').unwrap_or((word, word));
     Ok(User { uid: number(uid)?, gid: number(gid)? })
+}
+
+/// `single` or `range`.
+pub fn parse_userns(word: &str) -> Result<Userns, WordError> {
+    match word {
+        "single" => Ok(Userns::Single),
+        "range" => Ok(Userns::Range),
+        other => Err(WordError::new(
+            format!("`{}` is neither `single` nor `range`", other.escape_debug()),
+            "`single` has one id inside, `range` those that /etc/subuid and /etc/subgid give",
+        )),
+    }
 }
 
 /// `none`, `host`, or the name of a policy.
@@ -172,6 +184,14 @@ mod tests {
         assert_eq!(parse_user("0:5"), Ok(User { uid: 0, gid: 5 }));
         for word in ["", "root", "-1", "+1", "1:", ":1", "1:2:3", "4294967296", "1 "] {
             assert!(parse_user(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_id_or_a_range_of_them() {
+        assert_eq!((parse_userns("single"), parse_userns("range")), (Ok(Userns::Single), Ok(Userns::Range)));
+        for word in ["", "Range", "host", "auto"] {
+            assert!(parse_userns(word).is_err(), "{word}");
         }
     }
 

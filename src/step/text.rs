@@ -1,6 +1,7 @@
 //! Steps as they are read aloud: in `--dry-run`, in error messages, in tests.
 
 use super::Step;
+use crate::spec::User;
 use std::ffi::CString;
 use std::fmt;
 
@@ -21,6 +22,8 @@ impl Step {
             Step::Root => &["bind", "open"],
             Step::Overlay { .. } => &["mount", "open"],
             Step::Place { .. } => &["look", "open parent", "make", "give away"],
+            Step::Give { .. } => &["open", "chown"],
+            Step::MapPayload { .. } => &["look", "write uid_map", "write gid_map"],
             Step::SealTrees => &["read-only", "root writable"],
             Step::OpenDevices => &["open host's", "open sandbox's"],
             Step::Device { .. } => &["open_tree", "check", "move_mount"],
@@ -49,6 +52,11 @@ fn show(path: &CString) -> std::borrow::Cow<'_, str> {
     path.to_string_lossy()
 }
 
+/// The lines of a map on one line.
+fn lines(map: &CString) -> String {
+    show(map).trim_end().replace('\n', ", ")
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -60,7 +68,11 @@ impl fmt::Display for Step {
             Step::DieWithSupervisor => f.write_str("die with the supervisor"),
             Step::BeUndumpable => f.write_str("be undumpable"),
             Step::NewCgroups => f.write_str("unshare the cgroup namespace"),
-            Step::StartPayload => f.write_str("clone the payload"),
+            Step::StartPayload { namespaces: 0 } => f.write_str("clone the payload"),
+            Step::StartPayload { .. } => f.write_str("clone the payload into a user namespace of its own"),
+            Step::MapPayload { uid_map, gid_map } => {
+                write!(f, "map the payload's ids: uid {}, gid {}", lines(uid_map), lines(gid_map))
+            }
             Step::HostName(name) => write!(f, "set host name {}", show(name)),
             Step::PrivateMounts => f.write_str("make all mounts private"),
             Step::Scaffold { options } => write!(f, "mount scaffold tmpfs ({})", show(options)),
@@ -77,6 +89,7 @@ impl fmt::Display for Step {
                 write!(f, "have directory {} {mode:04o}", show(path))
             }
             Step::Place { path, .. } => write!(f, "have file {}", show(path)),
+            Step::Give { path, owner: User { uid, gid } } => write!(f, "give {} to {uid}:{gid}", show(path)),
             Step::Show { source, target } => write!(f, "show {} at {}", show(source), show(target)),
             Step::SealTrees => f.write_str("make what is shown read-only"),
             Step::Tmpfs { path, options, .. } => write!(f, "mount tmpfs on {} ({})", show(path), show(options)),

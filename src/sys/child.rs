@@ -133,10 +133,12 @@ pub fn symlink(target: &CStr, directory: Fd, path: &CStr) -> Answer<()> {
     done(unsafe { syscall!(Sysno::symlinkat, target.as_ptr(), directory, path.as_ptr()) })
 }
 
-/// fchownat(2), not following a link.
+/// fchownat(2), not following a link; an empty path means `directory` itself.
 pub fn change_owner(directory: Fd, path: &CStr, uid: u32, gid: u32) -> Answer<()> {
     // SAFETY: `path` outlives the call.
-    done(unsafe { syscall!(Sysno::fchownat, directory, path.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW) })
+    done(unsafe {
+        syscall!(Sysno::fchownat, directory, path.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW | libc::AT_EMPTY_PATH)
+    })
 }
 
 /// umask(2), which cannot fail.
@@ -289,11 +291,12 @@ struct CapabilityHeader {
 /// `_LINUX_CAPABILITY_VERSION_3`.
 const CAPABILITY_VERSION: u32 = 0x2008_0522;
 
-/// capset(2): effective, permitted and inheritable sets to the same.
+/// capset(2): effective and permitted sets to the same, and the inheritable one to nothing: what a user other than 0
+/// executes could else take from it what a file offers (CVE-2022-24769).
 pub fn set_capabilities(bits: u64) -> Answer<()> {
     let header = CapabilityHeader { version: CAPABILITY_VERSION, pid: 0 };
     let (low, high) = (bits as u32, (bits >> 32) as u32);
-    let data = [low, low, low, high, high, high];
+    let data = [low, low, 0, high, high, 0];
     // SAFETY: version 3 reads the header and two triples of words, both of which outlive the call.
     done(unsafe { syscall!(Sysno::capset, core::ptr::from_ref(&header), data.as_ptr()) })
 }

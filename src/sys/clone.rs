@@ -3,6 +3,7 @@
 
 use super::Answer;
 use core::ffi::c_void;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd, OwnedFd};
 use syscalls::{Errno, Sysno, syscall};
 
@@ -60,8 +61,37 @@ pub unsafe fn clone_process(namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> 
     }
 }
 
+/// Runs `look` in a process of its own that has joined `user_namespace`, and answers what it answers. EBUSY in a process with threads, whose locks it would hold for ever.
+pub fn in_user_namespace(user_namespace: BorrowedFd<'_>, look: impl FnOnce() -> Vec<u8>) -> Answer<Vec<u8>> {
+    let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    if std::fs::read_dir("/proc/self/task").map_err(errno)?.count() != 1 {
+        return Err(libc::EBUSY);
+    }
+    let (mut read, write) = std::io::pipe().map_err(errno)?;
+    // SAFETY: there is no other thread, as was just seen, and so the child may do what its parent may. It ends here.
+    match unsafe { clone_process(0, None) }? {
+        Cloned::Child { .. } => {
+            let joined = super::child::join_namespace(user_namespace.as_raw_fd(), libc::CLONE_NEWUSER);
+            let told = joined.and_then(|()| (&write).write_all(&look()).map_err(errno));
+            super::child::exit(told.err().unwrap_or(0))
+        }
+        Cloned::Parent(pid, _) => {
+            drop(write);
+            let mut told = Vec::new();
+            let received = read.read_to_end(&mut told).map_err(errno);
+            let (status, _) = super::proc::wait_with_usage(pid)?;
+            received?;
+            match libc::WEXITSTATUS(status) {
+                _ if !libc::WIFEXITED(status) => Err(libc::EINTR),
+                0 => Ok(told),
+                errno => Err(errno),
+            }
+        }
+    }
+}
+
 /// Clones a process that shares the caller's memory, runs `entry(argument)` on a stack of its own and never
-/// returns from it. Answers its pid and a pidfd.
+/// returns from it. Answers its pid and a pidfd. It begins in new `namespaces`.
 ///
 /// # Safety
 ///
@@ -71,9 +101,10 @@ pub unsafe fn clone_sharing_memory(
     entry: extern "C" fn(*mut c_void) -> i32,
     stack_top: *mut c_void,
     argument: *mut c_void,
+    namespaces: i32,
 ) -> Answer<(i32, i32)> {
     let mut pidfd: i32 = -1;
-    let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD;
+    let flags = libc::CLONE_VM | libc::CLONE_PIDFD | libc::SIGCHLD | namespaces;
     // SAFETY: promised by the caller. libc's clone is a few instructions of assembly around the system call: it
     // allocates nothing; it may write the caller's errno, which nobody reads.
     let pid = unsafe { libc::clone(entry, stack_top, flags, argument, core::ptr::from_mut(&mut pidfd)) };

@@ -59,6 +59,12 @@ pub fn capability_exists(index: u8) -> bool {
     unsafe { libc::prctl(libc::PR_CAPBSET_READ, libc::c_ulong::from(index), 0, 0, 0) >= 0 }
 }
 
+/// Whether no program that this process starts can gain privileges (prctl(2) `PR_GET_NO_NEW_PRIVS`).
+pub fn no_new_privileges() -> bool {
+    // SAFETY: numbers only.
+    unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) > 0 }
+}
+
 /// Bytes of memory of the machine (sysinfo(2)).
 pub fn total_memory() -> u64 {
     // SAFETY: `sysinfo` is plain numbers, for which all-zero is a value, and is writable during the call.

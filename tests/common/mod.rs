@@ -5,6 +5,7 @@ pub mod archives;
 pub mod images;
 pub mod languages;
 pub mod leavings;
+pub mod ranges;
 
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};

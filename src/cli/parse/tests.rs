@@ -3,6 +3,7 @@
 use super::*;
 use crate::spec::{
     CgroupParent, Code, Language, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Source, User,
+    Userns,
 };
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
@@ -54,7 +55,7 @@ fn a_bare_command_wishes_nothing_else() {
 fn every_flag_reaches_its_field() {
     let line = "run --image host --memory 512M --cpus 0.5 --pids 64 --disk 1M --disk-bandwidth 2M --timeout none --cpu-time 10s \
         --output-limit 1M:kill --net host --allow a --allow b --mount /a:/b --mount c:/d:rw --env K=V --env TOKEN \
-        --workdir /w --user 1:2 --hostname h --seccomp ./p --stdin in --tty --spec s.toml --cgroup-parent /sys/fs/cgroup/a/b --require memory=exact \
+        --workdir /w --user 1:2 --userns range --hostname h --seccomp ./p --stdin in --tty --spec s.toml --cgroup-parent /sys/fs/cgroup/a/b --require memory=exact \
         --allow-missing landlock --json --status-fd 3 --dry-run true";
     let line: Vec<&str> = line.split_whitespace().collect();
     let wish = PartialSpec {
@@ -78,6 +79,7 @@ fn every_flag_reaches_its_field() {
         env: vec![("K".into(), "V".into()), ("TOKEN".into(), "secret".into())],
         workdir: Some("/w".into()),
         user: Some(User { uid: 1, gid: 2 }),
+        userns: Some(Userns::Range),
         hostname: Some("h".to_owned()),
         seccomp: Some(Seccomp::Custom { path: "./p".into(), json: Vec::new() }),
         stdin: Some("in".into()),

@@ -49,8 +49,8 @@ fn what_was_promised_and_is_not_there_is_seen() {
     let own_net = namespace("net");
     let own_pid = namespace("pid");
     let table = [
-        (Protection::Namespaces, but("status", "CapBnd:\t0000000000000000", "CapBnd:\t0000000000200000")),
-        (Protection::Namespaces, but("status", "NoNewPrivs:\t1", "NoNewPrivs:\t0")),
+        (Protection::Capabilities, but("status", "CapBnd:\t0000000000000000", "CapBnd:\t0000000000200000")),
+        (Protection::Capabilities, but("status", "NoNewPrivs:\t1", "NoNewPrivs:\t0")),
         (Protection::Namespaces, but("namespaces", "pid:[5]", &own_pid)),
         (Protection::Namespaces, but("mountinfo", " /usr ro", " /home/ana ro")),
         (Protection::Namespaces, but("mountinfo", " /usr ro", " /usrx ro")),

@@ -12,6 +12,7 @@ fn host(processors: &[u32]) -> Host {
         uid: 1000,
         gid: 1000,
         real_root: false,
+        ranges: None,
         image: None,
         landlock_abi: 6,
         last_capability: 40,

@@ -5,9 +5,9 @@
 //! proportional shares of those who have it mapped. Not seen: shared memory that no process has mapped or open at
 //! the moment, as a descriptor that waits in a socket; kernel memory.
 
+use super::files::Place;
 use super::{Meter, Reading};
 use crate::sys::{fd, proc};
-use nix::fcntl::AtFlags;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
@@ -51,8 +51,8 @@ pub struct Memory {
     changed: BTreeSet<u32>,
     /// When all of them were read last; not since a process came.
     complete: Option<Instant>,
-    /// The device that files in memory are on.
-    device: Option<libc::dev_t>,
+    /// Where files in memory are.
+    place: Option<Place>,
 }
 
 impl Memory {
@@ -121,13 +121,12 @@ impl Meter {
         let mapped = self.memory.shares.values().map(|(_, mapped)| mapped).sum();
         let sharers: Vec<u32> =
             self.memory.shares.iter().filter(|(_, (_, mapped))| *mapped > 0).map(|(pid, _)| *pid).collect();
-        let (files, elsewhere) = self.shared(reading, &sharers, mapped);
-        let own = reading.disk + files + elsewhere;
+        let (own, exact) = self.shared(reading, &sharers, mapped);
         self.memory.explain(reading.host_shared, own);
         self.memory.exact = private + own;
         self.memory.growth = 0;
         self.memory.taken = Some((Instant::now(), begun.elapsed()));
-        Use { bytes: self.memory.exact, at_most: self.memory.exact, exact: true }
+        Use { bytes: self.memory.exact, at_most: self.memory.exact, exact }
     }
 
     /// Reads the shares of those in which something has changed, which is quick when many wait while few fill memory.
@@ -167,46 +166,31 @@ impl Meter {
         }
     }
 
-    /// Bytes of files in memory that are open, and of other shared memory that is mapped, both outside of the
-    /// writable layer.
-    fn shared(&mut self, reading: &Reading, sharers: &[u32], mapped: u64) -> (u64, u64) {
-        let Some(device) = self.device() else { return (0, mapped.saturating_sub(reading.disk)) };
-        let mut files = BTreeMap::new();
-        for process in &reading.processes {
-            self.open_files(process.pid, device, &mut files);
-        }
-        let mut elsewhere = 0;
+    /// Bytes of the sandbox's shared memory: the writable layer, files in memory that are open, and what else is mapped
+    /// outside of both; and whether nothing of it is guessed.
+    fn shared(&mut self, reading: &Reading, sharers: &[u32], mapped: u64) -> (u64, bool) {
+        let Some(place) = self.place() else { return (reading.disk.max(mapped), true) };
+        let (files, hidden) = self.files_in_memory(reading, place);
+        let mut own = reading.disk + files.values().sum::<u64>();
         if mapped >= SMALL {
             for pid in sharers {
-                elsewhere += self.mapped_elsewhere(*pid, device, &files);
+                own += self.mapped_elsewhere(*pid, place.device, &files);
             }
         }
-        (files.values().sum(), elsewhere)
+        if hidden {
+            // Whoever hides its files is taken to have all that has come on top on the host.
+            own = own.max(reading.host_shared.saturating_sub(self.memory.foreign));
+        }
+        (own, !hidden)
     }
 
-    /// The device of the kernel's own tmpfs, which no path leads to: memfd_create(2), shared anonymous memory, SysV.
-    fn device(&mut self) -> Option<libc::dev_t> {
-        if self.memory.device.is_none() {
+    /// The kernel's own tmpfs: memfd_create(2), shared anonymous memory, SysV.
+    fn place(&mut self) -> Option<Place> {
+        if self.memory.place.is_none() {
             let file = self.seen(fd::memory_file(c"belljar-meter"))?;
-            self.memory.device = nix::sys::stat::fstat(&file).ok().map(|status| status.st_dev);
+            self.memory.place = Place::of(&file);
         }
-        self.memory.device
-    }
-
-    /// Adds the sizes of files on `device` that a process has open, by their inode.
-    fn open_files(&mut self, pid: u32, device: libc::dev_t, files: &mut BTreeMap<u64, u64>) {
-        // Gone, or not to be looked at.
-        let opened = proc::open_process_entry(self.proc.as_fd(), pid, "fd");
-        let Some(directory) = self.seen(opened) else { return };
-        let mut numbers = Vec::new();
-        let _ = proc::for_each_number(directory.as_fd(), &mut self.buffer, |number| numbers.push(number));
-        for number in numbers {
-            let name = number.to_string();
-            let Ok(status) = nix::sys::stat::fstatat(&directory, name.as_str(), AtFlags::empty()) else { continue };
-            if status.st_dev == device {
-                files.insert(status.st_ino, status.st_blocks.unsigned_abs() * 512);
-            }
-        }
+        self.memory.place
     }
 
     /// A process's shares of what it has mapped of `device`, but for those files that are counted already.

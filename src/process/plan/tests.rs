@@ -7,6 +7,7 @@ mod hosts;
 use super::Plan;
 use crate::error::Error;
 use crate::host::Host;
+use crate::identity::IdMaps;
 use crate::outcome::Enforcement;
 use crate::process::check;
 use crate::spec::{Privileges, Program, Seccomp, Spec, from_toml};
@@ -57,6 +58,8 @@ fn a_build_keeps_two_capabilities_and_finds_devices_and_proc_in_the_root_that_it
         expected.push(format!("- {drop}"));
         expected.push(format!("+ {drop} but CAP_DAC_OVERRIDE CAP_SYS_CHROOT"));
     }
+    expected.push("- capabilities: enforced".to_owned());
+    expected.push("+ capabilities: partly: none but CAP_DAC_OVERRIDE CAP_SYS_CHROOT".to_owned());
     let found = difference(&plain, &built);
     let seccomp = |line: &&String| line.contains("seccomp");
     assert_eq!(found.iter().filter(seccomp).count(), 2, "{found:#?}");
@@ -154,8 +157,9 @@ fn lines(plan: &Plan) -> Vec<String> {
             _ => lines.push(step.to_string()),
         }
     }
-    if let Some((uid_map, gid_map)) = &plan.id_maps {
-        lines.push(format!("supervisor maps uid {uid_map:?}, gid {gid_map:?}"));
+    if let Some(IdMaps { uids, gids, helpers }) = &plan.id_maps {
+        let who = if helpers.is_some() { "newuidmap" } else { "supervisor" };
+        lines.push(format!("{who} maps uid {uids:?}, gid {gids:?}"));
     }
     for (protection, enforcement) in &plan.enforcement {
         let worth = match enforcement {

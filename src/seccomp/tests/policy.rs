@@ -231,6 +231,21 @@ fn the_profile_for_builds_pretends_owners_identities_and_syncing_and_allows_chro
     assert!(!NAMES.contains(&BUILD));
 }
 
+#[test]
+fn the_profile_for_packages_is_the_default_but_for_set_user_id_bits() {
+    use libc::{SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2};
+    let allowed = [SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_fchmodat2];
+    for number in 0..480 {
+        for argument in [0, 0o4755, 2, u64::MAX] {
+            let expected = match number {
+                number if allowed.contains(&number) => ALLOW,
+                number => verdict("default", number, [argument; 6]),
+            };
+            assert_eq!(verdict("packages", number, [argument; 6]), expected, "{number} {argument:o}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(20_000))]
 

@@ -1,7 +1,7 @@
 //! One fact a test: what is refused, in which words.
 
 use super::*;
-use crate::spec::{Code, Language, OutputLimit, Requirement, User};
+use crate::spec::{Code, Language, OutputLimit, Requirement, User, Userns};
 
 fn good() -> Spec {
     Spec { program: Program::Command(vec!["true".into()]), ..Spec::default() }
@@ -191,8 +191,28 @@ fn a_host_name_follows_rfc_1123() {
 fn an_unknown_profile_is_refused_with_the_known_ones() {
     let spec = Spec { seccomp: Seccomp::Builtin("none".to_owned()), ..good() };
     let Err(Error::Invalid(problems)) = check(&spec) else { panic!("passed") };
-    let hint = "the profiles are default, strict, debug; a file is named with a `/` or ends in `.json`";
+    let hint = "the profiles are default, strict, debug, packages; a file is named with a `/` or ends in `.json`";
     assert_eq!(problems, [Problem::new("seccomp", "no profile `none`").hint(hint)]);
+}
+
+#[test]
+fn a_user_is_one_of_the_range() {
+    let with = |userns, gid| Spec { user: Some(User { uid: 1, gid }), userns, ..good() };
+    assert_eq!(problems(with(Userns::Single, 65_536)), [""; 0]);
+    assert_eq!(problems(with(Userns::Range, 65_535)), [""; 0]);
+    assert_eq!(problems(with(Userns::Range, 65_536)), ["user: 1:65536 is not in the range"]);
+}
+
+#[test]
+fn set_user_id_bits_and_a_writable_mount_exclude_each_other() {
+    let with = |writable| Spec {
+        seccomp: Seccomp::Builtin("packages".to_owned()),
+        mounts: vec![Mount { writable, ..mount("/data") }],
+        ..good()
+    };
+    assert_eq!(problems(with(false)), [""; 0]);
+    let problem = "seccomp: `packages` lets set-user-id bits through, and `/data` is the host's and writable";
+    assert_eq!(problems(with(true)), [problem]);
 }
 
 #[test]

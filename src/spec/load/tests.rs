@@ -20,6 +20,7 @@ allow = ["example.org:443"]
 mounts = ["./src:/src", { source = "/a:b", target = "/out", writable = true }]
 workdir = "/src"
 user = "1000:5"
+userns = "single"
 hostname = "box"
 seccomp = "strict"
 stdin = "in.txt"
@@ -36,7 +37,7 @@ const JSON: &str = r#"{
   "command": ["make", "test"], "image": "host", "memory": "512M", "cpus": 0.5, "pids": 64, "disk": 1048576, "disk_bandwidth": "2M",
   "timeout": "none", "cpu_time": 2.5, "output_limit": "1M:kill", "net": "none", "allow": ["example.org:443"],
   "mounts": ["./src:/src", {"source": "/a:b", "target": "/out", "writable": true}], "workdir": "/src",
-  "user": "1000:5", "hostname": "box", "seccomp": "strict", "stdin": "in.txt", "tty": false, "cgroup_parent": "none",
+  "user": "1000:5", "userns": "single", "hostname": "box", "seccomp": "strict", "stdin": "in.txt", "tty": false, "cgroup_parent": "none",
   "require": ["memory=exact", "seccomp"], "allow_missing": ["landlock"], "env": {"B": "2", "A": "1"}
 }"#;
 
@@ -62,6 +63,7 @@ fn full() -> PartialSpec {
         env: vec![("B".into(), "2".into()), ("A".into(), "1".into())],
         workdir: Some("/src".into()),
         user: Some(User { uid: 1000, gid: 5 }),
+        userns: Some(Userns::Single),
         hostname: Some("box".to_owned()),
         seccomp: Some(Seccomp::Builtin("strict".to_owned())),
         stdin: Some("in.txt".into()),
@@ -168,7 +170,7 @@ fn an_unknown_field_is_answered_with_the_known_ones() {
 }
 
 const KEYS_LINE: &str = "command, code, image, memory, cpus, pids, disk, disk_bandwidth, timeout, cpu_time, output_limit, net, allow, \
-     mounts, env, workdir, user, hostname, seccomp, stdin, tty, cgroup_parent, require, allow_missing";
+     mounts, env, workdir, user, userns, hostname, seccomp, stdin, tty, cgroup_parent, require, allow_missing";
 
 #[test]
 fn a_file_beyond_a_mebibyte_is_refused_unread() {

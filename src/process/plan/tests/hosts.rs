@@ -2,7 +2,8 @@
 
 use crate::host::cgroup::{Cgroup, Controllers, Place};
 use crate::host::image::Config;
-use crate::host::{Entry, EntryKind, Host, Image, Machine, StreamKind};
+use crate::host::ranges::{Extent, Helpers};
+use crate::host::{Entry, EntryKind, Host, Image, Machine, Ranges, StreamKind};
 use std::time::Duration;
 
 fn directory(name: &str) -> Entry {
@@ -37,6 +38,17 @@ pub fn named(name: &str) -> Host {
         "delegated-with-io" => delegated(Controllers { cpu: true, io: true, memory: true, pids: true }),
         "delegated-without-cpu" => delegated(Controllers { cpu: false, io: false, memory: true, pids: true }),
         "login-session" => Host { cgroup: Cgroup::Scope, ..debian() },
+        "range" => ranged(debian()),
+        "range-of-root" => ranged(Host { uid: 0, gid: 0, real_root: true, ..debian() }),
+        "range-in-two" => {
+            let mut host = ranged(debian());
+            let ranges = host.ranges.as_mut().expect("ranges");
+            ranges.uids = vec![extent(1, 100_000, 1000), extent(1001, 300_000, 64535)];
+            host
+        }
+        "image-with-range" => ranged(image(false)),
+        "image-of-root-with-range" => ranged(image(true)),
+        "delegated-with-range" => ranged(named("delegated")),
         "root" => Host { uid: 0, gid: 0, real_root: true, ..debian() },
         "root-of-a-container" => Host { uid: 0, gid: 0, ..debian() },
         "nobody" => Host { uid: 65534, gid: 65534, ..debian() },
@@ -53,6 +65,7 @@ fn debian() -> Host {
         uid: 1000,
         gid: 1000,
         real_root: false,
+        ranges: None,
         image: None,
         landlock_abi: 6,
         last_capability: 40,
@@ -74,6 +87,21 @@ fn debian() -> Host {
         machine: machine(),
         hard_limits: [u64::MAX; 16],
     }
+}
+
+fn extent(inside: u32, outside: u32, count: u32) -> Extent {
+    Extent { inside, outside, count }
+}
+
+/// Subordinate ids, of users from 100000 and of groups from 200000 on.
+fn ranged(host: Host) -> Host {
+    let helpers = Helpers { uids: "/usr/bin/newuidmap".into(), gids: "/usr/bin/newgidmap".into() };
+    let ranges = Ranges {
+        uids: vec![extent(1, 100_000, 65535)],
+        gids: vec![extent(1, 200_000, 65535)],
+        helpers: (!host.real_root).then_some(helpers),
+    };
+    Host { ranges: Some(ranges), ..host }
 }
 
 /// Two layers, a user of its own and all else that a configuration has.
