@@ -8,6 +8,7 @@
 //! root and its mounts lie in its own directory, hooks are refused, and what else is to be seen of the host, and
 //! whether its network is, the caller says himself.
 
+mod json;
 mod linux;
 mod mounts;
 mod object;
@@ -40,7 +41,8 @@ pub struct Wish {
 ///
 /// Everything that is wrong with it; the field of each problem is its place in the file.
 pub fn read(text: &str, caller: User) -> Result<Wish, Vec<Problem>> {
-    let value: Value = serde_json::from_str(text).map_err(|error| vec![Problem::new("JSON", error.to_string())])?;
+    let json::Unambiguous(value) =
+        serde_json::from_str(text).map_err(|error| vec![Problem::new("JSON", error.to_string())])?;
     let mut reader = Reader::default();
     let wish = whole(&mut reader, value, caller);
     match wish {

@@ -262,3 +262,10 @@ fn what_is_no_configuration_is_refused() {
         assert!(read(text, CALLER).is_err(), "{}", &text[..text.len().min(40)]);
     }
 }
+
+#[test]
+fn a_key_that_is_given_twice_is_refused() {
+    let text = small().to_string().replacen("\"root\":", "\"root\":{\"path\":\"other\"},\"root\":", 1);
+    let found = faults(&text);
+    assert!(found[0].starts_with("JSON: `root` is given twice"), "{found:?}");
+}
