@@ -9,7 +9,7 @@ mod pipe;
 #[cfg(test)]
 mod tests;
 
-pub use compress::Compressor;
+pub use compress::{Compressor, Effort};
 pub use pipe::Pipe;
 
 use flate2::{Decompress, FlushDecompress};

@@ -4,7 +4,7 @@
 //! killed lies in `tmp` and is nobody's; the next one, or `gc`, removes it. Every byte is hashed on its way, and nothing
 //! comes to its place before its digest and size are what they were said to be.
 
-use super::codec::{Compressor, Decoder, Format, Pipe};
+use super::codec::{Compressor, Decoder, Effort, Format, Pipe};
 use super::config;
 use super::digest::{Digest, Hashing};
 use super::manifest::parse;
@@ -188,16 +188,18 @@ impl<'s> Intake<'s> {
         let stream = Stream::new(bytes.take(most), &work, file.is_some())?;
         let tree = File::open(work.tree()).map_err(|error| refused("open a directory of the image store", &error))?;
         let (stream, unpacked) = std::thread::scope(|scope| {
-            let pipe = Pipe::new(scope, stream).map_err(|error| refused("start a thread", &error))?;
-            let mut archive = Hashing::new(pipe);
+            // What is unpacked, hashed and written overlaps: each takes as much time as the others.
+            let threaded = |error: io::Error| refused("start a thread", &error);
+            let decoded = Pipe::new(scope, stream).map_err(threaded)?;
+            let mut archive = Pipe::new(scope, Hashing::new(decoded)).map_err(threaded)?;
             let unpacked = unpack::unpack(&mut archive, tree.as_fd(), self.store.owner, bounds);
             // Behind the end of an archive there may be padding, which belongs to its digest.
             let unpacked = unpacked.and_then(|summary| match io::copy(&mut archive, &mut io::sink()) {
                 Ok(_) => Ok(summary.unterminated),
                 Err(error) => Err(Refusal::unreadable(&error)),
             });
-            let (inner, length, pipe) = archive.finish();
-            Ok::<_, Error>((pipe.finish(), unpacked.map(|unterminated| (inner, length, unterminated))))
+            let (inner, length, decoded) = archive.finish().finish();
+            Ok::<_, Error>((decoded.finish(), unpacked.map(|unterminated| (inner, length, unterminated))))
         })?;
         let (inner, length, unterminated) = unpacked?;
         let (format, outer, size) = stream.finish()?;
@@ -302,7 +304,7 @@ impl<R: Read> Stream<R> {
         let (kept, packed) = match (is_kept(format), there) {
             (true, true) => (None, None),
             (true, false) => (Some(blob()?), None),
-            (false, _) => (None, Some(Compressor::new(blob()?).map_err(failed)?)),
+            (false, _) => (None, Some(Compressor::new(blob()?, Effort::Quick).map_err(failed)?)),
         };
         let came = Tee { from: Hashing::new(Cursor::new(start).chain(bytes)), to: kept };
         let archive = Tee { from: Decoder::new(came).map_err(failed)?, to: packed };

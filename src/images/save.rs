@@ -9,7 +9,7 @@
 
 mod target;
 
-use super::codec::Compressor;
+use super::codec::{Compressor, Effort};
 use super::digest::{Digest, Hashing};
 use super::intake::Expected;
 use super::manifest::{FULL_NAME, LAYOUT_VERSION, OCI_INDEX, OCI_MANIFEST, SHORT_NAME, parse};
@@ -44,7 +44,7 @@ pub struct Wanted {
 pub fn save(store: &Store, images: &[Wanted], out: &mut dyn Write, progress: &dyn Progress) -> Result<(), Error> {
     let contents = Contents::of(store, images)?;
     let task = progress.begin("saving", Some(contents.bytes()));
-    let out = Compressor::new(out).map_err(|error| unwritten(&error))?;
+    let out = Compressor::new(out, Effort::Usual).map_err(|error| unwritten(&error))?;
     let mut archive = Archive { out, store, task };
     for (name, content) in &contents.0 {
         archive.entry(name, content)?;

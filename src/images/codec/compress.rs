@@ -6,8 +6,23 @@
 use std::io::{self, Write};
 use zstd::stream::write::Encoder;
 
-/// The library's own default: a third of the time of gzip's, for less space.
-const LEVEL: i32 = 3;
+/// How hard it is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// The library's own default: a third of the time of gzip's, for less space. For what is carried elsewhere.
+    Usual,
+    /// Half the time of that, for a sixth more space. For what somebody waits for, and is kept here.
+    Quick,
+}
+
+impl Effort {
+    fn level(self) -> i32 {
+        match self {
+            Effort::Usual => 3,
+            Effort::Quick => 1,
+        }
+    }
+}
 
 /// Each worker holds some 20 MiB; more of them than this are faster than any disk.
 const MOST_WORKERS: u32 = 8;
@@ -19,14 +34,14 @@ pub struct Compressor<W: Write> {
 
 impl<W: Write> Compressor<W> {
     /// Nothing is written before the first byte comes.
-    pub fn new(sink: W) -> io::Result<Compressor<W>> {
+    pub fn new(sink: W, effort: Effort) -> io::Result<Compressor<W>> {
         let processors = std::thread::available_parallelism().map_or(1, |count| count.get() as u32);
-        Compressor::with_workers(sink, processors.min(MOST_WORKERS))
+        Compressor::with_workers(sink, effort, processors.min(MOST_WORKERS))
     }
 
     /// At least one worker: none at all would cut into jobs differently.
-    pub(super) fn with_workers(sink: W, workers: u32) -> io::Result<Compressor<W>> {
-        let mut encoder = Encoder::new(sink, LEVEL)?;
+    pub(super) fn with_workers(sink: W, effort: Effort, workers: u32) -> io::Result<Compressor<W>> {
+        let mut encoder = Encoder::new(sink, effort.level())?;
         encoder.include_checksum(true)?;
         encoder.multithread(workers.max(1))?;
         Ok(Compressor { encoder })

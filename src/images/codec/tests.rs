@@ -11,7 +11,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = Compressor::new(Vec::new()).expect("an encoder");
+    let mut encoder = Compressor::new(Vec::new(), Effort::Usual).expect("an encoder");
     encoder.write_all(bytes).expect("pack");
     encoder.finish().expect("pack")
 }
@@ -184,7 +184,7 @@ fn unpacked_once(packed: &[u8]) -> Result<Vec<u8>, String> {
 fn what_is_packed_does_not_depend_on_the_number_of_workers_or_on_the_pieces() {
     let bytes = noise(10 << 20);
     let packed = |workers: u32, piece: usize| {
-        let mut encoder = Compressor::with_workers(Vec::new(), workers).expect("an encoder");
+        let mut encoder = Compressor::with_workers(Vec::new(), Effort::Usual, workers).expect("an encoder");
         for part in bytes.chunks(piece) {
             encoder.write_all(part).expect("pack");
             encoder.flush().expect("flush");
