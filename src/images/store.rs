@@ -143,7 +143,7 @@ impl Store {
                 .hint("use the belljar that made it, or another directory by `BELLJAR_HOME`"),
             ])),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.place(format!("{VERSION}\n").as_bytes(), &path)
+                self.place_alone(format!("{VERSION}\n").as_bytes(), &path)
             }
             Err(error) => Err(refused(format!("read `{}`", path.display()), &error)),
         }
@@ -191,7 +191,13 @@ impl Store {
         self.root.join("tmp").join(format!("{}-{now:x}-{count}", std::process::id()))
     }
 
-    /// A whole file, at once.
+    /// [`Store::place`] for who holds no lock: nobody clears `tmp` away meanwhile.
+    fn place_alone(&self, bytes: &[u8], path: &Path) -> Result<(), Error> {
+        let _lock = self.lock(FlockArg::LockShared)?;
+        self.place(bytes, path)
+    }
+
+    /// A whole file, at once. The caller holds the lock, shared.
     pub fn place(&self, bytes: &[u8], path: &Path) -> Result<(), Error> {
         let temporary = self.temporary();
         let written = OpenOptions::new()
@@ -401,7 +407,7 @@ impl Store {
     /// `Invalid` for a name with a digest, or for `host`.
     pub fn name(&self, reference: &Reference, manifest: &Digest) -> Result<(), Error> {
         may_name(reference)?;
-        self.place(format!("{manifest}\n").as_bytes(), &self.name_path(reference))
+        self.place_alone(format!("{manifest}\n").as_bytes(), &self.name_path(reference))
     }
 
     /// Takes a name away; whether there was one.
@@ -451,4 +457,28 @@ pub const HOST: &str = "host";
 pub fn short(reference: &Reference) -> String {
     let name = reference.name();
     name.strip_suffix(":latest").map_or(name.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    #[test]
+    fn nothing_is_written_while_somebody_clears_away() {
+        let place = std::env::temp_dir().join(format!("belljar-store-{}", std::process::id()));
+        let store = Store::new(&place);
+        store.make().expect("a store");
+        fs::remove_file(place.join("version")).expect("as if it were new");
+        let alone = store.lock(FlockArg::LockExclusive).expect("the lock");
+        let (tell, told) = channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| tell.send(store.make()));
+            assert!(told.recv_timeout(Duration::from_millis(200)).is_err(), "it did not wait");
+            drop(alone);
+            told.recv_timeout(Duration::from_secs(10)).expect("it went on").expect("made");
+        });
+        fs::remove_dir_all(place).expect("remove it");
+    }
 }
