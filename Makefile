@@ -70,7 +70,7 @@ lint: setup-test
 	$(CARGO) clippy $(LOCKED) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps
 
-bench: setup-test build ## start-up time, rate and memory, next to bubblewrap in the same run
+bench: setup-test build ## start-up, rate, memory and imports, next to bubblewrap, umoci and tar in the same run
 	@mkdir -p bench/out
 	@$(if $(ROOT),tests/run-as-user )bench/run | tee bench/out/latest.md
 	@$(CARGO) bench --quiet $(LOCKED) --bench filter | tee -a bench/out/latest.md
