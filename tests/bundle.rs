@@ -319,3 +319,15 @@ fn what_umoci_unpacks_runs_as_it_is() {
     let run = run(&home.0.0.join("bundle"), &[]);
     assert_eq!((run.code, run.stdout.replace('\r', "").as_str()), (Some(0), "hello\n/tmp\nabove\n"), "{run:?}");
 }
+
+#[test]
+fn what_lies_in_its_own_file_systems_counts_as_memory_and_as_disk() {
+    let Some(mut bundle) = Bundle::new("counted") else { return };
+    bundle.config["mounts"] = json!([{ "destination": "/t", "type": "tmpfs", "options": ["size=64m"] }]);
+    let script = "/bin/busybox dd if=/dev/zero of=/t/f bs=1M count=8 2>&-";
+    let run = bundle.run(&["--json", "--", "sh", "-c", script]);
+    assert!(result(&run)["usage"]["disk_bytes"].as_u64() >= Some(8 << 20), "{run:?}");
+    let script = "/bin/busybox dd if=/dev/zero of=/t/f bs=1M count=60 2>&-; sleep 5";
+    let run = bundle.run(&["--json", "--memory", "32M", "--", "/bin/busybox", "sh", "-c", script]);
+    assert_eq!(result(&run)["status"], json!("out_of_memory"), "{run:?}");
+}

@@ -27,6 +27,9 @@ const HELD: [&str; 17] = [
     "/sys/firmware",
 ];
 
+/// Those of them that can be seen, and not be changed.
+const READ_ONLY: [&str; 3] = ["/proc/sys", "/proc/sysrq-trigger", "/sys"];
+
 /// Devices that every sandbox has: major and minor numbers, `None` for all.
 const DEVICES: [(i64, Option<i64>); 8] =
     [(1, Some(3)), (1, Some(5)), (1, Some(7)), (1, Some(8)), (1, Some(9)), (5, Some(0)), (5, Some(2)), (136, None)];
@@ -84,7 +87,7 @@ fn paths(reader: &mut Reader, linux: &mut Object, key: &str) -> Vec<PathBuf> {
             reader.wrong(&place, &message, "for the whole root there is `root.readonly`");
         } else if !["/proc", "/sys", "/dev"].iter().any(|ours| plain.starts_with(ours)) {
             paths.push(plain.to_owned());
-        } else if !HELD.contains(&path.as_str()) {
+        } else if !HELD.contains(&path.as_str()) || (key == "maskedPaths" && READ_ONLY.contains(&path.as_str())) {
             let message = format!("`{}` belongs to the sandbox", path.escape_debug());
             reader.wrong(&place, &message, "leave it out: `belljar run -- ls /proc` shows what there is");
         }

@@ -136,7 +136,7 @@ fn tmpfs(reader: &mut Reader, path: &str, target: &str, options: &[String], spec
             _ => unknown(reader, path, option),
         }
     }
-    if !wish.executable && wish.bytes.is_none() && target != SHARED_MEMORY {
+    if !wish.executable && wish.bytes.is_none() {
         let cure = "give it one: `size=64m`, which is taken off the writable layer's";
         reader.wrong(&format!("{path}.options"), "`noexec` takes a file system with a size of its own", cure);
     }

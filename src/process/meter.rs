@@ -18,6 +18,8 @@ use std::time::Duration;
 pub struct Meter {
     proc: OwnedFd,
     root: OwnedFd,
+    /// File systems of the writable layer with a size of their own.
+    places: Vec<OwnedFd>,
     /// The sandbox's user namespace, where it has users who are not the caller.
     user_namespace: Option<OwnedFd>,
     page: u64,
@@ -73,14 +75,15 @@ pub struct Process {
 
 impl Meter {
     /// Reads through the sandbox's own `/proc` and `/`; what is other users' than the caller, from inside of
-    /// `user_namespace`.
-    pub fn new(root: OwnedFd, proc: OwnedFd, user_namespace: Option<OwnedFd>) -> Meter {
+    /// `user_namespace`. `places` are file systems in memory besides that of the root.
+    pub fn new(root: OwnedFd, proc: OwnedFd, user_namespace: Option<OwnedFd>, places: Vec<OwnedFd>) -> Meter {
         let value = |name| nix::unistd::sysconf(name).ok().flatten();
         let page = value(nix::unistd::SysconfVar::PAGE_SIZE).unwrap_or(4096);
         let ticks = value(nix::unistd::SysconfVar::CLK_TCK).unwrap_or(100);
         let mut meter = Meter {
             proc,
             root,
+            places,
             user_namespace,
             page: page.unsigned_abs(),
             tick: Duration::from_secs(1) / u32::try_from(ticks).unwrap_or(100).max(1),
@@ -210,12 +213,16 @@ impl Meter {
         self.listed.sort_unstable();
     }
 
-    /// Bytes used in the writable layer, and whether it is full.
+    /// Bytes used in the writable layer, with the file systems that have a size of their own, and whether one is full.
     pub fn disk(&self) -> (u64, bool) {
-        let Ok(status) = nix::sys::statvfs::fstatvfs(&self.root) else { return (0, false) };
-        #[allow(clippy::unnecessary_cast)] // the types differ between C libraries
-        let used = (status.blocks() - status.blocks_free()) as u64 * status.fragment_size() as u64;
-        (used, status.blocks_free() == 0 || status.files_free() == 0)
+        let of = |place: &OwnedFd| {
+            let Ok(status) = nix::sys::statvfs::fstatvfs(place) else { return (0, false) };
+            #[allow(clippy::unnecessary_cast)] // the types differ between C libraries
+            let used = (status.blocks() - status.blocks_free()) as u64 * status.fragment_size() as u64;
+            (used, status.blocks_free() == 0 || status.files_free() == 0)
+        };
+        let own = self.places.iter().map(of);
+        own.fold(of(&self.root), |(bytes, full), (more, also)| (bytes + more, full || also))
     }
 }
 

@@ -23,6 +23,7 @@ use crate::sys::signal::{Listening, stop_self};
 use crate::sys::tty::{RawTerminal, copy_size};
 use crate::sys::{fd, proc};
 use hold::Peak;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::sys::time::{TimeSpec, TimeValLike as _};
@@ -324,6 +325,16 @@ impl Running {
         }
     }
 
+    /// What a bundle has in memory besides the writable layer counts like it. Looked for before anything runs inside.
+    fn own_places(&self, root: &OwnedFd) -> Result<Vec<OwnedFd>, i32> {
+        let Some(bundle) = &self.spec.bundle else { return Ok(Vec::new()) };
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let own = bundle.tmpfs.iter().filter(|tmpfs| tmpfs.bytes.is_some());
+        own.map(|tmpfs| openat2(root, &tmpfs.target, how).map_err(|errno| errno as i32)).collect()
+    }
+
     /// The supervisor would hold nobody to any limit.
     fn end_without_eyes(&mut self, errno: i32) {
         self.fault = Some(("take over the sandbox's descriptors", errno));
@@ -333,7 +344,9 @@ impl Running {
     fn take_over(&mut self, descriptors: Vec<OwnedFd>) -> Result<(), i32> {
         let mut descriptors = descriptors.into_iter();
         let mut next = || descriptors.next().ok_or(libc::EMFILE);
-        self.meter = Some(Meter::new(next()?, next()?, self.user_namespace.take()));
+        let (root, proc) = (next()?, next()?);
+        let places = self.own_places(&root)?;
+        self.meter = Some(Meter::new(root, proc, self.user_namespace.take(), places));
         if let Some(sink) = self.relays.terminal.take() {
             let master = next()?;
             copy_size(std::io::stdin(), &master);
