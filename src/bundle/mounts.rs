@@ -58,6 +58,9 @@ pub fn read(reader: &mut Reader, list: Vec<Object>, spec: &mut PartialSpec, bund
         let ours = OURS.iter().find(|(place, _)| *place == target);
         match ours {
             Some((place, kinds)) if kinds.contains(&kind.as_str()) => {
+                for option in options.iter().filter(|option| !holds_on_ours(option)) {
+                    unknown(reader, &path, option);
+                }
                 if *place == SHARED_MEMORY {
                     bundle
                         .tmpfs
@@ -80,6 +83,14 @@ pub fn read(reader: &mut Reader, list: Vec<Object>, spec: &mut PartialSpec, bund
             }
         }
     }
+}
+
+/// Whether an option asks for no more than what holds for what is ours.
+fn holds_on_ours(option: &str) -> bool {
+    let name = option.split('=').next().unwrap_or(option);
+    let ours =
+        ["ro", "rro", "rw", "noexec", "exec", "newinstance", "mode", "ptmxmode", "size", "nr_inodes", "uid", "gid"];
+    EMPTY_WISHES.contains(&option) || ours.contains(&name)
 }
 
 /// Absolute, and in the form in which it is compared.

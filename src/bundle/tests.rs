@@ -207,6 +207,11 @@ fn what_is_not_done_is_refused_by_its_place() {
             json!(["/proc/self/mem"]),
             "linux.maskedPaths[0]: `/proc/self/mem` belongs to the sandbox",
         ),
+        (
+            "mounts",
+            json!([{ "destination": "/proc", "type": "proc", "options": ["hidepid=2"] }]),
+            "mounts[0].options: `hidepid=2` is nothing that belljar does",
+        ),
         ("linux.maskedPaths", json!(["/proc/sys"]), "linux.maskedPaths[0]: `/proc/sys` belongs to the sandbox"),
         ("linux.readonlyPaths", json!(["etc"]), "linux.readonlyPaths[0]: `etc` is not an absolute path below the root"),
         ("linux.readonlyPaths", json!(["/"]), "linux.readonlyPaths[0]: `/` is not an absolute path below the root"),
