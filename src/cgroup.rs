@@ -153,6 +153,16 @@ impl Cgroup {
         Ok(directory.exists().then_some(cgroup))
     }
 
+    /// The limits of a sandbox that runs, as far as this cgroup holds them.
+    pub fn limit_anew(&self, wish: &Wish, memory: u64, millicpus: u32, pids: u32) -> Result<(), Error> {
+        self.limit(&Wish {
+            memory: wish.memory.map(|_| memory),
+            millicpus: wish.millicpus.map(|_| millicpus),
+            pids: wish.pids.map(|_| pids.saturating_add(1)),
+            ..wish.clone()
+        })
+    }
+
     fn limit(&self, wish: &Wish) -> Result<(), Error> {
         let wrote = |file: &'static str, written: Result<(), CgroupsError>| {
             written.map_err(|error| failure(&format!("set {file} of the sandbox's cgroup"), errno(&error)))

@@ -170,9 +170,14 @@ pub fn plan_maps(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Erro
 /// namespace below its own. To be the owner of that namespace is what lets pid 1 signal whoever is in it.
 pub fn plan_payload(host: &Host, init: &mut Vec<Step>) {
     let Some(ranges) = &host.ranges else { return };
-    init.push(Step::BecomeUser { uid: ROOT.uid, gid: ROOT.gid });
+    plan_root_of_range(init);
     init.push(Step::StartPayload { namespaces: libc::CLONE_NEWUSER });
     init.push(Step::MapPayload { uid_map: of_payload(&ranges.uids), gid_map: of_payload(&ranges.gids) });
+}
+
+/// Becomes user 0 of a range, who owns the payload's user namespace.
+pub fn plan_root_of_range(init: &mut Vec<Step>) {
+    init.push(Step::BecomeUser { uid: ROOT.uid, gid: ROOT.gid });
 }
 
 /// The terminal is the payload's, where pid 1 has opened it with another id: programs open it again by its name.

@@ -6,7 +6,7 @@
 //! 1. `spec`, `bundle`, `step`, `outcome`, `error`: words, plain data.
 //! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`: facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
-//! 4. `build`, `doctor`: the product.
+//! 4. `build`, `doctor`, `sandbox`: the product.
 //! 5. `cli`: bytes in, bytes out.
 
 pub mod build;
@@ -25,6 +25,7 @@ pub mod namespaces;
 pub mod outcome;
 pub mod process;
 pub mod program;
+pub mod sandbox;
 pub mod seccomp;
 pub mod spec;
 pub mod step;

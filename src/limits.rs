@@ -112,6 +112,9 @@ pub fn enforcement(spec: &Spec, host: &Host, protection: Protection) -> Option<E
         Protection::Cpu => Some(Enforcement::by("sampling, stop and continue", false)),
         Protection::CpuTime => spec.cpu_time.map(|_| Enforcement::by("sampling, rlimit", false)),
         Protection::Pids => Some(Enforcement::by("rlimit", true)),
+        Protection::Disk if spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) => {
+            Some(Enforcement::by("sampling", false))
+        }
         Protection::Disk => Some(Enforcement::by("tmpfs", true)),
         Protection::Timeout => spec.timeout.map(|_| Enforcement::by("timer", true)),
         Protection::Namespaces

@@ -80,7 +80,9 @@ pub fn plan(
     // The rest of the quota lies on file systems of their own.
     let disk = spec.disk - spec.bundle.as_ref().map_or(0, Bundle::bytes).min(spec.disk);
     init.push(Step::Scaffold { options: c_string(format!("mode=0755,size={disk},nr_inodes={}", inodes(disk))) });
-    let mut skeleton = if host.image.is_some() { Skeleton::upper() } else { Skeleton::new() };
+    let kept = spec.lasting.as_ref().and_then(|lasting| lasting.kept.as_deref());
+    let overlaid = host.image.is_some() || kept.is_some();
+    let mut skeleton = if overlaid { Skeleton::upper() } else { Skeleton::new() };
     for name in ["root", tree::SEALED] {
         skeleton.scaffold_directory(name, 0o755);
     }
@@ -89,9 +91,11 @@ pub fn plan(
     skeleton.scaffold_directory("shm", 0o1777);
     bundle::make(spec, host, &mut skeleton);
     skeleton.scaffold_file("null");
-    match &host.image {
-        Some(image) => overlay::plan(image, &mut skeleton),
-        None => system(host, &mut skeleton),
+    if overlaid {
+        overlay::plan(host.image.as_ref(), kept, &mut skeleton);
+    }
+    if host.image.is_none() {
+        system(host, &mut skeleton);
     }
     etc::plan(spec, host, &mut skeleton);
     if host.image.is_none() {
@@ -108,12 +112,9 @@ pub fn plan(
     own(spec, host, &mut skeleton);
     let devices = skeleton.place_of("dev");
     init.extend(skeleton.make);
-    match &host.image {
-        Some(image) => {
-            init.push(overlay::root(image));
-            overlay::places(spec, host, init);
-        }
-        None => init.push(Step::Root),
+    init.push(if overlaid { overlay::root(host.image.as_ref(), kept.is_some()) } else { Step::Root });
+    if host.image.is_some() {
+        overlay::places(spec, host, init);
     }
     init.extend(skeleton.show);
     init.push(Step::SealTrees);

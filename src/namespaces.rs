@@ -40,6 +40,26 @@ pub fn plan_join(spec: &Spec, host: &Host, steps: &mut Steps) {
     }
 }
 
+/// The namespaces of a sandbox that others will join, in the order in which they do: the user namespace gives the right to the
+/// others. None, where nobody will.
+pub fn to_join(spec: &Spec) -> Vec<i32> {
+    if spec.lasting.is_none() {
+        return Vec::new();
+    }
+    let mut kinds = vec![
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWCGROUP,
+    ];
+    if own_network(spec) {
+        kinds.push(libc::CLONE_NEWNET);
+    }
+    kinds
+}
+
 /// Whether the sandbox has a network namespace of its own.
 pub fn own_network(spec: &Spec) -> bool {
     match spec.net {

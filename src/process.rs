@@ -10,6 +10,7 @@ mod exec;
 mod ids;
 mod init;
 mod launch;
+mod leader;
 mod meter;
 mod mount;
 mod payload;
@@ -22,13 +23,17 @@ mod watch;
 
 pub use plan::Plan;
 pub use relay::Follower;
+use watch::Nobody;
+pub use watch::{Attendant, LEADER_LOST, Running};
 
 use crate::cgroup;
 use crate::error::Error;
 use crate::host::{Host, Image};
 use crate::images::{self, Lease, Store};
-use crate::outcome::Outcome;
-use crate::spec::{Spec, check};
+use crate::namespaces;
+use crate::outcome::{Enforcements, Outcome};
+use crate::spec::{CgroupParent, Spec, check};
+use std::os::fd::OwnedFd;
 
 /// How the caller wants the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +42,32 @@ pub struct Delivery {
     pub capture: bool,
     /// Number of a step (from 1, init before payload) that is made to fail; for tests, in debug builds only.
     pub fail_step: Option<usize>,
+}
+
+/// What a sandbox that lasts has for those who join it.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Its namespaces, in the order of `namespaces::to_join`.
+    pub namespaces: Vec<OwnedFd>,
+    /// The user namespace of what runs in it, where it has a range of ids.
+    pub users: Option<OwnedFd>,
+    /// Of a command that joined: whether its leader is inside.
+    leader: bool,
+}
+
+/// What a command needs to join.
+#[derive(Debug)]
+pub struct Joined {
+    /// Its namespaces, in the order of `namespaces::to_join`.
+    pub namespaces: Vec<OwnedFd>,
+    /// The user namespace of what runs in it, where it has a range of ids.
+    pub users: Option<OwnedFd>,
+    /// Its cgroup.
+    pub cgroup: Option<OwnedFd>,
+    /// What is known of its protections.
+    pub enforced: Enforcements,
+    /// Of each of the spec's mounts, whether it is a directory.
+    pub mount_is_directory: Vec<bool>,
 }
 
 /// Runs one command in a fresh sandbox and says what became of it. The sandbox is gone when this returns. Images are
@@ -59,6 +90,49 @@ pub fn follow(spec: &Spec, follower: Follower) -> Result<Outcome, Error> {
     begin(spec, None, Delivery { capture: true, fail_step: None }, Some(follower))
 }
 
+/// Makes a sandbox that lasts, and stays with it until it ends. What its own command writes is told to `follower`.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn last(
+    spec: &Spec,
+    store: Option<&Store>,
+    delivery: Delivery,
+    follower: Follower,
+    attendant: &mut dyn Attendant,
+) -> Result<Outcome, Error> {
+    check(spec)?;
+    let lease = images::lease(spec, store)?;
+    let image = root(spec, lease.as_ref());
+    let host = cgroup::settle(spec, Host::probe(spec, image)?)?;
+    let plan = Plan::new(spec, &host)?;
+    launch::launch(spec, &host, plan, delivery, Some(follower), None)?.watch(attendant)
+}
+
+/// Runs one command in a sandbox that is there already. `spec` is the sandbox's own but for the program, and what belongs to
+/// it.
+///
+/// # Errors
+///
+/// As [`run`]; [`LEADER_LOST`], when somebody inside has put himself out of reach of the command's limits.
+pub fn join(
+    spec: &Spec,
+    store: Option<&Store>,
+    joined: &Joined,
+    delivery: Delivery,
+    attendant: &mut dyn Attendant,
+) -> Result<Outcome, Error> {
+    check(spec)?;
+    let lease = images::lease(spec, store)?;
+    // The sandbox has its cgroup and its mounts, whatever has become of them on the host.
+    let unasked = Spec { cgroup_parent: Some(CgroupParent::Without), mounts: Vec::new(), ..spec.clone() };
+    let mut host = Host::probe(&unasked, root(spec, lease.as_ref()))?;
+    host.mount_is_directory.clone_from(&joined.mount_is_directory);
+    let plan = Plan::join(spec, &host, &namespaces::to_join(spec), &joined.enforced)?;
+    launch::launch(spec, &host, plan, delivery, None, Some(joined))?.watch(attendant)
+}
+
 fn begin(spec: &Spec, store: Option<&Store>, delivery: Delivery, follower: Option<Follower>) -> Result<Outcome, Error> {
     check(spec)?;
     // Held until the sandbox is gone.
@@ -66,7 +140,7 @@ fn begin(spec: &Spec, store: Option<&Store>, delivery: Delivery, follower: Optio
     let image = root(spec, lease.as_ref());
     let host = cgroup::settle(spec, Host::probe(spec, image)?)?;
     let plan = Plan::new(spec, &host)?;
-    launch::launch(spec, &host, plan, delivery, follower)?.watch()
+    launch::launch(spec, &host, plan, delivery, follower, None)?.watch(&mut Nobody)
 }
 
 /// The plan that [`run`] would carry out, without carrying it out.

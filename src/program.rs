@@ -84,6 +84,7 @@ fn words(spec: &Spec, host: &Host) -> Vec<OsString> {
             }
         }
         Program::Code(code) => code_words(spec, code),
+        Program::Nothing => Vec::new(),
     }
 }
 

@@ -3,6 +3,9 @@
 //! `Spec` is the wish, never the fact: nothing here looks at the host. Every field has a safe default
 //! ([`Spec::default`]); no field is ever "unlimited" unless the caller wrote so. Contradictions are
 //! found by [`check`], all at once.
+//!
+//! What a sandbox that lasts was asked for is kept as it is here, in JSON, for belljar itself; what people write are the files of
+//! [`from_toml`] and [`from_json`].
 
 mod bundle;
 mod check;
@@ -28,6 +31,7 @@ pub use words::{
     parse_seccomp, parse_user, parse_userns, split_variable,
 };
 
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -49,13 +53,15 @@ pub const DEFAULT_OUTPUT_LIMIT: u64 = 10 << 20;
 pub const RANGE: u32 = 65_536;
 
 /// One sandbox and the one command that runs in it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Spec {
     /// What to run. Exactly one of a command or a piece of code.
     pub program: Program,
     /// The root file system: `host` or, in a later version, an image of the store.
     pub image: Option<String>,
     /// The root file system of a bundle, in the place of an image. No field of a spec file says so.
+    #[serde(skip)]
     pub bundle: Option<Bundle>,
     /// Bytes of memory of all processes together.
     pub memory: u64,
@@ -100,7 +106,10 @@ pub struct Spec {
     pub term: Option<String>,
     /// Where to make the sandbox's cgroup. `None`: wherever one can be had.
     pub cgroup_parent: Option<CgroupParent>,
+    /// How the sandbox outlives its command. `None`: it does not. No field of a spec file says so.
+    pub lasting: Option<Lasting>,
     /// What the payload may do that a sandbox's may not. No flag and no field of a spec file says so.
+    #[serde(skip)]
     pub privileges: Privileges,
     /// Protections that must be enforced exactly.
     pub require: Vec<Requirement>,
@@ -109,16 +118,18 @@ pub struct Spec {
 }
 
 /// What runs: a command line, or a piece of code in one of the languages.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Program {
     /// `belljar run -- COMMAND ARG…`; the first word is looked up in the sandbox's `PATH`.
     Command(Vec<OsString>),
     /// `belljar code LANG …`.
     Code(Code),
+    /// Nothing: a sandbox that lasts, and waits for what is executed in it.
+    Nothing,
 }
 
 /// A piece of code and its arguments.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Code {
     /// The interpreter.
     pub language: Language,
@@ -129,7 +140,7 @@ pub struct Code {
 }
 
 /// An interpreter that `code` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Language {
     /// `python3`.
     Python,
@@ -140,7 +151,7 @@ pub enum Language {
 }
 
 /// Where a piece of code comes from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Source {
     /// `-e CODE`.
     Text(OsString),
@@ -151,7 +162,7 @@ pub enum Source {
 }
 
 /// The cap on output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputLimit {
     /// Bytes per stream.
     pub bytes: u64,
@@ -160,7 +171,7 @@ pub struct OutputLimit {
 }
 
 /// What of the network is reachable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// An own network namespace with nothing but its own loopback.
     None,
@@ -171,7 +182,7 @@ pub enum Network {
 }
 
 /// One host path shown inside.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// Path on the host.
     pub source: PathBuf,
@@ -182,7 +193,7 @@ pub struct Mount {
 }
 
 /// Ids seen inside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
     /// User id.
     pub uid: u32,
@@ -191,7 +202,7 @@ pub struct User {
 }
 
 /// Which ids there are inside.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Userns {
     /// One, which is the caller's outside. Works on every host that allows user namespaces.
     #[default]
@@ -202,7 +213,7 @@ pub enum Userns {
 }
 
 /// Which seccomp profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Seccomp {
     /// `default`, `strict`, `debug` or `packages`.
     Builtin(String),
@@ -216,7 +227,7 @@ pub enum Seccomp {
 }
 
 /// Where the sandbox's cgroup goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CgroupParent {
     /// Into none: limits are enforced without cgroups.
     Without,
@@ -224,10 +235,18 @@ pub enum CgroupParent {
     Below(PathBuf),
 }
 
+/// What a sandbox that others join has beyond one that is destroyed with its command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lasting {
+    /// The directory with `upper` and `work` in which its files are kept. `None`: they are in memory, and go with it.
+    pub kept: Option<PathBuf>,
+}
+
 /// What belljar's own work takes beyond what a sandbox is given.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Privileges {
     /// Nothing.
+    #[default]
     None,
     /// To install a distribution's packages as user 0: it may chroot(2), no file mode stops it at the caller's own files, and changes
     /// of owners and identities, of which there is one, seem to succeed.
@@ -238,7 +257,7 @@ pub enum Privileges {
 }
 
 /// Something the sandbox promises, by the name it has in the result's `enforcement`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protection {
     /// User, mount, pid, uts, ipc and cgroup namespaces, and what takes the place of one for keys.
     Namespaces,
@@ -312,7 +331,7 @@ impl Protection {
 }
 
 /// `--require NAME` or `--require NAME=exact`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requirement {
     /// What is required.
     pub protection: Protection,
@@ -347,6 +366,7 @@ impl Default for Spec {
             tty: false,
             term: None,
             cgroup_parent: None,
+            lasting: None,
             privileges: Privileges::None,
             require: Vec::new(),
             allow_missing: Vec::new(),

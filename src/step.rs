@@ -225,8 +225,27 @@ pub enum Step {
     JoinNetwork,
     /// Opens a terminal of the sandbox's own devpts.
     OpenTerminal,
-    /// Gives the supervisor what it watches through: `/`, `/proc`, and the terminal if there is one.
-    ReportReady,
+    /// Gives the supervisor what it watches through: `/`, `/proc`, and the terminal if there is one; and the namespaces of
+    /// a sandbox that others will join.
+    ReportReady {
+        /// `CLONE_NEW…` of each, in the order in which they are joined.
+        namespaces: Vec<i32>,
+    },
+    /// setns(2) into the namespaces of a sandbox, one after another, the user namespace first: it gives the right to the
+    /// others (setns(2)). Nobody inside can look at who comes: it is not dumpable before (CVE-2016-9962).
+    JoinNamespaces {
+        /// `CLONE_NEW…` of each descriptor that the supervisor acquired.
+        kinds: Vec<i32>,
+    },
+    /// setns(2) into the user namespace that a sandbox with a range has for what runs in it.
+    JoinUsers,
+    /// Gives the supervisor the user namespace of the range, for those who will join it.
+    ReportUsers,
+    /// Enters the sandbox's cgroup, where the clone has not.
+    EnterCgroup,
+    /// Clones the leader of a command that joins, inside, and leaves: the namespaces of pids takes in only children. The leader
+    /// becomes the parent of whatever the command leaves behind, and a child of the supervisor.
+    Lead,
     /// Lets the payload go on inside the root.
     OfferRoot,
     /// Lets the payload execute.
@@ -247,6 +266,9 @@ pub enum Step {
     NewSession,
     /// Takes the sandbox's own terminal as controlling terminal and as descriptors 0, 1, 2.
     TakeTerminal,
+    /// Opens a terminal of the sandbox's own, takes it as controlling terminal and as descriptors 0, 1, 2, and gives the
+    /// supervisor its other side.
+    NewTerminal,
     /// Descriptors 0, 1 and 2.
     StandardStreams,
     /// umask(2).
@@ -311,6 +333,8 @@ pub enum Step {
     },
     /// execve(2) of the first candidate that exists.
     Execute(Command),
+    /// Ends without having executed anything: the sandbox waits for what will join it.
+    Leave,
 }
 
 /// A descriptor that the supervisor acquires after planning and the child inherits.

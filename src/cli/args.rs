@@ -4,6 +4,7 @@
 //! read in [`lower`](super::lower), which reports all that is wrong at once instead of the first.
 
 pub mod image;
+pub mod sandbox;
 
 use clap::builder::Command;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -32,6 +33,32 @@ pub enum Verb {
     Run(Run),
     /// Run a piece of code in a fresh sandbox that is destroyed afterwards.
     Code(Code),
+    /// Make a sandbox that lasts, for `exec` and the like.
+    Create(sandbox::Create),
+    /// Run a command in a sandbox that lasts.
+    Exec(sandbox::Exec),
+    /// List the sandboxes that last
+    Ls(sandbox::Ls),
+    /// Show all that is known of a sandbox, as JSON
+    Inspect(sandbox::Name),
+    /// Show what a sandbox uses
+    Stats(sandbox::Name),
+    /// Print what a sandbox's own command has written
+    Logs(sandbox::Logs),
+    /// Wait until a sandbox ends, and exit as its own command did
+    Wait(sandbox::Name),
+    /// End sandboxes; those that are not kept are removed
+    Stop(sandbox::Stop),
+    /// Start kept sandboxes that were stopped
+    Start(sandbox::Names),
+    /// Remove sandboxes and their files
+    Rm(sandbox::Rm),
+    /// Change the limits of a sandbox
+    Resize(sandbox::Resize),
+    /// Give a sandbox another name
+    Rename(sandbox::Rename),
+    /// Show and change the labels of a sandbox
+    Label(sandbox::Label),
     /// Build, bring in, carry away and look after images.
     Image(image::Image),
     /// Say what this host can enforce, what is missing and how to get it.
@@ -140,9 +167,43 @@ const EXIT_CODES: &str = "Exit codes:
   128+n  signal n killed the command
 --json and --status-fd tell 124 to 127 of belljar's own from the command's.";
 
-/// The options of a sandbox; each is a field of a spec file, but for those that say how to report.
+/// The options of a command with a sandbox of its own.
 #[derive(Debug, Args)]
 pub struct Options {
+    /// Those of the sandbox.
+    #[command(flatten)]
+    pub sandbox: SandboxOptions,
+    /// Those of its command.
+    #[command(flatten)]
+    pub own: OwnOptions,
+}
+
+/// What belongs to one command rather than to its sandbox.
+#[derive(Debug, Default, Args)]
+pub struct OwnOptions {
+    /// Output per stream, in bytes or with K, M, G; `SIZE:kill` ends the command [default: 10M when captured]
+    ///
+    /// What is beyond is read and dropped, and the result says so; the command goes on. With `:kill` it ends
+    /// (status output_limit, exit code 137). Default: 10M for output captured by --json, none for live output.
+    #[arg(long, value_name = "SIZE[:kill]", help_heading = LIMITS, allow_hyphen_values = true)]
+    pub output_limit: Option<OsString>,
+    /// Read standard input from a file [default: the caller's standard input]
+    #[arg(long, value_name = "FILE", help_heading = IO)]
+    pub stdin: Option<OsString>,
+    /// Give the command a terminal of its own [default: off]
+    #[arg(long, help_heading = IO)]
+    pub tty: bool,
+    /// Write the result without the output to a descriptor, as a number above 2 [default: none]
+    #[arg(long, value_name = "N", help_heading = IO, allow_hyphen_values = true)]
+    pub status_fd: Option<OsString>,
+    /// Print what would be done, step by step, and do nothing [default: off]
+    #[arg(long, help_heading = IO)]
+    pub dry_run: bool,
+}
+
+/// The options of a sandbox; each is a field of a spec file, but for those that say how to report.
+#[derive(Debug, Args)]
+pub struct SandboxOptions {
     /// Memory of all processes together, in bytes or with K, M, G [default: 1G]
     ///
     /// A number of bytes, or a number with K, M, G or T, which count in 1024s. What passes the limit is killed
@@ -182,12 +243,6 @@ pub struct Options {
     /// by the deadline only.
     #[arg(long, value_name = "TIME", help_heading = LIMITS, allow_hyphen_values = true)]
     pub cpu_time: Option<OsString>,
-    /// Output per stream, in bytes or with K, M, G; `SIZE:kill` ends the command [default: 10M when captured]
-    ///
-    /// What is beyond is read and dropped, and the result says so; the command goes on. With `:kill` it ends
-    /// (status output_limit, exit code 137). Default: 10M for output captured by --json, none for live output.
-    #[arg(long, value_name = "SIZE[:kill]", help_heading = LIMITS, allow_hyphen_values = true)]
-    pub output_limit: Option<OsString>,
 
     /// Cgroup to make the sandbox's cgroup in, or `none` [default: wherever one can be had]
     ///
@@ -241,12 +296,6 @@ pub struct Options {
     #[arg(long, value_name = "K=V", help_heading = IDENTITY)]
     pub env: Vec<OsString>,
 
-    /// Read standard input from a file [default: the caller's standard input]
-    #[arg(long, value_name = "FILE", help_heading = IO)]
-    pub stdin: Option<OsString>,
-    /// Give the command a terminal of its own [default: off]
-    #[arg(long, help_heading = IO)]
-    pub tty: bool,
     /// Read a spec file, TOML or JSON; flags win over it [default: none]
     ///
     /// The format goes by the ending, .toml or .json; `-` is standard input, where JSON begins with a brace.
@@ -255,12 +304,6 @@ pub struct Options {
     /// Print the result as one JSON object on stdout, the output in it [default: off]
     #[arg(long, help_heading = IO)]
     pub json: bool,
-    /// Write the result without the output to a descriptor, as a number above 2 [default: none]
-    #[arg(long, value_name = "N", help_heading = IO, allow_hyphen_values = true)]
-    pub status_fd: Option<OsString>,
-    /// Print what would be done, step by step, and do nothing [default: off]
-    #[arg(long, help_heading = IO)]
-    pub dry_run: bool,
 
     /// System calls that answer: default, strict, debug, packages, or a file [default: default]
     ///
@@ -281,11 +324,11 @@ pub struct Options {
     pub allow_missing: Vec<OsString>,
 }
 
-const LIMITS: &str = "Limits";
-const FILES: &str = "File system";
+pub(super) const LIMITS: &str = "Limits";
+pub(super) const FILES: &str = "File system";
 const NETWORK: &str = "Network";
-const IDENTITY: &str = "Identity";
-const IO: &str = "Input and output";
+pub(super) const IDENTITY: &str = "Identity";
+pub(super) const IO: &str = "Input and output";
 const PROTECTIONS: &str = "Protections";
 
 /// The whole command line, for help, man pages and completions.

@@ -113,8 +113,13 @@ mod tests {
         let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
         let images = "image image-build image-import image-pull image-save image-load image-ls image-inspect image-tag image-rm \
             image-gc image-verify";
-        let verbs =
-            ["", "run", "code"].into_iter().chain(images.split(' ')).chain(["doctor", "schema", "completions", "man"]);
+        let lasting = "create exec ls inspect stats logs wait stop start rm resize rename label";
+        let verbs = ["", "run", "code"].into_iter().chain(lasting.split(' ')).chain(images.split(' ')).chain([
+            "doctor",
+            "schema",
+            "completions",
+            "man",
+        ]);
         let page = |verb: &str| if verb.is_empty() { "belljar.1".to_owned() } else { format!("belljar-{verb}.1") };
         assert_eq!(names, verbs.map(page).collect::<Vec<_>>());
     }

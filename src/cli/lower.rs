@@ -1,9 +1,12 @@
 //! Flags to a partial spec: every value read, every fault collected.
 
-use super::args::{self, Options};
+use super::args::{self, Options, OwnOptions, SandboxOptions};
 use super::parse::{Env, Report, RunRequest, Usage};
+use super::sandbox::{CreateRequest, ExecRequest};
 use crate::error::{Error, Problem};
+use crate::sandbox;
 use crate::spec::{self, Code, PartialSpec, Program, Source, UnitError, WordError};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -17,14 +20,71 @@ pub fn run(run: args::Run, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
 /// The request of `belljar code`.
 pub fn code(code: args::Code, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
     let mut faults = Faults::default();
-    let program = code_program(code.language, code.text, code.words, code.options.spec.is_some(), &mut faults);
+    let program = code_program(code.language, code.text, code.words, code.options.sandbox.spec.is_some(), &mut faults);
     if let Some(Program::Code(Code { source: Source::Stdin, .. })) = &program
-        && code.options.spec.as_deref() == Some(OsStr::new("-"))
+        && code.options.sandbox.spec.as_deref() == Some(OsStr::new("-"))
     {
         let problem = Problem::new("spec", "standard input cannot hold both the spec and the code");
         faults.0.push(problem.hint("put one of them into a file"));
     }
     finish(code.options, program, None, env, &mut faults)
+}
+
+/// The request of `belljar create`.
+pub fn create(create: args::sandbox::Create, env: Env<'_>) -> Result<Box<CreateRequest>, Usage> {
+    let mut faults = Faults::default();
+    let program = if create.words.is_empty() { Program::Nothing } else { Program::Command(create.words) };
+    let mut labels = BTreeMap::new();
+    for label in &create.label {
+        match super::sandbox::split(label) {
+            Ok((key, value)) => drop(labels.insert(key, value)),
+            Err(Error::Invalid(problems)) => faults.0.extend(problems),
+            Err(_) => {}
+        }
+    }
+    let mut time = |field, word: Option<OsString>| word.and_then(|word| faults.unit(field, word, spec::parse_duration));
+    let wish = sandbox::Wish {
+        ttl: time("ttl", create.ttl),
+        idle_stop: time("idle_stop", create.idle_stop),
+        idle_rm: time("idle_rm", create.idle_rm),
+        keep: create.keep,
+        labels,
+        name: create.name.and_then(|name| faults.text("name", name)),
+    };
+    let options = Options { sandbox: create.options, own: OwnOptions::default() };
+    let mut run = finish(options, Some(program), None, env, &mut faults)?;
+    // It lasts until it is stopped, unless somebody says otherwise.
+    run.ambient.timeout = Some(None);
+    Ok(Box::new(CreateRequest { run: *run, wish }))
+}
+
+/// The request of `belljar exec`.
+pub fn exec(exec: args::sandbox::Exec, env: Env<'_>) -> Result<Box<ExecRequest>, Usage> {
+    let mut faults = Faults::default();
+    let status_fd = exec.status_fd.as_deref().and_then(|word| faults.descriptor(word));
+    let report = Report { json: exec.json, status_fd };
+    let name = exec.name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if name.is_empty() {
+        faults.0.push(Problem::new("sandbox", "no name").hint("`belljar ls` lists the sandboxes"));
+    } else if exec.words.is_empty() {
+        let problem = Problem::new("command", "no command");
+        faults.0.push(problem.hint("end with what to run, as in `belljar exec NAME -- ls -l`"));
+    }
+    let command = sandbox::Exec {
+        words: exec.words,
+        env: exec.env.into_iter().filter_map(|word| faults.variable(word, env)).collect(),
+        workdir: exec.workdir.map(PathBuf::from),
+        user: exec.user.and_then(|word| faults.word("user", &word.to_string_lossy(), spec::parse_user)),
+        timeout: exec.timeout.and_then(|word| faults.unit("timeout", word, spec::parse_timeout)).flatten(),
+        output_limit: exec.output_limit.and_then(|word| faults.unit("output_limit", word, spec::parse_output_limit)),
+        stdin: exec.stdin.map(PathBuf::from),
+        tty: exec.tty,
+        term: env("TERM").and_then(|term| term.into_string().ok()).filter(|term| usable_term(term)),
+    };
+    match faults.0.is_empty() {
+        true => Ok(Box::new(ExecRequest { name, exec: command, home: home(env), report })),
+        false => Err(Usage::Wrong { problems: faults.0, exit_code: 125, report }),
+    }
 }
 
 fn code_program(
@@ -61,14 +121,15 @@ fn finish(
     env: Env<'_>,
     faults: &mut Faults,
 ) -> Result<Box<RunRequest>, Usage> {
+    let Options { sandbox: options, own } = options;
     let wants_json = options.json;
-    let status_fd = options.status_fd.as_deref().and_then(|word| faults.descriptor(word));
+    let status_fd = own.status_fd.as_deref().and_then(|word| faults.descriptor(word));
     let report = Report { json: wants_json, status_fd };
     let spec_file = options.spec.as_ref().map(PathBuf::from);
-    let dry_run = options.dry_run;
+    let dry_run = own.dry_run;
     let parent = env("BELLJAR_CGROUP_PARENT").filter(|path| !path.is_empty() && options.cgroup_parent.is_none());
     let ambient = PartialSpec { cgroup_parent: parent.and_then(|word| faults.cgroup(&word)), ..PartialSpec::default() };
-    let wish = wish(options, program, env, faults);
+    let wish = wish(options, own, program, env, faults);
     if faults.0.is_empty() {
         let term = env("TERM").and_then(|term| term.into_string().ok()).filter(|term| usable_term(term));
         let home = home(env);
@@ -104,7 +165,13 @@ fn contradictions(wish: PartialSpec, more_to_read: bool, problems: &mut Vec<Prob
     problems.extend(more.into_iter().filter(|problem| !said.contains(&problem.field) && !unread(&problem.field)));
 }
 
-fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut Faults) -> PartialSpec {
+fn wish(
+    options: SandboxOptions,
+    own: OwnOptions,
+    program: Option<Program>,
+    env: Env<'_>,
+    faults: &mut Faults,
+) -> PartialSpec {
     PartialSpec {
         program,
         image: options.image.and_then(|word| faults.text("image", word)),
@@ -116,7 +183,7 @@ fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut F
         disk_bandwidth: options.disk_bandwidth.and_then(|word| faults.unit("disk_bandwidth", word, spec::parse_bytes)),
         timeout: options.timeout.and_then(|word| faults.unit("timeout", word, spec::parse_timeout)),
         cpu_time: options.cpu_time.and_then(|word| faults.unit("cpu_time", word, spec::parse_duration)),
-        output_limit: options.output_limit.and_then(|word| faults.unit("output_limit", word, spec::parse_output_limit)),
+        output_limit: own.output_limit.and_then(|word| faults.unit("output_limit", word, spec::parse_output_limit)),
         net: options.net.and_then(|word| faults.text("net", word)).map(|word| spec::parse_network(&word)),
         allow: options.allow.into_iter().filter_map(|word| faults.text("allow", word)).collect(),
         mounts: options.mount.iter().filter_map(|word| faults.keep("mount", spec::parse_mount(word))).collect(),
@@ -126,8 +193,8 @@ fn wish(options: Options, program: Option<Program>, env: Env<'_>, faults: &mut F
         userns: options.userns.and_then(|word| faults.word("userns", &word.to_string_lossy(), spec::parse_userns)),
         hostname: options.hostname.and_then(|word| faults.text("hostname", word)),
         seccomp: options.seccomp.map(|word| spec::parse_seccomp(&word)),
-        stdin: options.stdin.map(PathBuf::from),
-        tty: options.tty.then_some(true),
+        stdin: own.stdin.map(PathBuf::from),
+        tty: own.tty.then_some(true),
         cgroup_parent: options.cgroup_parent.and_then(|word| faults.cgroup(&word)),
         require: words(options.require, |word| faults.word("require", word, spec::parse_requirement)),
         allow_missing: words(options.allow_missing, |word| faults.word("allow_missing", word, spec::parse_protection)),

@@ -14,6 +14,7 @@ mod progress;
 mod render;
 mod resolve;
 mod run;
+mod sandbox;
 
 pub use parse::{Env, Report, Request, RunRequest, SchemaOf, Usage, parse};
 
@@ -26,6 +27,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Run(request)) => run::run(*request),
         Ok(Request::Doctor { apparmor_profile: true, .. }) => doctor::apparmor_profile(),
         Ok(Request::Doctor { json, apparmor_profile: false }) => doctor::report(json),
+        Ok(Request::Create(request)) => sandbox::create(*request),
+        Ok(Request::Exec(request)) => sandbox::exec(*request),
+        Ok(Request::Life(verb, home)) => sandbox::run(verb, home.as_deref()),
+        Ok(Request::Supervise(id, home)) => sandbox::supervise(&id, home.as_deref()),
         Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),

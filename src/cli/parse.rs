@@ -1,7 +1,9 @@
 //! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
 
+use super::args::sandbox::{Create, Exec, LifeVerb};
 use super::args::{self, Cli, Code, Run, Verb};
 use super::lower;
+use super::sandbox::{self, CreateRequest, ExecRequest};
 use crate::cgroup::scope;
 use crate::error::Problem;
 use crate::spec::PartialSpec;
@@ -30,6 +32,14 @@ pub enum Request {
     Man(PathBuf),
     /// `image`, and where images are kept.
     Image(args::image::Verb, Option<PathBuf>),
+    /// `create`.
+    Create(Box<CreateRequest>),
+    /// `exec`.
+    Exec(Box<ExecRequest>),
+    /// Every other verb of sandboxes that last, and where they are.
+    Life(LifeVerb, Option<PathBuf>),
+    /// Not for people: supervise the sandbox of this id.
+    Supervise(String, Option<PathBuf>),
     /// Not for people: ask systemd for a scope for this process.
     Scope(u32),
 }
@@ -104,13 +114,33 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
     {
         return Ok(Request::Scope(pid));
     }
+    if let [verb, id] = rest
+        && verb == sandbox::VERB
+    {
+        return Ok(Request::Supervise(id.to_string_lossy().into_owned(), lower::home(env)));
+    }
     match rest.first().and_then(|word| word.to_str()) {
+        Some("exec") => lower::exec(alone::<Exec>("exec", "belljar exec", rest)?, env).map(Request::Exec),
+        Some("create") => lower::create(alone::<Create>("create", "belljar create", rest)?, env).map(Request::Create),
         Some("run") => lower::run(alone::<Run>("run", "belljar run", rest)?, env).map(Request::Run),
         Some("code") => lower::code(alone::<Code>("code", "belljar code", rest)?, env).map(Request::Run),
         _ => match whole(&words)?.verb {
             // Reached by `belljar -- run …` only; the same request.
             Verb::Run(run) => lower::run(run, env).map(Request::Run),
             Verb::Code(code) => lower::code(code, env).map(Request::Run),
+            Verb::Exec(exec) => lower::exec(exec, env).map(Request::Exec),
+            Verb::Create(create) => lower::create(create, env).map(Request::Create),
+            Verb::Start(names) => Ok(Request::Life(LifeVerb::Start(names), lower::home(env))),
+            Verb::Stop(stop) => Ok(Request::Life(LifeVerb::Stop(stop), lower::home(env))),
+            Verb::Rm(rm) => Ok(Request::Life(LifeVerb::Rm(rm), lower::home(env))),
+            Verb::Ls(ls) => Ok(Request::Life(LifeVerb::Ls(ls), lower::home(env))),
+            Verb::Inspect(name) => Ok(Request::Life(LifeVerb::Inspect(name), lower::home(env))),
+            Verb::Wait(name) => Ok(Request::Life(LifeVerb::Wait(name), lower::home(env))),
+            Verb::Logs(logs) => Ok(Request::Life(LifeVerb::Logs(logs), lower::home(env))),
+            Verb::Stats(name) => Ok(Request::Life(LifeVerb::Stats(name), lower::home(env))),
+            Verb::Resize(resize) => Ok(Request::Life(LifeVerb::Resize(resize), lower::home(env))),
+            Verb::Rename(rename) => Ok(Request::Life(LifeVerb::Rename(rename), lower::home(env))),
+            Verb::Label(label) => Ok(Request::Life(LifeVerb::Label(label), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
             Verb::Doctor(doctor) => {
                 Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })

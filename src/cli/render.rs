@@ -100,7 +100,7 @@ fn hint_line(hint: &str) {
 
 /// The objects that were asked for. One that cannot be written makes the run a failure of ours: a caller that
 /// reads half an object must not also read success.
-fn deliver(outcome: &Outcome, report: Report, status: StatusFd, code: i32) -> i32 {
+pub fn deliver(outcome: &Outcome, report: Report, status: StatusFd, code: i32) -> i32 {
     let mut code = code;
     if let Some(mut file) = status {
         let written =
@@ -129,7 +129,7 @@ fn line(outcome: &Outcome) -> io::Result<String> {
 }
 
 /// The result object of a run that never was.
-fn failed(error: &Error, spec: Option<&Spec>) -> Outcome {
+pub fn failed(error: &Error, spec: Option<&Spec>) -> Outcome {
     let image = spec.and_then(|spec| spec.image.as_deref()).unwrap_or("host");
     Outcome {
         version: 1,

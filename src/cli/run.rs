@@ -35,13 +35,13 @@ pub fn run(request: RunRequest) -> i32 {
 
 /// The step that a test makes fail, in debug builds only.
 #[cfg(debug_assertions)]
-fn fail_step() -> Option<usize> {
+pub fn fail_step() -> Option<usize> {
     std::env::var("BELLJAR_FAIL_STEP").ok()?.parse().ok()
 }
 
 /// Nothing fails on purpose in a release build.
 #[cfg(not(debug_assertions))]
-fn fail_step() -> Option<usize> {
+pub fn fail_step() -> Option<usize> {
     None
 }
 

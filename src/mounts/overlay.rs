@@ -10,28 +10,45 @@ use crate::spec::{Spec, User};
 use crate::step::{Step, c_string};
 use std::path::Path;
 
+/// Where the directories of a sandbox whose files are kept are found.
+const KEPT: &str = "kept";
+
 /// The overlay's directories, and a short name for each layer: mount(2) takes one page of options, and a colon in a path
 /// would part it.
-pub fn plan(image: &Image, skeleton: &mut Skeleton) {
+pub fn plan(image: Option<&Image>, kept: Option<&Path>, skeleton: &mut Skeleton) {
     for name in [UPPER, "work"] {
         skeleton.scaffold_directory(name, 0o755);
     }
     skeleton.scaffold_directory("lower", 0o755);
-    for (number, layer) in image.layers.iter().enumerate() {
-        skeleton.make.push(Step::Link {
-            target: c_string(layer.as_os_str().as_encoded_bytes()),
-            path: c_string(format!("lower/{number}")),
-        });
+    let link = |path: &Path, name: String| Step::Link {
+        target: c_string(path.as_os_str().as_encoded_bytes()),
+        path: c_string(name),
+    };
+    for (number, layer) in image.iter().flat_map(|image| &image.layers).enumerate() {
+        skeleton.make.push(link(layer, format!("lower/{number}")));
+    }
+    if let Some(directory) = kept {
+        skeleton.make.push(link(directory, KEPT.to_owned()));
     }
     // The mount point hides whatever the image has by this name, as those of `/proc` and `/sys` do.
     skeleton.scaffold_directory(&format!("{UPPER}/dev"), 0o755);
 }
 
 /// The mount. `userxattr`: an ordinary user may set no other attributes, and may be shown what those mean.
-pub fn root(image: &Image) -> Step {
-    let lower: Vec<String> = (0..image.layers.len()).rev().map(|number| format!("lower/{number}")).collect();
-    let options = format!("lowerdir={},upperdir={UPPER},workdir=work,userxattr", lower.join(":"));
-    Step::Overlay { options: c_string(options) }
+///
+/// Where files are kept, what we make anew at every start is the uppermost of the layers below, so that it is neither in
+/// the way of what is kept nor kept itself.
+pub fn root(image: Option<&Image>, kept: bool) -> Step {
+    let count = image.map_or(0, |image| image.layers.len());
+    let mut lower: Vec<String> = (0..count).rev().map(|number| format!("lower/{number}")).collect();
+    let own = match kept {
+        true => {
+            lower.insert(0, UPPER.to_owned());
+            format!("upperdir={KEPT}/upper,workdir={KEPT}/work")
+        }
+        false => format!("upperdir={UPPER},workdir=work"),
+    };
+    Step::Overlay { options: c_string(format!("lowerdir={},{own},userxattr", lower.join(":"))) }
 }
 
 /// What programs expect to find, if the image does not have it.

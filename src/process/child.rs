@@ -22,6 +22,10 @@ pub struct Context<'a> {
     pub foreign: &'a [(u32, u32)],
     /// The landlock ruleset, or -1.
     pub ruleset: Fd,
+    /// What pid 1 or the leader is there for.
+    pub role: Role,
+    /// The namespaces to join.
+    pub namespaces: &'a [Fd],
     /// The sandbox's cgroup, or -1.
     pub cgroup: Fd,
     /// The code to copy in, or -1.
@@ -42,6 +46,17 @@ pub struct Context<'a> {
     pub meeting: Meeting,
 }
 
+/// What the first process of a launch is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// pid 1 of a sandbox that ends with its command.
+    Command,
+    /// pid 1 of a sandbox that waits for what joins it, and ends when it is told to.
+    Host,
+    /// The leader of a command that joins: ends with the command, and ends what is left of it when it is told to.
+    Leader,
+}
+
 /// Words in the memory that both share.
 #[derive(Debug, Default)]
 pub struct Meeting {
@@ -49,7 +64,7 @@ pub struct Meeting {
     pub network: AtomicU32,
     /// 0: not yet; 1: the root is ready.
     pub root: AtomicU32,
-    /// 0: not yet; 1: pid 1 has nothing left to do.
+    /// 0: not yet; 1: pid 1 or the leader has nothing left to do; 2: it has failed.
     pub release: AtomicU32,
     /// 1: the payload has come to its last step.
     pub executing: AtomicU32,
@@ -57,8 +72,8 @@ pub struct Meeting {
     pub refusal: AtomicU64,
 }
 
-/// The network will not come.
-pub const NETWORK_FAILED: u32 = 2;
+/// What is waited for will not come.
+pub const NEVER: u32 = 2;
 
 /// What one process holds on its way.
 pub struct Walk {
@@ -177,7 +192,12 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             walk.terminal = at(0, child::open(CWD, c"/dev/ptmx", flags, 0))?;
             at(1, child::unlock_terminal(walk.terminal))
         }
-        Step::ReportReady => super::init::report_ready(context, walk),
+        Step::ReportReady { namespaces } => super::init::report_ready(context, walk, namespaces),
+        Step::JoinNamespaces { kinds } => super::leader::join(context, kinds),
+        Step::JoinUsers => super::leader::join_users(context),
+        Step::ReportUsers => super::init::report_users(context),
+        Step::EnterCgroup => enter_cgroup(context, walk),
+        Step::Lead => super::leader::lead(context, walk),
         Step::OfferRoot => {
             announce(&context.meeting.root);
             Ok(())
@@ -196,13 +216,14 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             await_change(&context.meeting.root);
             Ok(())
         }
-        Step::AwaitRelease => {
-            await_change(&context.meeting.release);
-            Ok(())
-        }
+        Step::AwaitRelease => match await_change(&context.meeting.release) {
+            NEVER => child::exit(125),
+            _ => Ok(()),
+        },
         Step::Processors(processors) => at(0, child::set_affinity(processors.mask())),
         Step::NewSession => at(0, child::new_session()),
         Step::TakeTerminal => take_terminal(),
+        Step::NewTerminal => new_terminal(context),
         Step::StandardStreams => standard_streams(context.streams),
         Step::FileModeMask(mask) => {
             child::umask(*mask);
@@ -233,6 +254,10 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::UnblockSignals => at(0, child::set_signal_mask(0)),
         Step::Seccomp { program, .. } => at(0, child::install_filter(program)),
         Step::Execute(command) => super::payload::execute(&command.candidates, context),
+        Step::Leave => {
+            context.meeting.executing.store(1, Ordering::Release);
+            child::exit(0)
+        }
     }
 }
 
@@ -274,6 +299,11 @@ fn map_payload(walk: &Walk, uid_map: &CStr, gid_map: &CStr) -> Applied {
 
 /// Where clone3(2) is not known the clone has not put us into the cgroup.
 fn new_cgroups(context: &Context<'_>, walk: &mut Walk) -> Applied {
+    enter_cgroup(context, walk)?;
+    at(2, child::unshare(libc::CLONE_NEWCGROUP))
+}
+
+fn enter_cgroup(context: &Context<'_>, walk: &mut Walk) -> Applied {
     if context.cgroup >= 0 && !walk.in_cgroup {
         let procs = at(0, child::open(context.cgroup, c"cgroup.procs", libc::O_WRONLY | libc::O_CLOEXEC, 0))?;
         // 0 is whoever writes it.
@@ -284,7 +314,7 @@ fn new_cgroups(context: &Context<'_>, walk: &mut Walk) -> Applied {
     if context.cgroup >= 0 {
         child::close(context.cgroup);
     }
-    at(2, child::unshare(libc::CLONE_NEWCGROUP))
+    Ok(())
 }
 
 fn await_id_maps(control: Fd) -> Applied {
@@ -358,7 +388,7 @@ fn await_change(word: &AtomicU32) -> u32 {
 
 fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
     match await_change(&context.meeting.network) {
-        NETWORK_FAILED => Err((0, libc::ENETDOWN)),
+        NEVER => Err((0, libc::ENETDOWN)),
         _ => at(1, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
     }
 }
@@ -374,11 +404,28 @@ fn take_terminal() -> Applied {
     // The sandbox's devpts is new, and so its first terminal is number 0.
     let fd = at(0, child::open(CWD, c"/dev/pts/0", libc::O_RDWR | libc::O_NOCTTY, 0))?;
     at(1, child::control(fd, libc::TIOCSCTTY as u32, 0))?;
+    on_standard_streams(fd)
+}
+
+fn on_standard_streams(fd: Fd) -> Applied {
     for standard in 0..=2 {
         if fd != standard {
             at(2, child::duplicate(fd, standard, 0))?;
         }
     }
+    Ok(())
+}
+
+fn new_terminal(context: &Context<'_>) -> Applied {
+    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
+    let master = at(0, child::open(CWD, c"/dev/ptmx", flags, 0))?;
+    at(3, child::unlock_terminal(master))?;
+    // By no name: whatever stands in the sandbox's /dev/pts, this is the other side of ours (ioctl_tty(2)).
+    let fd = at(4, child::terminal_peer(master, flags))?;
+    at(1, child::control(fd, libc::TIOCSCTTY as u32, 0))?;
+    on_standard_streams(fd)?;
+    at(5, child::send_descriptors(context.control, &Frame::Terminal.encode(), &[master]))?;
+    child::close(master);
     Ok(())
 }
 

@@ -2,11 +2,12 @@
 //! supervisor goes. With it the kernel ends everything else in the pid namespace.
 #![allow(unsafe_code)]
 
-use super::child::{Context, Walk, walk};
+use super::child::{Context, NEVER, Role, Walk, walk};
+use super::leader;
 use super::report::{Frame, Refusal};
 use crate::sys::allocator;
 use crate::sys::child;
-use crate::sys::clone;
+use crate::sys::clone::{self, Sibling};
 use core::sync::atomic::Ordering;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -40,6 +41,9 @@ fn run(context: &Context<'_>, in_cgroup: bool) -> ! {
 
 /// Tells the supervisor what went wrong. Where the payload's own refusal is the reason for ours, tells that.
 fn give_up(context: &Context<'_>, refusal: Refusal) -> ! {
+    // The payload waits for us, and does not end with a leader as it does with pid 1.
+    context.meeting.release.store(NEVER, Ordering::Release);
+    child::wake(&context.meeting.release);
     let frame = match Refusal::unpack(context.meeting.refusal.load(Ordering::Acquire)) {
         Some(refusal) => Frame::Refused { payload: true, refusal },
         None => Frame::Refused { payload: false, refusal },
@@ -48,7 +52,8 @@ fn give_up(context: &Context<'_>, refusal: Refusal) -> ! {
     child::exit(125)
 }
 
-fn send(context: &Context<'_>, frame: Frame) {
+/// Tells the supervisor.
+pub fn send(context: &Context<'_>, frame: Frame) {
     // If the supervisor is gone there is nobody to tell, and nothing else to do.
     let _ = child::send_descriptors(context.control, &frame.encode(), &[]);
 }
@@ -65,6 +70,19 @@ pub fn forget_command_line((start, length): (*mut u8, usize)) {
     }
 }
 
+/// Clones the leader of a command that joins.
+pub fn sibling() -> Result<Sibling, i32> {
+    // SAFETY: we are on the child's side of a clone, where nothing but `sys::child` is used on prepared memory, and so is
+    // the leader, which goes on with the walk.
+    unsafe { clone::clone_sibling() }
+}
+
+/// A descriptor of our own that stays open as long as we live.
+pub fn borrow(fd: child::Fd) -> Option<BorrowedFd<'static>> {
+    // SAFETY: opened by a step, and closed by nobody before the process ends.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
 /// Step `StartPayload`.
 pub fn start_payload(context: &Context<'_>, state: &mut Walk, namespaces: i32) -> Result<(), (u8, i32)> {
     let argument = core::ptr::from_ref(context).cast_mut().cast();
@@ -78,27 +96,66 @@ pub fn start_payload(context: &Context<'_>, state: &mut Walk, namespaces: i32) -
 }
 
 /// Step `ReportReady`.
-pub fn report_ready(context: &Context<'_>, state: &Walk) -> Result<(), (u8, i32)> {
+pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32]) -> Result<(), (u8, i32)> {
     let flags = libc::O_DIRECTORY | libc::O_CLOEXEC;
-    let root = child::open(child::CWD, c"/", libc::O_PATH | flags, 0).map_err(|errno| (0, errno))?;
-    let proc = child::open(child::CWD, c"/proc", libc::O_RDONLY | flags, 0).map_err(|errno| (1, errno))?;
-    let with_terminal = [root, proc, state.terminal];
-    let descriptors = if state.terminal < 0 { &with_terminal[..2] } else { &with_terminal[..] };
-    child::send_descriptors(context.control, &Frame::Ready.encode(), descriptors).map_err(|errno| (2, errno))?;
-    for fd in [root, proc, state.root, state.proc] {
-        child::close(fd);
+    let mut all = [-1; child::MOST_DESCRIPTORS];
+    all[0] = child::open(child::CWD, c"/", libc::O_PATH | flags, 0).map_err(|errno| (0, errno))?;
+    all[1] = child::open(child::CWD, c"/proc", libc::O_RDONLY | flags, 0).map_err(|errno| (1, errno))?;
+    let mut count = 2;
+    for (slot, kind) in all.iter_mut().skip(count).zip(namespaces) {
+        *slot = child::open(child::CWD, namespace(*kind), libc::O_RDONLY | libc::O_CLOEXEC, 0)
+            .map_err(|errno| (3, errno))?;
+        count += 1;
     }
-    if state.terminal >= 0 {
-        child::close(state.terminal);
+    if let Some(slot) = all.get_mut(count).filter(|_| state.terminal >= 0) {
+        *slot = core::mem::replace(&mut state.terminal, -1);
+        count += 1;
+    }
+    let descriptors = all.get(..count).unwrap_or_default();
+    child::send_descriptors(context.control, &Frame::Ready.encode(), descriptors).map_err(|errno| (2, errno))?;
+    for fd in descriptors {
+        child::close(*fd);
+    }
+    if context.role != Role::Leader {
+        for fd in [&mut state.root, &mut state.proc] {
+            child::close(core::mem::replace(fd, -1));
+        }
     }
     Ok(())
+}
+
+/// Our own namespace of a kind.
+fn namespace(kind: i32) -> &'static core::ffi::CStr {
+    match kind {
+        libc::CLONE_NEWUSER => c"/proc/self/ns/user",
+        libc::CLONE_NEWNS => c"/proc/self/ns/mnt",
+        libc::CLONE_NEWPID => c"/proc/self/ns/pid",
+        libc::CLONE_NEWUTS => c"/proc/self/ns/uts",
+        libc::CLONE_NEWIPC => c"/proc/self/ns/ipc",
+        libc::CLONE_NEWCGROUP => c"/proc/self/ns/cgroup",
+        _ => c"/proc/self/ns/net",
+    }
+}
+
+/// Step `ReportUsers`, of the payload.
+pub fn report_users(context: &Context<'_>) -> Result<(), (u8, i32)> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    let users = child::open(child::CWD, c"/proc/self/ns/user", flags, 0).map_err(|errno| (0, errno))?;
+    child::send_descriptors(context.control, &Frame::Users.encode(), &[users]).map_err(|errno| (1, errno))
 }
 
 /// Reaps and forwards until the payload or the supervisor is gone.
 fn tend(context: &Context<'_>, state: &Walk) -> ! {
     // The standard streams are the payload's: a reader of its output must see the end when it closes them.
-    let _ = child::close_range(0, (context.control - 1) as u32, 0);
-    let _ = child::close_range((context.control + 1) as u32, u32::MAX, 0);
+    let kept = [context.control, if context.role == Role::Leader { state.proc } else { -1 }];
+    let [first, last] = [kept[0].min(kept[1]), kept[0].max(kept[1])];
+    if first >= 0 {
+        let _ = child::close_range(0, (first - 1) as u32, 0);
+        let _ = child::close_range((first + 1) as u32, (last - 1) as u32, 0);
+    } else {
+        let _ = child::close_range(0, (last - 1) as u32, 0);
+    }
+    let _ = child::close_range((last + 1) as u32, u32::MAX, 0);
     let Ok(children) = child::signal_descriptor(1 << (libc::SIGCHLD - 1)) else { child::exit(125) };
     let mut watched = [
         libc::pollfd { fd: context.control, events: libc::POLLIN, revents: 0 },
@@ -121,6 +178,9 @@ fn reap(context: &Context<'_>, state: &Walk) {
             return;
         }
         if pid == state.payload {
+            if context.role == Role::Host && context.meeting.refusal.load(Ordering::Acquire) == 0 {
+                continue;
+            }
             let meeting = &context.meeting;
             let frame = match Refusal::unpack(meeting.refusal.load(Ordering::Acquire)) {
                 Some(refusal) => {
@@ -141,12 +201,20 @@ fn forward(context: &Context<'_>, state: &Walk) {
     let mut signals = [0u8; 16];
     match child::receive_waiting(context.control, &mut signals) {
         // The supervisor is gone.
+        Ok(0) if context.role == Role::Leader => leader::end_everybody(context, state),
         Ok(0) => child::exit(0),
         Ok(count) => {
-            for signal in signals.iter().take(count) {
-                if child::kill(-state.payload, i32::from(*signal)).is_err() {
-                    // It has not made its session yet.
-                    let _ = child::kill(state.payload, i32::from(*signal));
+            for signal in signals.iter().take(count).map(|signal| i32::from(*signal)) {
+                match context.role {
+                    // To everybody but ourselves.
+                    Role::Host => drop(child::kill(-1, signal)),
+                    Role::Leader if signal == libc::SIGKILL => leader::end_everybody(context, state),
+                    Role::Command | Role::Leader => {
+                        if child::kill(-state.payload, signal).is_err() {
+                            // It has not made its session yet.
+                            let _ = child::kill(state.payload, signal);
+                        }
+                    }
                 }
             }
         }

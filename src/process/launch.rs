@@ -1,16 +1,16 @@
 //! Launch: acquire, clone, and what the supervisor has to do before the child can go on.
 
 use super::acquire::{Acquired, acquire};
-use super::child::{Context, Meeting};
+use super::child::{Context, Meeting, Role};
 use super::plan::Plan;
 use super::relay::Follower;
 use super::watch::Running;
-use super::{Delivery, ids, init};
+use super::{Delivery, Joined, ids, init};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Failure};
 use crate::host::{Host, diagnose};
 use crate::identity::IdMaps;
-use crate::spec::Spec;
+use crate::spec::{Program, Spec};
 use crate::step::Step;
 use crate::sys::proc;
 use crate::sys::signal::Listening;
@@ -34,6 +34,7 @@ pub fn launch(
     plan: Plan,
     delivery: Delivery,
     follower: Option<Follower>,
+    joined: Option<&Joined>,
 ) -> Result<Running, Error> {
     let started = Instant::now();
     let mut acquired = acquire(spec, host, &plan, delivery, follower)?;
@@ -43,7 +44,8 @@ pub fn launch(
     let (ours, theirs) = (keep(ours)?, keep(theirs)?);
     proc::be_dumpable();
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
-    let cloned = clone_init(&plan, &acquired, &theirs, delivery);
+    let role = role(spec, joined);
+    let cloned = clone_init(&plan, &acquired, &theirs, delivery, (role, joined));
     drop(theirs);
     acquired.child_ends.clear();
     acquired.ruleset = None;
@@ -57,10 +59,18 @@ pub fn launch(
         }
     };
     let held = (acquired.relays, acquired.cgroup);
-    let running = Running::new(spec, host, plan, delivery, held, started, (pid, pidfd), ours, listening);
+    let running = Running::new(spec, host, plan, delivery, held, started, (role, pid, pidfd), ours, listening);
     match running.id_maps() {
         Some(maps) => map_ids(running, &maps),
         None => Ok(running),
+    }
+}
+
+fn role(spec: &Spec, joined: Option<&Joined>) -> Role {
+    match (joined, &spec.program) {
+        (Some(_), _) => Role::Leader,
+        (None, Program::Nothing) => Role::Host,
+        (None, Program::Command(_) | Program::Code(_)) => Role::Command,
     }
 }
 
@@ -69,13 +79,26 @@ fn refused(attempt: &str, errno: i32) -> Error {
 }
 
 /// Prepares every byte that the child will touch, and clones.
-fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Delivery) -> Result<(i32, OwnedFd), i32> {
+fn clone_init(
+    plan: &Plan,
+    acquired: &Acquired,
+    control: &OwnedFd,
+    delivery: Delivery,
+    (role, joined): (Role, Option<&Joined>),
+) -> Result<(i32, OwnedFd), i32> {
     let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
     let (ruleset, code) = (number(&acquired.ruleset), number(&acquired.code));
     let mut kept: Vec<RawFd> = acquired.streams.to_vec();
     let cgroup = acquired.cgroup.as_ref().and_then(Cgroup::descriptor);
+    let cgroup = cgroup.or_else(|| joined.and_then(|joined| joined.cgroup.as_ref().map(|cgroup| cgroup.as_fd())));
+    let namespaces: Vec<RawFd> = joined
+        .iter()
+        .flat_map(|joined| joined.namespaces.iter().chain(&joined.users))
+        .map(|fd| fd.as_raw_fd())
+        .collect();
     let cgroup_number = cgroup.map_or(-1, |cgroup| cgroup.as_raw_fd());
     kept.extend([control.as_raw_fd(), ruleset, code, cgroup_number]);
+    kept.extend(&namespaces);
     let foreign = gaps(kept);
     let (arguments, environment) = match plan.steps.payload.last() {
         Some(Step::Execute(command)) => (pointers(&command.arguments), pointers(&command.environment)),
@@ -89,6 +112,8 @@ fn clone_init(plan: &Plan, acquired: &Acquired, control: &OwnedFd, delivery: Del
         payload: &plan.steps.payload,
         control: control.as_raw_fd(),
         foreign: &foreign,
+        role,
+        namespaces: &namespaces,
         ruleset,
         cgroup: cgroup_number,
         code,

@@ -18,7 +18,9 @@ use std::time::Duration;
 pub struct Meter {
     proc: OwnedFd,
     root: OwnedFd,
-    /// File systems of the writable layer with a size of their own.
+    /// Whether the writable layer is in memory.
+    in_memory: bool,
+    /// File systems in memory with a size of their own.
     places: Vec<OwnedFd>,
     /// The sandbox's user namespace, where it has users who are not the caller.
     user_namespace: Option<OwnedFd>,
@@ -75,14 +77,20 @@ pub struct Process {
 
 impl Meter {
     /// Reads through the sandbox's own `/proc` and `/`; what is other users' than the caller, from inside of
-    /// `user_namespace`. `places` are file systems in memory besides that of the root.
-    pub fn new(root: OwnedFd, proc: OwnedFd, user_namespace: Option<OwnedFd>, places: Vec<OwnedFd>) -> Meter {
+    /// `user_namespace`. `places` are file systems in memory besides that of the root, which is one too where it is `in_memory`.
+    pub fn new(
+        (root, in_memory): (OwnedFd, bool),
+        proc: OwnedFd,
+        user_namespace: Option<OwnedFd>,
+        places: Vec<OwnedFd>,
+    ) -> Meter {
         let value = |name| nix::unistd::sysconf(name).ok().flatten();
         let page = value(nix::unistd::SysconfVar::PAGE_SIZE).unwrap_or(4096);
         let ticks = value(nix::unistd::SysconfVar::CLK_TCK).unwrap_or(100);
         let mut meter = Meter {
             proc,
             root,
+            in_memory,
             places,
             user_namespace,
             page: page.unsigned_abs(),
@@ -221,8 +229,8 @@ impl Meter {
             let used = (status.blocks() - status.blocks_free()) as u64 * status.fragment_size() as u64;
             (used, status.blocks_free() == 0 || status.files_free() == 0)
         };
-        let own = self.places.iter().map(of);
-        own.fold(of(&self.root), |(bytes, full), (more, also)| (bytes + more, full || also))
+        let all = self.places.iter().chain(self.in_memory.then_some(&self.root)).map(of);
+        all.fold((0, false), |(bytes, full), (more, also)| (bytes + more, full || also))
     }
 }
 

@@ -4,7 +4,7 @@
 //! when the process has ended: by then a filter may forbid everything else.
 #![allow(unsafe_code)]
 
-use super::child::{Context, NETWORK_FAILED, Walk, walk};
+use super::child::{Context, NEVER, Walk, walk};
 use crate::sys::child;
 use core::ffi::c_void;
 use core::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ pub extern "C" fn enter(argument: *mut c_void) -> i32 {
     if let Err(refusal) = walk(context.payload, true, context, &mut state) {
         let meeting = &context.meeting;
         meeting.refusal.store(refusal.pack(), Ordering::Release);
-        if meeting.network.compare_exchange(0, NETWORK_FAILED, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        if meeting.network.compare_exchange(0, NEVER, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             child::wake(&meeting.network);
         }
     }

@@ -1,11 +1,13 @@
 //! From the wish and the facts to the steps: pure, no I/O, and printable.
 
+mod join;
+
 use crate::cgroup::{self, Wish};
 use crate::error::{Blocker, Error, Problem};
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::{Enforcement, Enforcements};
-use crate::spec::{Network, Privileges, Protection, Seccomp, Spec};
+use crate::spec::{Network, Privileges, Program, Protection, Seccomp, Spec};
 use crate::step::{Step, Steps};
 use crate::{identity, landlock, limits, mounts, namespaces, program, seccomp};
 use std::borrow::Cow;
@@ -45,7 +47,10 @@ impl Plan {
         // First of all, since the network takes as long as everything else.
         namespaces::plan_start(spec, host, &mut steps);
         let filter = filter(spec)?;
-        before_root(spec, host, &filter, &mut steps);
+        if spec.program != Program::Nothing {
+            before_root(spec, host, &filter, &mut steps);
+            steps.payload.push(Step::AwaitRoot);
+        }
         steps.init.push(Step::ForgetCommandLine);
         identity::plan_maps(spec, host, &mut steps)?;
         namespaces::plan_host_name(spec, &mut steps);
@@ -67,7 +72,7 @@ impl Plan {
             steps.init.push(Step::OfferRoot);
             steps.init.push(Step::DetachHost);
         }
-        steps.init.push(Step::ReportReady);
+        steps.init.push(Step::ReportReady { namespaces: namespaces::to_join(spec) });
         identity::plan_drop_of_init(spec, host, &mut steps.init);
         // A change of credentials takes it back.
         steps.init.push(Step::DieWithSupervisor);
@@ -76,12 +81,18 @@ impl Plan {
         // Last: nothing hostile runs before pid 1 has given up its privileges, and nothing at all where one of its
         // steps is refused.
         steps.init.push(Step::ReleasePayload);
-        payload(spec, host, filter, &mut steps)?;
+        if spec.lasting.is_some() && host.ranges.is_some() {
+            steps.payload.push(Step::ReportUsers);
+        }
+        match spec.program {
+            Program::Nothing => steps.payload.extend([Step::AwaitRelease, Step::Leave]),
+            Program::Command(_) | Program::Code(_) => payload(spec, host, filter, &mut steps)?,
+        }
         let plan = Plan {
             steps,
             namespaces: namespaces::OF_THE_CLONE,
             cgroup: cgroup::plan(spec, host),
-            image: host.image.as_ref().map_or_else(|| "host".to_owned(), |image| image.shown.clone()),
+            image: image(host),
             stop_signal: host.image.as_ref().and_then(|image| image.config.stop_signal()),
             id_maps: identity::id_maps(spec, host),
             enforcement: enforcement(spec, host),
@@ -154,6 +165,11 @@ impl Plan {
     }
 }
 
+/// The root file system, as the result says it.
+fn image(host: &Host) -> String {
+    host.image.as_ref().map_or_else(|| "host".to_owned(), |image| image.shown.clone())
+}
+
 /// What the payload's process can do while pid 1 still mounts.
 fn before_root(spec: &Spec, host: &Host, filter: &Step, steps: &mut Steps) {
     steps.payload.push(Step::NewSession);
@@ -167,13 +183,19 @@ fn before_root(spec: &Spec, host: &Host, filter: &Step, steps: &mut Steps) {
     steps.payload.push(Step::DropBounding { last: host.last_capability, keep: identity::kept(spec, host) });
     // Not sooner: while it makes the network it should have whichever CPU pid 1 does not have.
     mounts::plan_processors(spec, host, steps);
-    steps.payload.push(Step::AwaitRoot);
 }
 
 /// From the root to the execution.
 fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) -> Result<(), Error> {
     steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
     identity::plan_drop(spec, host, identity::kept(spec, host), &mut steps.payload);
+    restrict(spec, host, filter, steps);
+    steps.payload.push(Step::Execute(program::command(spec, host)?));
+    Ok(())
+}
+
+/// What is done as the payload's user, last of all.
+fn restrict(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) {
     // As the payload's own user, so that it can only begin where that user may go.
     let home = || identity::home(identity::user(spec, host), host).into();
     let workdir = identity::working_directory(spec, host).unwrap_or_else(home);
@@ -186,8 +208,6 @@ fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) -> Result<
         Seccomp::Builtin(_) => [filter, Step::AwaitRelease],
         Seccomp::Custom { .. } => [Step::AwaitRelease, filter],
     });
-    steps.payload.push(Step::Execute(program::command(spec, host)?));
-    Ok(())
 }
 
 /// Whether a sandbox that gets no session keyring of its own must not be: its program could ask for the caller's keys, or

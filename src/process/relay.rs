@@ -112,6 +112,13 @@ impl Relays {
         }
     }
 
+    /// Nothing more is taken; what was taken is still delivered.
+    pub fn forget_sources(&mut self) {
+        for (_, outlet) in &mut self.outputs {
+            outlet.source = None;
+        }
+    }
+
     /// Whether all output has been delivered.
     pub fn drained(&self) -> bool {
         self.outputs.iter().all(|(_, outlet)| outlet.source.is_none() && outlet.pending.is_empty())

@@ -8,6 +8,12 @@
 pub enum Frame {
     /// The root is ready; comes with the descriptors of `/`, `/proc` and perhaps a terminal.
     Ready,
+    /// The leader of a command that joins, by its pid; comes with a pidfd of it.
+    Joined(i32),
+    /// Comes with the user namespace of a range.
+    Users,
+    /// Comes with the master side of the terminal of a command that joins.
+    Terminal,
     /// The user's quota of keys is used up, and the payload goes on with the caller's session keyring.
     KeyringShared,
     /// A step was refused.
@@ -43,12 +49,18 @@ const REFUSED_PAYLOAD: u8 = 3;
 const ENDED: u8 = 4;
 const LOST: u8 = 5;
 const KEYRING_SHARED: u8 = 6;
+const JOINED: u8 = 7;
+const USERS: u8 = 8;
+const TERMINAL: u8 = 9;
 
 impl Frame {
     /// The frame as bytes.
     pub fn encode(self) -> [u8; SIZE] {
         let (kind, stage, step, value) = match self {
             Frame::Ready => (READY, 0, 0, 0),
+            Frame::Joined(pid) => (JOINED, 0, 0, pid),
+            Frame::Users => (USERS, 0, 0, 0),
+            Frame::Terminal => (TERMINAL, 0, 0, 0),
             Frame::KeyringShared => (KEYRING_SHARED, 0, 0, 0),
             Frame::Refused { payload, refusal } => {
                 (if payload { REFUSED_PAYLOAD } else { REFUSED_INIT }, refusal.stage, refusal.step, refusal.errno)
@@ -68,6 +80,9 @@ impl Frame {
         let refusal = Refusal { step: u16::from_le_bytes([step_low, step_high]), stage, errno: value };
         match kind {
             READY => Some(Frame::Ready),
+            JOINED => Some(Frame::Joined(value)),
+            USERS => Some(Frame::Users),
+            TERMINAL => Some(Frame::Terminal),
             KEYRING_SHARED => Some(Frame::KeyringShared),
             REFUSED_INIT => Some(Frame::Refused { payload: false, refusal }),
             REFUSED_PAYLOAD => Some(Frame::Refused { payload: true, refusal }),
@@ -104,6 +119,9 @@ mod tests {
         for frame in [
             Frame::Ready,
             Frame::KeyringShared,
+            Frame::Joined(70_000),
+            Frame::Users,
+            Frame::Terminal,
             Frame::Refused { payload: false, refusal },
             Frame::Refused { payload: true, refusal },
             Frame::Ended(0x7f),

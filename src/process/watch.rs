@@ -4,26 +4,30 @@
 //! deadline, the next reading. What ends a sandbox is always the death of its pid 1, and with it the kernel ends
 //! all others; nothing here looks for processes to kill.
 
+mod attend;
+mod hear;
 mod hold;
 mod verdict;
 
-use super::Delivery;
+pub use attend::{Attendant, Nobody};
+pub use verdict::LEADER_LOST;
+
+use super::child::Role;
 use super::meter::Meter;
 use super::plan::Plan;
-use super::relay::{Inlet, Outlet, Relays};
-use super::report::{Frame, SIZE};
+use super::relay::Relays;
 use super::throttle::{PATIENCE, Throttle};
+use super::{Delivery, Held};
 use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::Outcome;
 use crate::spec::Spec;
+use crate::sys::proc;
 use crate::sys::signal::{Listening, stop_self};
 use crate::sys::tty::{RawTerminal, copy_size};
-use crate::sys::{fd, proc};
 use hold::Peak;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::signal::Signal;
 use nix::sys::time::{TimeSpec, TimeValLike as _};
@@ -38,9 +42,14 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Between two readings, at most and at least.
 const SLOW: Duration = Duration::from_millis(20);
 const FAST: Duration = Duration::from_micros(500);
+/// How long a leader may take to end what it leads; after that the whole sandbox is ended.
+const LEADERS_TIME: Duration = Duration::from_secs(3);
+
 /// A sandbox between its clone and its outcome.
 pub struct Running {
     spec: Spec,
+    role: Role,
+    mount_is_directory: Vec<bool>,
     cpus: u32,
     /// The sandbox's cgroup; what it holds is not sampled.
     cgroup: Option<Cgroup>,
@@ -48,8 +57,17 @@ pub struct Running {
     capture: bool,
     relays: Relays,
     started: Instant,
+    /// pid 1, or the leader.
     pid: i32,
     pidfd: OwnedFd,
+    /// What others need to join.
+    held: Held,
+    /// Whether somebody is about to join, or may be.
+    busy: bool,
+    /// Whether there is nothing to sample: nobody runs inside, and nobody is about to.
+    quiet: bool,
+    /// When a leader that was told to end has had time enough.
+    leader_until: Option<Instant>,
     /// That of pid 1, where there are users inside who are not the caller.
     user_namespace: Option<OwnedFd>,
     control: OwnedFd,
@@ -63,6 +81,7 @@ pub struct Running {
     room: u64,
     resume_at: Option<Instant>,
     cause: Option<Cause>,
+    /// What was passed on, and when it has had time enough.
     forwarded: Option<(Instant, Signal)>,
     ended: Option<Ended>,
     /// Why a step was refused.
@@ -103,21 +122,28 @@ impl Running {
         delivery: Delivery,
         (relays, cgroup): (Relays, Option<Cgroup>),
         started: Instant,
-        (pid, pidfd): (i32, OwnedFd),
+        (role, pid, pidfd): (Role, i32, OwnedFd),
         control: OwnedFd,
         listening: Listening,
     ) -> Running {
         Running {
             spec: spec.clone(),
+            role,
+            mount_is_directory: host.mount_is_directory.clone(),
             cpus: host.cpus,
             cgroup,
-            throttle: Throttle::new(spec.millicpus, host.cpus).filter(|_| !host.cgroup.controllers().cpu),
+            throttle: Throttle::new(spec.millicpus, host.cpus)
+                .filter(|_| !host.cgroup.controllers().cpu && role != Role::Leader),
             plan,
             capture: delivery.capture,
             relays,
             started,
             pid,
             pidfd,
+            held: Held::default(),
+            busy: false,
+            quiet: false,
+            leader_until: None,
             user_namespace: None,
             control,
             listening,
@@ -172,8 +198,15 @@ impl Running {
     }
 
     /// Kills everybody in the cgroup; kills pid 1, and with it the kernel kills all. It may be gone already, which is as
-    /// good.
-    fn end(&self) {
+    /// good. A leader is asked to do it, since with it nobody would know any more who descends from its command.
+    fn end(&mut self) {
+        if self.role == Role::Leader && self.held.leader {
+            self.tell(libc::SIGKILL);
+            // Whoever is inside may have stopped it.
+            let _ = proc::send_signal(self.pidfd.as_raw_fd(), libc::SIGCONT);
+            self.leader_until.get_or_insert_with(|| Instant::now() + LEADERS_TIME);
+            return;
+        }
         if let Some(cgroup) = &self.cgroup {
             cgroup.kill();
         }
@@ -185,14 +218,17 @@ impl Running {
     /// # Errors
     ///
     /// `Setup`, `Host` and `Command` when no command ran; `Setup` when output was lost.
-    pub fn watch(mut self) -> Result<Outcome, Error> {
+    pub fn watch(mut self, attendant: &mut dyn Attendant) -> Result<Outcome, Error> {
         let stdin = std::io::stdin();
         let raw = if self.spec.tty && !self.capture { RawTerminal::enter(stdin.as_fd()) } else { None };
-        while !self.step() {}
+        while !self.step(attendant) {}
         let wall = self.started.elapsed();
         self.relays.close_input();
         let waited = proc::wait_with_usage(self.pid);
         self.flush();
+        if self.ended.is_none() && self.cause.is_none() {
+            attendant.gone(&mut self);
+        }
         let restored = raw.map_or(Ok(()), RawTerminal::close);
         let events = match self.cgroup.as_ref().map(Cgroup::events).transpose() {
             Ok(events) => events,
@@ -203,15 +239,17 @@ impl Running {
         };
         let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage), events);
         let result = self.conclude(usage, events);
+        attendant.ended(&result);
         let removed = self.cgroup.take().map_or(Ok(()), Cgroup::remove);
         self.listening.close().and(restored).map_err(|errno| failure("put the caller's state back", errno))?;
         removed.and(result)
     }
 
     /// One turn of the loop; `true` when pid 1 is gone.
-    fn step(&mut self) -> bool {
+    fn step(&mut self, attendant: &mut dyn Attendant) -> bool {
         let now = Instant::now();
         self.look_at_time(now);
+        attendant.attend(self, now);
         let mut list = vec![
             PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN),
@@ -220,13 +258,21 @@ impl Running {
             list.push(PollFd::new(self.control.as_fd(), PollFlags::POLLIN));
         }
         self.relays.interests(&mut list);
-        let wait = self.until_next(now).map(|wait| TimeSpec::nanoseconds(wait.as_nanos().min(i64::MAX as u128) as i64));
+        let wanted = attendant.interests(&mut list);
+        let wanted = wanted.map(|at| at.saturating_duration_since(now));
+        let wait = self
+            .until_next(now)
+            .into_iter()
+            .chain(wanted)
+            .min()
+            .map(|wait| TimeSpec::nanoseconds(wait.as_nanos().min(i64::MAX as u128) as i64));
         // Interrupted or in error, the next turn looks again.
         let ready = ppoll(&mut list, wait, None).unwrap_or(0);
         if ready == 0 {
             return false;
         }
         let is_ready = |entry: &PollFd<'_>| entry.revents().is_some_and(|events| !events.is_empty());
+        let watched = self.pid;
         let (gone, signalled, told) = (is_ready(&list[0]), is_ready(&list[1]), self.hearing && is_ready(&list[2]));
         drop(list);
         // What the sandbox said came first: a signal must not find it unready because nobody had listened yet.
@@ -239,17 +285,24 @@ impl Running {
         if self.relays.pump() {
             self.end_for(Cause::Output);
         }
-        gone
+        // Whoever brought a leader inside has gone as it should, and what the leader said may stand before what it said.
+        while gone && self.hearing && self.is_told() {
+            self.hear();
+        }
+        gone && watched == self.pid
     }
 
     /// When the loop has to look at the time again; never, once the end is only a matter of the kernel's time.
     fn until_next(&self, now: Instant) -> Option<Duration> {
+        if let Some(until) = self.leader_until {
+            return Some(until.saturating_duration_since(now));
+        }
         if self.ended.is_some() || self.cause.is_some() {
             return None;
         }
         let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
-        let reading = self.meter.as_ref().map(|_| self.next_reading);
-        let grace = self.forwarded.map(|(at, _)| at + GRACE);
+        let reading = self.samples().then_some(self.next_reading);
+        let grace = self.forwarded.map(|(until, _)| until);
         [deadline, reading, grace, self.resume_at]
             .into_iter()
             .flatten()
@@ -259,21 +312,29 @@ impl Running {
 
     /// Deadline, grace, reading, rest: whatever is due.
     fn look_at_time(&mut self, now: Instant) {
+        if self.leader_until.is_some_and(|until| now >= until) {
+            // It cannot, or is kept from it. The caller ends the sandbox.
+            self.leader_until = None;
+            self.held.leader = false;
+            self.fault = Some((LEADER_LOST, 0));
+            self.end();
+            return;
+        }
         if self.ended.is_some() || self.cause.is_some() {
             return;
         }
         if self.spec.timeout.is_some_and(|timeout| now >= self.started + timeout) {
             return self.end_for(Cause::Deadline);
         }
-        if let Some((at, signal)) = self.forwarded
-            && now >= at + GRACE
+        if let Some((until, signal)) = self.forwarded
+            && now >= until
         {
             return self.end_for(Cause::Cancelled(signal));
         }
         if self.resume_at.is_some_and(|at| now >= at) {
             self.resume();
         }
-        if self.meter.is_some() && now >= self.next_reading {
+        if self.samples() && now >= self.next_reading {
             self.take_reading(now);
             if let Some(errno) = self.meter.as_ref().and_then(Meter::blind) {
                 self.end_blind(errno);
@@ -286,76 +347,6 @@ impl Running {
             self.cause = Some(cause);
             self.end();
         }
-    }
-
-    /// A frame of pid 1 or the payload, or their end.
-    fn hear(&mut self) {
-        let mut bytes = [0u8; SIZE];
-        let descriptors = match fd::receive(self.control.as_fd(), &mut bytes) {
-            Ok((SIZE, descriptors)) => descriptors,
-            // Told once, before what is still to be read, when pid 1 ended without having read all that we sent.
-            Err(libc::ECONNRESET | libc::EINTR) => return,
-            Ok(_) => {
-                self.hearing = false;
-                return;
-            }
-            Err(errno) => {
-                self.hearing = false;
-                return self.end_without_eyes(errno);
-            }
-        };
-        match Frame::decode(bytes) {
-            Some(Frame::Ready) => self.ready(descriptors),
-            Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
-            Some(Frame::Refused { payload, refusal }) => {
-                // As long as the mounts are there.
-                self.refusal = Some(self.refused(payload, refusal));
-                self.ended = Some(Ended::Refused);
-                self.end();
-            }
-            Some(Frame::Ended(status)) => self.ended = Some(Ended::Status(status)),
-            Some(Frame::Lost(status)) => self.ended = Some(Ended::Lost(status)),
-            None => {}
-        }
-    }
-
-    fn ready(&mut self, descriptors: Vec<OwnedFd>) {
-        if let Err(errno) = self.take_over(descriptors) {
-            self.end_without_eyes(errno);
-        }
-    }
-
-    /// What a bundle has in memory besides the writable layer counts like it. Looked for before anything runs inside.
-    fn own_places(&self, root: &OwnedFd) -> Result<Vec<OwnedFd>, i32> {
-        let Some(bundle) = &self.spec.bundle else { return Ok(Vec::new()) };
-        let how = OpenHow::new()
-            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let own = bundle.tmpfs.iter().filter(|tmpfs| tmpfs.bytes.is_some());
-        own.map(|tmpfs| openat2(root, &tmpfs.target, how).map_err(|errno| errno as i32)).collect()
-    }
-
-    /// The supervisor would hold nobody to any limit.
-    fn end_without_eyes(&mut self, errno: i32) {
-        self.fault = Some(("take over the sandbox's descriptors", errno));
-        self.end();
-    }
-
-    fn take_over(&mut self, descriptors: Vec<OwnedFd>) -> Result<(), i32> {
-        let mut descriptors = descriptors.into_iter();
-        let mut next = || descriptors.next().ok_or(libc::EMFILE);
-        let (root, proc) = (next()?, next()?);
-        let places = self.own_places(&root)?;
-        self.meter = Some(Meter::new(root, proc, self.user_namespace.take(), places));
-        if let Some(sink) = self.relays.terminal.take() {
-            let master = next()?;
-            copy_size(std::io::stdin(), &master);
-            let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EMFILE);
-            let source = std::io::stdin().as_fd().try_clone_to_owned().map_err(errno)?;
-            self.relays.input = Some(Inlet::to_terminal(source, master.try_clone().map_err(errno)?)?);
-            self.relays.outputs.push((1, Outlet::new(master, sink)?));
-        }
-        Ok(())
     }
 
     /// Signals to us.
@@ -373,7 +364,7 @@ impl Running {
                 Signal::SIGUSR1 | Signal::SIGUSR2 => self.tell(signal as i32),
                 _ if self.forwarded.is_some() || self.meter.is_none() => self.end_for(Cause::Cancelled(signal)),
                 _ => {
-                    self.forwarded = Some((Instant::now(), signal));
+                    self.forwarded = Some((Instant::now() + GRACE, signal));
                     self.tell(match (signal, self.plan.stop_signal) {
                         (Signal::SIGTERM, Some(stop)) => stop,
                         (signal, _) => signal as i32,
@@ -404,12 +395,17 @@ impl Running {
 
     /// All processes are gone: what is still in the pipes is all there will ever be. Waits for the reader only.
     fn flush(&mut self) {
-        // What stood in a socket or pipe when pid 1 ended.
-        while self.hearing {
+        // What stood in a socket or pipe when pid 1 ended. After a leader, its command may still have the other side.
+        while self.hearing && (self.role != Role::Leader || self.is_told()) {
             self.hear();
         }
         self.pump_the_rest();
-        self.relays.forget_unopened();
+        match self.role {
+            // What goes on in the background may hold the streams, and write for ever: what was there by now is what the
+            // command has written.
+            Role::Leader => self.relays.forget_sources(),
+            Role::Command | Role::Host => self.relays.forget_unopened(),
+        }
         while !self.relays.drained() {
             let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];
             self.relays.interests(&mut list);
@@ -422,6 +418,12 @@ impl Running {
             }
             self.pump_the_rest();
         }
+    }
+
+    /// Whether there is a frame, or the end, to be heard.
+    fn is_told(&self) -> bool {
+        let mut list = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
+        ppoll(&mut list, Some(TimeSpec::nanoseconds(0)), None).is_ok_and(|ready| ready > 0)
     }
 
     /// What passes a limit passes it whether the command has ended by now or not.

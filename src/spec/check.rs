@@ -49,6 +49,7 @@ fn program(spec: &Spec, problems: &mut Vec<Problem>) {
     let (field, words) = match &spec.program {
         Program::Command(words) => ("command", words),
         Program::Code(code) => ("code", &code.args),
+        Program::Nothing => return,
     };
     if let Program::Command(words) = &spec.program {
         match words.first() {

@@ -131,6 +131,7 @@ impl PartialSpec {
             tty: self.tty.unwrap_or(default.tty),
             term: None,
             cgroup_parent: self.cgroup_parent,
+            lasting: None,
             privileges: default.privileges,
             require: self.require,
             allow_missing: self.allow_missing,

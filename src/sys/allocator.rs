@@ -57,6 +57,9 @@ fn check() {
     }
 }
 
+/// What malloc(3) promises, and what who puts the headers of a message into a buffer of bytes rests on.
+const LEAST_ALIGNMENT: usize = 8;
+
 /// The arena before the system's allocator.
 pub struct Allocator {
     arena: UnsafeCell<[u8; ARENA]>,
@@ -89,7 +92,7 @@ impl Allocator {
         let base = self.base() as usize;
         let mut used = self.used.load(Ordering::Relaxed);
         loop {
-            let start = (base + used).next_multiple_of(layout.align()) - base;
+            let start = (base + used).next_multiple_of(layout.align().max(LEAST_ALIGNMENT)) - base;
             let end = start.checked_add(layout.size()).filter(|end| *end <= ARENA)?;
             match self.used.compare_exchange_weak(used, end, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some(self.base().wrapping_add(start)),

@@ -4,6 +4,10 @@
 //! number. None allocates, formats, panics or touches thread-local storage.
 #![allow(unsafe_code)]
 
+mod loopback;
+
+pub use loopback::{interface_socket, loopback_up};
+
 use super::Answer;
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU32;
@@ -434,36 +438,21 @@ pub fn unlock_terminal(master: Fd) -> Answer<()> {
     done(unsafe { syscall!(Sysno::ioctl, master, libc::TIOCSPTLCK as u32, core::ptr::from_ref(&lock)) })
 }
 
-/// socket(2) for the requests of netdevice(7).
-pub fn interface_socket() -> Answer<Fd> {
+/// The most descriptors of one message: those of a sandbox that others join.
+pub const MOST_DESCRIPTORS: usize = 11;
+
+/// The other side of a terminal, by its master (`TIOCGPTPEER`, Linux 4.13).
+pub fn terminal_peer(master: Fd, flags: i32) -> Answer<Fd> {
     // SAFETY: numbers only.
-    descriptor(unsafe { syscall!(Sysno::socket, libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) })
+    descriptor(unsafe { syscall!(Sysno::ioctl, master, libc::TIOCGPTPEER as u32, flags) })
 }
 
-#[repr(C)]
-struct InterfaceRequest {
-    name: [u8; libc::IFNAMSIZ],
-    flags: i16,
-    rest: [u8; 22],
-}
-
-/// ioctl(2) `SIOCSIFFLAGS`: brings `lo` up; the kernel adds 127.0.0.1 and ::1 by itself.
-pub fn loopback_up(socket: Fd) -> Answer<()> {
-    let mut request = InterfaceRequest { name: [0; libc::IFNAMSIZ], flags: 0, rest: [0; 22] };
-    let [first, second, ..] = &mut request.name;
-    *first = b'l';
-    *second = b'o';
-    request.flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
-    // SAFETY: the structure has the size and layout of `struct ifreq` and outlives the call.
-    done(unsafe { syscall!(Sysno::ioctl, socket, libc::SIOCSIFFLAGS as u32, core::ptr::from_ref(&request)) })
-}
-
-/// sendmsg(2) of `bytes` together with up to four descriptors (`SCM_RIGHTS`).
+/// sendmsg(2) of `bytes` together with up to [`MOST_DESCRIPTORS`] (`SCM_RIGHTS`).
 pub fn send_descriptors(socket: Fd, bytes: &[u8], descriptors: &[Fd]) -> Answer<()> {
     #[repr(C)]
     struct Control {
         header: libc::cmsghdr,
-        descriptors: [Fd; 4],
+        descriptors: [Fd; MOST_DESCRIPTORS],
     }
     // SAFETY: `cmsghdr` and `msghdr` are plain numbers and pointers, for which all-zero is a value.
     let (mut control, mut message): (Control, libc::msghdr) = unsafe { (core::mem::zeroed(), core::mem::zeroed()) };

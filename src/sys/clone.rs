@@ -61,6 +61,34 @@ pub unsafe fn clone_process(namespaces: i32, cgroup: Option<BorrowedFd<'_>>) -> 
     }
 }
 
+/// Which side of a clone of a sibling we are on.
+#[derive(Debug)]
+pub enum Sibling {
+    /// The caller; the sibling's pid and a descriptor of it.
+    Parent(i32, i32),
+    /// The sibling.
+    Child,
+}
+
+/// Clones the calling process like fork(2), but as another child of its parent (`CLONE_PARENT`), and inside of the namespace
+/// of pids that it has joined.
+///
+/// # Safety
+///
+/// Both sides may only use `sys::child` on memory prepared before, and must end in exec or exit.
+pub unsafe fn clone_sibling() -> Answer<Sibling> {
+    let mut pidfd: i32 = -1;
+    // clone(2), not clone3: the signal at the end is that of the caller's own end, and no number may be given there.
+    let flags = libc::CLONE_PARENT | libc::CLONE_PIDFD;
+    // SAFETY: without CLONE_VM both sides go on with their own copy of this very stack, as after fork(2); clone(2) writes the
+    // pidfd through its third argument.
+    let result = unsafe { syscall!(Sysno::clone, flags, 0, core::ptr::from_mut(&mut pidfd), 0, 0) };
+    match result.map_err(Errno::into_raw)? {
+        0 => Ok(Sibling::Child),
+        pid => Ok(Sibling::Parent(pid as i32, pidfd)),
+    }
+}
+
 /// Runs `look` in a process of its own that has joined `user_namespace`, and answers what it answers. EBUSY in a process with threads, whose locks it would hold for ever.
 pub fn in_user_namespace(user_namespace: BorrowedFd<'_>, look: impl FnOnce() -> Vec<u8>) -> Answer<Vec<u8>> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);

@@ -62,6 +62,20 @@ pub fn above_standard(fd: OwnedFd) -> Answer<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Takes standard output away and leaves `/dev/null` in its place, for a program that speaks to whoever started it once.
+pub fn take_stdout() -> Option<std::fs::File> {
+    let taken = std::io::stdout().as_fd().try_clone_to_owned().ok()?;
+    let null = std::fs::File::options().write(true).open("/dev/null").ok()?;
+    nix::unistd::dup2_stdout(&null).ok()?;
+    Some(taken.into())
+}
+
+/// A number that the kernel has just given us, and that nobody else knows.
+pub fn own(number: RawFd) -> OwnedFd {
+    // SAFETY: callers pass what accept4(2) answered.
+    unsafe { OwnedFd::from_raw_fd(number) }
+}
+
 /// A sealed-off file in memory, for code that comes from no regular file.
 pub fn memory_file(name: &std::ffi::CStr) -> Answer<OwnedFd> {
     nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC).map_err(|errno| errno as i32)
@@ -75,11 +89,11 @@ pub fn waiting_bytes(fd: BorrowedFd<'_>) -> u64 {
     if result == 0 { count.max(0) as u64 } else { 0 }
 }
 
-/// Receives bytes and up to four descriptors from `socket`; 0 bytes at the end of the stream. EMFILE when the caller has
+/// Receives bytes and up to [`MOST_DESCRIPTORS`](super::child::MOST_DESCRIPTORS) descriptors from `socket`; 0 bytes at the end of the stream. EMFILE when the caller has
 /// no numbers left for all of them: the kernel then delivers some, and those stay open until the caller ends.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Answer<(usize, Vec<OwnedFd>)> {
     use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
-    let mut space = nix::cmsg_space!([RawFd; 4]);
+    let mut space = nix::cmsg_space!([RawFd; super::child::MOST_DESCRIPTORS]);
     let mut vector = [std::io::IoSliceMut::new(bytes)];
     let message = recvmsg::<()>(socket.as_raw_fd(), &mut vector, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
         .map_err(|errno| errno as i32)?;

@@ -6,6 +6,7 @@ pub mod images;
 pub mod languages;
 pub mod leavings;
 pub mod ranges;
+pub mod sandboxes;
 
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};

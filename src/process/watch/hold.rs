@@ -76,7 +76,7 @@ impl Running {
     }
 
     /// Whether no cgroup holds the memory limit.
-    fn samples_memory(&self) -> bool {
+    pub(super) fn samples_memory(&self) -> bool {
         self.plan.cgroup.as_ref().is_none_or(|cgroup| cgroup.memory.is_none())
     }
 
@@ -92,6 +92,9 @@ impl Running {
         self.peak.memory = self.peak.memory.max(events.memory);
         self.peak.pids = self.peak.pids.max(events.pids.saturating_sub(1));
         self.next_reading = now + IDLE;
+        if events.pids <= 1 {
+            self.nobody_inside();
+        }
         if let Some(limit) = self.spec.cpu_time {
             let room = limit.saturating_sub(events.cpu);
             if room.is_zero() {
@@ -132,6 +135,9 @@ impl Running {
             memory = meter.exact_memory(&reading);
         }
         self.peak.note(&reading, memory);
+        if reading.processes.is_empty() {
+            return self.nobody_inside();
+        }
         let room = limit.saturating_sub(memory.at_most);
         let pause = pause(room, self.cpus);
         self.room = room.saturating_sub(COUNTED_LATE * u64::from(self.cpus));

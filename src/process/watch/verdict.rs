@@ -5,12 +5,17 @@ use crate::cgroup::Events;
 use crate::error::{Error, Failure};
 use crate::host::diagnose;
 use crate::outcome::{Outcome, Output, Status, Usage};
+use crate::process::child::Role;
 use crate::process::exec;
 use crate::process::meter::Meter;
 use crate::process::report::Refusal;
 use crate::step::Step;
 use nix::sys::signal::Signal;
 use std::time::Duration;
+
+/// Why there is no outcome of a command that joined.
+pub const LEADER_LOST: &str =
+    "the leader of the command, which would know how it ended, was killed or kept from its work by somebody inside";
 
 impl Running {
     pub(super) fn usage(&self, wall: Duration, waited: Option<&libc::rusage>, counted: Option<Events>) -> Usage {
@@ -67,6 +72,9 @@ impl Running {
                 return Err(failure(&format!("the payload was lost before it ran (wait status {status:#x})"), 0));
             }
             (None, Some(Ended::Status(status))) => self.ended_by_itself(status),
+            (None, Some(Ended::Refused) | None) if self.role == Role::Leader => {
+                return Err(failure(LEADER_LOST, 0));
+            }
             (None, Some(Ended::Refused) | None) => {
                 return Err(failure(
                     "pid 1 of the sandbox was killed from outside; perhaps the host is out of memory",

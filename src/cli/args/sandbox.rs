@@ -1,0 +1,231 @@
+//! The verbs of sandboxes that last.
+
+use super::{FILES, IDENTITY, IO, LIMITS, SandboxOptions};
+use clap::Args;
+use std::ffi::OsString;
+
+const LIFE: &str = "Life";
+
+/// `belljar create`.
+#[derive(Debug, Args)]
+#[command(
+    about = "Make a sandbox that lasts, for `exec` and the like",
+    override_usage = "belljar create [OPTIONS] [NAME] [-- COMMAND [ARG]...]",
+    after_help = "Without a COMMAND it lasts until it is stopped, with one until that ends. It is removed when it ends, with all of \
+its files, unless `--keep` is given. Sandboxes are kept in $BELLJAR_HOME, else $XDG_DATA_HOME/belljar, else ~/.local/share/belljar."
+)]
+pub struct Create {
+    /// The options of the sandbox.
+    #[command(flatten)]
+    pub options: SandboxOptions,
+    /// Keep it, with its files, when it ends [default: off]
+    #[arg(long, help_heading = LIFE)]
+    pub keep: bool,
+    /// Remove it after this time, as in 30s or 2h [default: never]
+    #[arg(long, value_name = "TIME", help_heading = LIFE, allow_hyphen_values = true)]
+    pub ttl: Option<OsString>,
+    /// Stop it when it was not called for this time [default: never]
+    ///
+    /// A command that runs by `exec` is a call, what goes on in the background is not.
+    #[arg(long, value_name = "TIME", help_heading = LIFE, allow_hyphen_values = true)]
+    pub idle_stop: Option<OsString>,
+    /// Remove it when it was not called for this time [default: never]
+    #[arg(long, value_name = "TIME", help_heading = LIFE, allow_hyphen_values = true)]
+    pub idle_rm: Option<OsString>,
+    /// Give it a label (repeatable) [default: none]
+    #[arg(long, value_name = "K=V", help_heading = LIFE)]
+    pub label: Vec<OsString>,
+    /// What to call it [default: its id]
+    #[arg(value_name = "NAME")]
+    pub name: Option<OsString>,
+    /// The sandbox's own command and its arguments
+    #[arg(value_name = "COMMAND", last = true, num_args = 0..)]
+    pub words: Vec<OsString>,
+}
+
+/// `belljar exec`.
+#[derive(Debug, Args)]
+#[command(
+    about = "Run a command in a sandbox that lasts",
+    override_usage = "belljar exec [OPTIONS] NAME [--] COMMAND [ARG]...",
+    after_help = super::EXIT_CODES
+)]
+pub struct Exec {
+    /// Wall clock, in seconds or with h, m, s, ms; or `none` [default: none]
+    ///
+    /// When it has passed, the command and everything that it has started is killed (status timed_out, exit code 124).
+    #[arg(long, value_name = "TIME", help_heading = LIMITS, allow_hyphen_values = true)]
+    pub timeout: Option<OsString>,
+    /// Output per stream, in bytes or with K, M, G; `SIZE:kill` ends the command [default: 10M when captured]
+    #[arg(long, value_name = "SIZE[:kill]", help_heading = LIMITS, allow_hyphen_values = true)]
+    pub output_limit: Option<OsString>,
+    /// Working directory inside, absolute [default: the sandbox's]
+    #[arg(long, value_name = "DIR", help_heading = FILES)]
+    pub workdir: Option<OsString>,
+    /// Ids of a sandbox with a range of them, as numbers [default: the sandbox's]
+    #[arg(long, value_name = "UID[:GID]", help_heading = IDENTITY, allow_hyphen_values = true)]
+    pub user: Option<OsString>,
+    /// Set a variable; `K` alone copies the caller's (repeatable) [default: the sandbox's]
+    #[arg(long, value_name = "K=V", help_heading = IDENTITY)]
+    pub env: Vec<OsString>,
+    /// Read standard input from a file [default: the caller's standard input]
+    #[arg(long, value_name = "FILE", help_heading = IO)]
+    pub stdin: Option<OsString>,
+    /// Give the command a terminal of its own [default: off]
+    #[arg(long, help_heading = IO)]
+    pub tty: bool,
+    /// Print the result as one JSON object on stdout, the output in it [default: off]
+    #[arg(long, help_heading = IO)]
+    pub json: bool,
+    /// Write the result without the output to a descriptor, as a number above 2 [default: none]
+    #[arg(long, value_name = "N", help_heading = IO, allow_hyphen_values = true)]
+    pub status_fd: Option<OsString>,
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: Option<OsString>,
+    /// The command and its arguments
+    ///
+    /// Everything from it on is its own, options too.
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, num_args = 0..)]
+    pub words: Vec<OsString>,
+}
+
+/// One or more sandboxes.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Names {
+    /// The sandboxes, by name or the beginning of the id
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<OsString>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `belljar stop`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Stop {
+    /// The sandboxes.
+    #[command(flatten)]
+    pub names: Names,
+    /// Time between asking everybody inside to end and killing them [default: 1s]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub grace: Option<OsString>,
+}
+
+/// `belljar rm`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Rm {
+    /// The sandboxes.
+    #[command(flatten)]
+    pub names: Names,
+    /// Kill it first, if it runs
+    #[arg(short, long)]
+    pub force: bool,
+}
+
+/// `belljar ls`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Ls {
+    /// Only those with this label (repeatable)
+    #[arg(long, value_name = "K=V")]
+    pub label: Vec<OsString>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One sandbox.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Name {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `belljar logs`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Logs {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// Go on until it ends
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+/// `belljar resize`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Resize {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// Memory of all processes together, in bytes or with K, M, G
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub memory: Option<OsString>,
+    /// CPU rate, in CPUs
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub cpus: Option<OsString>,
+    /// Number of processes and threads
+    ///
+    /// Where no cgroup counts them, what runs already keeps its own limit.
+    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    pub pids: Option<OsString>,
+    /// Size of the writable layer, upward only, of a sandbox that does not run
+    #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
+    pub disk: Option<OsString>,
+}
+
+/// `belljar rename`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Rename {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// What to call it from now on
+    #[arg(value_name = "NEW")]
+    pub new: OsString,
+}
+
+/// `belljar label`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Label {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// Labels to set; `K=` takes one away
+    #[arg(value_name = "K=V")]
+    pub labels: Vec<OsString>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with sandboxes that are there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LifeVerb {
+    /// `belljar start`.
+    Start(Names),
+    /// `belljar stop`.
+    Stop(Stop),
+    /// `belljar rm`.
+    Rm(Rm),
+    /// `belljar ls`.
+    Ls(Ls),
+    /// `belljar inspect`.
+    Inspect(Name),
+    /// `belljar wait`.
+    Wait(Name),
+    /// `belljar logs`.
+    Logs(Logs),
+    /// `belljar stats`.
+    Stats(Name),
+    /// `belljar resize`.
+    Resize(Resize),
+    /// `belljar rename`.
+    Rename(Rename),
+    /// `belljar label`.
+    Label(Label),
+}

@@ -1,0 +1,107 @@
+//! The verbs of sandboxes that last: each read, handed down and told.
+//!
+//! Tables for people, one object for `--json`. Of `create` and `exec` 125 means that we failed; of all others 1.
+
+mod exec;
+mod life;
+mod look;
+mod supervise;
+
+pub use exec::{ExecRequest, exec};
+pub use life::{CreateRequest, create, split};
+pub use supervise::{VERB, supervise};
+
+use super::args::sandbox::LifeVerb;
+use super::render;
+use crate::error::{Error, Problem};
+use crate::outcome::ErrorReport;
+use crate::sandbox::{Sandboxes, Trouble};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Exit code of what could not be done.
+const UNDONE: i32 = 1;
+
+/// What a verb tells: lines for people, an object for programs, and an exit code.
+struct Told {
+    people: String,
+    object: Value,
+    code: i32,
+}
+
+impl Told {
+    fn new(people: impl Into<String>, object: Value) -> Told {
+        Told { people: people.into(), object, code: 0 }
+    }
+}
+
+/// Does it; the exit code.
+pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
+    let (json, told) = match home.map(place) {
+        None => (false, Err(Trouble::Failed(no_home()))),
+        Some(sandboxes) => match verb {
+            LifeVerb::Start(names) => (names.json, life::start(&sandboxes, &names)),
+            LifeVerb::Stop(stop) => (stop.names.json, life::stop(&sandboxes, &stop)),
+            LifeVerb::Rm(rm) => (rm.names.json, life::rm(&sandboxes, &rm)),
+            LifeVerb::Ls(ls) => (ls.json, look::ls(&sandboxes, &ls)),
+            LifeVerb::Inspect(name) => (true, look::inspect(&sandboxes, &word(&name.name))),
+            LifeVerb::Wait(name) => (name.json, look::wait(&sandboxes, &word(&name.name))),
+            LifeVerb::Logs(logs) => (false, look::logs(&sandboxes, &word(&logs.name), logs.follow)),
+            LifeVerb::Stats(name) => (name.json, look::stats(&sandboxes, &word(&name.name))),
+            LifeVerb::Resize(resize) => (false, life::resize(&sandboxes, &resize)),
+            LifeVerb::Rename(rename) => (false, life::rename(&sandboxes, &rename)),
+            LifeVerb::Label(label) => (label.json, life::label(&sandboxes, &label)),
+        },
+    };
+    match told {
+        Ok(told) if json => render::print(&format!("{}\n", told.object), told.code),
+        Ok(told) => render::print(&told.people, told.code),
+        Err(trouble) => complain(trouble, json, UNDONE),
+    }
+}
+
+/// Tells what went wrong.
+fn complain(trouble: Trouble, json: bool, code: i32) -> i32 {
+    let kind = trouble.kind().to_owned();
+    let error = trouble.error();
+    render::failure(&error);
+    if json {
+        let report = ErrorReport { kind, ..ErrorReport::new(&error) };
+        return render::print(&format!("{}\n", json!({ "version": 1, "error": report })), code);
+    }
+    code
+}
+
+/// The sandboxes in belljar's own directory, which may count from the current one.
+fn place(home: &Path) -> Sandboxes {
+    Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()))
+}
+
+fn no_home() -> Error {
+    let problem = Problem::new("sandbox", "there is no place for sandboxes");
+    Error::Invalid(vec![problem.hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")])
+}
+
+/// A name that somebody typed; what is no text is no name.
+fn word(word: &OsString) -> String {
+    word.to_string_lossy().into_owned()
+}
+
+/// How a supervisor is started: this program again.
+fn supervisor() -> [OsString; 2] {
+    // By the kernel's own name for it: the file may have been replaced meanwhile.
+    [PathBuf::from("/proc/self/exe").into(), VERB.into()]
+}
+
+/// Columns as wide as what is in them.
+fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+    let line = |row: &Vec<String>| {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
+}

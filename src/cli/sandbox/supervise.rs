@@ -1,0 +1,61 @@
+//! The supervisor's process: started by `create` and `start`, and by nobody else.
+
+use super::{place, render};
+use crate::cli::resolve;
+use crate::error::Error;
+use crate::sandbox::{self, Report, Run, Trouble};
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
+
+/// The word that nobody types.
+pub const VERB: &str = "supervise-sandbox";
+
+/// Supervises; the exit code.
+pub fn supervise(id: &str, home: Option<&Path>) -> i32 {
+    let Some(home) = home else { return render::FAILED };
+    // Of its caller nothing stays: no session whose end would be ours, no directory that could not be unmounted.
+    let _ = nix::unistd::setsid();
+    let _ = nix::unistd::chdir("/");
+    let store = resolve::store(home);
+    let mut pipe = crate::sys::fd::take_stdout();
+    let mut ready = |result: Result<&Run, &Error>| {
+        tell(
+            pipe.take(),
+            match result {
+                Ok(run) => Report::Ready(run.clone()),
+                Err(error) => failed(error),
+            },
+        );
+    };
+    match sandbox::supervise(&place(home), id, Some(&store), &mut ready) {
+        Ok(()) => 0,
+        Err(trouble) => {
+            // Told already, if the sandbox was ever tried.
+            ready(Err(&trouble_error(trouble)));
+            render::FAILED
+        }
+    }
+}
+
+fn trouble_error(trouble: Trouble) -> Error {
+    trouble.error()
+}
+
+fn failed(error: &Error) -> Report {
+    let hint = error.hints();
+    Report::Failed {
+        kind: error.kind().to_owned(),
+        message: error.to_string(),
+        hint: (!hint.is_empty()).then(|| hint.join("\n")),
+    }
+}
+
+/// One line, once; then nobody listens any more.
+fn tell(pipe: Option<File>, report: Report) {
+    if let (Some(mut pipe), Ok(mut line)) = (pipe, serde_json::to_string(&report)) {
+        line.push('\n');
+        // A caller that is gone finds the sandbox by `ls`.
+        let _ = pipe.write_all(line.as_bytes());
+    }
+}

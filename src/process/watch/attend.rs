@@ -1,0 +1,156 @@
+//! Who stands beside the loop: the supervisor of a sandbox that lasts answers calls, and whoever runs a command in one hears of
+//! the sandbox's end.
+
+use super::{Cause, Running};
+use crate::error::Error;
+use crate::outcome::{Enforcements, Outcome};
+use crate::process::Held;
+use crate::process::child::Role;
+use crate::process::throttle::Throttle;
+use crate::sys::proc;
+use nix::poll::PollFd;
+use nix::sys::signal::Signal;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::time::{Duration, Instant};
+
+/// Somebody who is asked at every turn of the loop. Must not wait.
+pub trait Attendant {
+    /// Adds what to wait for; answers when to be asked at the latest.
+    fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) -> Option<Instant>;
+    /// Does what is to be done now.
+    fn attend(&mut self, running: &mut Running, now: Instant);
+    /// Whom we watched is gone without a word, and nobody has said why.
+    fn gone(&mut self, _running: &mut Running) {}
+    /// Everything inside has ended; nothing was told to anybody else yet.
+    fn ended(&mut self, _result: &Result<Outcome, Error>) {}
+}
+
+/// Nobody stands there.
+pub struct Nobody;
+
+impl Attendant for Nobody {
+    fn interests<'a>(&'a self, _list: &mut Vec<PollFd<'a>>) -> Option<Instant> {
+        None
+    }
+
+    fn attend(&mut self, _running: &mut Running, _now: Instant) {}
+}
+
+impl Running {
+    /// What others need to join, once the sandbox is ready.
+    pub fn held(&self) -> Option<&Held> {
+        self.meter.as_ref().map(|_| &self.held)
+    }
+
+    /// The sandbox's cgroup.
+    pub fn cgroup(&self) -> Option<BorrowedFd<'_>> {
+        self.cgroup.as_ref()?.descriptor()
+    }
+
+    /// How far each protection is enforced.
+    pub fn enforcement(&self) -> &Enforcements {
+        &self.plan.enforcement
+    }
+
+    /// The root file system, as the result says it.
+    pub fn image(&self) -> &str {
+        &self.plan.image
+    }
+
+    /// Of each mount of the spec, whether it is a directory.
+    pub fn mount_is_directory(&self) -> &[bool] {
+        &self.mount_is_directory
+    }
+
+    /// What the sandbox uses now: bytes of memory, processes and threads, CPU time, bytes of the writable layer.
+    pub fn look(&mut self) -> (u64, u32, Duration, u64) {
+        let counted = self.cgroup.as_ref().and_then(|cgroup| cgroup.events().ok());
+        let sampled = self.samples_memory();
+        let Some(meter) = &mut self.meter else { return Default::default() };
+        let reading = meter.read();
+        let memory = match counted {
+            Some(counted) if !sampled => counted.memory,
+            _ => meter.exact_memory(&reading).bytes,
+        };
+        (memory, reading.threads, counted.map_or(reading.cpu, |counted| counted.cpu), reading.disk)
+    }
+
+    /// Bytes of memory, thousandths of a CPU, processes and threads.
+    pub fn limits(&self) -> (u64, u32, u32) {
+        (self.spec.memory, self.spec.millicpus, self.spec.pids)
+    }
+
+    /// Holds the sandbox to other limits from now on. Where no cgroup counts processes, what runs already keeps its own.
+    pub fn set_limits(&mut self, memory: u64, millicpus: u32, pids: u32) -> Result<(), Error> {
+        if let (Some(cgroup), Some(wish)) = (&self.cgroup, &self.plan.cgroup) {
+            cgroup.limit_anew(wish, memory, millicpus, pids)?;
+        }
+        if self.plan.cgroup.as_ref().is_none_or(|wish| wish.millicpus.is_none()) {
+            self.resume();
+            self.throttle = Throttle::new(millicpus, self.cpus);
+        }
+        (self.spec.memory, self.spec.millicpus, self.spec.pids) = (memory, millicpus, pids);
+        Ok(())
+    }
+
+    /// Whether nobody runs inside, and nobody is about to.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Kills every command inside, and what it has started; the sandbox, and those who lead commands, stay.
+    pub fn kill_commands(&mut self) {
+        let Some(meter) = &mut self.meter else { return };
+        // Who forks meanwhile is found the next time.
+        for process in meter.read().processes.iter().filter(|process| process.parent != 0) {
+            // It may have ended by now, which is as good.
+            let _ = proc::signal_process(meter.proc().as_fd(), process.pid, libc::SIGKILL);
+        }
+    }
+
+    /// Ends the sandbox, since its supervisor cannot go on.
+    pub fn fail(&mut self, attempt: &'static str, errno: i32) {
+        self.fault = Some((attempt, errno));
+        self.end();
+    }
+
+    /// Says whether somebody may join at any moment. As long as nobody may and nothing runs inside, nothing is sampled.
+    pub fn set_busy(&mut self, busy: bool) {
+        self.busy = busy;
+        if busy {
+            self.quiet = false;
+        }
+    }
+
+    /// Asks everybody inside to end, and ends them when `grace` is over.
+    pub fn ask_to_end(&mut self, grace: Duration) {
+        let asked = self.forwarded.map_or(Signal::SIGTERM, |(_, signal)| signal);
+        if self.forwarded.is_none() {
+            self.tell(self.plan.stop_signal.unwrap_or(asked as i32));
+            self.resume();
+        }
+        let until = Instant::now() + grace;
+        self.forwarded = Some((self.forwarded.map_or(until, |(before, _)| before.min(until)), asked));
+    }
+
+    /// The sandbox has ended for this reason, and with it the command that had joined it.
+    pub fn sandbox_ended(&mut self, memory: bool) {
+        self.cause.get_or_insert(if memory { Cause::Memory } else { Cause::Cancelled(Signal::SIGTERM) });
+    }
+
+    /// Whether somebody here holds the sandbox to its limits, and there is anything to hold.
+    pub(super) fn samples(&self) -> bool {
+        self.meter.is_some() && self.role != Role::Leader && !self.quiet
+    }
+
+    /// Nobody runs inside: what was asked to end has, and there is nothing to sample.
+    pub(super) fn nobody_inside(&mut self) {
+        if self.role != Role::Host {
+            return;
+        }
+        match self.forwarded {
+            Some((_, signal)) => self.end_for(Cause::Cancelled(signal)),
+            None => self.quiet = !self.busy,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What the processes inside tell, frame by frame, and what comes with it.
+
+use super::{Ended, Running};
+use crate::process::child::Role;
+use crate::process::meter::Meter;
+use crate::process::relay::{Inlet, Outlet};
+use crate::process::report::{Frame, SIZE};
+use crate::sys::tty::copy_size;
+use crate::sys::{fd, proc};
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+impl Running {
+    /// A frame of pid 1 or the payload, or their end.
+    pub(super) fn hear(&mut self) {
+        let mut bytes = [0u8; SIZE];
+        let descriptors = match fd::receive(self.control.as_fd(), &mut bytes) {
+            Ok((SIZE, descriptors)) => descriptors,
+            // Told once, before what is still to be read, when pid 1 ended without having read all that we sent.
+            Err(libc::ECONNRESET | libc::EINTR) => return,
+            Ok(_) => {
+                self.hearing = false;
+                return;
+            }
+            Err(errno) => {
+                self.hearing = false;
+                return self.end_without_eyes(errno);
+            }
+        };
+        match Frame::decode(bytes) {
+            Some(Frame::Ready) => self.ready(descriptors),
+            Some(Frame::Joined(pid)) => self.joined(pid, descriptors),
+            Some(Frame::Users) => self.held.users = descriptors.into_iter().next(),
+            Some(Frame::Terminal) => self.terminal(descriptors),
+            Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
+            Some(Frame::Refused { payload, refusal }) => {
+                // As long as the mounts are there.
+                self.refusal = Some(self.refused(payload, refusal));
+                self.ended = Some(Ended::Refused);
+                self.end();
+            }
+            Some(Frame::Ended(status)) => self.ended = Some(Ended::Status(status)),
+            Some(Frame::Lost(status)) => self.ended = Some(Ended::Lost(status)),
+            None => {}
+        }
+    }
+
+    fn ready(&mut self, descriptors: Vec<OwnedFd>) {
+        if let Err(errno) = self.take_over(descriptors) {
+            self.end_without_eyes(errno);
+        }
+    }
+
+    /// What a bundle has in memory besides the writable layer counts like it. Looked for before anything runs inside.
+    fn own_places(&self, root: &OwnedFd) -> Result<Vec<OwnedFd>, i32> {
+        let of_bundle = self.spec.bundle.iter().flat_map(|bundle| &bundle.tmpfs).filter(|tmpfs| tmpfs.bytes.is_some());
+        let of_bundle = of_bundle.map(|tmpfs| tmpfs.target.as_path());
+        // Where files are kept on a disk, this is what is left in memory.
+        let shared = self.keeps_files().then_some(Path::new("dev/shm"));
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        of_bundle.chain(shared).map(|path| openat2(root, path, how).map_err(|errno| errno as i32)).collect()
+    }
+
+    fn keeps_files(&self) -> bool {
+        self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some())
+    }
+
+    /// The supervisor would hold nobody to any limit.
+    fn end_without_eyes(&mut self, errno: i32) {
+        self.fault = Some(("take over the sandbox's descriptors", errno));
+        self.end();
+    }
+
+    fn take_over(&mut self, descriptors: Vec<OwnedFd>) -> Result<(), i32> {
+        let mut descriptors = descriptors.into_iter();
+        let mut next = || descriptors.next().ok_or(libc::EMFILE);
+        let (root, proc) = (next()?, next()?);
+        let places = self.own_places(&root)?;
+        self.meter = Some(Meter::new((root, !self.keeps_files()), proc, self.user_namespace.take(), places));
+        let mut rest: Vec<OwnedFd> = descriptors.collect();
+        if self.role != Role::Leader && self.spec.tty {
+            self.take_terminal(rest.pop().ok_or(libc::EMFILE)?)?;
+        }
+        self.held.namespaces = rest;
+        Ok(())
+    }
+
+    fn take_terminal(&mut self, master: OwnedFd) -> Result<(), i32> {
+        let Some(sink) = self.relays.terminal.take() else { return Ok(()) };
+        copy_size(std::io::stdin(), &master);
+        let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EMFILE);
+        let source = std::io::stdin().as_fd().try_clone_to_owned().map_err(errno)?;
+        self.relays.input = Some(Inlet::to_terminal(source, master.try_clone().map_err(errno)?)?);
+        self.relays.outputs.push((1, Outlet::new(master, sink)?));
+        Ok(())
+    }
+
+    fn terminal(&mut self, descriptors: Vec<OwnedFd>) {
+        let taken = descriptors.into_iter().next().ok_or(libc::EMFILE).and_then(|master| self.take_terminal(master));
+        if let Err(errno) = taken {
+            self.end_without_eyes(errno);
+        }
+    }
+
+    /// From the process that entered the namespaces to the leader inside, which is our child too.
+    fn joined(&mut self, pid: i32, descriptors: Vec<OwnedFd>) {
+        match descriptors.into_iter().next() {
+            Some(pidfd) => {
+                // It is leaving; what it used is too little to be counted.
+                let _ = proc::wait_with_usage(self.pid);
+                (self.pid, self.pidfd, self.held.leader) = (pid, pidfd, true);
+            }
+            None => self.end_without_eyes(libc::EMFILE),
+        }
+    }
+}

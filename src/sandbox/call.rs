@@ -1,0 +1,210 @@
+//! Calls to a supervisor: one datagram of JSON each way on a SOCK_SEQPACKET socket, with descriptors where something is joined.
+//!
+//! Only its owner, and root, can call: the socket lies in a directory that nobody else may enter, and the supervisor asks the
+//! kernel who is there. It runs nothing for a caller, and reads no path that a caller sent.
+
+use super::{Entry, Run, Trouble, failed};
+use crate::outcome::Enforcement;
+use crate::sys::fd;
+use nix::sys::socket::{
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, sendmsg,
+    socket,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+
+/// The longest datagram: what is known of the protections of one sandbox.
+pub const LONGEST: usize = 64 << 10;
+/// Callers who wait to be heard.
+const BACKLOG: i32 = 128;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Call {
+    /// What a command needs to join. As long as the connection is there the sandbox counts as used, and when the sandbox
+    /// ends the caller is told.
+    Join,
+    /// To end, with so much time to do it.
+    Stop {
+        /// Milliseconds between asking and killing.
+        grace_ms: u64,
+    },
+    /// To be told of the end.
+    Wait,
+    /// What it uses now.
+    Stats,
+    /// To be held to other limits.
+    Limits {
+        /// Bytes.
+        memory: u64,
+        /// Thousandths of a CPU.
+        millicpus: u32,
+        /// Processes and threads.
+        pids: u32,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To [`Call::Join`]; comes with the descriptors, in this order.
+    Joined {
+        /// How many namespaces.
+        namespaces: usize,
+        /// Whether one for users follows.
+        users: bool,
+        /// Whether a cgroup follows.
+        cgroup: bool,
+        /// How far each protection is enforced.
+        enforcement: BTreeMap<String, Enforcement>,
+        /// Of each mount, whether it is a directory.
+        mount_is_directory: Vec<bool>,
+    },
+    /// It was done.
+    Done,
+    /// To [`Call::Stats`].
+    Stats(Stats),
+    /// To [`Call::Join`], at any time: this limit was reached, and what ran inside was killed for it.
+    Reached(String),
+    /// It ended so.
+    Ended(Run),
+    /// It could not be done.
+    Refused(String),
+}
+
+/// What a sandbox uses at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Bytes of memory of all processes and of the files in memory.
+    pub memory_bytes: u64,
+    /// The limit.
+    pub memory_limit_bytes: u64,
+    /// Processes and threads, without pid 1.
+    pub pids: u32,
+    /// The limit.
+    pub pids_limit: u32,
+    /// CPU time so far, milliseconds.
+    pub cpu_ms: u64,
+    /// The limit of the rate, thousandths of a CPU.
+    pub millicpus_limit: u32,
+    /// Bytes in the writable layer.
+    pub disk_bytes: u64,
+    /// The limit.
+    pub disk_limit_bytes: u64,
+    /// Milliseconds since it was ready.
+    pub uptime_ms: u64,
+}
+
+/// The address of a sandbox's socket: by a descriptor of its directory, since a name of a socket has 107 bytes at most.
+fn address(directory: &File) -> nix::Result<UnixAddr> {
+    UnixAddr::new(format!("/proc/self/fd/{}/call", directory.as_raw_fd()).as_str())
+}
+
+fn new_socket() -> nix::Result<OwnedFd> {
+    socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)
+}
+
+/// The socket of a new supervisor.
+pub fn open(entry: &Entry) -> Result<OwnedFd, Trouble> {
+    let failed = |error: io::Error| failed("listen to calls", &error);
+    let directory = File::open(&entry.directory).map_err(failed)?;
+    match std::fs::remove_file(entry.path("call")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let opened = || -> nix::Result<OwnedFd> {
+        let listener = new_socket()?;
+        bind(listener.as_raw_fd(), &address(&directory)?)?;
+        listen(&listener, Backlog::new(BACKLOG)?)?;
+        Ok(listener)
+    };
+    let listener = opened().map_err(|errno| failed(errno.into()))?;
+    fd::set_nonblocking(listener.as_fd()).map_err(|errno| failed(io::Error::from_raw_os_error(errno)))?;
+    Ok(listener)
+}
+
+/// One side of a call.
+#[derive(Debug)]
+pub struct Line {
+    socket: OwnedFd,
+}
+
+impl Line {
+    /// Calls the supervisor of a sandbox.
+    ///
+    /// # Errors
+    ///
+    /// `NotRunning`, where there is none.
+    pub fn to(entry: &Entry) -> Result<Line, Trouble> {
+        let failed = |error: io::Error| match error.raw_os_error() {
+            Some(libc::ENOENT | libc::ECONNREFUSED) => Trouble::NotRunning(entry.name()),
+            _ => failed("call the supervisor", &error),
+        };
+        let directory = File::open(&entry.directory).map_err(failed)?;
+        let connected = || -> nix::Result<OwnedFd> {
+            let socket = new_socket()?;
+            connect(socket.as_raw_fd(), &address(&directory)?)?;
+            Ok(socket)
+        };
+        connected().map(|socket| Line { socket }).map_err(|errno| failed(errno.into()))
+    }
+
+    /// The supervisor's side of an accepted call.
+    pub fn of(socket: OwnedFd) -> Line {
+        Line { socket }
+    }
+
+    /// To wait for.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Says something, with descriptors.
+    pub fn say(&self, words: &impl Serialize, descriptors: &[RawFd]) -> io::Result<()> {
+        let text = serde_json::to_vec(words)?;
+        let control = [ControlMessage::ScmRights(descriptors)];
+        let control = if descriptors.is_empty() { &control[..0] } else { &control[..] };
+        let vector = [io::IoSlice::new(&text)];
+        sendmsg::<UnixAddr>(self.socket.as_raw_fd(), &vector, control, MsgFlags::MSG_NOSIGNAL, None)?;
+        Ok(())
+    }
+
+    /// Hears something; `None`: the other side is gone.
+    pub fn hear<T: for<'a> Deserialize<'a>>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
+        let mut bytes = vec![0; LONGEST];
+        loop {
+            match fd::receive(self.socket.as_fd(), &mut bytes) {
+                Ok((0, _)) | Err(libc::ECONNRESET) => return Ok(None),
+                Ok((count, descriptors)) => {
+                    return Ok(Some((serde_json::from_slice(bytes.get(..count).unwrap_or_default())?, descriptors)));
+                }
+                Err(libc::EINTR) => {}
+                Err(errno) => return Err(io::Error::from_raw_os_error(errno)),
+            }
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// `Ended`, where the supervisor went without an answer.
+    pub fn ask(&self, entry: &Entry, call: &Call) -> Result<(Answer, Vec<OwnedFd>), Trouble> {
+        let lost = |error: io::Error| match error.raw_os_error() {
+            Some(libc::EPIPE | libc::ECONNRESET) => Trouble::Ended(entry.name()),
+            _ => failed("call the supervisor", &error),
+        };
+        self.say(call, &[]).map_err(lost)?;
+        match self.hear().map_err(lost)? {
+            Some((Answer::Refused(why), _)) => Err(failed(why, &io::Error::from_raw_os_error(0))),
+            Some((Answer::Ended(_), _)) if *call != Call::Wait => Err(Trouble::Ended(entry.name())),
+            Some(answer) => Ok(answer),
+            None => Err(Trouble::Ended(entry.name())),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Commands that join a sandbox which is there: by its namespaces, with all that restricts its first process.
+
+use super::call::{Answer, Call, Line};
+use super::{Run, Sandboxes, Trouble, life};
+use crate::error::Error;
+use crate::images::Store;
+use crate::outcome::{Enforcement, Outcome, Status};
+use crate::process::{self, Attendant, Delivery, Joined, LEADER_LOST, Running};
+use crate::spec::{OutputLimit, Program, Protection, Spec, User};
+use nix::poll::{PollFd, PollFlags};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long a supervisor may take to say that its sandbox has ended.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// One command, and what is its own; the rest is the sandbox's.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exec {
+    /// The command and its arguments.
+    pub words: Vec<OsString>,
+    /// Variables on top of the sandbox's.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it begins.
+    pub workdir: Option<PathBuf>,
+    /// Who it is.
+    pub user: Option<User>,
+    /// Its wall clock. `None`: no deadline.
+    pub timeout: Option<Duration>,
+    /// The cap on its output.
+    pub output_limit: Option<OutputLimit>,
+    /// A file to read standard input from.
+    pub stdin: Option<PathBuf>,
+    /// Whether it has a terminal of its own.
+    pub tty: bool,
+    /// Value of `TERM`.
+    pub term: Option<String>,
+}
+
+impl Exec {
+    /// The sandbox's spec with this command in the place of its own.
+    fn over(&self, spec: &Spec) -> Spec {
+        let mut env = spec.env.clone();
+        env.extend(self.env.iter().cloned());
+        Spec {
+            program: Program::Command(self.words.clone()),
+            env,
+            workdir: self.workdir.clone().or_else(|| spec.workdir.clone()),
+            user: self.user.or(spec.user),
+            timeout: self.timeout,
+            cpu_time: None,
+            output_limit: self.output_limit,
+            stdin: self.stdin.clone(),
+            tty: self.tty,
+            term: self.term.clone(),
+            ..spec.clone()
+        }
+    }
+}
+
+/// Runs a command in the sandbox that `word` names, and says what became of it.
+///
+/// # Errors
+///
+/// `NotRunning`; `Ended`, when the sandbox went before there was an answer; whatever keeps the command from running.
+pub fn exec(
+    sandboxes: &Sandboxes,
+    word: &str,
+    store: Option<&Store>,
+    exec: &Exec,
+    delivery: Delivery,
+) -> Result<(Outcome, Spec), Trouble> {
+    let entry = sandboxes.find(word)?;
+    let spec = exec.over(&entry.spec()?);
+    let line = Line::to(&entry)?;
+    let (answer, descriptors) = line.ask(&entry, &Call::Join)?;
+    let joined = joined(answer, descriptors).ok_or_else(|| Trouble::Ended(entry.name()))?;
+    let mut lease = Lease { line, ended: None, reached: Vec::new() };
+    let outcome = process::join(&spec, store, &joined, delivery, &mut lease);
+    match outcome {
+        Ok(mut outcome) => {
+            outcome.sandbox.clone_from(&entry.id);
+            // The last word may still be on its way to us.
+            lease.listen(Duration::ZERO);
+            outcome.limits_reached.append(&mut lease.reached);
+            outcome.limits_reached.dedup();
+            Ok((outcome, spec))
+        }
+        Err(_) if lease.is_over() => Err(Trouble::Ended(entry.name())),
+        Err(Error::Setup(failure)) if failure.attempt == LEADER_LOST => {
+            // Somebody inside is out of reach of this command's limits: the sandbox's own end holds for everybody. It may
+            // have ended by now, which is as good.
+            let _ = life::stop(sandboxes, &entry.id, Duration::ZERO);
+            Err(Error::Setup(crate::error::Failure {
+                hint: Some("the sandbox was stopped, so that nothing in it goes on without limits".to_owned()),
+                ..failure
+            })
+            .into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What the supervisor handed over, if it is what it says.
+fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
+    let Answer::Joined { namespaces, users, cgroup, enforcement, mount_is_directory } = answer else { return None };
+    let mut descriptors = descriptors.into_iter();
+    let all: Vec<OwnedFd> = descriptors.by_ref().take(namespaces).collect();
+    let users = if users { Some(descriptors.next()?) } else { None };
+    let cgroup = if cgroup { Some(descriptors.next()?) } else { None };
+    let known = |(name, how): (String, Enforcement)| Some((Protection::from_name(&name)?, how));
+    let enforced: BTreeMap<Protection, Enforcement> = enforcement.into_iter().filter_map(known).collect();
+    (all.len() == namespaces).then_some(Joined { namespaces: all, users, cgroup, enforced, mount_is_directory })
+}
+
+/// The connection to the supervisor: as long as it is there the sandbox counts as used, and over it comes the sandbox's end.
+struct Lease {
+    line: Line,
+    ended: Option<Option<Run>>,
+    /// Limits of the sandbox for which commands were killed.
+    reached: Vec<String>,
+}
+
+impl Lease {
+    /// Whether the sandbox has ended, by now.
+    fn is_over(&mut self) -> bool {
+        self.listen(Duration::ZERO);
+        self.ended.is_some()
+    }
+
+    fn listen(&mut self, patience: Duration) {
+        let mut list = [PollFd::new(self.line.descriptor(), PollFlags::POLLIN)];
+        let timeout = nix::poll::PollTimeout::try_from(patience).unwrap_or(nix::poll::PollTimeout::MAX);
+        let waiting = nix::poll::poll(&mut list, timeout).unwrap_or(0) > 0;
+        if self.ended.is_none() && waiting {
+            match self.line.hear::<Answer>() {
+                Ok(Some((Answer::Reached(limit), _))) => self.reached.push(limit),
+                Ok(Some((Answer::Ended(run), _))) => self.ended = Some(Some(run)),
+                _ => self.ended = Some(None),
+            }
+        }
+    }
+}
+
+impl Lease {
+    fn tell(&self, running: &mut Running) {
+        // Of a supervisor that went without a word nothing is known.
+        if let Some(Some(run)) = &self.ended {
+            let end = run.end.as_ref();
+            running.sandbox_ended(end.is_some_and(|end| end.status == Status::OutOfMemory));
+        }
+    }
+}
+
+impl Attendant for Lease {
+    fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) -> Option<Instant> {
+        if self.ended.is_none() {
+            list.push(PollFd::new(self.line.descriptor(), PollFlags::POLLIN));
+        }
+        None
+    }
+
+    fn attend(&mut self, running: &mut Running, _now: Instant) {
+        if self.ended.is_none() {
+            self.listen(Duration::ZERO);
+            self.tell(running);
+        }
+    }
+
+    fn gone(&mut self, running: &mut Running) {
+        // The kernel is quicker than the supervisor, who tells it when everybody inside has gone.
+        if self.ended.is_none() {
+            self.listen(PATIENCE);
+            self.tell(running);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What becomes of a sandbox that is there.
+
+use super::call::{Answer, Call, Line, Stats};
+use super::place::is_name;
+use super::{Entry, Run, Sandboxes, State, Trouble, failed};
+use crate::error::{Error, Problem};
+use crate::spec::{self, PartialSpec};
+use nix::sys::socket::{getsockopt, sockopt};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write};
+use std::time::{Duration, Instant};
+
+/// How long a supervisor may take beyond the grace before it is killed.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks at a log that grows.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Ends a sandbox: everybody inside is asked to, and killed after `grace`. Answers how it ended; a sandbox that nobody wanted
+/// kept is removed.
+///
+/// # Errors
+///
+/// `NotRunning`.
+pub fn stop(sandboxes: &Sandboxes, word: &str, grace: Duration) -> Result<Run, Trouble> {
+    let entry = sandboxes.find(word)?;
+    let _turn = entry.turn()?;
+    end(sandboxes, &entry, grace)
+}
+
+fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration) -> Result<Run, Trouble> {
+    let run = match Line::to(entry) {
+        Ok(line) => hang_up(entry, &line, grace)?,
+        Err(Trouble::NotRunning(name)) => {
+            if !entry.lives() {
+                return Err(Trouble::NotRunning(name));
+            }
+            // On its way, up or down; nobody may start it while we have the turn.
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    entry.await_end();
+    let run = run.unwrap_or_else(|| entry.run());
+    if entry.record().is_ok_and(|record| !record.keep) {
+        sandboxes.remove(entry)?;
+    }
+    Ok(run)
+}
+
+/// Asks the supervisor to end, and ends it where it does not.
+fn hang_up(entry: &Entry, line: &Line, grace: Duration) -> Result<Option<Run>, Trouble> {
+    let failed = |error: std::io::Error| failed("call the supervisor", &error);
+    let until = Instant::now() + grace + PATIENCE;
+    match line.say(&Call::Stop { grace_ms: grace.as_millis() as u64 }, &[]) {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => return Ok(None),
+        said => said.map_err(failed)?,
+    }
+    let left = until.saturating_duration_since(Instant::now()).as_millis().min(i32::MAX as u128) as i32;
+    let mut list = [nix::poll::PollFd::new(line.descriptor(), nix::poll::PollFlags::POLLIN)];
+    let timeout = nix::poll::PollTimeout::try_from(left).unwrap_or(nix::poll::PollTimeout::MAX);
+    if nix::poll::poll(&mut list, timeout).unwrap_or(0) == 0 {
+        // It does not listen: stopped, perhaps. Its end is the end of everything inside.
+        let supervisor =
+            getsockopt(&line.descriptor(), sockopt::PeerCredentials).map_err(|errno| failed(errno.into()))?;
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor.pid()), nix::sys::signal::Signal::SIGKILL);
+        return Ok(None);
+    }
+    match line.hear::<Answer>().map_err(failed)? {
+        Some((Answer::Ended(run), _)) => Ok(Some(run)),
+        _ => Ok(None),
+    }
+    .inspect(|_| entry.await_end())
+}
+
+/// Removes a sandbox and its files; one that runs only if it may be killed.
+///
+/// # Errors
+///
+/// `Running`, where it may not.
+pub fn remove(sandboxes: &Sandboxes, word: &str, kill: bool) -> Result<(), Trouble> {
+    let entry = sandboxes.find(word)?;
+    let _turn = entry.turn()?;
+    if entry.lives() {
+        if !kill {
+            return Err(Trouble::Running(entry.name()));
+        }
+        match end(sandboxes, &entry, Duration::ZERO) {
+            Ok(_) | Err(Trouble::NotRunning(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    sandboxes.remove(&entry)
+}
+
+/// Gives a sandbox another name.
+///
+/// # Errors
+///
+/// `NameTaken`.
+pub fn rename(sandboxes: &Sandboxes, word: &str, name: &str) -> Result<(), Trouble> {
+    if !is_name(name) {
+        let problem = Problem::new("name", format!("`{}` is no name of a sandbox", name.escape_debug()));
+        let hint = "use letters, digits, `.`, `_` and `-`, and begin with a letter or digit";
+        return Err(Trouble::Failed(Error::Invalid(vec![problem.hint(hint)])));
+    }
+    let entry = sandboxes.find(word)?;
+    let _turn = entry.turn()?;
+    let mut record = entry.record()?;
+    if record.name == name {
+        return Ok(());
+    }
+    sandboxes.claim(name, &entry.id)?;
+    let before = std::mem::replace(&mut record.name, name.to_owned());
+    match entry.write("record.json", &record) {
+        Ok(()) => sandboxes.unname(&before),
+        Err(error) => {
+            sandboxes.unname(name);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Sets labels, and takes those away that are set to nothing.
+pub fn label(
+    sandboxes: &Sandboxes,
+    word: &str,
+    labels: &BTreeMap<String, Option<String>>,
+) -> Result<BTreeMap<String, String>, Trouble> {
+    let entry = sandboxes.find(word)?;
+    let _turn = entry.turn()?;
+    let mut record = entry.record()?;
+    for (key, value) in labels {
+        match value {
+            Some(value) => drop(record.labels.insert(key.clone(), value.clone())),
+            None => drop(record.labels.remove(key)),
+        }
+    }
+    entry.write("record.json", &record)?;
+    Ok(record.labels)
+}
+
+/// Waits for the end and answers how it was.
+pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
+    let entry = sandboxes.find(word)?;
+    let line = match Line::to(&entry) {
+        Ok(line) => line,
+        Err(Trouble::NotRunning(_)) => {
+            // Not yet, or not any more.
+            entry.await_end();
+            return Ok(entry.run());
+        }
+        Err(error) => return Err(error),
+    };
+    match line.ask(&entry, &Call::Wait) {
+        Ok((Answer::Ended(run), _)) => Ok(run),
+        // Its last word is in the files, where they are kept.
+        Ok(_) | Err(Trouble::Ended(_)) => {
+            entry.await_end();
+            let run = entry.run();
+            run.end.is_some().then_some(run).ok_or_else(|| Trouble::Ended(entry.name()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What it uses.
+pub fn stats(entry: &Entry) -> Result<Stats, Trouble> {
+    match Line::to(entry)?.ask(entry, &Call::Stats)? {
+        (Answer::Stats(stats), _) => Ok(stats),
+        _ => Err(Trouble::Ended(entry.name())),
+    }
+}
+
+/// Other limits, from now on and for later starts. Memory, CPU rate and processes of one that runs; the disk of one that does
+/// not.
+///
+/// # Errors
+///
+/// `Running`, for the disk; `Invalid` for values that no sandbox may have.
+pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(), Trouble> {
+    let entry = sandboxes.find(word)?;
+    let _turn = entry.turn()?;
+    let mut spec = entry.spec()?;
+    spec.memory = wish.memory.unwrap_or(spec.memory);
+    spec.millicpus = wish.millicpus.unwrap_or(spec.millicpus);
+    spec.pids = wish.pids.unwrap_or(spec.pids);
+    let lives = entry.lives();
+    if let Some(disk) = wish.disk {
+        let problem = |message: &str, hint: &str| {
+            Trouble::Failed(Error::Invalid(vec![Problem::new("disk", message.to_owned()).hint(hint)]))
+        };
+        if disk < spec.disk {
+            return Err(problem("the writable layer can only be made larger", "make another sandbox"));
+        }
+        if lives && disk > spec.disk {
+            return Err(Trouble::Running(entry.name()));
+        }
+        spec.disk = disk;
+    }
+    spec::check(&spec)?;
+    if lives {
+        let call = Call::Limits { memory: spec.memory, millicpus: spec.millicpus, pids: spec.pids };
+        Line::to(&entry)?.ask(&entry, &call)?;
+    }
+    entry.write("spec.json", &spec)
+}
+
+/// Copies what the sandbox's own command has written to `to`; with `follow`, until it ends.
+pub fn follow_log(entry: &Entry, follow: bool, to: &mut dyn Write) -> Result<(), Trouble> {
+    let attempt = "read the log";
+    let mut log = match File::open(entry.path("log")) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        log => log.map_err(|error| failed(attempt, &error))?,
+    };
+    let mut bytes = vec![0; 64 << 10];
+    loop {
+        // Before the last read: what is written until then is read.
+        let over = !follow || !matches!(entry.state(), State::Running | State::Starting);
+        loop {
+            let count = log.read(&mut bytes).map_err(|error| failed(attempt, &error))?;
+            if count == 0 {
+                break;
+            }
+            to.write_all(bytes.get(..count).unwrap_or_default()).map_err(|error| failed("write the log", &error))?;
+        }
+        to.flush().map_err(|error| failed("write the log", &error))?;
+        if over {
+            return Ok(());
+        }
+        std::thread::sleep(GLANCE);
+    }
+}

@@ -1,0 +1,395 @@
+//! Where sandboxes are: their directories, names and locks.
+
+use super::{Record, Run, State, Trouble, failed};
+use crate::host::{UNPRIVILEGED_ID, is_real_root};
+use crate::images::tree;
+use crate::spec::Spec;
+use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io::{ErrorKind, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A directory that is still being filled.
+const NEW: &str = "new.";
+/// A directory that is being removed.
+const GONE: &str = "gone.";
+/// How long somebody may take to fill a directory: no longer than it takes to write three small files.
+const FILLING: Duration = Duration::from_secs(60);
+
+/// All sandboxes of one caller.
+#[derive(Clone, Debug)]
+pub struct Sandboxes {
+    root: PathBuf,
+}
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its id.
+    pub id: String,
+    /// Its directory.
+    pub directory: PathBuf,
+}
+
+/// Now, in seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+impl Sandboxes {
+    /// Those below belljar's own directory. Nothing is made.
+    pub fn new(home: &Path) -> Sandboxes {
+        Sandboxes { root: home.join("sandboxes") }
+    }
+
+    /// Makes the place.
+    pub(super) fn make(&self) -> Result<(), Trouble> {
+        let names = self.root.join("names");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&names);
+        made.map_err(|error| failed(format!("make `{}`", names.display()), &error))
+    }
+
+    /// The sandbox that `word` names: its name, its id, or as much of that as no other begins with.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound`, `Ambiguous`.
+    pub fn find(&self, word: &str) -> Result<Entry, Trouble> {
+        let not_found = || Trouble::NotFound(word.to_owned());
+        if !is_name(word) {
+            return Err(not_found());
+        }
+        if let Some(id) = self.named(word)
+            && let Some(entry) = self.entry(&id)
+        {
+            return Ok(entry);
+        }
+        if let Some(entry) = self.entry(word) {
+            return Ok(entry);
+        }
+        let mut ids: Vec<String> = self.ids()?.into_iter().filter(|id| id.starts_with(word)).collect();
+        match (ids.len(), ids.pop()) {
+            (1, Some(id)) => self.entry(&id).ok_or_else(not_found),
+            (0, _) | (_, None) => Err(not_found()),
+            (_, Some(last)) => {
+                ids.push(last);
+                ids.sort();
+                Err(Trouble::Ambiguous(word.to_owned(), ids))
+            }
+        }
+    }
+
+    /// The id behind a name.
+    fn named(&self, name: &str) -> Option<String> {
+        fs::read_link(self.name(name)).ok()?.to_str().filter(|id| is_id(id)).map(str::to_owned)
+    }
+
+    fn name(&self, name: &str) -> PathBuf {
+        self.root.join("names").join(name)
+    }
+
+    /// The sandbox of that id, if there is one.
+    fn entry(&self, id: &str) -> Option<Entry> {
+        let directory = self.root.join(id);
+        (is_id(id) && directory.join("record.json").exists()).then(|| Entry { id: id.to_owned(), directory })
+    }
+
+    fn ids(&self) -> Result<Vec<String>, Trouble> {
+        Ok(self.everything()?.into_iter().filter(|name| is_id(name)).collect())
+    }
+
+    fn everything(&self) -> Result<Vec<String>, Trouble> {
+        let listed = match fs::read_dir(&self.root) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed.map_err(|error| failed(format!("read `{}`", self.root.display()), &error))?,
+        };
+        let mut names: Vec<String> = listed
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| name != "names")
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// All of them, after what nobody wants any more has been removed.
+    pub fn list(&self) -> Result<Vec<Entry>, Trouble> {
+        self.sweep()?;
+        Ok(self.ids()?.iter().filter_map(|id| self.entry(id)).collect())
+    }
+
+    /// Removes what is left of sandboxes that were killed, and those whose time is over.
+    pub(super) fn sweep(&self) -> Result<(), Trouble> {
+        for name in self.everything()? {
+            if name.starts_with(GONE) || (name.starts_with(NEW) && self.is_old(&name)) {
+                self.discard(&name)?;
+            } else if let Some(entry) = self.entry(&name) {
+                self.sweep_one(&entry)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_old(&self, name: &str) -> bool {
+        let age = fs::metadata(self.root.join(name)).and_then(|found| found.modified()).map(|at| at.elapsed());
+        age.is_ok_and(|age| age.is_ok_and(|age| age > FILLING))
+    }
+
+    fn sweep_one(&self, entry: &Entry) -> Result<(), Trouble> {
+        // Whoever has its turn knows what becomes of it.
+        let Some(_turn) = entry.try_turn() else { return Ok(()) };
+        if entry.lives() {
+            return Ok(());
+        }
+        let Ok(record) = entry.record() else { return Ok(()) };
+        if !record.keep || record.is_over(entry.used()) { self.remove(entry) } else { Ok(()) }
+    }
+
+    /// Makes the directory of a new sandbox and writes what is known of it. The caller has its turn.
+    pub(super) fn add(&self, record: &Record, spec: &Spec) -> Result<(Entry, Flock<File>), Trouble> {
+        self.make()?;
+        let filling = self.root.join(format!("{NEW}{}", record.id));
+        let attempt = || format!("make `{}`", filling.display());
+        DirBuilder::new().mode(0o700).create(&filling).map_err(|error| failed(attempt(), &error))?;
+        let entry = Entry { id: record.id.clone(), directory: filling.clone() };
+        let filled = || -> Result<(Entry, Flock<File>), Trouble> {
+            let turn = entry.turn()?;
+            File::create(entry.path("alive")).map_err(|error| failed("make `alive`", &error))?;
+            for name in ["upper", "work"].iter().filter(|_| record.keep) {
+                let made = DirBuilder::new().mode(0o755).create(entry.path(name));
+                made.map_err(|error| failed(format!("make `{name}`"), &error))?;
+                // Root's own id is not inside.
+                if is_real_root() {
+                    let given = chown(entry.path(name), Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID));
+                    given.map_err(|error| failed(format!("give `{name}` away"), &error))?;
+                }
+            }
+            entry.write("spec.json", spec)?;
+            entry.write("record.json", record)?;
+            // Before anybody sees it: whoever makes it may be killed at any moment.
+            self.claim(&record.name, &record.id)?;
+            let directory = self.root.join(&record.id);
+            fs::rename(&filling, &directory).map_err(|error| failed(attempt(), &error))?;
+            Ok((Entry { id: record.id.clone(), directory }, turn))
+        };
+        filled().inspect_err(|_| {
+            if self.named(&record.name).is_some_and(|id| id == record.id) {
+                self.unname(&record.name);
+            }
+            // What kept it from being made is what the caller has to know.
+            let _ = self.discard(&format!("{NEW}{}", record.id));
+        })
+    }
+
+    /// Gives a sandbox a name that no other has.
+    pub(super) fn claim(&self, name: &str, id: &str) -> Result<(), Trouble> {
+        let link = self.name(name);
+        // A name whose sandbox is gone is nobody's.
+        for _ in 0..16 {
+            match symlink(id, &link) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(format!("make `{}`", link.display()), &error)),
+            }
+            match self.named(name) {
+                Some(other) if other == id => return Ok(()),
+                Some(other) if [&other, &format!("{NEW}{other}")].iter().any(|name| self.root.join(name).exists()) => {
+                    break;
+                }
+                _ => self.unname(name),
+            }
+        }
+        Err(Trouble::NameTaken(name.to_owned()))
+    }
+
+    /// Takes a name away. Whoever has it by now keeps it only if it was never ours, which callers know.
+    pub(super) fn unname(&self, name: &str) {
+        let _ = fs::remove_file(self.name(name));
+    }
+
+    /// Removes a sandbox that does not run.
+    pub(super) fn remove(&self, entry: &Entry) -> Result<(), Trouble> {
+        if let Ok(record) = entry.record()
+            && self.named(&record.name).is_some_and(|id| id == entry.id)
+        {
+            self.unname(&record.name);
+        }
+        let gone = format!("{GONE}{}", entry.id);
+        match fs::rename(&entry.directory, self.root.join(&gone)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(failed(format!("rename `{}`", entry.directory.display()), &error));
+            }
+            _ => {}
+        }
+        self.discard(&gone)
+    }
+
+    /// Removes a directory that is no sandbox, or no longer.
+    fn discard(&self, name: &str) -> Result<(), Trouble> {
+        let root = File::open(&self.root).map_err(|error| failed(format!("open `{}`", self.root.display()), &error))?;
+        tree::remove(root.as_fd(), OsStr::new(name))
+            .map_err(|failure| Trouble::Failed(crate::error::Error::Setup(failure)))
+    }
+}
+
+impl Entry {
+    /// A file of it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// What its maker said.
+    pub fn record(&self) -> Result<Record, Trouble> {
+        self.read("record.json")
+    }
+
+    /// What was asked for.
+    pub fn spec(&self) -> Result<Spec, Trouble> {
+        self.read("spec.json")
+    }
+
+    /// What its supervisor said.
+    pub fn run(&self) -> Run {
+        self.read("run.json").unwrap_or_default()
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        // In this order: a supervisor writes its last word before it lets go.
+        let lives = self.lives();
+        let run = self.run();
+        match (lives, run.started, run.end) {
+            (true, _, Some(_)) => State::Stopping,
+            (true, 0, None) => State::Starting,
+            (true, _, None) => State::Running,
+            (false, 0, None) => State::Stopped,
+            (false, _, Some(_)) => State::Stopped,
+            (false, _, None) => State::Lost,
+        }
+    }
+
+    /// Its name, for messages.
+    pub fn name(&self) -> String {
+        self.record().map_or_else(|_| self.id.clone(), |record| record.name)
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, Trouble> {
+        let path = self.path(name);
+        let bytes = fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Trouble::NotFound(self.id.clone()),
+            _ => failed(format!("read `{}`", path.display()), &error),
+        })?;
+        serde_json::from_slice(&bytes).map_err(|error| failed(format!("read `{}`", path.display()), &error.into()))
+    }
+
+    /// Writes a file so that nobody ever sees half of it.
+    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Trouble> {
+        let (path, draft) = (self.path(name), self.path(&format!(".{name}")));
+        let attempt = format!("write `{}`", path.display());
+        let text = serde_json::to_vec(value).map_err(|error| failed(attempt.clone(), &error.into()))?;
+        File::create(&draft)
+            .and_then(|mut file| file.write_all(&text))
+            .and_then(|()| fs::rename(&draft, &path))
+            .map_err(|error| match error.kind() {
+                ErrorKind::NotFound => Trouble::NotFound(self.id.clone()),
+                _ => failed(attempt, &error),
+            })
+    }
+
+    fn lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, Trouble> {
+        let path = self.path(name);
+        let opened = File::options().read(true).write(true).create(name == "turn").truncate(false).open(&path);
+        let file = opened.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Trouble::NotFound(self.id.clone()),
+            _ => failed(format!("open `{}`", path.display()), &error),
+        })?;
+        match Flock::lock(file, how) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(failed(format!("lock `{}`", path.display()), &errno.into())),
+        }
+    }
+
+    /// Waits for the right to change it.
+    pub(super) fn turn(&self) -> Result<Flock<File>, Trouble> {
+        let turn = self.lock("turn", FlockArg::LockExclusive)?;
+        turn.ok_or_else(|| Trouble::NotFound(self.id.clone()))
+    }
+
+    fn try_turn(&self) -> Option<Flock<File>> {
+        self.lock("turn", FlockArg::LockExclusiveNonblock).ok().flatten()
+    }
+
+    /// The right to be its supervisor.
+    pub(super) fn life(&self) -> Result<Flock<File>, Trouble> {
+        // Whoever looks whether it lives holds the lock for a moment.
+        let life = self.lock("alive", FlockArg::LockExclusive)?;
+        life.ok_or_else(|| Trouble::Running(self.name()))
+    }
+
+    /// Waits until it has ended.
+    pub(super) fn await_end(&self) {
+        // Gone is ended too.
+        let _ = self.lock("alive", FlockArg::LockShared);
+    }
+
+    /// Whether its supervisor is there.
+    pub fn lives(&self) -> bool {
+        matches!(self.lock("alive", FlockArg::LockSharedNonblock), Ok(None))
+    }
+
+    /// When it was last used, as far as a sandbox that does not run can tell.
+    pub(super) fn used(&self) -> u64 {
+        self.run().end.map_or_else(|| self.record().map_or(0, |record| record.created), |end| end.at)
+    }
+}
+
+impl Record {
+    /// Whether its time is over; `used`: when it was used last.
+    pub(super) fn is_over(&self, used: u64) -> bool {
+        self.ttl.is_some_and(|ttl| now() >= self.created.saturating_add(ttl))
+            || self.idle_rm.is_some_and(|idle| now() >= used.saturating_add(idle))
+    }
+}
+
+/// Sixteen hexadecimal digits.
+fn is_id(word: &str) -> bool {
+    word.len() == 16 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What a sandbox may be called: no path, no option, no more than a file name holds.
+pub fn is_name(word: &str) -> bool {
+    let mut bytes = word.bytes();
+    word.len() <= 128
+        && bytes.next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_no_path_and_no_option() {
+        for name in ["a", "my-box", "x.1_2", "0123456789abcdef"] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "-a", ".", "..", "a/b", "a b", "é", "_a", &"x".repeat(129)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_sandbox_is_over_when_its_time_is() {
+        let record = |ttl, idle_rm| Record { created: now() - 10, ttl, idle_rm, ..Record::default() };
+        assert!(!record(None, None).is_over(0));
+        assert!(record(Some(10), None).is_over(now()));
+        assert!(!record(Some(100), Some(100)).is_over(now()));
+        assert!(record(None, Some(5)).is_over(now() - 6));
+    }
+}

@@ -1,0 +1,176 @@
+//! Making a sandbox and starting its supervisor.
+
+use super::place::{is_name, now};
+use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
+use crate::error::{Error, Problem};
+use crate::images::{self, Store};
+use crate::spec::{Lasting, Spec, check};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::hash::{BuildHasher as _, RandomState};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What is wanted besides the sandbox itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Its name; its id, where there is none.
+    pub name: Option<String>,
+    /// What it may be found by.
+    pub labels: BTreeMap<String, String>,
+    /// Whether it stays, with its files, when it ends.
+    pub keep: bool,
+    /// From its making to its removal.
+    pub ttl: Option<Duration>,
+    /// Without a call until it is stopped.
+    pub idle_stop: Option<Duration>,
+    /// Without a call until it is removed.
+    pub idle_rm: Option<Duration>,
+}
+
+/// How the supervisor is started, which is the adapter's to know: the program and its arguments before the id.
+pub type Supervisor<'a> = &'a [OsString];
+
+/// What the supervisor says when it is ready, or why it is not.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// It runs.
+    Ready(Run),
+    /// It does not: message, hint, and whose fault it is.
+    Failed {
+        /// `invalid`, `host`, `setup`.
+        kind: String,
+        /// What went wrong.
+        message: String,
+        /// The cure.
+        hint: Option<String>,
+    },
+}
+
+/// Makes a sandbox and waits until it can be entered.
+///
+/// # Errors
+///
+/// `NameTaken`, and whatever keeps the sandbox from being made; nothing is left of it then.
+pub fn create(
+    sandboxes: &Sandboxes,
+    store: Option<&Store>,
+    mut spec: Spec,
+    wish: &Wish,
+    supervisor: Supervisor<'_>,
+) -> Result<(Entry, Run), Trouble> {
+    spec.lasting = Some(Lasting::default());
+    check_wish(&spec, wish)?;
+    // Not the name: that may stand for another image by the time the sandbox is entered.
+    if let Some(lease) = images::lease(&spec, store)? {
+        spec.image = Some(lease.record.manifest.to_string());
+    }
+    sandboxes.sweep()?;
+    let random = RandomState::new();
+    let id = format!("{:016x}", random.hash_one(std::process::id()));
+    let name = wish.name.clone().unwrap_or_else(|| id.clone());
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs().max(1));
+    let record = Record {
+        version: 1,
+        id: id.clone(),
+        name: name.clone(),
+        labels: wish.labels.clone(),
+        created: now(),
+        keep: wish.keep,
+        ttl: seconds(wish.ttl),
+        idle_stop: seconds(wish.idle_stop),
+        idle_rm: seconds(wish.idle_rm),
+    };
+    let (entry, turn) = sandboxes.add(&record, &spec)?;
+    if wish.keep {
+        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()) });
+        entry.write("spec.json", &spec)?;
+    }
+    let started = launch(&entry, supervisor);
+    if started.is_err() {
+        // What kept it from being made is what the caller has to know.
+        let _ = sandboxes.remove(&entry);
+    }
+    drop(turn);
+    started.map(|run| (entry, run))
+}
+
+/// What no sandbox that lasts can be.
+fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
+    let mut problems = match check(spec) {
+        Err(Error::Invalid(problems)) => problems,
+        Err(error) => return Err(error.into()),
+        Ok(()) => Vec::new(),
+    };
+    if let Some(name) = wish.name.as_deref().filter(|name| !is_name(name)) {
+        let problem = Problem::new("name", format!("`{}` is no name of a sandbox", name.escape_debug()));
+        problems.push(problem.hint("use letters, digits, `.`, `_` and `-`, and begin with a letter or digit"));
+    }
+    if wish.keep && spec.userns == crate::spec::Userns::Range {
+        let problem = Problem::new("keep", "files of a range of ids cannot be kept");
+        problems.push(problem.hint("leave `--keep` or `--userns range` out"));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Trouble::Failed(Error::Invalid(problems))) }
+}
+
+/// Starts a sandbox that was stopped.
+///
+/// # Errors
+///
+/// `Running`, and whatever keeps it from being started.
+pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> Result<(Entry, Run), Trouble> {
+    let entry = sandboxes.find(word)?;
+    let turn = entry.turn()?;
+    if entry.lives() {
+        return Err(Trouble::Running(entry.name()));
+    }
+    let run = launch(&entry, supervisor)?;
+    drop(turn);
+    Ok((entry, run))
+}
+
+/// Starts the supervisor, and waits until it is ready or has said why it is not.
+fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, Trouble> {
+    let attempt = "start the supervisor";
+    let (program, words) = supervisor.split_first().ok_or_else(|| Trouble::NotRunning(entry.name()))?;
+    let mut command = Command::new(program);
+    // Of its last run nothing is told any more.
+    entry.write("run.json", &Run::default())?;
+    command.args(words).arg(&entry.id).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(|error| failed(attempt, &error))?;
+    let mut line = String::new();
+    if let Some(pipe) = child.stdout.take() {
+        BufReader::new(pipe).read_line(&mut line).map_err(|error| failed(attempt, &error))?;
+    }
+    match serde_json::from_str(&line) {
+        Ok(Report::Ready(run)) => Ok(run),
+        Ok(Report::Failed { kind, message, hint }) => {
+            // It has written all there is to say, and leaves.
+            let _ = child.wait();
+            Err(Trouble::Failed(retold(&kind, message, hint)))
+        }
+        Err(_) => {
+            let _ = child.kill();
+            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            Err(failed(format!("{attempt}: it ended without a word ({status})"), &std::io::Error::from_raw_os_error(0)))
+        }
+    }
+}
+
+/// The error that the supervisor met, as the caller's own.
+fn retold(kind: &str, message: String, hint: Option<String>) -> Error {
+    match kind {
+        "invalid" => {
+            let (field, message) = match message.split_once(": ") {
+                Some((field, rest)) => (field.to_owned(), rest.to_owned()),
+                None => ("spec".to_owned(), message),
+            };
+            Error::Invalid(vec![Problem { field, message, hint }])
+        }
+        "host" => Error::Host(crate::error::Blocker { message, hint }),
+        _ => Error::Setup(crate::error::Failure { step: None, attempt: message, errno: 0, hint }),
+    }
+}

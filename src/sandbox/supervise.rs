@@ -1,0 +1,287 @@
+//! The supervisor of one sandbox: makes it, holds it to its limits, answers calls, and writes down how it ended.
+//!
+//! It is a process of its own, with nothing of its caller's but the environment. It answers one call after another and never
+//! waits for a caller.
+
+use super::call::{self, Answer, Call, Line, Stats};
+use super::place::now;
+use super::quota::Quota;
+use super::{End, Entry, Record, Run, Sandboxes, Trouble, failed};
+use crate::error::Error;
+use crate::images::Store;
+use crate::outcome::Outcome;
+use crate::process::{self, Attendant, Delivery, Running};
+use crate::spec::Spec;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+/// Bytes of what the sandbox's own command writes that are kept.
+const LONGEST_LOG: u64 = 10 << 20;
+
+/// Who is told that the sandbox is ready, or why it is not: once.
+pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);
+
+/// Makes the sandbox and stays with it to its end. The caller's process is the supervisor from here on.
+///
+/// # Errors
+///
+/// What kept the sandbox from being made; it was told to `ready` too.
+pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: Ready<'_>) -> Result<(), Trouble> {
+    let entry = sandboxes.find(id)?;
+    let record = entry.record()?;
+    let spec = entry.spec()?;
+    let life = entry.life()?;
+    entry.write("run.json", &Run::default())?;
+    let listener = call::open(&entry)?;
+    let log = File::create(entry.path("log")).map_err(|error| failed("make the log", &error))?;
+    let mut supervisor = Supervisor {
+        entry: &entry,
+        record: &record,
+        spec: &spec,
+        listener,
+        lines: Vec::new(),
+        run: None,
+        quota: None,
+        quiet: false,
+        ready,
+        born: Instant::now(),
+        expires: expiry(&record),
+        used: Instant::now(),
+    };
+    let delivery = Delivery { capture: true, fail_step: None };
+    let outcome = process::last(&spec, store, delivery, keep(log), &mut supervisor);
+    let told = outcome.map(|_| ()).map_err(Trouble::Failed);
+    if told.is_err() || !record.keep || record.is_over(0) {
+        sandboxes.remove(&entry)?;
+    }
+    drop(life);
+    told
+}
+
+/// Writes down what the command says, up to a limit.
+fn keep(mut log: File) -> process::Follower {
+    let mut room = LONGEST_LOG;
+    Box::new(move |bytes| {
+        let kept = bytes.get(..bytes.len().min(room as usize)).unwrap_or_default();
+        room -= kept.len() as u64;
+        // A full disk must not end the sandbox; what is there can still be read.
+        let _ = log.write_all(kept);
+    })
+}
+
+/// When its time is over, as long as somebody supervises it.
+fn expiry(record: &Record) -> Option<Instant> {
+    let age = Duration::from_secs(now().saturating_sub(record.created));
+    record.ttl.map(|ttl| Instant::now() + Duration::from_secs(ttl).saturating_sub(age))
+}
+
+struct Supervisor<'a> {
+    entry: &'a Entry,
+    record: &'a Record,
+    spec: &'a Spec,
+    listener: OwnedFd,
+    lines: Vec<Line>,
+    /// What was written down when it was ready.
+    run: Option<Run>,
+    /// What counts the files that are kept, once there is a sandbox: a process with threads never clones.
+    quota: Option<Quota>,
+    /// Whether nobody runs inside.
+    quiet: bool,
+    ready: Ready<'a>,
+    born: Instant,
+    /// When it has lived long enough.
+    expires: Option<Instant>,
+    /// When the last call came or ended.
+    used: Instant,
+}
+
+impl Attendant for Supervisor<'_> {
+    fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) -> Option<Instant> {
+        list.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
+        list.extend(self.lines.iter().map(|line| PollFd::new(line.descriptor(), PollFlags::POLLIN)));
+        // Nobody writes while nobody runs.
+        let look = self.quota.as_ref().filter(|_| !self.quiet).map(Quota::next);
+        self.ends_at().into_iter().chain(look).min()
+    }
+
+    fn attend(&mut self, running: &mut Running, now: Instant) {
+        if self.run.is_none() {
+            if running.held().is_none() {
+                return;
+            }
+            if let Err(error) = self.count() {
+                return running.fail("count what is kept", error.raw_os_error().unwrap_or(libc::EIO));
+            }
+            self.is_ready(running);
+        }
+        self.accept();
+        self.answer(running);
+        running.set_busy(!self.lines.is_empty());
+        self.quiet = running.is_quiet();
+        self.hold_disk(running, now);
+        if self.ends_at().is_some_and(|at| now >= at) {
+            running.ask_to_end(Duration::ZERO);
+        }
+    }
+
+    fn ended(&mut self, result: &Result<Outcome, Error>) {
+        let mut run = self.run.take().unwrap_or_default();
+        match result {
+            Ok(outcome) => run.end = Some(End::of(outcome, now())),
+            Err(error) if run.started == 0 => (self.ready)(Err(error)),
+            Err(error) => {
+                let end = End {
+                    at: now(),
+                    status: crate::outcome::Status::SetupFailed,
+                    exit_code: None,
+                    signal: None,
+                    usage: crate::outcome::Usage::default(),
+                    error: Some(error.to_string()),
+                };
+                run.end = Some(end);
+            }
+        }
+        // Where it cannot be written the next call finds a sandbox that was lost, which is true as well.
+        let _ = self.entry.write("run.json", &run);
+        // Who has just called as well, whatever was asked.
+        self.accept();
+        for line in &self.lines {
+            let _ = line.say(&Answer::Ended(run.clone()), &[]);
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Begins to count the files that are kept.
+    fn count(&mut self) -> std::io::Result<()> {
+        if self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) {
+            self.quota = Some(Quota::new(self.entry, self.spec.disk)?);
+        }
+        Ok(())
+    }
+
+    /// Kills what writes beyond the disk limit, and says so to everybody who has a command inside.
+    fn hold_disk(&mut self, running: &mut Running, now: Instant) {
+        if self.quota.as_mut().is_some_and(|quota| quota.is_passed(now)) {
+            running.kill_commands();
+            for line in &self.lines {
+                // Who is gone does not need to know.
+                let _ = line.say(&Answer::Reached("disk".to_owned()), &[]);
+            }
+        }
+    }
+
+    /// When its time is over, or it has been idle for too long.
+    fn ends_at(&self) -> Option<Instant> {
+        let idle = [self.record.idle_stop, self.record.idle_rm].into_iter().flatten().min();
+        let idle = idle.filter(|_| self.lines.is_empty()).map(|idle| self.used + Duration::from_secs(idle));
+        [self.expires, idle].into_iter().flatten().min()
+    }
+
+    fn is_ready(&mut self, running: &Running) {
+        let enforcement = running.enforcement().iter();
+        let run = Run {
+            started: now(),
+            image: running.image().to_owned(),
+            enforcement: enforcement.map(|(protection, how)| (protection.name().to_owned(), how.clone())).collect(),
+            mount_is_directory: running.mount_is_directory().to_vec(),
+            end: None,
+        };
+        // Who waits for it hears of it in any case; who asks later is told that it starts.
+        let _ = self.entry.write("run.json", &run);
+        (self.ready)(Ok(&run));
+        self.run = Some(run);
+        self.used = Instant::now();
+    }
+
+    /// Takes new calls, of our own user and of root.
+    fn accept(&mut self) {
+        while let Ok(number) = accept4(self.listener.as_raw_fd(), SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK) {
+            let line = Line::of(crate::sys::fd::own(number));
+            let own = nix::unistd::geteuid().as_raw();
+            let theirs = getsockopt(&line.descriptor(), sockopt::PeerCredentials).map(|peer| peer.uid());
+            if theirs.is_ok_and(|uid| uid == own || uid == 0) {
+                self.used = Instant::now();
+                self.lines.push(line);
+            }
+        }
+    }
+
+    fn answer(&mut self, running: &mut Running) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|line| {
+            loop {
+                match line.hear::<Call>() {
+                    Ok(Some((call, _))) => {
+                        if self.answer_one(line, call, running).is_err() {
+                            break false;
+                        }
+                    }
+                    Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => break true,
+                    Ok(None) | Err(_) => break false,
+                }
+            }
+        });
+        if lines.len() < self.lines.len() {
+            self.used = Instant::now();
+        }
+        self.lines = lines;
+    }
+
+    fn answer_one(&self, line: &Line, call: Call, running: &mut Running) -> std::io::Result<()> {
+        match call {
+            Call::Join => self.join(line, running),
+            Call::Stop { grace_ms } => {
+                running.ask_to_end(Duration::from_millis(grace_ms));
+                Ok(())
+            }
+            // As everybody who is there then.
+            Call::Wait => Ok(()),
+            Call::Stats => line.say(&Answer::Stats(self.stats(running)), &[]),
+            Call::Limits { memory, millicpus, pids } => {
+                let answer = match running.set_limits(memory, millicpus, pids) {
+                    Ok(()) => Answer::Done,
+                    Err(error) => Answer::Refused(error.to_string()),
+                };
+                line.say(&answer, &[])
+            }
+        }
+    }
+
+    fn join(&self, line: &Line, running: &Running) -> std::io::Result<()> {
+        let (Some(held), Some(run)) = (running.held(), &self.run) else {
+            return line.say(&Answer::Refused("the sandbox is not ready".to_owned()), &[]);
+        };
+        let cgroup = running.cgroup();
+        let mut descriptors: Vec<RawFd> = held.namespaces.iter().chain(&held.users).map(|fd| fd.as_raw_fd()).collect();
+        descriptors.extend(cgroup.map(|cgroup| cgroup.as_raw_fd()));
+        let answer = Answer::Joined {
+            namespaces: held.namespaces.len(),
+            users: held.users.is_some(),
+            cgroup: cgroup.is_some(),
+            enforcement: run.enforcement.clone(),
+            mount_is_directory: run.mount_is_directory.clone(),
+        };
+        line.say(&answer, &descriptors)
+    }
+
+    fn stats(&self, running: &mut Running) -> Stats {
+        let (memory_bytes, pids, cpu, disk_bytes) = running.look();
+        let (memory, millicpus, pids_limit) = running.limits();
+        Stats {
+            memory_bytes,
+            memory_limit_bytes: memory,
+            pids,
+            pids_limit,
+            cpu_ms: cpu.as_millis() as u64,
+            millicpus_limit: millicpus,
+            disk_bytes: self.quota.as_ref().map_or(0, Quota::bytes) + disk_bytes,
+            disk_limit_bytes: self.spec.disk,
+            uptime_ms: self.born.elapsed().as_millis() as u64,
+        }
+    }
+}

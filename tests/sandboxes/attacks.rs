@@ -1,0 +1,143 @@
+//! What somebody inside does to those who join, and to what their caller believes.
+
+use super::said;
+use crate::common::sandboxes::Sandboxes;
+use crate::common::{Started, eventually, stdout};
+use serde_json::json;
+
+/// CVE-2016-9962, CVE-2019-5736: whoever enters is looked at, opened, traced and read before it has given up what it had.
+#[test]
+fn nobody_inside_can_look_into_a_command_that_is_joining() {
+    let sandboxes = Sandboxes::new("peeping");
+    sandboxes.create("box", &["--seccomp", "debug"]);
+    let spy = r#"
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+own = os.getpid()
+print('watching', flush=True)
+caught, seen = set(), set()
+while not os.path.exists('/tmp/stop'):
+    for name in os.listdir('/proc'):
+        if not name.isdigit() or int(name) in (1, own):
+            continue
+        try:
+            if open(f'/proc/{name}/comm').read() != 'belljar\n':
+                continue
+        except OSError:
+            continue
+        seen.add(name)
+        for entry in ('exe', 'root', 'cwd', 'fd', 'mem', 'maps', 'environ', 'auxv', 'ns/user'):
+            try:
+                # More than once: for a moment of execve(2) a new program still has the old one's name. What has ended has
+                # an empty memory.
+                for _ in range(4):
+                    path = f'/proc/{name}/{entry}'
+                    found = os.listdir(path) if entry == 'fd' else os.readlink(path) if entry in ('exe', 'root', 'cwd', 'ns/user') else open(path, 'rb').read(1)
+                    if not found or open(f'/proc/{name}/comm').read() != 'belljar\n':
+                        break
+                else:
+                    caught.add(entry)
+            except OSError:
+                pass
+        if libc.ptrace(16, int(name), 0, 0) == 0:
+            if open(f'/proc/{name}/comm').read() == 'belljar\n':
+                caught.add('ptrace')
+            libc.ptrace(17, int(name), 0, 0)
+print(len(seen) > 0, sorted(caught))
+"#;
+    let mut watching = Started::new(&mut sandboxes.command(&["exec", "box", "--", "python3", "-c", spy]));
+    assert_eq!(watching.first_line(), "watching");
+    for _ in 0..60 {
+        sandboxes.call(&["exec", "box", "--", "true"]);
+    }
+    sandboxes.shell("box", "touch /tmp/stop");
+    assert_eq!(said(&watching.finish()), (Some(0), "True []\n", ""));
+}
+
+/// CVE-2024-21626: a directory of the host among the descriptors, or as working directory.
+#[test]
+fn a_command_that_joins_has_nothing_of_the_host_open() {
+    let sandboxes = Sandboxes::new("descriptors");
+    sandboxes.create("box", &[]);
+    let script = "ls /proc/self/fd | tr '\\n' ' '; pwd -P; cat /proc/self/cmdline | tr '\\0' ' '; cat /proc/1/cmdline";
+    let found = sandboxes.shell("box", script);
+    assert!(found.stdout.starts_with("0 1 2 3 /home/") || found.stdout.starts_with("0 1 2 3 /root"), "{found:?}");
+    let run = sandboxes.call(&["exec", "--workdir", "/proc/self/fd/7", "box", "--", "pwd"]);
+    assert_eq!(run.code, Some(125), "{run:?}");
+    let leaders = "for p in /proc/[0-9]*; do grep -q '^belljar' $p/comm && tr '\\0' ' ' < $p/cmdline; done";
+    assert!(!sandboxes.shell("box", leaders).stdout.contains("exec"), "a command line of the host is shown");
+}
+
+#[test]
+fn nobody_escapes_a_deadline_by_killing_the_leader() {
+    let sandboxes = Sandboxes::new("leader");
+    sandboxes.create("box", &["--keep"]);
+    let run = sandboxes.call(&["exec", "--timeout", "1s", "box", "--", "sh", "-c", "kill -9 $PPID; sleep 1008"]);
+    // With Landlock from ABI 6 on, or another answer of the kernel, nobody can; otherwise the sandbox ends for it.
+    match run.code {
+        Some(124) => {}
+        Some(125) => {
+            assert!(run.stderr.contains("the sandbox was stopped"), "{run:?}");
+            assert_eq!(sandboxes.states(), [("box".to_owned(), "stopped".to_owned())]);
+        }
+        _ => panic!("{run:?}"),
+    }
+}
+
+#[test]
+fn nobody_escapes_a_deadline_by_stopping_the_leader() {
+    let sandboxes = Sandboxes::new("stopping");
+    sandboxes.create("box", &["--keep"]);
+    let script = "while :; do kill -STOP $PPID; done";
+    let run = sandboxes.call(&["exec", "--timeout", "500ms", "box", "--", "sh", "-c", script]);
+    assert!(matches!(run.code, Some(124 | 125)), "{run:?}");
+    if run.code == Some(125) {
+        assert_eq!(sandboxes.states(), [("box".to_owned(), "stopped".to_owned())]);
+    } else {
+        let left = sandboxes.result(&[], "box", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'kill -STO[P]'");
+        assert_eq!(stdout(&left), "0\n");
+    }
+}
+
+#[test]
+fn whoever_forks_faster_than_anybody_looks_ends_at_the_deadline_all_the_same() {
+    let sandboxes = Sandboxes::new("chain");
+    sandboxes.create("box", &["--keep"]);
+    let chain =
+        "import os, time\nend = time.time() + 60\nwhile time.time() < end:\n if os.fork(): os._exit(0)\n os.setsid()\n";
+    let run = sandboxes.call(&["exec", "--timeout", "500ms", "box", "--", "python3", "-c", chain]);
+    // The first of the chain has ended long before.
+    assert!(matches!(run.code, Some(0 | 124 | 125)), "{run:?}");
+    sandboxes.done(&["stop", "--grace", "0s", "box"]);
+    assert!(eventually(5, || sandboxes.supervisors().is_empty()));
+}
+
+#[test]
+fn a_sandbox_full_of_processes_can_still_be_stopped() {
+    let sandboxes = Sandboxes::new("full");
+    sandboxes.create("box", &["--pids", "20"]);
+    let bomb = "for i in $(seq 30); do sleep 1009 >/dev/null 2>&1 & done; true";
+    sandboxes.call(&["exec", "box", "--", "sh", "-c", bomb]);
+    let run = sandboxes.shell("box", "true");
+    assert!(run.code == Some(125) || run.code == Some(0), "{run:?}");
+    sandboxes.done(&["stop", "box"]);
+    assert_eq!(sandboxes.states(), []);
+}
+
+#[test]
+fn memory_is_counted_for_all_commands_together_and_each_is_told() {
+    let sandboxes = Sandboxes::new("memory");
+    sandboxes.create("box", &["--memory", "96M"]);
+    let hold = "import time\nb = bytearray(50 << 20)\nprint('held', flush=True)\ntime.sleep(60)";
+    let mut first = Started::new(&mut sandboxes.command(&["exec", "--json", "box", "--", "python3", "-u", "-c", hold]));
+    assert!(eventually(5, || sandboxes.done(&["stats", "--json", "box"]).contains("\"pids\":2")), "{}", {
+        first.signal(nix::sys::signal::Signal::SIGKILL);
+        first.first_line()
+    });
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let second = sandboxes.call(&["exec", "--json", "box", "--", "python3", "-c", hold]);
+    for run in [first.finish(), second] {
+        let found: serde_json::Value = serde_json::from_str(&run.stdout).expect("a result");
+        assert_eq!((run.code, &found["status"]), (Some(137), &json!("out_of_memory")), "{found}");
+    }
+}

@@ -1,0 +1,280 @@
+//! From `create` to `rm`, and what is left when somebody is killed in between.
+
+use super::said;
+use crate::common::sandboxes::Sandboxes;
+use crate::common::{Started, eventually};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+fn kill_all(pids: Vec<i32>) {
+    for pid in pids {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("kill a supervisor");
+    }
+}
+
+#[test]
+fn a_sandbox_is_made_listed_stopped_and_gone() {
+    let sandboxes = Sandboxes::new("life");
+    let listed = said(&sandboxes.call(&["ls"])).1.to_owned();
+    assert_eq!(listed, "no sandboxes; `belljar create` makes one\n");
+    sandboxes.create("one", &[]);
+    assert_eq!(sandboxes.states(), [("one".to_owned(), "running".to_owned())]);
+    assert_eq!(sandboxes.supervisors().len(), 1);
+    assert_eq!(sandboxes.done(&["stop", "one"]), "one\n");
+    assert_eq!(sandboxes.states(), []);
+    assert!(sandboxes.supervisors().is_empty());
+    assert_eq!(sandboxes.leavings(), [""; 0]);
+}
+
+#[test]
+fn a_sandbox_without_a_name_is_called_by_its_id_or_the_beginning_of_it() {
+    let sandboxes = Sandboxes::new("ids");
+    let id = sandboxes.done(&["create"]).trim().to_owned();
+    assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+    for word in [&id[..], &id[..6]] {
+        assert_eq!(said(&sandboxes.shell(word, "echo here")), (Some(0), "here\n", ""));
+    }
+    assert_eq!(sandboxes.done(&["rm", "-f", &id[..10]]), format!("{}\n", &id[..10]));
+    assert_eq!(sandboxes.leavings(), [""; 0]);
+}
+
+#[test]
+fn what_is_not_there_is_named_and_typed() {
+    let sandboxes = Sandboxes::new("missing");
+    let hint = "belljar: sandbox: no sandbox `none`\nhint: `belljar ls` lists them\n";
+    for words in [
+        vec!["start", "none"],
+        vec!["stop", "none"],
+        vec!["rm", "none"],
+        vec!["inspect", "none"],
+        vec!["wait", "none"],
+        vec!["logs", "none"],
+        vec!["stats", "none"],
+        vec!["rename", "none", "other"],
+        vec!["label", "none", "a=b"],
+        vec!["resize", "none", "--memory", "1G"],
+    ] {
+        assert_eq!(sandboxes.call(&words).stderr, hint, "{words:?}");
+        assert_eq!(sandboxes.call(&words).code, Some(1), "{words:?}");
+    }
+    assert_eq!(said(&sandboxes.shell("none", "true")), (Some(125), "", hint));
+    let found = sandboxes.result(&[], "none", "true");
+    assert_eq!((&found["status"], &found["error"]["kind"]), (&json!("setup_failed"), &json!("not_found")));
+    let run = sandboxes.call(&["exec", "../../etc", "--", "true"]);
+    assert_eq!(run.stderr, "belljar: sandbox: no sandbox `../../etc`\nhint: `belljar ls` lists them\n");
+}
+
+#[test]
+fn two_sandboxes_never_have_the_same_name() {
+    let sandboxes = Sandboxes::new("names");
+    let calls: Vec<Started> = (0..6).map(|_| Started::new(&mut sandboxes.command(&["create", "same"]))).collect();
+    let codes: Vec<Option<i32>> = calls.into_iter().map(|call| call.finish().code).collect();
+    assert_eq!(codes.iter().filter(|code| **code == Some(0)).count(), 1, "{codes:?}");
+    assert_eq!(codes.iter().filter(|code| **code == Some(125)).count(), 5, "{codes:?}");
+    assert_eq!(sandboxes.states(), [("same".to_owned(), "running".to_owned())]);
+    let taken =
+        "belljar: sandbox: there is a sandbox `same` already\nhint: choose another name, or `belljar rm` that one\n";
+    assert_eq!(said(&sandboxes.call(&["create", "same"])), (Some(125), "", taken));
+    sandboxes.create("other", &[]);
+    assert_eq!(said(&sandboxes.call(&["rename", "other", "same"])), (Some(1), "", taken));
+    sandboxes.done(&["rename", "same", "third"]);
+    sandboxes.done(&["rename", "other", "same"]);
+    assert_eq!(said(&sandboxes.shell("third", "echo third")).1, "third\n");
+    assert_eq!(sandboxes.leavings().len(), 4);
+}
+
+#[test]
+fn what_cannot_be_made_leaves_nothing_and_says_why() {
+    let sandboxes = Sandboxes::new("refused");
+    let table: [(&[&str], &str); 4] = [
+        (&["create", "a/b"], "name: `a/b` is no name of a sandbox"),
+        (&["create", "x", "--memory", "1"], "memory:"),
+        (&["create", "x", "--image", "nowhere"], "image: no image `nowhere` here"),
+        (&["create", "x", "--mount", "/nonexistent:/mnt"], "mount: source `/nonexistent`"),
+    ];
+    for (words, why) in table {
+        let run = sandboxes.call(words);
+        assert!(run.code == Some(125) && run.stderr.contains(why), "{words:?}: {run:?}");
+        assert_eq!(sandboxes.leavings(), [""; 0], "{words:?}");
+    }
+    assert!(sandboxes.supervisors().is_empty());
+}
+
+#[test]
+fn a_sandbox_with_a_command_of_its_own_ends_with_it() {
+    let sandboxes = Sandboxes::new("command");
+    let script = "echo begun; sleep 0.3; echo ended >&2; exit 3";
+    assert_eq!(sandboxes.done(&["create", "job", "--", "sh", "-c", script]), "job\n");
+    let follower = Started::new(&mut sandboxes.command(&["logs", "-f", "job"]));
+    assert_eq!(said(&sandboxes.call(&["wait", "job"])), (Some(3), "3\n", ""));
+    assert_eq!(said(&follower.finish()), (Some(0), "begun\nended\n", ""));
+    assert_eq!(sandboxes.states(), []);
+}
+
+#[test]
+fn a_sandbox_says_how_it_ended() {
+    let sandboxes = Sandboxes::new("ends");
+    let table = [
+        ("exit 7", json!("exited"), json!(7), 7),
+        ("kill -9 $$", json!("signaled"), json!(null), 137),
+        ("exec python3 -c 'b = bytearray(300 << 20)'", json!("out_of_memory"), json!(null), 137),
+    ];
+    for (script, status, code, exit) in table {
+        sandboxes.done(&["create", "--keep", "--memory", "64M", "job", "--", "sh", "-c", script]);
+        assert_eq!(sandboxes.call(&["wait", "job"]).code, Some(exit), "{script}");
+        assert!(eventually(5, || sandboxes.states() == [("job".to_owned(), "stopped".to_owned())]));
+        let found = sandboxes.inspect("job");
+        assert_eq!((&found["end"]["status"], &found["end"]["exit_code"]), (&status, &code), "{script}: {found}");
+        sandboxes.done(&["rm", "job"]);
+    }
+}
+
+#[test]
+fn everybody_inside_is_asked_to_end_before_they_are_killed() {
+    let sandboxes = Sandboxes::new("asked");
+    let job = "trap 'echo asked; exit 5' TERM; echo ready; while :; do sleep 0.05; done";
+    sandboxes.done(&["create", "--keep", "job", "--", "sh", "-c", job]);
+    assert!(eventually(5, || sandboxes.done(&["logs", "job"]) == "ready\n"));
+    sandboxes.done(&["stop", "--grace", "5s", "job"]);
+    let log = sandboxes.done(&["logs", "job"]);
+    assert!(log.starts_with("ready\n") && log.ends_with("asked\n"), "{log}");
+    sandboxes.create("deaf", &[]);
+    sandboxes.shell("deaf", "trap '' TERM; (while :; do sleep 1; done) >/dev/null 2>&1 &");
+    let begun = Instant::now();
+    sandboxes.done(&["stop", "--grace", "300ms", "deaf"]);
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_sandbox_ends_when_its_time_is_over_or_nobody_calls() {
+    let sandboxes = Sandboxes::new("time");
+    sandboxes.create("short", &["--ttl", "1s"]);
+    sandboxes.create("idle", &["--idle-stop", "1s"]);
+    sandboxes.create("kept", &["--keep", "--idle-stop", "1s"]);
+    sandboxes.create("used", &["--idle-rm", "1s"]);
+    let long = Started::new(&mut sandboxes.command(&["exec", "used", "--", "sleep", "3"]));
+    let left = || sandboxes.states();
+    let running = |name: &str| (name.to_owned(), "running".to_owned());
+    let stopped = |name: &str| (name.to_owned(), "stopped".to_owned());
+    assert!(eventually(10, || left() == [stopped("kept"), running("used")]), "{:?}", left());
+    assert_eq!(long.finish().code, Some(0));
+    assert!(eventually(10, || left() == [stopped("kept")]), "{:?}", left());
+    sandboxes.done(&["start", "kept"]);
+    assert!(eventually(10, || left() == [stopped("kept")]), "{:?}", left());
+}
+
+#[test]
+fn labels_find_what_they_are_given_to() {
+    let sandboxes = Sandboxes::new("labels");
+    sandboxes.create("red", &["--label", "colour=red", "--label", "size=1"]);
+    sandboxes.create("blue", &["--label", "colour=blue"]);
+    assert_eq!(sandboxes.done(&["label", "blue", "size=1", "colour="]), "size=1\n");
+    let names = |label: &str| {
+        let text = sandboxes.done(&["ls", "--label", label]);
+        text.lines().skip(1).map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((names("colour=red").len(), names("size=1").len(), names("colour=blue").len()), (1, 2, 0));
+    let run = sandboxes.call(&["label", "red", "nothing"]);
+    assert_eq!(said(&run), (Some(1), "", "belljar: label: `nothing` is no label\nhint: write `KEY=VALUE`\n"));
+}
+
+#[test]
+fn a_running_sandbox_gets_other_limits() {
+    let sandboxes = Sandboxes::new("resize");
+    sandboxes.create("box", &["--memory", "512M", "--cpus", "2"]);
+    sandboxes.done(&["resize", "box", "--memory", "48M", "--cpus", "0.5", "--pids", "20"]);
+    let limits = &sandboxes.inspect("box")["limits"];
+    assert_eq!(limits, &json!({ "memory_bytes": 48 << 20, "cpus": 0.5, "pids": 20, "disk_bytes": 2_u64 << 30 }));
+    let stats: serde_json::Value =
+        serde_json::from_str(&sandboxes.done(&["stats", "--json", "box"])).expect("an object");
+    assert_eq!((&stats["memory_limit_bytes"], &stats["pids_limit"]), (&json!(48 << 20), &json!(20)));
+    let found = sandboxes.result(&[], "box", "exec python3 -c 'b = bytearray(200 << 20)'");
+    assert_eq!(found["status"], "out_of_memory", "{found}");
+    assert!(eventually(5, || sandboxes.states().is_empty()));
+    sandboxes.create("other", &[]);
+    let run = sandboxes.call(&["resize", "other", "--disk", "1G"]);
+    assert!(run.code == Some(1) && run.stderr.contains("can only be made larger"), "{run:?}");
+    let run = sandboxes.call(&["resize", "other"]);
+    assert!(run.code == Some(1) && run.stderr.contains("no limit"), "{run:?}");
+}
+
+#[test]
+fn a_supervisor_that_is_killed_takes_everything_with_it_and_the_next_call_tells_the_truth() {
+    let sandboxes = Sandboxes::new("killed");
+    sandboxes.create("gone", &[]);
+    sandboxes.create("kept", &["--keep"]);
+    let mark = crate::common::mark("killed");
+    for name in ["gone", "kept"] {
+        sandboxes.shell(name, &format!("echo data > $HOME/file; sh -c 'sleep 1000; :' {mark} >/dev/null 2>&1 &"));
+    }
+    let command = Started::new(&mut sandboxes.command(&["exec", "kept", "--", "sleep", "1000"]));
+    assert!(eventually(5, || sandboxes.done(&["stats", "--json", "kept"]).contains("\"pids\":4")));
+    kill_all(sandboxes.supervisors());
+    assert_eq!(command.finish().code, Some(125));
+    assert_eq!(sandboxes.states(), [("kept".to_owned(), "lost".to_owned())]);
+    let left = || crate::common::processes_with(&mark);
+    assert!(eventually(5, || left().is_empty()), "left behind: {:?}", left());
+    assert_eq!(sandboxes.shell("kept", "true").code, Some(125));
+    sandboxes.done(&["start", "kept"]);
+    assert_eq!(said(&sandboxes.shell("kept", "cat $HOME/file")), (Some(0), "data\n", ""));
+    sandboxes.done(&["rm", "-f", "kept"]);
+    assert_eq!(sandboxes.leavings(), [""; 0]);
+}
+
+#[test]
+fn calls_that_race_for_one_sandbox_end_in_one_state() {
+    let sandboxes = Sandboxes::new("race");
+    for round in 0..6 {
+        sandboxes.create("box", &["--keep"]);
+        let verbs: [&[&str]; 6] = [
+            &["stop", "box"],
+            &["start", "box"],
+            &["exec", "box", "--", "true"],
+            &["rm", "-f", "box"],
+            &["stop", "box"],
+            &["inspect", "box"],
+        ];
+        let calls: Vec<Started> = verbs.iter().map(|words| Started::new(&mut sandboxes.command(words))).collect();
+        for (call, words) in calls.into_iter().zip(verbs) {
+            let run = call.finish();
+            let typed = ["no sandbox `", "does not run", "runs", "has ended meanwhile"];
+            let expected = run.code == Some(0)
+                || run.stderr.contains("told to by")
+                || typed.iter().any(|why| run.stderr.contains(why));
+            assert!(expected, "round {round}: {words:?}: {run:?}");
+        }
+        if !sandboxes.states().is_empty() {
+            sandboxes.done(&["rm", "-f", "box"]);
+        }
+        assert_eq!(sandboxes.leavings(), [""; 0]);
+        assert!(eventually(5, || sandboxes.supervisors().is_empty()));
+    }
+}
+
+#[test]
+fn a_caller_that_is_killed_at_any_moment_leaves_a_sandbox_that_can_be_listed_and_removed() {
+    let sandboxes = Sandboxes::new("callers");
+    for moment in 0..40 {
+        let call = Started::new(&mut sandboxes.command(&["create", "--keep", "box"]));
+        std::thread::sleep(Duration::from_micros(moment * 250));
+        call.signal(Signal::SIGKILL);
+        call.finish();
+        assert!(
+            eventually(5, || sandboxes
+                .states()
+                .iter()
+                .all(|(_, state)| state == "running" || state == "stopped" || state == "lost")),
+            "{:?}",
+            sandboxes.states()
+        );
+        for entry in sandboxes.states() {
+            sandboxes.done(&["rm", "-f", &entry.0]);
+        }
+        // What was being filled goes a minute later; nobody sees it.
+        assert!(sandboxes.leavings().iter().all(|name| name.starts_with("new.")), "{:?}", sandboxes.leavings());
+    }
+    assert!(eventually(5, || sandboxes.supervisors().is_empty()));
+}

@@ -1,0 +1,16 @@
+//! Sandboxes that last: made once, entered many times, and gone without a trace.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod attacks;
+mod exec;
+mod kept;
+mod life;
+
+use common::Run;
+
+/// Exit code, standard output and standard error.
+fn said(run: &Run) -> (Option<i32>, &str, &str) {
+    (run.code, &run.stdout, &run.stderr)
+}
