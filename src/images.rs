@@ -47,7 +47,7 @@ pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error>
         return Ok(None);
     }
     match (spec.image.as_deref(), &spec.program) {
-        (Some(store::HOST), _) | (None, Program::Command(_) | Program::Nothing) => Ok(None),
+        (Some(store::HOST), _) | (None, Program::Command(_) | Program::Nothing | Program::Own(_)) => Ok(None),
         (Some(name), _) => match store {
             Some(store) => store.lease(name).map(Some),
             None => Err(Error::Invalid(vec![

@@ -6,7 +6,7 @@
 //! 1. `spec`, `bundle`, `step`, `outcome`, `error`: words, plain data.
 //! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`: facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
-//! 4. `build`, `doctor`, `sandbox`: the product.
+//! 4. `build`, `doctor`, `sandbox`, `tools`: the product.
 //! 5. `cli`: bytes in, bytes out.
 
 pub mod build;
@@ -30,6 +30,7 @@ pub mod seccomp;
 pub mod spec;
 pub mod step;
 pub mod sys;
+pub mod tools;
 
 #[global_allocator]
 static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();

@@ -129,6 +129,10 @@ pub fn join(
     let unasked = Spec { cgroup_parent: Some(CgroupParent::Without), mounts: Vec::new(), ..spec.clone() };
     let mut host = Host::probe(&unasked, root(spec, lease.as_ref()))?;
     host.mount_is_directory.clone_from(&joined.mount_is_directory);
+    if let Some(image) = &mut host.image {
+        // It is of the sandbox's own command, and of no other.
+        image.config.entrypoint.clear();
+    }
     let plan = Plan::join(spec, &host, &namespaces::to_join(spec), &joined.enforced)?;
     launch::launch(spec, &host, plan, delivery, None, Some(joined))?.watch(attendant)
 }

@@ -34,8 +34,10 @@ pub fn command(spec: &Spec, host: &Host) -> Result<Command, Error> {
             problem.hint("end with what to run, as in `belljar run --image NAME -- ls -l`"),
         ]));
     };
+    // Ours has no name inside: it is executed by its descriptor.
+    let own = matches!(spec.program, Program::Own(_));
     Ok(Command {
-        candidates: candidates(first, &environment),
+        candidates: if own { Vec::new() } else { candidates(first, &environment) },
         arguments: words.iter().map(|word| c_string(word.as_bytes())).collect(),
         environment,
     })
@@ -84,6 +86,7 @@ fn words(spec: &Spec, host: &Host) -> Vec<OsString> {
             }
         }
         Program::Code(code) => code_words(spec, code),
+        Program::Own(words) => words.clone(),
         Program::Nothing => Vec::new(),
     }
 }

@@ -126,6 +126,9 @@ pub enum Program {
     Code(Code),
     /// Nothing: a sandbox that lasts, and waits for what is executed in it.
     Nothing,
+    /// belljar's own binary with these words, from a sealed copy in memory: what our own tools do inside, they do with all that
+    /// restricts a command.
+    Own(Vec<OsString>),
 }
 
 /// A piece of code and its arguments.

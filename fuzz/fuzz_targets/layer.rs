@@ -14,7 +14,7 @@ use belljar::images::tree::{remove, usage};
 use belljar::images::unpack::{Bounds, unpack};
 use libfuzzer_sys::fuzz_target;
 
-static BOUNDS: Bounds = Bounds { bytes: 1 << 20, entries: 200, file: 1 << 30, name: 4095 };
+static BOUNDS: Bounds = Bounds { bytes: 1 << 20, entries: 200, file: 1 << 30, name: 4095, plain: false };
 
 /// A directory with a file that nobody may touch.
 static OUTER: LazyLock<PathBuf> = LazyLock::new(|| {

@@ -3,6 +3,7 @@
 //! Every value is taken as it stands (`OsString`): clap decides about syntax only, and what the words mean is
 //! read in [`lower`](super::lower), which reports all that is wrong at once instead of the first.
 
+pub mod files;
 pub mod image;
 pub mod sandbox;
 
@@ -59,6 +60,10 @@ pub enum Verb {
     Rename(sandbox::Rename),
     /// Show and change the labels of a sandbox
     Label(sandbox::Label),
+    /// Copy files and directories between the host and a sandbox
+    Cp(files::Copy),
+    /// List, read, change and search the files of a sandbox
+    Fs(files::Fs),
     /// Build, bring in, carry away and look after images.
     Image(image::Image),
     /// Say what this host can enforce, what is missing and how to get it.

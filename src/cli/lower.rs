@@ -71,6 +71,7 @@ pub fn exec(exec: args::sandbox::Exec, env: Env<'_>) -> Result<Box<ExecRequest>,
         faults.0.push(problem.hint("end with what to run, as in `belljar exec NAME -- ls -l`"));
     }
     let command = sandbox::Exec {
+        own: false,
         words: exec.words,
         env: exec.env.into_iter().filter_map(|word| faults.variable(word, env)).collect(),
         workdir: exec.workdir.map(PathBuf::from),

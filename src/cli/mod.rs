@@ -6,6 +6,7 @@
 mod args;
 mod bundle;
 mod doctor;
+mod files;
 mod generate;
 mod image;
 mod lower;
@@ -30,6 +31,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Create(request)) => sandbox::create(*request),
         Ok(Request::Exec(request)) => sandbox::exec(*request),
         Ok(Request::Life(verb, home)) => sandbox::run(verb, home.as_deref()),
+        Ok(Request::Files(verb, home)) => files::run(verb, home.as_deref()),
+        Ok(Request::InSandbox(name, home)) => files::enter(&name, home.as_deref()),
+        Ok(Request::ServeTools(room)) => files::serve(room),
         Ok(Request::Supervise(id, home)) => sandbox::supervise(&id, home.as_deref()),
         Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
         Ok(Request::Schema(of)) => generate::schema(of),

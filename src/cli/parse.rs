@@ -1,9 +1,10 @@
 //! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
 
+use super::args::files::FilesVerb;
 use super::args::sandbox::{Create, Exec, LifeVerb};
 use super::args::{self, Cli, Code, Run, Verb};
-use super::lower;
 use super::sandbox::{self, CreateRequest, ExecRequest};
+use super::{files, lower};
 use crate::cgroup::scope;
 use crate::error::Problem;
 use crate::spec::PartialSpec;
@@ -38,6 +39,12 @@ pub enum Request {
     Exec(Box<ExecRequest>),
     /// Every other verb of sandboxes that last, and where they are.
     Life(LifeVerb, Option<PathBuf>),
+    /// `cp` and `fs`, and where sandboxes are.
+    Files(FilesVerb, Option<PathBuf>),
+    /// Not for people: bring our own program into the sandbox of this name.
+    InSandbox(String, Option<PathBuf>),
+    /// Not for people: inside, answer what is asked about files. Bytes that may be written.
+    ServeTools(Option<u64>),
     /// Not for people: supervise the sandbox of this id.
     Supervise(String, Option<PathBuf>),
     /// Not for people: ask systemd for a scope for this process.
@@ -119,6 +126,16 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
     {
         return Ok(Request::Supervise(id.to_string_lossy().into_owned(), lower::home(env)));
     }
+    match rest {
+        [verb, name] if verb == files::ENTER => {
+            return Ok(Request::InSandbox(name.to_string_lossy().into_owned(), lower::home(env)));
+        }
+        [verb, room @ ..] if verb == files::SERVE => {
+            let room = room.first().and_then(|room| room.to_str());
+            return Ok(Request::ServeTools(room.and_then(|room| room.parse().ok())));
+        }
+        _ => {}
+    }
     match rest.first().and_then(|word| word.to_str()) {
         Some("exec") => lower::exec(alone::<Exec>("exec", "belljar exec", rest)?, env).map(Request::Exec),
         Some("create") => lower::create(alone::<Create>("create", "belljar create", rest)?, env).map(Request::Create),
@@ -141,6 +158,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Resize(resize) => Ok(Request::Life(LifeVerb::Resize(resize), lower::home(env))),
             Verb::Rename(rename) => Ok(Request::Life(LifeVerb::Rename(rename), lower::home(env))),
             Verb::Label(label) => Ok(Request::Life(LifeVerb::Label(label), lower::home(env))),
+            Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
+            Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
             Verb::Doctor(doctor) => {
                 Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })

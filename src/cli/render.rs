@@ -94,7 +94,8 @@ pub fn say(line: &str) {
     let _ = writeln!(io::stderr(), "belljar: {line}");
 }
 
-fn hint_line(hint: &str) {
+/// A cure, on a line of its own.
+pub fn hint_line(hint: &str) {
     let _ = writeln!(io::stderr(), "hint: {hint}");
 }
 

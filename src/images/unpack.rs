@@ -25,7 +25,7 @@ mod whiteouts;
 
 pub(in crate::images) use attributes::OPAQUE;
 pub use refusal::Refusal;
-pub(in crate::images) use refusal::escaped;
+pub use refusal::escaped;
 
 use archive::Archive;
 use directories::Directories;
@@ -45,11 +45,13 @@ pub struct Bounds {
     pub file: u64,
     /// Length of a path. The kernel's own bound is 4095.
     pub name: usize,
+    /// It is no layer but a tree as it is: names that layers hide things by are names like any other.
+    pub plain: bool,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Bounds { bytes: 64 << 30, entries: 4_000_000, file: 1 << 40, name: names::LONGEST_PATH }
+        Bounds { bytes: 64 << 30, entries: 4_000_000, file: 1 << 40, name: names::LONGEST_PATH, plain: false }
     }
 }
 

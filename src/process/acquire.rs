@@ -26,7 +26,7 @@ pub struct Acquired {
     pub cgroup: Option<Cgroup>,
     /// The landlock ruleset.
     pub ruleset: Option<OwnedFd>,
-    /// The code to copy in.
+    /// The code to copy in, or the program to execute.
     pub code: Option<OwnedFd>,
     /// What becomes 0, 1 and 2 of the payload.
     pub streams: [RawFd; 3],
@@ -80,8 +80,13 @@ fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {
     Error::Invalid(vec![Problem::new(field, format!("{what}: {}", describe_io(error)))])
 }
 
-/// The code that goes in as a file: a regular file as it is, anything else through a file in memory.
+/// The code that goes in as a file, or the program that is ours: a regular file as it is, anything else through a file in memory.
 fn code(spec: &Spec) -> Result<Option<OwnedFd>, Error> {
+    if let Program::Own(_) = &spec.program {
+        let copied = fd::own_program();
+        let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+        return copied.map(Some).map_err(|error| refused("copy our own program into memory", errno(error)));
+    }
     let Program::Code(code) = &spec.program else { return Ok(None) };
     match &code.source {
         Source::File(path) => {

@@ -28,7 +28,7 @@ pub struct Context<'a> {
     pub namespaces: &'a [Fd],
     /// The sandbox's cgroup, or -1.
     pub cgroup: Fd,
-    /// The code to copy in, or -1.
+    /// The code to copy in, or the program to execute, or -1.
     pub code: Fd,
     /// What becomes 0, 1 and 2 of the payload.
     pub streams: [Fd; 3],

@@ -70,7 +70,7 @@ fn role(spec: &Spec, joined: Option<&Joined>) -> Role {
     match (joined, &spec.program) {
         (Some(_), _) => Role::Leader,
         (None, Program::Nothing) => Role::Host,
-        (None, Program::Command(_) | Program::Code(_)) => Role::Command,
+        (None, Program::Command(_) | Program::Code(_) | Program::Own(_)) => Role::Command,
     }
 }
 

@@ -26,9 +26,13 @@ pub extern "C" fn enter(argument: *mut c_void) -> i32 {
 }
 
 /// execve(2) of the first candidate that can be executed, as execvp(3) chooses: what does not exist is passed over,
-/// what may not be executed is remembered. The stage of a refusal is the index of the candidate.
+/// what may not be executed is remembered. Without a candidate it is the file that is open as code. The stage of a refusal is the index of the candidate.
 pub fn execute(candidates: &[CString], context: &Context<'_>) -> Result<(), (u8, i32)> {
     context.meeting.executing.store(1, Ordering::Release);
+    if candidates.is_empty() {
+        // SAFETY: as below.
+        return Err((0, unsafe { child::execute_open(context.code, context.arguments, context.environment) }));
+    }
     let mut refusal = (0, libc::ENOENT);
     for (index, path) in (0u8..).zip(candidates) {
         // SAFETY: both arrays were null-terminated by the supervisor and live as long as the context.

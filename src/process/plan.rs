@@ -86,7 +86,7 @@ impl Plan {
         }
         match spec.program {
             Program::Nothing => steps.payload.extend([Step::AwaitRelease, Step::Leave]),
-            Program::Command(_) | Program::Code(_) => payload(spec, host, filter, &mut steps)?,
+            Program::Command(_) | Program::Code(_) | Program::Own(_) => payload(spec, host, filter, &mut steps)?,
         }
         let plan = Plan {
             steps,

@@ -1,16 +1,17 @@
 //! Commands that join a sandbox which is there: by its namespaces, with all that restricts its first process.
 
 use super::call::{Answer, Call, Line};
-use super::{Run, Sandboxes, Trouble, life};
+use super::{Entry, Run, Sandboxes, Trouble, failed, life};
 use crate::error::Error;
-use crate::images::Store;
+use crate::images::{Store, tree};
 use crate::outcome::{Enforcement, Outcome, Status};
 use crate::process::{self, Attendant, Delivery, Joined, LEADER_LOST, Running};
 use crate::spec::{OutputLimit, Program, Protection, Spec, User};
 use nix::poll::{PollFd, PollFlags};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Exec {
     /// The command and its arguments.
     pub words: Vec<OsString>,
+    /// Whether the command is belljar itself, with these words: for what our own tools do inside.
+    pub own: bool,
     /// Variables on top of the sandbox's.
     pub env: Vec<(OsString, OsString)>,
     /// Where it begins.
@@ -46,7 +49,7 @@ impl Exec {
         let mut env = spec.env.clone();
         env.extend(self.env.iter().cloned());
         Spec {
-            program: Program::Command(self.words.clone()),
+            program: if self.own { Program::Own(self.words.clone()) } else { Program::Command(self.words.clone()) },
             env,
             workdir: self.workdir.clone().or_else(|| spec.workdir.clone()),
             user: self.user.or(spec.user),
@@ -75,7 +78,11 @@ pub fn exec(
 ) -> Result<(Outcome, Spec), Trouble> {
     let entry = sandboxes.find(word)?;
     let spec = exec.over(&entry.spec()?);
-    let line = Line::to(&entry)?;
+    let line = match Line::to(&entry) {
+        // Files can be had without anything of the sandbox's running.
+        Err(Trouble::NotRunning(_)) if exec.own => return aside(&entry, spec, store, delivery),
+        line => line?,
+    };
     let (answer, descriptors) = line.ask(&entry, &Call::Join)?;
     let joined = joined(answer, descriptors).ok_or_else(|| Trouble::Ended(entry.name()))?;
     let mut lease = Lease { line, ended: None, reached: Vec::new() };
@@ -102,6 +109,25 @@ pub fn exec(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Runs our own program over the files of a sandbox that does not run and keeps them, in a sandbox of its own that is exactly like
+/// it. Nobody starts or removes it meanwhile.
+fn aside(entry: &Entry, mut spec: Spec, store: Option<&Store>, delivery: Delivery) -> Result<(Outcome, Spec), Trouble> {
+    let _turn = entry.turn()?;
+    if entry.lives() {
+        return Err(Trouble::Running(entry.name()));
+    }
+    if !entry.record()?.keep {
+        return Err(Trouble::NotRunning(entry.name()));
+    }
+    if let Program::Own(words) = &mut spec.program {
+        // Nobody counts what is written, and so it is told how much that may be.
+        let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
+        let usage = tree::usage(upper.as_fd()).map_err(|failure| Trouble::Failed(Error::Setup(failure)))?;
+        words.push(spec.disk.saturating_sub(usage.bytes).to_string().into());
+    }
+    Ok((process::run(&spec, store, delivery)?, spec))
 }
 
 /// What the supervisor handed over, if it is what it says.

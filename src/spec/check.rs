@@ -47,7 +47,7 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
 
 fn program(spec: &Spec, problems: &mut Vec<Problem>) {
     let (field, words) = match &spec.program {
-        Program::Command(words) => ("command", words),
+        Program::Command(words) | Program::Own(words) => ("command", words),
         Program::Code(code) => ("code", &code.args),
         Program::Nothing => return,
     };

@@ -425,6 +425,19 @@ pub unsafe fn execute(path: &CStr, arguments: *const *const i8, environment: *co
     }
 }
 
+/// execveat(2) of an open file; only ever answers an error.
+///
+/// # Safety
+///
+/// As [`execute`].
+pub unsafe fn execute_open(fd: Fd, arguments: *const *const i8, environment: *const *const i8) -> i32 {
+    // SAFETY: promised by the caller.
+    match unsafe { syscall!(Sysno::execveat, fd, c"".as_ptr(), arguments, environment, libc::AT_EMPTY_PATH) } {
+        Ok(_) => 0,
+        Err(errno) => errno.into_raw(),
+    }
+}
+
 /// ioctl(2) with a number.
 pub fn control(fd: Fd, request: u32, value: usize) -> Answer<()> {
     // SAFETY: only requests that take a number are used (TIOCSCTTY, TIOCSPTLCK through a pointer has its own).

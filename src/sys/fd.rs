@@ -81,6 +81,20 @@ pub fn memory_file(name: &std::ffi::CStr) -> Answer<OwnedFd> {
     nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC).map_err(|errno| errno as i32)
 }
 
+/// A copy in memory of the program that we are, which nobody can change any more (CVE-2019-5736). All of it is the kernel's to
+/// copy.
+pub fn own_program() -> std::io::Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    let mut own = std::fs::File::open("/proc/self/exe")?;
+    let sealed = memfd_create(c"belljar", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+    let mut copy = std::fs::File::from(sealed);
+    std::io::copy(&mut own, &mut copy)?;
+    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    fcntl(&copy, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(copy.into())
+}
+
 /// Bytes that wait in a pipe (`FIONREAD`).
 pub fn waiting_bytes(fd: BorrowedFd<'_>) -> u64 {
     let mut count: libc::c_int = 0;

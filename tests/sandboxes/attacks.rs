@@ -42,6 +42,8 @@ while not os.path.exists('/tmp/stop'):
         if libc.ptrace(16, int(name), 0, 0) == 0:
             if open(f'/proc/{name}/comm').read() == 'belljar\n':
                 caught.add('ptrace')
+            # It is let go once it has stopped, and not before.
+            os.waitpid(int(name), 0x40000000)
             libc.ptrace(17, int(name), 0, 0)
 print(len(seen) > 0, sorted(caught))
 "#;

@@ -5,6 +5,7 @@ mod common;
 
 mod attacks;
 mod exec;
+mod files;
 mod kept;
 mod life;
 

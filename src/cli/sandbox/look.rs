@@ -112,7 +112,7 @@ pub fn stats(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
 }
 
 /// RFC 3339, in UTC.
-fn time(seconds: u64) -> String {
+pub fn time(seconds: u64) -> String {
     let days = seconds / 86_400;
     let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
     let (year, month, day) = date(days);

@@ -9,6 +9,7 @@ mod supervise;
 
 pub use exec::{ExecRequest, exec};
 pub use life::{CreateRequest, create, split};
+pub use look::time;
 pub use supervise::{VERB, supervise};
 
 use super::args::sandbox::LifeVerb;

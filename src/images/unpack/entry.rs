@@ -65,7 +65,8 @@ impl Entry {
 
     fn of(member: Member, bounds: &Bounds) -> Result<Entry, Refusal> {
         let path = named(&member.name, bounds)?;
-        let (path, what) = match names::role(&path).map_err(Refusal::new)? {
+        let role = if bounds.plain { Role::Itself } else { names::role(&path).map_err(Refusal::new)? };
+        let (path, what) = match role {
             Role::Itself => (path, of_kind(member.kind, member.map, bounds)?),
             Role::Bookkeeping => (path, What::Bookkeeping),
             Role::Hides(hidden) => (hidden, whiteout(&member, What::Whiteout)?),

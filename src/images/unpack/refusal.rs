@@ -77,7 +77,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// A name for people: on one line, without control characters or ones that turn the direction of text, and not long.
-pub(in crate::images) fn escaped(name: &[u8]) -> String {
+pub fn escaped(name: &[u8]) -> String {
     let mut shown = String::new();
     for chunk in name.utf8_chunks() {
         for letter in chunk.valid().chars() {

@@ -1,0 +1,67 @@
+//! The two processes behind the verbs of files, which nobody types: the one that brings our program into a sandbox, and that
+//! program there.
+
+use crate::cli::{render, resolve};
+use crate::outcome::{Outcome, Status};
+use crate::process::Delivery;
+use crate::sandbox::{self, Exec, Sandboxes};
+use crate::tools::{Name, Trouble, inside, wire};
+use std::io::Write as _;
+use std::path::Path;
+
+/// Brings it inside.
+pub const ENTER: &str = "enter-sandbox";
+/// Is inside.
+pub const SERVE: &str = "serve-tools";
+
+/// Runs our own program in the sandbox `name`, with our standard streams as its own; the exit code. What goes wrong is said in
+/// a frame.
+pub fn enter(name: &str, home: Option<&Path>) -> i32 {
+    let Some(home) = home else { return render::FAILED };
+    let store = resolve::store(home);
+    let sandboxes = Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()));
+    let exec = Exec { words: vec!["belljar".into(), SERVE.into()], own: true, ..Exec::default() };
+    let delivery = Delivery { capture: false, fail_step: None };
+    let trouble = match sandbox::exec(&sandboxes, name, Some(&store), &exec, delivery) {
+        Ok((outcome, _)) if outcome.exit_code == Some(0) => return 0,
+        Ok((outcome, _)) => ended(&outcome),
+        Err(trouble) => {
+            let kind = trouble.kind().to_owned();
+            let error = trouble.error();
+            let hint = error.hints();
+            let hint = (!hint.is_empty()).then(|| hint.join("\n"));
+            Trouble { kind, message: error.to_string(), path: None, hint }
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    // A caller that is gone does not want to know.
+    let _ = wire::write_json(&mut out, wire::FAILED, &trouble).and_then(|()| out.flush());
+    render::FAILED
+}
+
+fn ended(outcome: &Outcome) -> Trouble {
+    match outcome.limits_reached.first() {
+        Some(limit) if limit == "disk" => {
+            Trouble::new("no_space", "the sandbox's disk limit was passed, and writing stopped")
+                .hint("remove files, or make a sandbox with a larger `--disk`")
+        }
+        Some(limit) => Trouble::new("ended", format!("the tool inside was ended: the limit of {limit} was passed")),
+        None if outcome.status == Status::Cancelled => Trouble::new("ended", "the sandbox was stopped meanwhile"),
+        None => Trouble::new("ended", "the tool inside was killed by somebody inside, or broke off"),
+    }
+}
+
+/// Answers what is asked over our standard streams; the exit code.
+pub fn serve(room: Option<u64>) -> i32 {
+    let mut from = std::io::BufReader::with_capacity(wire::PIECE, std::io::stdin());
+    let mut to = std::io::BufWriter::with_capacity(wire::PIECE, std::io::stdout().lock());
+    match inside::serve(&mut from, &mut to, room) {
+        Ok(()) => 0,
+        Err(error) => {
+            let trouble = Trouble { path: Some(Name::from("request")), ..Trouble::of(&error) };
+            // Whoever asks has gone, or does not speak as we do.
+            let _ = wire::write_json(&mut to, wire::FAILED, &trouble).and_then(|()| to.flush());
+            render::FAILED
+        }
+    }
+}

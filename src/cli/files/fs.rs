@@ -1,0 +1,203 @@
+//! `belljar fs`.
+
+use super::copy::{from_stdin, to_stdout};
+use super::{Told, UNDONE, client};
+use crate::cli::args::files::{At, Verb};
+use crate::cli::render;
+use crate::cli::sandbox::time;
+use crate::tools::{Entry, EntryKind, Line, Name, Replaced, Request, Trouble};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::ffi::OsStr;
+
+/// Does it; whether as JSON, and what is told.
+pub fn run(verb: Verb) -> (bool, Result<Told, Trouble>) {
+    match verb {
+        Verb::Ls { at, depth } => (at.json, list(&at, Request::List { path: path(&at), depth }, row)),
+        Verb::Tree { at, depth } => (at.json, tree(&at, depth.unwrap_or(u32::MAX))),
+        Verb::Stat(at) => (at.json, stat(&at)),
+        Verb::Cat { at, offset, length } => (false, cat(&at, offset, length)),
+        Verb::Write { at, mode, parents, append } => (at.json, write(&at, mode.as_deref(), parents, append)),
+        Verb::Mkdir { at, parents, mode } => (
+            at.json,
+            octal(&mode).and_then(|mode| done(&at, Request::MakeDirectory { path: path(&at), parents, mode })),
+        ),
+        Verb::Rm { at, recursive, force } => {
+            (at.json, done(&at, Request::Remove { path: path(&at), recursive, force }))
+        }
+        Verb::Mv { at, to, force } => {
+            (at.json, done(&at, Request::Move { from: path(&at), to: Name::from(to), replace: force }))
+        }
+        Verb::Chmod { at, mode, recursive } => {
+            (at.json, octal(&mode).and_then(|mode| done(&at, Request::ChangeMode { path: path(&at), mode, recursive })))
+        }
+        Verb::Find { at, name, kind, depth } => {
+            let kind = kind.as_deref().and_then(kind_of);
+            (
+                at.json,
+                list(&at, Request::Find { path: path(&at), pattern: name, kind, depth }, |entry: &Entry| {
+                    format!("{}\n", entry.path)
+                }),
+            )
+        }
+        Verb::Grep { at, text, name, ignore_case } => {
+            let request = Request::Grep { path: path(&at), pattern: text, files: name, ignore_case };
+            (at.json, list(&at, request, |line: &Line| format!("{}:{}:{}\n", line.path, line.line, line.content)))
+        }
+        Verb::Replace { sandbox, text, new, files, json } => {
+            let files = files.into_iter().map(Name::from).collect();
+            (json, replace(&sandbox, Request::Replace { files, pattern: text, text: new }))
+        }
+    }
+}
+
+fn path(at: &At) -> Name {
+    Name::from(at.path.clone())
+}
+
+fn kind_of(word: &str) -> Option<EntryKind> {
+    Some(match word {
+        "file" => EntryKind::File,
+        "directory" => EntryKind::Directory,
+        "link" => EntryKind::Link,
+        "special" => EntryKind::Special,
+        _ => return None,
+    })
+}
+
+/// Permissions as chmod(1) has them in digits.
+fn octal(text: &str) -> Result<u32, Trouble> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
+    mode.ok_or_else(|| {
+        let shown = text.escape_debug();
+        Trouble::new("misused", format!("mode: `{shown}` are no permissions"))
+            .hint("write octal digits, as in `644` or `0755`")
+    })
+}
+
+/// Items of one shape, each a line for people.
+fn list<T: DeserializeOwned + Shown>(
+    at: &At,
+    request: Request,
+    line: impl Fn(&T) -> String + Send + Sync,
+) -> Result<Told, Trouble> {
+    let (mut people, mut all) = (String::new(), Vec::new());
+    client(&at.sandbox)?.list(&request, &mut |item: T| {
+        if at.json {
+            all.push(item.object());
+        } else {
+            people.push_str(&line(&item));
+        }
+        Ok(())
+    })?;
+    Ok(Told::new(people, json!({ "version": 1, T::MANY: all })))
+}
+
+/// As programs read it.
+trait Shown: Serialize {
+    /// Many of them.
+    const MANY: &'static str;
+
+    fn object(&self) -> Value {
+        json!(self)
+    }
+}
+
+impl Shown for Entry {
+    const MANY: &'static str = "entries";
+
+    fn object(&self) -> Value {
+        let mut object = json!(self);
+        object["name"] = json!(Name::from(self.path.path().file_name().unwrap_or_default().to_owned()));
+        object["mode"] = json!(format!("{:04o}", self.mode));
+        object["modified"] = json!(time(self.modified.max(0) as u64));
+        object
+    }
+}
+
+impl Shown for Line {
+    const MANY: &'static str = "lines";
+}
+
+impl Shown for Replaced {
+    const MANY: &'static str = "files";
+}
+
+/// Letter, permissions, size, time and path, as ls -l has them.
+fn row(entry: &Entry) -> String {
+    let letter = match entry.kind {
+        EntryKind::File => '-',
+        EntryKind::Directory => 'd',
+        EntryKind::Link => 'l',
+        EntryKind::Special => 's',
+    };
+    let bits: String =
+        (0..9).map(|bit| if entry.mode & (0o400 >> bit) == 0 { '-' } else { ['r', 'w', 'x'][bit % 3] }).collect();
+    let target = entry.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
+    let when = time(entry.modified.max(0) as u64);
+    format!("{letter}{bits}  {:>10}  {when}  {}{target}\n", entry.size, entry.path)
+}
+
+fn tree(at: &At, depth: u32) -> Result<Told, Trouble> {
+    let top = at.path.as_encoded_bytes();
+    let above = top.len() + usize::from(!top.ends_with(b"/"));
+    let told =
+        list(at, Request::Find { path: path(at), pattern: None, kind: None, depth: Some(depth) }, |entry: &Entry| {
+            let below = entry.path.0.get(above..).unwrap_or_default();
+            let level = below.iter().filter(|byte| **byte == b'/').count();
+            let name = Name(below.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec());
+            let mark = if entry.kind == EntryKind::Directory { "/" } else { "" };
+            let target = entry.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
+            format!("{}{name}{mark}{target}\n", "  ".repeat(level + 1))
+        })?;
+    Ok(Told { people: format!("{}\n{}", path(at), told.people), ..told })
+}
+
+fn stat(at: &At) -> Result<Told, Trouble> {
+    let mut found = None;
+    client(&at.sandbox)?.list(&Request::Stat { path: path(at) }, &mut |entry: Entry| {
+        found = Some(entry);
+        Ok(())
+    })?;
+    let entry = found.ok_or_else(|| Trouble::new("ended", "the tool inside gave no answer"))?;
+    let mut object = entry.object();
+    object["version"] = json!(1);
+    Ok(Told::new(row(&entry), object))
+}
+
+fn cat(at: &At, offset: u64, length: Option<u64>) -> Result<Told, Trouble> {
+    let request = Request::Read { path: path(at), offset, length };
+    client(&at.sandbox)?.ask(&request, None, &mut |_| Ok(()), &mut to_stdout)?;
+    Ok(Told::new("", Value::Null))
+}
+
+fn write(at: &At, mode: Option<&str>, parents: bool, append: bool) -> Result<Told, Trouble> {
+    let mode = mode.map(octal).transpose()?;
+    let request = Request::Write { path: path(at), mode, parents, append };
+    let mut bytes = 0;
+    client(&at.sandbox)?.ask(&request, Some(&mut |to| from_stdin(to, &mut bytes)), &mut |_| Ok(()), &mut |_| Ok(()))?;
+    Ok(Told::new("", json!({ "version": 1, "path": path(at), "bytes": bytes })))
+}
+
+/// Of which there is nothing to tell but that it is done.
+fn done(at: &At, request: Request) -> Result<Told, Trouble> {
+    client(&at.sandbox)?.ask(&request, None, &mut |_| Ok(()), &mut |_| Ok(()))?;
+    Ok(Told::new("", json!({ "version": 1, "path": path(at) })))
+}
+
+fn replace(sandbox: &OsStr, request: Request) -> Result<Told, Trouble> {
+    let (mut people, mut all, mut code) = (String::new(), Vec::new(), 0);
+    client(sandbox)?.list(&request, &mut |file: Replaced| {
+        match &file.error {
+            Some(trouble) => {
+                render::say(&trouble.to_string());
+                code = UNDONE;
+            }
+            None => people.push_str(&format!("{}: {}\n", file.path, file.count)),
+        }
+        all.push(file.object());
+        Ok(())
+    })?;
+    Ok(Told { people, object: json!({ "version": 1, Replaced::MANY: all }), code })
+}

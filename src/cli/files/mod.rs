@@ -1,0 +1,68 @@
+//! `belljar cp` and `belljar fs`: each read, asked of the tool inside, and told.
+//!
+//! Lines for people, one object for `--json`; progress on standard error. 0: done; 1: failed; 2: not understood.
+
+mod copy;
+mod enter;
+mod fs;
+
+pub use enter::{ENTER, SERVE, enter, serve};
+
+use super::args::files::FilesVerb;
+use super::render;
+use crate::tools::{Client, Trouble};
+use serde_json::{Value, json};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+/// Exit code of what could not be done.
+const UNDONE: i32 = 1;
+/// Exit code of what is not understood.
+const MISUSED: i32 = 2;
+
+/// What a verb tells: lines for people, an object for programs, and an exit code.
+struct Told {
+    people: String,
+    object: Value,
+    code: i32,
+}
+
+impl Told {
+    fn new(people: impl Into<String>, object: Value) -> Told {
+        Told { people: people.into(), object, code: 0 }
+    }
+}
+
+/// Does it; the exit code.
+pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
+    if home.is_none() {
+        render::problems(&[crate::error::Problem::new("sandbox", "there is no place for sandboxes")
+            .hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")]);
+        return UNDONE;
+    }
+    let (json, told) = match verb {
+        FilesVerb::Copy(copy) => (copy.json, copy::copy(&copy)),
+        FilesVerb::Fs(verb) => fs::run(verb),
+    };
+    match told {
+        Ok(told) if json => render::print(&format!("{}\n", told.object), told.code),
+        Ok(told) => render::print(&told.people, told.code),
+        Err(trouble) => complain(&trouble, json),
+    }
+}
+
+fn complain(trouble: &Trouble, json: bool) -> i32 {
+    render::say(&trouble.to_string());
+    trouble.hint.iter().flat_map(|hint| hint.lines()).for_each(render::hint_line);
+    let code = if trouble.kind == "misused" { MISUSED } else { UNDONE };
+    if json {
+        return render::print(&format!("{}\n", json!({ "version": 1, "error": trouble })), code);
+    }
+    code
+}
+
+/// A tool in the sandbox of that name: this program brings it there.
+fn client(sandbox: &OsStr) -> Result<Client, Trouble> {
+    let program: [OsString; 3] = [PathBuf::from("/proc/self/exe").into(), ENTER.into(), sandbox.to_owned()];
+    Client::start(&program)
+}

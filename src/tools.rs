@@ -1,0 +1,279 @@
+//! Files of sandboxes: listed, read, written, searched and copied, and all of it done inside.
+//!
+//! [`inside::serve`] is what runs inside: belljar's own binary, from a sealed copy in memory, restricted as every command of
+//! the sandbox is. It answers one [`Request`] after another over its standard streams. [`Client`] is the host's side: it
+//! moves bytes and prints names, and never opens a path that the sandbox controls. What comes from inside is believed by nobody: frames
+//! have a longest length, and a tree is unpacked as the layer of an image that anybody may have made
+//! ([`images::unpack`](crate::images::unpack)).
+//!
+//! Both sides use one shape for errors, [`Trouble`], and one for a tree on its way, a tar archive ([`tree`]).
+
+mod client;
+pub mod inside;
+mod name;
+pub mod tree;
+pub mod wire;
+
+pub use client::{Client, Heard, said};
+pub use name::Name;
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::io;
+
+/// What is asked of the tool inside. Relative paths count from the sandbox's working directory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum Request {
+    /// What is in a directory, down to `depth` levels. Items are [`Entry`]s.
+    List {
+        /// The directory; of anything else the item is itself.
+        path: Name,
+        /// 1: the directory alone.
+        depth: u32,
+    },
+    /// What a path is, itself and not what a link leads to. One [`Entry`].
+    Stat {
+        /// The path.
+        path: Name,
+    },
+    /// Makes a directory.
+    MakeDirectory {
+        /// The path.
+        path: Name,
+        /// Those above it too, and none is an error that is there.
+        parents: bool,
+        /// Permissions.
+        mode: u32,
+    },
+    /// Removes a file or a directory.
+    Remove {
+        /// The path.
+        path: Name,
+        /// A directory with all that is in it.
+        recursive: bool,
+        /// What is not there is no error.
+        force: bool,
+    },
+    /// Renames, or moves to another file system.
+    Move {
+        /// From.
+        from: Name,
+        /// To; into it, where it is a directory.
+        to: Name,
+        /// Whether a file that is there may go.
+        replace: bool,
+    },
+    /// Sets permissions.
+    ChangeMode {
+        /// The path.
+        path: Name,
+        /// Permissions.
+        mode: u32,
+        /// Of everything in it too, links aside.
+        recursive: bool,
+    },
+    /// The content of a regular file, as data.
+    Read {
+        /// The path; links are followed.
+        path: Name,
+        /// The first byte.
+        offset: u64,
+        /// How many, at most.
+        length: Option<u64>,
+    },
+    /// Takes data as the content of a file, all at once or not at all.
+    Write {
+        /// The path; links are followed.
+        path: Name,
+        /// Permissions; those of the file that is there, else 0644.
+        mode: Option<u32>,
+        /// Makes directories above it.
+        parents: bool,
+        /// Behind what is there.
+        append: bool,
+    },
+    /// Paths below a directory. Items are [`Entry`]s.
+    Find {
+        /// Where to begin.
+        path: Name,
+        /// What the last part of a path must match, as shells match names.
+        pattern: Option<String>,
+        /// What it must be.
+        kind: Option<EntryKind>,
+        /// Levels down, at most.
+        depth: Option<u32>,
+    },
+    /// Lines that have a text in them, in regular files that are text. Items are [`Line`]s.
+    Grep {
+        /// A file, or a directory with all that is in it.
+        path: Name,
+        /// The text, as it is.
+        pattern: String,
+        /// What the last part of a file's path must match.
+        files: Option<String>,
+        /// Whether small and capital letters of ASCII are the same.
+        ignore_case: bool,
+    },
+    /// Replaces a text everywhere. Items are [`Replaced`]s.
+    Replace {
+        /// The files.
+        files: Vec<Name>,
+        /// The text, as it is.
+        pattern: String,
+        /// What comes in its place.
+        text: String,
+    },
+    /// A file or directory with all that is in it, as a tar archive of one member, as data. What it leaves out are items
+    /// ([`Skipped`]).
+    Pull {
+        /// The path. A link is followed here, and nowhere below.
+        path: Name,
+        /// The name of the archive's first member.
+        name: Name,
+    },
+    /// Takes data as such an archive.
+    Push {
+        /// Where it goes; into it, where it is a directory.
+        path: Name,
+        /// What it is called there.
+        name: Name,
+    },
+}
+
+impl Request {
+    /// Whether data follows the request.
+    pub fn has_data(&self) -> bool {
+        matches!(self, Request::Write { .. } | Request::Push { .. })
+    }
+}
+
+/// What stands in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A fifo, socket or device.
+    Special,
+}
+
+/// One path and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// As it was asked for, with what lies below it.
+    pub path: Name,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Bytes.
+    pub size: u64,
+    /// Permissions, with the bits above them.
+    pub mode: u32,
+    /// Seconds since 1970 of the last change of content.
+    pub modified: i64,
+    /// As seen inside.
+    pub uid: u32,
+    /// As seen inside.
+    pub gid: u32,
+    /// Where a link leads.
+    pub target: Option<Name>,
+}
+
+/// One line of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// The file.
+    pub path: Name,
+    /// From 1.
+    pub line: u64,
+    /// Without its end, and no longer than 64 KiB.
+    pub content: Name,
+}
+
+/// What became of one file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// The file.
+    pub path: Name,
+    /// How often the text stood there.
+    pub count: u64,
+    /// Why it was not replaced.
+    pub error: Option<Trouble>,
+}
+
+/// Something that no copy is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// What.
+    pub path: Name,
+    /// Why.
+    pub why: String,
+}
+
+/// Why something was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// For programs: `not_found`, `exists`, `not_a_directory`, `is_a_directory`, `not_empty`, `denied`, `no_space`,
+    /// `not_a_file`, `invalid`, `ended` or `failed`.
+    pub kind: String,
+    /// For people, without the path.
+    pub message: String,
+    /// What it is about.
+    pub path: Option<Name>,
+    /// The cure, where there is one.
+    pub hint: Option<String>,
+}
+
+impl Trouble {
+    /// One of ours.
+    pub fn new(kind: &str, message: impl Into<String>) -> Trouble {
+        Trouble { kind: kind.to_owned(), message: message.into(), path: None, hint: None }
+    }
+
+    /// What the kernel answered.
+    pub fn of(error: &io::Error) -> Trouble {
+        let Some(errno) = error.raw_os_error() else {
+            let kind = if error.kind() == io::ErrorKind::UnexpectedEof { "ended" } else { "failed" };
+            return Trouble::new(kind, error.to_string());
+        };
+        let kind = match errno {
+            libc::ENOENT => "not_found",
+            libc::EEXIST => "exists",
+            libc::ENOTDIR => "not_a_directory",
+            libc::EISDIR => "is_a_directory",
+            libc::ENOTEMPTY => "not_empty",
+            libc::EACCES | libc::EPERM | libc::EROFS => "denied",
+            libc::ENOSPC | libc::EDQUOT | libc::EFBIG => "no_space",
+            libc::EINVAL | libc::ENAMETOOLONG | libc::ELOOP => "invalid",
+            _ => "failed",
+        };
+        Trouble::new(kind, crate::error::describe(errno))
+    }
+
+    /// The same about `path`, unless it is about another already.
+    pub fn about(mut self, path: &Name) -> Trouble {
+        self.path.get_or_insert_with(|| path.clone());
+        self
+    }
+
+    /// The same with a cure.
+    pub fn hint(mut self, hint: &str) -> Trouble {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.path {
+            Some(path) => write!(f, "{path}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl std::error::Error for Trouble {}

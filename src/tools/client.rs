@@ -1,0 +1,133 @@
+//! The host's side of the tool: starts it in a sandbox, asks, and passes on what it hears.
+
+use super::wire::{self, Ending, Inlet, Outlet, PIECE};
+use super::{Request, Trouble};
+use serde::de::DeserializeOwned;
+use std::ffi::OsString;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+/// The most items of one answer: whoever is inside could go on for ever.
+const MOST_ITEMS: u64 = 4_000_000;
+
+/// A tool in one sandbox.
+pub struct Client {
+    child: Child,
+    to: Option<BufWriter<ChildStdin>>,
+    from: Option<BufReader<ChildStdout>>,
+}
+
+/// Writes the data of a request.
+pub type Data<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), Trouble>;
+
+/// Takes in one item, as JSON.
+pub type Heard<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
+
+impl Client {
+    /// Starts the tool. `program` is what brings it into the sandbox, which is the adapter's to know: it passes its own standard
+    /// streams on, and says in a frame why it cannot.
+    ///
+    /// # Errors
+    ///
+    /// What keeps a process from being started.
+    pub fn start(program: &[OsString]) -> Result<Client, Trouble> {
+        let (first, words) = program.split_first().ok_or_else(|| Trouble::new("failed", "no program to start"))?;
+        let mut command = Command::new(first);
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| Trouble::of(&error))?;
+        let streams = child.stdin.take().zip(child.stdout.take());
+        let (to, from) = streams.ok_or_else(|| Trouble::new("failed", "no streams to the tool"))?;
+        Ok(Client { child, to: Some(BufWriter::new(to)), from: Some(BufReader::with_capacity(PIECE, from)) })
+    }
+
+    /// Asks, sends `data` if the request takes any, and passes on items and data as they come.
+    ///
+    /// # Errors
+    ///
+    /// What the tool says, or why there is none any more.
+    pub fn ask(
+        &mut self,
+        request: &Request,
+        data: Option<Data<'_>>,
+        heard: Heard<'_>,
+        given: &mut dyn FnMut(&mut (dyn Read + Send)) -> Result<(), Trouble>,
+    ) -> Result<(), Trouble> {
+        let sent = self.send(request, data);
+        // Where it does not listen any more, it has said why.
+        let broken = sent.as_ref().err().is_some_and(|trouble| trouble.kind == "broken");
+        if let Err(trouble) = sent
+            && !broken
+        {
+            return Err(trouble);
+        }
+        let (mut items, mut failed) = (0, None);
+        let Some(from) = self.from.as_mut() else { return Err(Trouble::new("failed", "the tool was dismissed")) };
+        let mut aside = |kind: u8, bytes: &[u8]| match kind {
+            wire::ITEM if items < MOST_ITEMS => {
+                items += 1;
+                heard(bytes)
+            }
+            wire::FAILED => {
+                failed = Some(wire::parse::<Trouble>(bytes)?);
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            _ => Err(wire::nonsense("a frame that nobody asked for")),
+        };
+        let mut inlet = Inlet::new(from, &mut aside);
+        let taken = given(&mut inlet).and_then(|()| inlet.drain().map_err(|error| said(&error)));
+        let end = inlet.end.take();
+        if let Some(trouble) = failed {
+            return Err(trouble);
+        }
+        match (end.as_deref().map(wire::parse::<Ending>), taken) {
+            // What the tool says is the reason why its data is cut off.
+            (Some(Ok(Some(trouble))), _) => Err(trouble),
+            (_, Err(trouble)) => Err(trouble),
+            (Some(Ok(None)), Ok(())) => Ok(()),
+            (Some(Err(error)), Ok(())) => Err(said(&error)),
+            (None, Ok(())) => Err(said(&io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+
+    /// As [`ask`](Client::ask), for items of one shape.
+    pub fn list<T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        each: &mut (dyn FnMut(T) -> io::Result<()> + Send),
+    ) -> Result<(), Trouble> {
+        self.ask(request, None, &mut |bytes| each(wire::parse(bytes)?), &mut |_| Ok(()))
+    }
+
+    fn send(&mut self, request: &Request, data: Option<Data<'_>>) -> Result<(), Trouble> {
+        let Some(to) = self.to.as_mut() else { return Err(Trouble::new("broken", "the tool was dismissed")) };
+        let broken = |error: io::Error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Trouble::new("broken", "the tool does not listen any more"),
+            _ => Trouble::of(&error),
+        };
+        wire::write_json(to, wire::REQUEST, request).map_err(broken)?;
+        if let Some(data) = data {
+            let mut outlet = Outlet::new(to);
+            data(&mut outlet)?;
+            outlet.flush().map_err(broken)?;
+            wire::write(to, wire::END, &[]).map_err(broken)?;
+        }
+        to.flush().map_err(broken)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Without its streams it ends.
+        self.to = None;
+        self.from = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// What is said of an error on the way in.
+pub fn said(error: &io::Error) -> Trouble {
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Trouble::new("ended", "the tool inside was ended before it had answered");
+    }
+    Trouble::of(error)
+}

@@ -1,0 +1,113 @@
+//! The tool inside: reads requests from one stream, and answers on another, until the first ends.
+//!
+//! It may do what every command of the sandbox may, and no more; whoever else is inside may be in its way, and gains nothing
+//! by it. It opens nothing that could make it wait, and holds no more in memory than a file that is to be changed.
+
+mod change;
+mod look;
+mod search;
+
+use super::wire::{self, Inlet, Outlet};
+use super::{Request, Trouble};
+use serde::Serialize;
+use std::io::{self, Read, Write};
+
+/// The answering side of one request.
+pub struct Answer<'a> {
+    to: &'a mut dyn Write,
+    /// Bytes that may still be written to files; nobody else counts them.
+    room: &'a mut Option<u64>,
+}
+
+impl Answer<'_> {
+    fn item(&mut self, item: &impl Serialize) -> io::Result<()> {
+        wire::write_json(self.to, wire::ITEM, item)
+    }
+
+    /// Takes so many bytes from what may be written.
+    fn take(&mut self, bytes: u64) -> Result<(), Trouble> {
+        let Some(room) = self.room else { return Ok(()) };
+        *room = room.checked_sub(bytes).ok_or_else(|| Trouble::of(&io::Error::from_raw_os_error(libc::ENOSPC)))?;
+        Ok(())
+    }
+}
+
+/// Serves until `from` ends. `room`: how many bytes may be written to files, where nobody counts them.
+///
+/// # Errors
+///
+/// Streams that break off, and what is no request.
+pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<u64>) -> io::Result<()> {
+    let mut frame = Vec::new();
+    while let Some(kind) = wire::read(from, &mut frame)? {
+        if kind != wire::REQUEST {
+            return Err(wire::nonsense("no request"));
+        }
+        let request: Request = wire::parse(&frame)?;
+        let mut answer = Answer { to, room: &mut room };
+        let result = if request.has_data() {
+            let mut aside = |_: u8, _: &[u8]| Err(wire::nonsense("no data"));
+            let mut data = Inlet::new(from, &mut aside);
+            let result = take(&request, &mut data, &mut answer);
+            data.drain()?;
+            result
+        } else {
+            give(&request, &mut answer)
+        };
+        wire::write_json(to, wire::END, &result.err())?;
+        to.flush()?;
+    }
+    Ok(())
+}
+
+/// What takes data.
+fn take(request: &Request, data: &mut Inlet<'_>, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+    match request {
+        Request::Write { path, mode, parents, append } => {
+            change::write(path.path(), *mode, *parents, *append, data, answer).map_err(|trouble| trouble.about(path))
+        }
+        Request::Push { path, name } => {
+            let trust = super::tree::Trust::Caller { room: *answer.room };
+            let (_, bytes) = super::tree::put(data, path.path(), name.path().as_os_str(), trust)?;
+            answer.take(bytes)
+        }
+        _ => Err(Trouble::new("invalid", "no request that takes data")),
+    }
+}
+
+/// What gives something.
+fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+    match request {
+        Request::List { path, depth } => look::list(path, *depth, answer),
+        Request::Stat { path } => look::stat(path, answer),
+        Request::Read { path, offset, length } => look::read(path, *offset, *length, answer),
+        Request::Find { path, pattern, kind, depth } => search::find(path, pattern.as_deref(), *kind, *depth, answer),
+        Request::Grep { path, pattern, files, ignore_case } => {
+            search::grep(path, pattern, files.as_deref(), *ignore_case, answer)
+        }
+        Request::Replace { files, pattern, text } => search::replace(files, pattern, text, answer),
+        Request::MakeDirectory { path, parents, mode } => {
+            change::make_directory(path.path(), *parents, *mode).map_err(|trouble| trouble.about(path))
+        }
+        Request::Remove { path, recursive, force } => {
+            change::remove(path.path(), *recursive, *force).map_err(|trouble| trouble.about(path))
+        }
+        Request::Move { from, to, replace } => change::rename(from, to, *replace),
+        Request::ChangeMode { path, mode, recursive } => change::mode(path, *mode, *recursive),
+        Request::Pull { path, name } => pull(path, name, answer),
+        Request::Write { .. } | Request::Push { .. } => Err(Trouble::new("invalid", "a request without its data")),
+    }
+}
+
+fn pull(path: &super::Name, name: &super::Name, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+    // A link that was asked for by name stands for what it leads to.
+    let real = std::fs::canonicalize(path.path()).map_err(|error| Trouble::of(&error).about(path))?;
+    let skipped = std::cell::RefCell::new(Vec::new());
+    let mut outlet = Outlet::new(answer.to);
+    super::tree::pack(&real, name.path(), &mut outlet, &mut |left_out| {
+        skipped.borrow_mut().push(left_out);
+        Ok(())
+    })?;
+    outlet.flush().map_err(|error| Trouble::of(&error))?;
+    skipped.into_inner().iter().try_for_each(|left_out| answer.item(left_out)).map_err(|error| Trouble::of(&error))
+}

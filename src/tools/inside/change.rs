@@ -1,0 +1,158 @@
+//! What is changed.
+
+use super::Answer;
+use crate::tools::{Name, Trouble};
+use nix::fcntl::{AtFlags, OFlag, open};
+use nix::sys::stat::Mode;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Content is copied in pieces of this size.
+const PIECE: usize = 64 << 10;
+
+fn trouble(error: io::Error) -> Trouble {
+    Trouble::of(&error)
+}
+
+pub fn make_directory(path: &Path, parents: bool, mode: u32) -> Result<(), Trouble> {
+    if parents {
+        fs::create_dir_all(path).map_err(trouble)?;
+        return fs::set_permissions(path, Permissions::from_mode(mode)).map_err(trouble);
+    }
+    DirBuilder::new().mode(mode).create(path).map_err(trouble)
+}
+
+/// The directory above, and the name in it.
+fn split(path: &Path) -> Result<(&Path, &OsStr), Trouble> {
+    let name = path.file_name().ok_or_else(|| Trouble::new("invalid", "it is not to be removed or replaced"))?;
+    match path.parent() {
+        Some(above) if !above.as_os_str().is_empty() => Ok((above, name)),
+        _ => Ok((Path::new("."), name)),
+    }
+}
+
+pub fn remove(path: &Path, recursive: bool, force: bool) -> Result<(), Trouble> {
+    split(path)?;
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if force && error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(trouble)?,
+    };
+    if found.is_dir() && recursive {
+        return fs::remove_dir_all(path).map_err(trouble);
+    }
+    match found.is_dir() {
+        true => fs::remove_dir(path).map_err(|error| {
+            let trouble = trouble(error);
+            if trouble.kind == "not_empty" { trouble.hint("`-r` removes it with all that is in it") } else { trouble }
+        }),
+        false => fs::remove_file(path).map_err(trouble),
+    }
+}
+
+pub fn rename(from: &Name, to: &Name, replace: bool) -> Result<(), Trouble> {
+    let into = fs::metadata(to.path()).is_ok_and(|found| found.is_dir());
+    let target = if into { to.path().join(split(from.path())?.1) } else { to.path().to_owned() };
+    let about = |trouble: Trouble| trouble.about(&Name::from(target.as_path()));
+    // Whoever makes it meanwhile is inside, as we are.
+    if !replace && fs::symlink_metadata(&target).is_ok() {
+        return Err(about(Trouble::new("exists", "there is something already").hint("`--force` replaces it")));
+    }
+    fs::rename(from.path(), &target).map_err(|error| match error.raw_os_error() {
+        Some(libc::EXDEV) => Trouble::new("invalid", "it would go to another file system")
+            .about(from)
+            .hint("`belljar cp` it there and remove it here"),
+        Some(libc::ENOENT) if fs::symlink_metadata(from.path()).is_ok() => {
+            about(Trouble::new("not_found", "there is no such directory"))
+        }
+        _ => trouble(error).about(from),
+    })
+}
+
+pub fn mode(path: &Name, mode: u32, recursive: bool) -> Result<(), Trouble> {
+    let set = |path: &Path| fs::set_permissions(path, Permissions::from_mode(mode));
+    if recursive && fs::symlink_metadata(path.path()).is_ok_and(|found| found.is_dir()) {
+        // From the innermost: a directory that loses its bits is not entered any more.
+        let mut all: Vec<PathBuf> = Vec::new();
+        super::look::walk(path, u32::MAX, &mut |_, entry| {
+            if entry.kind != crate::tools::EntryKind::Link {
+                all.push(entry.path.path().to_owned());
+            }
+            Ok(())
+        })?;
+        for path in all.iter().rev() {
+            set(path).map_err(|error| trouble(error).about(&Name::from(path.as_path())))?;
+        }
+    }
+    set(path.path()).map_err(|error| trouble(error).about(path))
+}
+
+/// Writes to a file beside the path, and gives it the name when it is whole.
+pub fn write(
+    path: &Path,
+    mode: Option<u32>,
+    parents: bool,
+    append: bool,
+    data: &mut dyn Read,
+    answer: &mut Answer<'_>,
+) -> Result<(), Trouble> {
+    // A link keeps leading there.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let (above, name) = split(&real)?;
+    if parents {
+        fs::create_dir_all(above).map_err(trouble)?;
+    }
+    let there = match fs::metadata(&real) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        there => Some(there.map_err(trouble)?),
+    };
+    match &there {
+        Some(found) if found.is_dir() => return Err(trouble(io::Error::from_raw_os_error(libc::EISDIR))),
+        Some(found) if !found.is_file() => return Err(Trouble::new("not_a_file", "it is no regular file")),
+        Some(_) if append => return add(&real, data, answer),
+        _ => {}
+    }
+    let mode = mode.or_else(|| there.map(|found| found.permissions().mode() & 0o7777)).unwrap_or(0o644);
+    let above = File::open(above).map_err(trouble)?;
+    let draft = format!(".belljar.{}", std::process::id());
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let made = nix::fcntl::openat(&above, draft.as_str(), flags, Mode::from_bits_truncate(0o600));
+    let mut file = File::from(made.map_err(|errno| trouble(errno.into()))?);
+    let done = fill(&mut file, data, answer)
+        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)).map_err(trouble))
+        .and_then(|()| {
+            nix::fcntl::renameat(&above, draft.as_str(), &above, name).map_err(|errno| trouble(errno.into()))
+        });
+    if done.is_err() {
+        // What went wrong is told.
+        let _ = nix::unistd::unlinkat(&above, draft.as_str(), nix::unistd::UnlinkatFlags::NoRemoveDir);
+    }
+    done
+}
+
+fn add(path: &Path, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+    let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let file = open(path, flags, Mode::empty()).map_err(|errno| trouble(errno.into()))?;
+    if !nix::sys::stat::fstatat(&file, c"", AtFlags::AT_EMPTY_PATH)
+        .is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFREG)
+    {
+        return Err(Trouble::new("not_a_file", "it is no regular file"));
+    }
+    fill(&mut File::from(file), data, answer)
+}
+
+fn fill(file: &mut File, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let count = match data.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(trouble(error)),
+        };
+        answer.take(count as u64)?;
+        file.write_all(&piece[..count]).map_err(trouble)?;
+    }
+}
