@@ -64,7 +64,7 @@ fn code_path(spec: &Spec) -> Option<String> {
 }
 
 /// The file's own name, which interpreters show in their messages and Node reads the kind of module from.
-fn file_name(path: &Path, language: Language) -> String {
+pub fn file_name(path: &Path, language: Language) -> String {
     let fallback = match language {
         Language::Python => "main.py",
         Language::Node => "main.js",
@@ -85,21 +85,21 @@ fn words(spec: &Spec, host: &Host) -> Vec<OsString> {
                 words => entrypoint.chain(words.iter().cloned()).collect(),
             }
         }
-        Program::Code(code) => code_words(spec, code),
+        Program::Code(code) => code_words(code, code_path(spec).as_deref().map(OsStr::new)),
         Program::Own(words) => words.clone(),
         Program::Nothing => Vec::new(),
     }
 }
 
-/// The interpreter's command line.
-fn code_words(spec: &Spec, code: &Code) -> Vec<OsString> {
+/// The interpreter's command line, for code that is in a file at `path` or comes along.
+pub fn code_words(code: &Code, path: Option<&OsStr>) -> Vec<OsString> {
     let interpreter = match code.language {
         Language::Python => "python3",
         Language::Node => "node",
         Language::Shell => "sh",
     };
     let mut words = vec![OsString::from(interpreter)];
-    match (&code.source, code_path(spec)) {
+    match (&code.source, path) {
         (_, Some(path)) => words.push(path.into()),
         (Source::Text(text), None) => {
             let flag = if code.language == Language::Node { "-e" } else { "-c" };

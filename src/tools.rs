@@ -11,6 +11,7 @@
 mod client;
 pub mod inside;
 mod name;
+pub mod session;
 pub mod tree;
 pub mod wire;
 
@@ -131,6 +132,13 @@ pub enum Request {
         path: Name,
         /// The name of the archive's first member.
         name: Name,
+    },
+    /// Something about sessions; about all, where none is named.
+    Session {
+        /// Its id.
+        id: Option<String>,
+        /// What.
+        ask: session::Ask,
     },
     /// Takes data as such an archive.
     Push {

@@ -6,6 +6,7 @@
 pub mod files;
 pub mod image;
 pub mod sandbox;
+pub mod session;
 
 use clap::builder::Command;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -62,6 +63,8 @@ pub enum Verb {
     Label(sandbox::Label),
     /// Copy files and directories between the host and a sandbox
     Cp(files::Copy),
+    /// Shells, interpreters and commands that go on in a sandbox between calls
+    Session(session::Session),
     /// List, read, change and search the files of a sandbox
     Fs(files::Fs),
     /// Build, bring in, carry away and look after images.
@@ -110,6 +113,12 @@ pub struct Code {
     /// The options of a sandbox.
     #[command(flatten)]
     pub options: Options,
+    /// Run it in this sandbox that lasts, instead of a fresh one [default: none]
+    #[arg(long, value_name = "NAME")]
+    pub sandbox: Option<OsString>,
+    /// In an interpreter of this id that stays in the sandbox, with all that it knows from call to call [default: none]
+    #[arg(long, value_name = "ID", requires = "sandbox")]
+    pub context: Option<String>,
     /// Code as text, instead of FILE
     #[arg(short = 'e', value_name = "CODE", allow_hyphen_values = true)]
     pub text: Option<OsString>,

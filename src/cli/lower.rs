@@ -1,8 +1,9 @@
 //! Flags to a partial spec: every value read, every fault collected.
 
 use super::args::{self, Options, OwnOptions, SandboxOptions};
-use super::parse::{Env, Report, RunRequest, Usage};
+use super::parse::{Env, Report, Request, RunRequest, Usage};
 use super::sandbox::{CreateRequest, ExecRequest};
+use super::session::{self, CodeRequest, Detached};
 use crate::error::{Error, Problem};
 use crate::sandbox;
 use crate::spec::{self, Code, PartialSpec, Program, Source, UnitError, WordError};
@@ -18,7 +19,7 @@ pub fn run(run: args::Run, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
 }
 
 /// The request of `belljar code`.
-pub fn code(code: args::Code, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
+pub fn code(code: args::Code, env: Env<'_>) -> Result<Request, Usage> {
     let mut faults = Faults::default();
     let program = code_program(code.language, code.text, code.words, code.options.sandbox.spec.is_some(), &mut faults);
     if let Some(Program::Code(Code { source: Source::Stdin, .. })) = &program
@@ -27,7 +28,36 @@ pub fn code(code: args::Code, env: Env<'_>) -> Result<Box<RunRequest>, Usage> {
         let problem = Problem::new("spec", "standard input cannot hold both the spec and the code");
         faults.0.push(problem.hint("put one of them into a file"));
     }
-    finish(code.options, program, None, env, &mut faults)
+    let Some(name) = code.sandbox else {
+        return finish(code.options, program, None, env, &mut faults).map(Request::Run);
+    };
+    let run = finish(code.options, program, None, env, &mut faults)?;
+    let (wish, report) = (run.wish, run.report);
+    let own = PartialSpec {
+        program: wish.program.clone(),
+        timeout: wish.timeout,
+        output_limit: wish.output_limit,
+        env: wish.env.clone(),
+        workdir: wish.workdir.clone(),
+        ..PartialSpec::default()
+    };
+    let wrong = |problem| Err(Usage::Wrong { problems: vec![problem], exit_code: 125, report });
+    let Some(Program::Code(code_itself)) = own.program.clone() else {
+        return wrong(Problem::new("code", "no code").hint("give `-e CODE`, a FILE, or `-` for standard input"));
+    };
+    if own != wish || run.spec_file.is_some() || run.dry_run || report.status_fd.is_some() {
+        return wrong(session::not_for_a_sandbox_that_is_there());
+    }
+    let exec = sandbox::Exec {
+        env: wish.env,
+        workdir: wish.workdir,
+        timeout: wish.timeout.flatten(),
+        output_limit: wish.output_limit,
+        ..sandbox::Exec::default()
+    };
+    let sandbox = name.to_string_lossy().into_owned();
+    let request = CodeRequest { sandbox, context: code.context, code: code_itself, exec, home: run.home, report };
+    Ok(Request::CodeIn(Box::new(request)))
 }
 
 /// The request of `belljar create`.
@@ -59,7 +89,7 @@ pub fn create(create: args::sandbox::Create, env: Env<'_>) -> Result<Box<CreateR
 }
 
 /// The request of `belljar exec`.
-pub fn exec(exec: args::sandbox::Exec, env: Env<'_>) -> Result<Box<ExecRequest>, Usage> {
+pub fn exec(exec: args::sandbox::Exec, env: Env<'_>) -> Result<Request, Usage> {
     let mut faults = Faults::default();
     let status_fd = exec.status_fd.as_deref().and_then(|word| faults.descriptor(word));
     let report = Report { json: exec.json, status_fd };
@@ -72,6 +102,7 @@ pub fn exec(exec: args::sandbox::Exec, env: Env<'_>) -> Result<Box<ExecRequest>,
     }
     let command = sandbox::Exec {
         own: false,
+        aside: false,
         words: exec.words,
         env: exec.env.into_iter().filter_map(|word| faults.variable(word, env)).collect(),
         workdir: exec.workdir.map(PathBuf::from),
@@ -83,7 +114,15 @@ pub fn exec(exec: args::sandbox::Exec, env: Env<'_>) -> Result<Box<ExecRequest>,
         term: env("TERM").and_then(|term| term.into_string().ok()).filter(|term| usable_term(term)),
     };
     match faults.0.is_empty() {
-        true => Ok(Box::new(ExecRequest { name, exec: command, home: home(env), report })),
+        true if exec.detach => Ok(Request::Detach(Box::new(Detached {
+            sandbox: name,
+            words: command.words,
+            env: command.env,
+            workdir: command.workdir,
+            home: home(env),
+            json: exec.json,
+        }))),
+        true => Ok(Request::Exec(Box::new(ExecRequest { name, exec: command, home: home(env), report }))),
         false => Err(Usage::Wrong { problems: faults.0, exit_code: 125, report }),
     }
 }

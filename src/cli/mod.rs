@@ -16,6 +16,7 @@ mod render;
 mod resolve;
 mod run;
 mod sandbox;
+mod session;
 
 pub use parse::{Env, Report, Request, RunRequest, SchemaOf, Usage, parse};
 
@@ -32,7 +33,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Exec(request)) => sandbox::exec(*request),
         Ok(Request::Life(verb, home)) => sandbox::run(verb, home.as_deref()),
         Ok(Request::Files(verb, home)) => files::run(verb, home.as_deref()),
-        Ok(Request::InSandbox(name, home)) => files::enter(&name, home.as_deref()),
+        Ok(Request::InSandbox(name, aside, home)) => files::enter(&name, aside, home.as_deref()),
+        Ok(Request::KeepSession(id, kind, words)) => files::keep(&id, &kind, &words),
+        Ok(Request::Session(verb, home)) => session::run(verb, home.as_deref()),
+        Ok(Request::Detach(request)) => session::detach(*request),
+        Ok(Request::CodeIn(request)) => session::code(*request),
         Ok(Request::ServeTools(room)) => files::serve(room),
         Ok(Request::Supervise(id, home)) => sandbox::supervise(&id, home.as_deref()),
         Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),

@@ -4,10 +4,12 @@ use super::args::files::FilesVerb;
 use super::args::sandbox::{Create, Exec, LifeVerb};
 use super::args::{self, Cli, Code, Run, Verb};
 use super::sandbox::{self, CreateRequest, ExecRequest};
+use super::session::{CodeRequest, Detached};
 use super::{files, lower};
 use crate::cgroup::scope;
 use crate::error::Problem;
 use crate::spec::PartialSpec;
+use crate::tools::session::KEEP;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches};
 use std::ffi::OsString;
@@ -42,7 +44,15 @@ pub enum Request {
     /// `cp` and `fs`, and where sandboxes are.
     Files(FilesVerb, Option<PathBuf>),
     /// Not for people: bring our own program into the sandbox of this name.
-    InSandbox(String, Option<PathBuf>),
+    InSandbox(String, bool, Option<PathBuf>),
+    /// Not for people: inside, keep the session of this id and kind, with these words.
+    KeepSession(String, String, Vec<OsString>),
+    /// `session`, and where sandboxes are.
+    Session(args::session::Verb, Option<PathBuf>),
+    /// `exec --detach`.
+    Detach(Box<Detached>),
+    /// `code --sandbox`.
+    CodeIn(Box<CodeRequest>),
     /// Not for people: inside, answer what is asked about files. Bytes that may be written.
     ServeTools(Option<u64>),
     /// Not for people: supervise the sandbox of this id.
@@ -127,8 +137,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
         return Ok(Request::Supervise(id.to_string_lossy().into_owned(), lower::home(env)));
     }
     match rest {
-        [verb, name] if verb == files::ENTER => {
-            return Ok(Request::InSandbox(name.to_string_lossy().into_owned(), lower::home(env)));
+        [verb, how, name] if verb == files::ENTER => {
+            return Ok(Request::InSandbox(name.to_string_lossy().into_owned(), how == "aside", lower::home(env)));
+        }
+        [verb, id, kind, words @ ..] if verb == KEEP => {
+            let [id, kind] = [id, kind].map(|word| word.to_string_lossy().into_owned());
+            return Ok(Request::KeepSession(id, kind, words.to_vec()));
         }
         [verb, room @ ..] if verb == files::SERVE => {
             let room = room.first().and_then(|room| room.to_str());
@@ -137,15 +151,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
         _ => {}
     }
     match rest.first().and_then(|word| word.to_str()) {
-        Some("exec") => lower::exec(alone::<Exec>("exec", "belljar exec", rest)?, env).map(Request::Exec),
+        Some("exec") => lower::exec(alone::<Exec>("exec", "belljar exec", rest)?, env),
         Some("create") => lower::create(alone::<Create>("create", "belljar create", rest)?, env).map(Request::Create),
         Some("run") => lower::run(alone::<Run>("run", "belljar run", rest)?, env).map(Request::Run),
-        Some("code") => lower::code(alone::<Code>("code", "belljar code", rest)?, env).map(Request::Run),
+        Some("code") => lower::code(alone::<Code>("code", "belljar code", rest)?, env),
         _ => match whole(&words)?.verb {
             // Reached by `belljar -- run …` only; the same request.
             Verb::Run(run) => lower::run(run, env).map(Request::Run),
-            Verb::Code(code) => lower::code(code, env).map(Request::Run),
-            Verb::Exec(exec) => lower::exec(exec, env).map(Request::Exec),
+            Verb::Code(code) => lower::code(code, env),
+            Verb::Exec(exec) => lower::exec(exec, env),
             Verb::Create(create) => lower::create(create, env).map(Request::Create),
             Verb::Start(names) => Ok(Request::Life(LifeVerb::Start(names), lower::home(env))),
             Verb::Stop(stop) => Ok(Request::Life(LifeVerb::Stop(stop), lower::home(env))),
@@ -158,6 +172,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Resize(resize) => Ok(Request::Life(LifeVerb::Resize(resize), lower::home(env))),
             Verb::Rename(rename) => Ok(Request::Life(LifeVerb::Rename(rename), lower::home(env))),
             Verb::Label(label) => Ok(Request::Life(LifeVerb::Label(label), lower::home(env))),
+            Verb::Session(session) => Ok(Request::Session(session.verb, lower::home(env))),
             Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
             Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),

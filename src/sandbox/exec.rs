@@ -25,6 +25,8 @@ pub struct Exec {
     pub words: Vec<OsString>,
     /// Whether the command is belljar itself, with these words: for what our own tools do inside.
     pub own: bool,
+    /// Whether it can do with the files of a sandbox that does not run.
+    pub aside: bool,
     /// Variables on top of the sandbox's.
     pub env: Vec<(OsString, OsString)>,
     /// Where it begins.
@@ -80,7 +82,7 @@ pub fn exec(
     let spec = exec.over(&entry.spec()?);
     let line = match Line::to(&entry) {
         // Files can be had without anything of the sandbox's running.
-        Err(Trouble::NotRunning(_)) if exec.own => return aside(&entry, spec, store, delivery),
+        Err(Trouble::NotRunning(_)) if exec.own && exec.aside => return aside(&entry, spec, store, delivery),
         line => line?,
     };
     let (answer, descriptors) = line.ask(&entry, &Call::Join)?;

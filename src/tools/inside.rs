@@ -94,6 +94,7 @@ fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Trouble> {
         }
         Request::Move { from, to, replace } => change::rename(from, to, *replace),
         Request::ChangeMode { path, mode, recursive } => change::mode(path, *mode, *recursive),
+        Request::Session { id, ask } => super::session::answer(id.as_deref(), ask, answer.to),
         Request::Pull { path, name } => pull(path, name, answer),
         Request::Write { .. } | Request::Push { .. } => Err(Trouble::new("invalid", "a request without its data")),
     }

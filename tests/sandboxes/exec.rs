@@ -4,6 +4,7 @@ use super::said;
 use crate::common::sandboxes::Sandboxes;
 use crate::common::{Scratch, Started, bind, call_with_input, eventually, is_root, shell_result, stdout};
 use serde_json::json;
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -193,7 +194,11 @@ fn every_step_of_a_command_that_joins_can_fail() {
             if tty { &["exec", "--tty", "box", "--", "true"] } else { &["exec", "box", "--", "true"] };
         let call = |step: usize| -> crate::common::Run {
             let mut command = sandboxes.command(options);
-            command.env("BELLJAR_FAIL_STEP", step.to_string()).output().expect("start belljar").into()
+            command.env("BELLJAR_FAIL_STEP", step.to_string()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let child = RefCell::new(command.spawn().expect("start belljar"));
+            let ended = eventually(30, || child.borrow_mut().try_wait().expect("wait for belljar").is_some());
+            assert!(ended, "step {step}, terminal {tty}: it hangs");
+            child.into_inner().wait_with_output().expect("wait for belljar").into()
         };
         let mut step = 1;
         loop {

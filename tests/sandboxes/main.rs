@@ -8,6 +8,7 @@ mod exec;
 mod files;
 mod kept;
 mod life;
+mod sessions;
 
 use common::Run;
 

@@ -51,6 +51,9 @@ pub struct Create {
     after_help = super::EXIT_CODES
 )]
 pub struct Exec {
+    /// Leave it behind as a session of its own, and print that session's id [default: off]
+    #[arg(short, long, conflicts_with_all = ["timeout", "output_limit", "user", "stdin", "tty", "status_fd"])]
+    pub detach: bool,
     /// Wall clock, in seconds or with h, m, s, ms; or `none` [default: none]
     ///
     /// When it has passed, the command and everything that it has started is killed (status timed_out, exit code 124).

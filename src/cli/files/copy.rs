@@ -66,7 +66,7 @@ fn told(to: &Name, bytes: u64, skipped: &[Skipped]) -> Told {
 }
 
 fn pull(sandbox: &OsStr, path: &Name, to: &Path, progress: &dyn Progress) -> Result<Told, Trouble> {
-    let mut client = client(sandbox)?;
+    let mut client = client(sandbox, true)?;
     let request = Request::Pull { path: path.clone(), name: tree::MEMBER.into() };
     let (mut skipped, mut done) = (Vec::new(), None);
     let name = name(path.path());
@@ -100,7 +100,7 @@ fn name(path: &Path) -> OsString {
 
 fn push(from: &Path, sandbox: &OsStr, path: Name, progress: &dyn Progress) -> Result<Told, Trouble> {
     let real = std::fs::canonicalize(from).map_err(|error| Trouble::of(&error).about(&Name::from(from)))?;
-    let mut client = client(sandbox)?;
+    let mut client = client(sandbox, true)?;
     let request = Request::Push { path: path.clone(), name: Name::from(name(from)) };
     let mut skipped = Vec::new();
     let mut task = progress.begin(&format!("to {path}"), None);
@@ -118,7 +118,7 @@ fn push(from: &Path, sandbox: &OsStr, path: Name, progress: &dyn Progress) -> Re
 
 /// The bytes of a file, or a directory as a tar archive.
 fn print(sandbox: &OsStr, path: Name) -> Result<Told, Trouble> {
-    let mut client = client(sandbox)?;
+    let mut client = client(sandbox, true)?;
     let mut kind = None;
     client.list::<crate::tools::Entry>(&Request::Stat { path: path.clone() }, &mut |entry| {
         kind = Some(entry.kind);
@@ -154,7 +154,8 @@ pub fn to_stdout(data: &mut (dyn Read + Send)) -> Result<(), Trouble> {
 fn take(sandbox: &OsStr, path: Name) -> Result<Told, Trouble> {
     let request = Request::Write { path: path.clone(), mode: None, parents: false, append: false };
     let mut bytes = 0;
-    client(sandbox)?.ask(&request, Some(&mut |to| from_stdin(to, &mut bytes)), &mut |_| Ok(()), &mut |_| Ok(()))?;
+    client(sandbox, true)?
+        .ask(&request, Some(&mut |to| from_stdin(to, &mut bytes)), &mut |_| Ok(()), &mut |_| Ok(()))?;
     Ok(told(&path, bytes, &[]))
 }
 

@@ -5,7 +5,8 @@ use crate::cli::{render, resolve};
 use crate::outcome::{Outcome, Status};
 use crate::process::Delivery;
 use crate::sandbox::{self, Exec, Sandboxes};
-use crate::tools::{Name, Trouble, inside, wire};
+use crate::tools::{Name, Trouble, inside, session, wire};
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::Path;
 
@@ -14,13 +15,13 @@ pub const ENTER: &str = "enter-sandbox";
 /// Is inside.
 pub const SERVE: &str = "serve-tools";
 
-/// Runs our own program in the sandbox `name`, with our standard streams as its own; the exit code. What goes wrong is said in
+/// Runs our own program in the sandbox `name`, or `aside` over the files of one that does not run, with our standard streams as its own; the exit code. What goes wrong is said in
 /// a frame.
-pub fn enter(name: &str, home: Option<&Path>) -> i32 {
+pub fn enter(name: &str, aside: bool, home: Option<&Path>) -> i32 {
     let Some(home) = home else { return render::FAILED };
     let store = resolve::store(home);
     let sandboxes = Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()));
-    let exec = Exec { words: vec!["belljar".into(), SERVE.into()], own: true, ..Exec::default() };
+    let exec = Exec { words: vec!["belljar".into(), SERVE.into()], own: true, aside, ..Exec::default() };
     let delivery = Delivery { capture: false, fail_step: None };
     let trouble = match sandbox::exec(&sandboxes, name, Some(&store), &exec, delivery) {
         Ok((outcome, _)) if outcome.exit_code == Some(0) => return 0,
@@ -48,6 +49,25 @@ fn ended(outcome: &Outcome) -> Trouble {
         Some(limit) => Trouble::new("ended", format!("the tool inside was ended: the limit of {limit} was passed")),
         None if outcome.status == Status::Cancelled => Trouble::new("ended", "the sandbox was stopped meanwhile"),
         None => Trouble::new("ended", "the tool inside was killed by somebody inside, or broke off"),
+    }
+}
+
+/// Keeps a session, inside; the exit code. Whether it can be reached is said in a line.
+pub fn keep(id: &str, kind: &str, words: &[OsString]) -> i32 {
+    let mut pipe = crate::sys::fd::take_stdout();
+    let mut ready = |result: Result<(), Trouble>| {
+        let line = match result {
+            Ok(()) => "ready".to_owned(),
+            Err(trouble) => serde_json::to_string(&trouble).unwrap_or_default(),
+        };
+        if let Some(mut pipe) = pipe.take() {
+            // Who does not listen any more has gone.
+            let _ = pipe.write_all(format!("{line}\n").as_bytes());
+        }
+    };
+    match session::Kind::from_name(kind) {
+        Some(kind) => session::keeper::keep(id, kind, words, &mut ready),
+        None => render::FAILED,
     }
 }
 

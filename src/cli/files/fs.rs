@@ -83,7 +83,7 @@ fn list<T: DeserializeOwned + Shown>(
     line: impl Fn(&T) -> String + Send + Sync,
 ) -> Result<Told, Trouble> {
     let (mut people, mut all) = (String::new(), Vec::new());
-    client(&at.sandbox)?.list(&request, &mut |item: T| {
+    client(&at.sandbox, true)?.list(&request, &mut |item: T| {
         if at.json {
             all.push(item.object());
         } else {
@@ -156,7 +156,7 @@ fn tree(at: &At, depth: u32) -> Result<Told, Trouble> {
 
 fn stat(at: &At) -> Result<Told, Trouble> {
     let mut found = None;
-    client(&at.sandbox)?.list(&Request::Stat { path: path(at) }, &mut |entry: Entry| {
+    client(&at.sandbox, true)?.list(&Request::Stat { path: path(at) }, &mut |entry: Entry| {
         found = Some(entry);
         Ok(())
     })?;
@@ -168,7 +168,7 @@ fn stat(at: &At) -> Result<Told, Trouble> {
 
 fn cat(at: &At, offset: u64, length: Option<u64>) -> Result<Told, Trouble> {
     let request = Request::Read { path: path(at), offset, length };
-    client(&at.sandbox)?.ask(&request, None, &mut |_| Ok(()), &mut to_stdout)?;
+    client(&at.sandbox, true)?.ask(&request, None, &mut |_| Ok(()), &mut to_stdout)?;
     Ok(Told::new("", Value::Null))
 }
 
@@ -176,19 +176,24 @@ fn write(at: &At, mode: Option<&str>, parents: bool, append: bool) -> Result<Tol
     let mode = mode.map(octal).transpose()?;
     let request = Request::Write { path: path(at), mode, parents, append };
     let mut bytes = 0;
-    client(&at.sandbox)?.ask(&request, Some(&mut |to| from_stdin(to, &mut bytes)), &mut |_| Ok(()), &mut |_| Ok(()))?;
+    client(&at.sandbox, true)?.ask(
+        &request,
+        Some(&mut |to| from_stdin(to, &mut bytes)),
+        &mut |_| Ok(()),
+        &mut |_| Ok(()),
+    )?;
     Ok(Told::new("", json!({ "version": 1, "path": path(at), "bytes": bytes })))
 }
 
 /// Of which there is nothing to tell but that it is done.
 fn done(at: &At, request: Request) -> Result<Told, Trouble> {
-    client(&at.sandbox)?.ask(&request, None, &mut |_| Ok(()), &mut |_| Ok(()))?;
+    client(&at.sandbox, true)?.ask(&request, None, &mut |_| Ok(()), &mut |_| Ok(()))?;
     Ok(Told::new("", json!({ "version": 1, "path": path(at) })))
 }
 
 fn replace(sandbox: &OsStr, request: Request) -> Result<Told, Trouble> {
     let (mut people, mut all, mut code) = (String::new(), Vec::new(), 0);
-    client(sandbox)?.list(&request, &mut |file: Replaced| {
+    client(sandbox, true)?.list(&request, &mut |file: Replaced| {
         match &file.error {
             Some(trouble) => {
                 render::say(&trouble.to_string());

@@ -6,7 +6,7 @@ mod copy;
 mod enter;
 mod fs;
 
-pub use enter::{ENTER, SERVE, enter, serve};
+pub use enter::{ENTER, SERVE, enter, keep, serve};
 
 use super::args::files::FilesVerb;
 use super::render;
@@ -47,22 +47,23 @@ pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
     match told {
         Ok(told) if json => render::print(&format!("{}\n", told.object), told.code),
         Ok(told) => render::print(&told.people, told.code),
-        Err(trouble) => complain(&trouble, json),
+        Err(trouble) => complain(&trouble, json, UNDONE),
     }
 }
 
-fn complain(trouble: &Trouble, json: bool) -> i32 {
+pub fn complain(trouble: &Trouble, json: bool, undone: i32) -> i32 {
     render::say(&trouble.to_string());
     trouble.hint.iter().flat_map(|hint| hint.lines()).for_each(render::hint_line);
-    let code = if trouble.kind == "misused" { MISUSED } else { UNDONE };
+    let code = if trouble.kind == "misused" { MISUSED } else { undone };
     if json {
         return render::print(&format!("{}\n", json!({ "version": 1, "error": trouble })), code);
     }
     code
 }
 
-/// A tool in the sandbox of that name: this program brings it there.
-fn client(sandbox: &OsStr) -> Result<Client, Trouble> {
-    let program: [OsString; 3] = [PathBuf::from("/proc/self/exe").into(), ENTER.into(), sandbox.to_owned()];
+/// A tool in the sandbox of that name: this program brings it there. `aside`: it can do with the files of one that does not run.
+pub fn client(sandbox: &OsStr, aside: bool) -> Result<Client, Trouble> {
+    let how = if aside { "aside" } else { "running" };
+    let program = [PathBuf::from("/proc/self/exe").into(), ENTER.into(), OsString::from(how), sandbox.to_owned()];
     Client::start(&program)
 }

@@ -79,7 +79,7 @@ fn place(home: &Path) -> Sandboxes {
     Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()))
 }
 
-fn no_home() -> Error {
+pub fn no_home() -> Error {
     let problem = Problem::new("sandbox", "there is no place for sandboxes");
     Error::Invalid(vec![problem.hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")])
 }
@@ -96,7 +96,7 @@ fn supervisor() -> [OsString; 2] {
 }
 
 /// Columns as wide as what is in them.
-fn table(rows: &[Vec<String>]) -> String {
+pub fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

@@ -1,0 +1,135 @@
+//! `belljar code --sandbox`: in a sandbox that is there, once or in an interpreter that stays.
+
+use super::{Collected, broken, is_missing, listen, new_id, quietly};
+use crate::cli::parse::Report;
+use crate::cli::sandbox::{ExecRequest, exec};
+use crate::cli::{files, render};
+use crate::program;
+use crate::sandbox::Exec;
+use crate::spec::{Code, Language, Source};
+use crate::tools::session::{Ask, Kind};
+use crate::tools::{Name, Request, Trouble};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The longest piece of code for an interpreter that stays: a frame holds it.
+const LONGEST: u64 = 128 << 10;
+
+/// A piece of code for a sandbox that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CodeRequest {
+    /// The sandbox.
+    pub sandbox: String,
+    /// The interpreter that stays.
+    pub context: Option<String>,
+    /// The code.
+    pub code: Code,
+    /// What is its own of the command that runs it.
+    pub exec: Exec,
+    /// Where sandboxes are.
+    pub home: Option<PathBuf>,
+    /// How to report.
+    pub report: Report,
+}
+
+/// Runs it; the exit code.
+pub fn code(request: CodeRequest) -> i32 {
+    let json = request.report.json;
+    let done = match request.context.clone() {
+        Some(context) => in_context(&request, &context),
+        None => once(request),
+    };
+    done.unwrap_or_else(|trouble| files::complain(&trouble, json, render::FAILED))
+}
+
+/// As a command, with the code as a file inside where it comes as one.
+fn once(request: CodeRequest) -> Result<i32, Trouble> {
+    let CodeRequest { sandbox, code, exec: command, home, report, .. } = request;
+    let run = |words: Vec<OsString>| {
+        exec(ExecRequest { name: sandbox.clone(), exec: Exec { words, ..command.clone() }, home: home.clone(), report })
+    };
+    let file = match &code.source {
+        Source::File(path) => path.clone(),
+        Source::Text(text) if text.len() > program::LONGEST_ARGUMENT => PathBuf::new(),
+        Source::Text(_) | Source::Stdin => return Ok(run(program::code_words(&code, None))),
+    };
+    let name = program::file_name(&file, code.language);
+    let directory = format!("/tmp/.belljar-{}", new_id("code"));
+    let path = Name::from(format!("{directory}/{name}").as_str());
+    let mut client = files::client(OsStr::new(&sandbox), false)?;
+    let mut send = |to: &mut dyn Write| match &code.source {
+        Source::Text(text) => to.write_all(text.as_bytes()).map_err(|error| Trouble::of(&error)),
+        _ => File::open(&file)
+            .and_then(|mut from| io::copy(&mut from, to))
+            .map(drop)
+            .map_err(|error| Trouble::of(&error).about(&Name::from(file.as_path()))),
+    };
+    let write = Request::Write { path: path.clone(), mode: Some(0o444), parents: true, append: false };
+    client.ask(&write, Some(&mut send), &mut |_| Ok(()), &mut |_| Ok(()))?;
+    let code = run(program::code_words(&code, Some(path.path().as_os_str())));
+    let gone = Request::Remove { path: Name::from(directory.as_str()), recursive: true, force: true };
+    // The sandbox may have ended with the command.
+    let _ = client.list::<serde_json::Value>(&gone, &mut |_| Ok(()));
+    Ok(code)
+}
+
+/// In an interpreter, which is started where there is none.
+fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Trouble> {
+    let sandbox = OsStr::new(&request.sandbox);
+    let kind = match request.code.language {
+        Language::Python => Kind::Python,
+        Language::Node => Kind::Node,
+        Language::Shell => Kind::Shell,
+    };
+    if !request.code.args.is_empty() {
+        return Err(Trouble::new("misused", "code in a context has no arguments"));
+    }
+    let text = text(&request.code.source)?;
+    let timeout_ms = request.exec.timeout.as_ref().map(Duration::as_millis).map(|time| time as u64);
+    let ask = || Ask::Run { text: text.clone(), wait: true, timeout_ms };
+    let json = request.report.json;
+    let said: Collected = match listen(sandbox, id, ask(), json) {
+        Err(trouble) if is_missing(&trouble) => {
+            let pair = |(name, value): &(OsString, OsString)| (Name::from(name.clone()), Name::from(value.clone()));
+            let create = Ask::Create {
+                kind,
+                words: Vec::new(),
+                env: request.exec.env.iter().map(pair).collect(),
+                directory: request.exec.workdir.as_deref().map(Name::from),
+            };
+            match quietly(sandbox, id, create) {
+                // Somebody was quicker.
+                Err(trouble) if trouble.kind != "exists" => return Err(trouble),
+                _ => listen(sandbox, id, ask(), json)?,
+            }
+        }
+        said => said?,
+    };
+    Ok(said.tell(json))
+}
+
+fn text(source: &Source) -> Result<String, Trouble> {
+    let mut bytes = Vec::new();
+    let read = match source {
+        Source::Text(text) => {
+            bytes.extend_from_slice(text.as_bytes());
+            Ok(0)
+        }
+        Source::Stdin => io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes),
+        Source::File(path) => File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes)),
+    };
+    read.map_err(|error| match source {
+        Source::File(path) => Trouble::of(&error).about(&Name::from(path.as_path())),
+        _ => broken(error),
+    })?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(
+            Trouble::new("invalid", "it is longer than 128 KiB").hint("copy it in with `belljar cp`, and import it")
+        );
+    }
+    String::from_utf8(bytes).map_err(|_| Trouble::new("invalid", "the code is not UTF-8"))
+}

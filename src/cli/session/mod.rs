@@ -1,0 +1,171 @@
+//! `belljar session`, `belljar exec --detach` and `belljar code --sandbox`: each read, asked of the tool inside, and told.
+//!
+//! Of what runs a job the exit code is the job's, 124 for one that was interrupted, and 125 where belljar failed; else 0 is done and
+//! 1 failed.
+
+mod code;
+mod said;
+
+pub use code::{CodeRequest, code};
+
+use super::args::session::{One, Verb};
+use super::{files, render};
+use crate::error::Problem;
+use crate::spec;
+use crate::tools::session::{Ask, Kind, Session};
+use crate::tools::{Name, Request, Trouble, wire};
+use said::Collected;
+use serde_json::{Value, json};
+use std::ffi::{OsStr, OsString};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Exit code of what could not be done.
+const UNDONE: i32 = 1;
+/// What one call gives to a job at once.
+const PIECE: usize = 32 << 10;
+
+/// Does it; the exit code.
+pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
+    if home.is_none() {
+        return render::error(&super::sandbox::no_home(), None, Default::default(), None);
+    }
+    let (json, done) = match verb {
+        Verb::Create { one, workdir } => (false, create(&one, workdir)),
+        Verb::Ls { sandbox, json } => (json, ls(&sandbox, json)),
+        Verb::Exec { one, text, detach, timeout, json } => (json, exec(&one, text, detach, timeout, json)),
+        Verb::Logs { one, job, follow, json } => {
+            (json, listen(&one.sandbox, &one.id, Ask::Logs { job, follow }, json).map(|said| said.tell(json)))
+        }
+        Verb::Input { one, job } => (false, input(&one, job)),
+        Verb::Rm { one } => (false, quietly(&one.sandbox, &one.id, Ask::Remove)),
+    };
+    done.unwrap_or_else(|trouble| files::complain(&trouble, json, UNDONE))
+}
+
+/// Asks about one session, and takes in what it says.
+fn listen(sandbox: &OsStr, id: &str, ask: Ask, json: bool) -> Result<Collected, Trouble> {
+    let mut said = Collected::new(json);
+    let request = Request::Session { id: Some(id.to_owned()), ask };
+    files::client(sandbox, false)?.list(&request, &mut |one| said.take(one))?;
+    Ok(said)
+}
+
+/// Asks what has no answer but that it is done.
+fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Trouble> {
+    let request = Request::Session { id: Some(id.to_owned()), ask };
+    files::client(sandbox, false)?.list::<Value>(&request, &mut |_| Ok(()))?;
+    Ok(0)
+}
+
+fn create(one: &One, workdir: Option<OsString>) -> Result<i32, Trouble> {
+    let ask = Ask::Create { kind: Kind::Shell, words: Vec::new(), env: Vec::new(), directory: workdir.map(Name::from) };
+    quietly(&one.sandbox, &one.id, ask)
+}
+
+fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
+    let mut all: Vec<Session> = Vec::new();
+    files::client(sandbox, false)?.list(&Request::Session { id: None, ask: Ask::Look }, &mut |session| {
+        all.push(session);
+        Ok(())
+    })?;
+    if json {
+        return Ok(render::print(&format!("{}\n", json!({ "version": 1, "sessions": all })), 0));
+    }
+    let mut rows = vec![["ID", "KIND", "STATE", "JOBS", "LAST"].map(str::to_owned).to_vec()];
+    rows.extend(all.iter().map(|session| {
+        let state = session.ended.map_or_else(|| "running".to_owned(), |code| format!("ended ({code})"));
+        let last = session.jobs.last();
+        let text = last.map(|job| Name::from(job.text.lines().next().unwrap_or_default()).to_string());
+        let count = last.map_or(0, |job| job.job).to_string();
+        vec![session.id.clone(), session.kind.name().to_owned(), state, count, text.unwrap_or_default()]
+    }));
+    let people = if all.is_empty() { "no sessions\n".to_owned() } else { super::sandbox::table(&rows) };
+    Ok(render::print(&people, 0))
+}
+
+/// A time that somebody typed.
+fn time(text: Option<&OsString>) -> Result<Option<Duration>, Trouble> {
+    let read = |text: &OsString| spec::parse_duration(&text.to_string_lossy());
+    text.map(read).transpose().map_err(|error| Trouble::new("misused", format!("timeout: {error}")).hint(error.right))
+}
+
+fn exec(one: &One, text: String, detach: bool, timeout: Option<OsString>, json: bool) -> Result<i32, Trouble> {
+    let timeout_ms = time(timeout.as_ref())?.map(|timeout| timeout.as_millis() as u64);
+    let said = listen(&one.sandbox, &one.id, Ask::Run { text, wait: !detach, timeout_ms }, json)?;
+    if detach && !json {
+        return Ok(render::print(&format!("{}\n", said.job), 0));
+    }
+    Ok(said.tell(json))
+}
+
+fn input(one: &One, job: u64) -> Result<i32, Trouble> {
+    let mut client = files::client(&one.sandbox, false)?;
+    let (mut stdin, mut piece) = (std::io::stdin().lock(), vec![0; PIECE]);
+    loop {
+        let count = stdin.read(&mut piece).map_err(|error| Trouble::of(&error))?;
+        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else { return Ok(0) };
+        let ask = Ask::Input { job, bytes: Name(bytes.to_vec()) };
+        client.list::<Value>(&Request::Session { id: Some(one.id.clone()), ask }, &mut |_| Ok(()))?;
+    }
+}
+
+/// A command to be left behind in a sandbox.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Detached {
+    /// The sandbox.
+    pub sandbox: String,
+    /// The command.
+    pub words: Vec<OsString>,
+    /// Variables on top of the sandbox's.
+    pub env: Vec<(OsString, OsString)>,
+    /// Where it begins.
+    pub workdir: Option<PathBuf>,
+    /// Where sandboxes are.
+    pub home: Option<PathBuf>,
+    /// Whether to print an object.
+    pub json: bool,
+}
+
+/// Starts it, and prints the session that it is; the exit code.
+pub fn detach(request: Detached) -> i32 {
+    if request.home.is_none() {
+        return render::error(&super::sandbox::no_home(), None, Default::default(), None);
+    }
+    let id = new_id("run");
+    let pair = |(name, value): (OsString, OsString)| (Name::from(name), Name::from(value));
+    let ask = Ask::Create {
+        kind: Kind::Command,
+        words: request.words.into_iter().map(Name::from).collect(),
+        env: request.env.into_iter().map(pair).collect(),
+        directory: request.workdir.as_deref().map(Name::from),
+    };
+    match quietly(OsStr::new(&request.sandbox), &id, ask) {
+        Ok(_) if request.json => render::print(&format!("{}\n", json!({ "version": 1, "session": id, "job": 1 })), 0),
+        Ok(_) => render::print(&format!("{id}\n"), 0),
+        Err(trouble) => files::complain(&trouble, request.json, render::FAILED),
+    }
+}
+
+/// An id that nobody has.
+fn new_id(what: &str) -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    format!("{what}-{:08x}", RandomState::new().hash_one(std::process::id()) as u32)
+}
+
+/// What is wrong with a wish that makes no sandbox.
+pub fn not_for_a_sandbox_that_is_there() -> Problem {
+    Problem::new("sandbox", "the sandbox is there already, and options that make one cannot change it")
+        .hint("with `--sandbox` only `--timeout`, `--env`, `--workdir`, `--output-limit` and `--json` go along")
+}
+
+/// Whether a trouble is that there is no such session.
+fn is_missing(trouble: &Trouble) -> bool {
+    trouble.kind == "not_found" && trouble.message.starts_with("no session ")
+}
+
+/// Of what belljar says in the place of a job.
+fn broken(error: std::io::Error) -> Trouble {
+    crate::tools::said(&wire::nonsense(&error.to_string()))
+}

@@ -1,0 +1,177 @@
+//! Jobs: what was asked for, what it wrote, and how it ended; shared by the threads of a keeper.
+
+use super::{End, JobState, Kind, Said, Session};
+use crate::tools::Name;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Bytes of what one job says that are kept.
+const LONGEST_LOG: usize = 10 << 20;
+/// Jobs that are remembered after their end.
+const MOST_REMEMBERED: usize = 64;
+/// The longest text of a job that is told in a list.
+const LONGEST_SHOWN: usize = 200;
+
+/// All of a session's jobs.
+pub struct Jobs {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// What is shared.
+#[derive(Default)]
+pub struct State {
+    /// In the order of their numbers.
+    jobs: VecDeque<Job>,
+    last: u64,
+    /// How the session ended.
+    pub ended: Option<i32>,
+}
+
+/// One job.
+#[derive(Default)]
+pub struct Job {
+    number: u64,
+    text: String,
+    said: Vec<Said>,
+    kept: usize,
+    /// Whether it may be given input.
+    fed: bool,
+    started: bool,
+    /// What it reads.
+    pub input: Option<File>,
+    end: Option<End>,
+}
+
+impl Jobs {
+    /// None yet.
+    pub fn new() -> Jobs {
+        Jobs { state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    /// The state, to itself.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until something has changed, or the time is over.
+    pub fn wait<'g>(&self, state: MutexGuard<'g, State>, at_most: Option<Duration>) -> MutexGuard<'g, State> {
+        match at_most {
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(time) => self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0,
+        }
+    }
+
+    /// Changes something and says so.
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let result = change(&mut self.lock());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Takes something in that a job says.
+    pub fn say(&self, job: u64, said: Said) {
+        self.change(|state| {
+            let Some(job) = state.job(job) else { return };
+            let length = match &said {
+                Said::Stdout(bytes) | Said::Stderr(bytes) => bytes.0.len(),
+                Said::Result { data, .. } => data.len(),
+                _ => 0,
+            };
+            if job.kept + length <= LONGEST_LOG {
+                job.kept += length;
+                job.said.push(said);
+            } else if job.kept <= LONGEST_LOG {
+                job.kept = LONGEST_LOG + 1;
+                job.said.push(Said::Truncated);
+            }
+        });
+    }
+
+    /// A job has ended.
+    pub fn end(&self, job: u64, end: End) {
+        self.change(|state| {
+            if let Some(job) = state.job(job) {
+                job.input = None;
+                job.end.get_or_insert(end);
+            }
+            while state.jobs.len() > MOST_REMEMBERED && state.jobs.front().is_some_and(|job| job.end.is_some()) {
+                state.jobs.pop_front();
+            }
+        });
+    }
+
+    /// The session has ended: nothing is run any more.
+    pub fn close(&self, code: i32) {
+        self.change(|state| {
+            state.ended.get_or_insert(code);
+            for job in &mut state.jobs {
+                job.input = None;
+                job.end.get_or_insert_with(|| End { exit_code: Some(code), session_ended: true, ..End::default() });
+            }
+        });
+    }
+
+    /// The next job that nobody has begun, what was asked for, and whether it may be given input; waits for one. `None`: the session has ended.
+    pub fn next(&self) -> Option<(u64, String, bool)> {
+        let mut state = self.lock();
+        loop {
+            if state.ended.is_some() {
+                return None;
+            }
+            if let Some(job) = state.jobs.iter_mut().find(|job| !job.started && job.end.is_none()) {
+                job.started = true;
+                // Its time begins.
+                self.changed.notify_all();
+                return Some((job.number, job.text.clone(), job.fed));
+            }
+            state = self.wait(state, None);
+        }
+    }
+}
+
+impl State {
+    /// Adds a job; its number.
+    pub fn add(&mut self, text: String, fed: bool) -> u64 {
+        self.last += 1;
+        self.jobs.push_back(Job { number: self.last, text, fed, ..Job::default() });
+        self.last
+    }
+
+    /// The job of that number, if it is remembered.
+    pub fn job(&mut self, number: u64) -> Option<&mut Job> {
+        self.jobs.iter_mut().find(|job| job.number == number)
+    }
+
+    /// What is known of the session.
+    pub fn look(&self, id: &str, kind: Kind) -> Session {
+        let shown = |text: &str| text.chars().take(LONGEST_SHOWN).collect();
+        let state = |job: &Job| JobState { job: job.number, text: shown(&job.text), end: job.end.clone() };
+        Session { id: id.to_owned(), kind, ended: self.ended, jobs: self.jobs.iter().map(state).collect() }
+    }
+}
+
+impl Job {
+    /// What it has said from that place on, and its end.
+    pub fn since(&self, place: usize) -> (Vec<Said>, Option<End>) {
+        (self.said.get(place..).unwrap_or_default().to_vec(), self.end.clone())
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.started && self.end.is_none()
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+}
+
+/// What is said on one of the two streams.
+pub fn on_stream(number: usize, bytes: &[u8]) -> Said {
+    let bytes = Name(bytes.to_vec());
+    if number == 0 { Said::Stdout(bytes) } else { Said::Stderr(bytes) }
+}
