@@ -28,12 +28,14 @@ pub use watch::{Attendant, LEADER_LOST, Running};
 
 use crate::cgroup;
 use crate::error::Error;
+use crate::host::cgroup::{Cgroup, Controllers, Place};
 use crate::host::{Host, Image};
 use crate::images::{self, Lease, Store};
 use crate::namespaces;
-use crate::outcome::{Enforcements, Outcome};
-use crate::spec::{CgroupParent, Spec, check};
+use crate::outcome::{Enforcement, Enforcements, Outcome};
+use crate::spec::{CgroupParent, Protection, Spec, check};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// How the caller wants the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +131,9 @@ pub fn join(
     let unasked = Spec { cgroup_parent: Some(CgroupParent::Without), mounts: Vec::new(), ..spec.clone() };
     let mut host = Host::probe(&unasked, root(spec, lease.as_ref()))?;
     host.mount_is_directory.clone_from(&joined.mount_is_directory);
+    if joined.cgroup.is_some() {
+        host.cgroup = held(&joined.enforced);
+    }
     if let Some(image) = &mut host.image {
         // It is of the sandbox's own command, and of no other.
         image.config.entrypoint.clear();
@@ -156,6 +161,21 @@ pub fn plan(spec: &Spec, store: Option<&Store>) -> Result<Plan, Error> {
     check(spec)?;
     let lease = images::lease(spec, store)?;
     Plan::new(spec, &Host::probe(spec, root(spec, lease.as_ref()))?)
+}
+
+/// The cgroup of a sandbox that is joined, by what is known of its protections: what it holds is not held again.
+fn held(enforced: &Enforcements) -> Cgroup {
+    let by_cgroup = |protection| match enforced.get(&protection) {
+        Some(Enforcement::By { by, .. }) => by == "cgroup",
+        _ => false,
+    };
+    let controllers = Controllers {
+        cpu: by_cgroup(Protection::Cpu),
+        io: by_cgroup(Protection::DiskBandwidth),
+        memory: by_cgroup(Protection::Memory),
+        pids: by_cgroup(Protection::Pids),
+    };
+    Cgroup::In(Place { directory: PathBuf::new(), controllers, crowded: false })
 }
 
 /// What the sandbox's root is made of; `None`: the machine's own files.

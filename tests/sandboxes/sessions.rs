@@ -2,7 +2,7 @@
 
 use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, Scratch, eventually, installed};
+use crate::common::{Run, Scratch, allowed_to_be_missing, command, eventually, installed, languages};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;
@@ -282,4 +282,34 @@ fn code_runs_in_a_sandbox_that_is_there() {
     sandboxes.done(&["stop", "kept"]);
     let run = sandboxes.call(&["session", "create", "kept", "sh"]);
     assert_eq!(said(&run), (Some(1), "", "belljar: sandbox: `kept` does not run\nhint: `belljar start` it\n"));
+}
+
+#[test]
+fn figures_and_tables_come_as_pictures_and_html() {
+    if !languages::built("python") {
+        return;
+    }
+    let call = |words: &[&str]| -> Run {
+        let words: Vec<&str> = words.iter().copied().collect();
+        command(words).env("BELLJAR_HOME", languages::home()).output().expect("start belljar").into()
+    };
+    let name = format!("figures-{}", std::process::id());
+    let mut create = vec!["create"];
+    create.extend(allowed_to_be_missing());
+    create.extend(["--image", "python", "--ttl", "2m", &name]);
+    assert_eq!(call(&create).code, Some(0));
+    let python = |text: &str| call(&["code", "--sandbox", &name, "--context", "py", "--json", "python", "-e", text]);
+    let drawn = object(&python("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.figure()\nplt.show()"));
+    let pictures = drawn["results"].as_array().expect("a list");
+    let of = |picture: &Value| {
+        let starts = picture["data"].as_str().is_some_and(|data| data.starts_with("iVBORw0KGgo"));
+        (picture["media_type"].as_str().map(str::to_owned), starts)
+    };
+    // Two figures; what `plot` answers is no last expression.
+    assert_eq!(pictures.iter().map(of).collect::<Vec<_>>(), vec![(Some("image/png".to_owned()), true); 2]);
+    let table = object(&python("import pandas\npandas.DataFrame({'a': [7]})"));
+    let types: Vec<_> =
+        table["results"].as_array().expect("a list").iter().map(|one| one["media_type"].clone()).collect();
+    assert_eq!(types, ["text/plain", "text/html"]);
+    assert_eq!(call(&["rm", "-f", &name]).code, Some(0));
 }

@@ -41,6 +41,10 @@ impl Running {
                 self.end();
             }
             Some(Frame::Ended(status)) => self.ended = Some(Ended::Status(status)),
+            // Whoever is inside may kill it before it runs as well as after.
+            Some(Frame::Lost(status)) if self.role == Role::Leader && libc::WIFSIGNALED(status) => {
+                self.ended = Some(Ended::Status(status));
+            }
             Some(Frame::Lost(status)) => self.ended = Some(Ended::Lost(status)),
             None => {}
         }
