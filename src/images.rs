@@ -8,6 +8,7 @@
 //! may use the store at once; what a sandbox uses is not removed under it; no archive writes outside the directory it
 //! is unpacked into. Nothing is fetched unasked.
 
+pub mod capture;
 pub mod codec;
 pub mod compare;
 pub mod digest;

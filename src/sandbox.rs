@@ -19,6 +19,7 @@
 //! next call that lists or creates removes it. Nothing here follows a path that a sandbox controls.
 
 mod call;
+mod capture;
 mod exec;
 mod life;
 mod place;
@@ -28,6 +29,7 @@ mod start;
 mod supervise;
 
 pub use call::Stats;
+pub use capture::{fork, snapshot};
 pub use exec::{Exec, exec};
 pub use life::{follow_log, label, remove, rename, resize, stats, stop, wait};
 pub use place::{Entry, Sandboxes, is_name};

@@ -61,6 +61,10 @@ pub enum Verb {
     Rename(sandbox::Rename),
     /// Show and change the labels of a sandbox
     Label(sandbox::Label),
+    /// Make another sandbox with a copy of the files of this one
+    Fork(sandbox::Fork),
+    /// Images of sandboxes with what is in them
+    Snapshot(sandbox::Snapshot),
     /// Copy files and directories between the host and a sandbox
     Cp(files::Copy),
     /// Shells, interpreters and commands that go on in a sandbox between calls

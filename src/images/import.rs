@@ -11,6 +11,7 @@ mod archive;
 mod assemble;
 mod directory;
 mod docker;
+pub(in crate::images) use docker::manifest as docker_manifest;
 mod layout;
 mod names;
 mod plain;

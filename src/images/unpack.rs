@@ -23,7 +23,7 @@ mod sparse;
 pub(in crate::images) mod tests;
 mod whiteouts;
 
-pub(in crate::images) use attributes::OPAQUE;
+pub(in crate::images) use attributes::{OPAQUE, is_opaque};
 pub use refusal::Refusal;
 pub use refusal::escaped;
 

@@ -80,6 +80,8 @@ pub struct Running {
     /// By how much it may grow before.
     room: u64,
     resume_at: Option<Instant>,
+    /// Everybody that was stopped because somebody wants to look at the files as they are.
+    frozen: Option<Throttle>,
     cause: Option<Cause>,
     /// What was passed on, and when it has had time enough.
     forwarded: Option<(Instant, Signal)>,
@@ -152,6 +154,7 @@ impl Running {
             whole_reading: started,
             room: 0,
             resume_at: None,
+            frozen: None,
             cause: None,
             forwarded: None,
             ended: None,

@@ -11,6 +11,7 @@ use nix::sys::socket::{
     socket,
 };
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -35,6 +36,8 @@ pub enum Call {
     },
     /// To be told of the end.
     Wait,
+    /// That everybody inside stands still as long as the connection is there.
+    Freeze,
     /// What it uses now.
     Stats,
     /// To be held to other limits.
@@ -132,6 +135,20 @@ pub fn open(entry: &Entry) -> Result<OwnedFd, Trouble> {
 #[derive(Debug)]
 pub struct Line {
     socket: OwnedFd,
+    /// What the supervisor has to remember of a caller.
+    pub asked: Cell<Asked>,
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// Nothing that is not done.
+    #[default]
+    Nothing,
+    /// That everybody stands still.
+    Freeze,
+    /// To join, when everybody goes on again.
+    Join,
 }
 
 impl Line {
@@ -151,12 +168,12 @@ impl Line {
             connect(socket.as_raw_fd(), &address(&directory)?)?;
             Ok(socket)
         };
-        connected().map(|socket| Line { socket }).map_err(|errno| failed(errno.into()))
+        connected().map(Line::of).map_err(|errno| failed(errno.into()))
     }
 
     /// The supervisor's side of an accepted call.
     pub fn of(socket: OwnedFd) -> Line {
-        Line { socket }
+        Line { socket, asked: Cell::default() }
     }
 
     /// To wait for.

@@ -1,7 +1,6 @@
 //! What becomes of a sandbox that is there.
 
 use super::call::{Answer, Call, Line, Stats};
-use super::place::is_name;
 use super::{Entry, Run, Sandboxes, State, Trouble, failed};
 use crate::error::{Error, Problem};
 use crate::spec::{self, PartialSpec};
@@ -99,11 +98,7 @@ pub fn remove(sandboxes: &Sandboxes, word: &str, kill: bool) -> Result<(), Troub
 ///
 /// `NameTaken`.
 pub fn rename(sandboxes: &Sandboxes, word: &str, name: &str) -> Result<(), Trouble> {
-    if !is_name(name) {
-        let problem = Problem::new("name", format!("`{}` is no name of a sandbox", name.escape_debug()));
-        let hint = "use letters, digits, `.`, `_` and `-`, and begin with a letter or digit";
-        return Err(Trouble::Failed(Error::Invalid(vec![problem.hint(hint)])));
-    }
+    super::start::check_name(name)?;
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
     let mut record = entry.record()?;

@@ -147,7 +147,7 @@ impl Sandboxes {
             return Ok(());
         }
         let Ok(record) = entry.record() else { return Ok(()) };
-        if !record.keep || record.is_over(entry.used()) { self.remove(entry) } else { Ok(()) }
+        if !record.keep || record.filling || record.is_over(entry.used()) { self.remove(entry) } else { Ok(()) }
     }
 
     /// Makes the directory of a new sandbox and writes what is known of it. The caller has its turn.

@@ -20,6 +20,8 @@ pub struct Record {
     pub created: u64,
     /// Whether it stays, with its files, when it ends.
     pub keep: bool,
+    /// Its files are still being copied: if nobody has its turn, nobody ever will go on with that.
+    pub filling: bool,
     /// Seconds from its making to its removal.
     pub ttl: Option<u64>,
     /// Seconds without a call until it is stopped.

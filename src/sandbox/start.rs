@@ -69,8 +69,7 @@ pub fn create(
         spec.image = Some(lease.record.manifest.to_string());
     }
     sandboxes.sweep()?;
-    let random = RandomState::new();
-    let id = format!("{:016x}", random.hash_one(std::process::id()));
+    let id = new_id();
     let name = wish.name.clone().unwrap_or_else(|| id.clone());
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs().max(1));
     let record = Record {
@@ -80,6 +79,7 @@ pub fn create(
         labels: wish.labels.clone(),
         created: now(),
         keep: wish.keep,
+        filling: false,
         ttl: seconds(wish.ttl),
         idle_stop: seconds(wish.idle_stop),
         idle_rm: seconds(wish.idle_rm),
@@ -98,6 +98,21 @@ pub fn create(
     started.map(|run| (entry, run))
 }
 
+/// An id that nobody has.
+pub(super) fn new_id() -> String {
+    format!("{:016x}", RandomState::new().hash_one(std::process::id()))
+}
+
+/// Refuses what is no name.
+pub(super) fn check_name(name: &str) -> Result<(), Trouble> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let problem = Problem::new("name", format!("`{}` is no name of a sandbox", name.escape_debug()));
+    let problem = problem.hint("use letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
+    Err(Trouble::Failed(Error::Invalid(vec![problem])))
+}
+
 /// What no sandbox that lasts can be.
 fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
     let mut problems = match check(spec) {
@@ -105,9 +120,10 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
         Err(error) => return Err(error.into()),
         Ok(()) => Vec::new(),
     };
-    if let Some(name) = wish.name.as_deref().filter(|name| !is_name(name)) {
-        let problem = Problem::new("name", format!("`{}` is no name of a sandbox", name.escape_debug()));
-        problems.push(problem.hint("use letters, digits, `.`, `_` and `-`, and begin with a letter or digit"));
+    if let Some(name) = wish.name.as_deref()
+        && let Err(Trouble::Failed(Error::Invalid(wrong))) = check_name(name)
+    {
+        problems.extend(wrong);
     }
     if wish.keep && spec.userns == crate::spec::Userns::Range {
         let problem = Problem::new("keep", "files of a range of ids cannot be kept");
@@ -127,13 +143,18 @@ pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> R
     if entry.lives() {
         return Err(Trouble::Running(entry.name()));
     }
+    if entry.record()?.filling {
+        // Whoever copied its files was killed.
+        sandboxes.remove(&entry)?;
+        return Err(Trouble::NotFound(word.to_owned()));
+    }
     let run = launch(&entry, supervisor)?;
     drop(turn);
     Ok((entry, run))
 }
 
 /// Starts the supervisor, and waits until it is ready or has said why it is not.
-fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, Trouble> {
+pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, Trouble> {
     let attempt = "start the supervisor";
     let (program, words) = supervisor.split_first().ok_or_else(|| Trouble::NotRunning(entry.name()))?;
     let mut command = Command::new(program);

@@ -3,7 +3,7 @@
 //! It is a process of its own, with nothing of its caller's but the environment. It answers one call after another and never
 //! waits for a caller.
 
-use super::call::{self, Answer, Call, Line, Stats};
+use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::place::now;
 use super::quota::Quota;
 use super::{End, Entry, Record, Run, Sandboxes, Trouble, failed};
@@ -14,6 +14,7 @@ use crate::process::{self, Attendant, Delivery, Running};
 use crate::spec::Spec;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
@@ -47,6 +48,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         run: None,
         quota: None,
         quiet: false,
+        frozen: Cell::new(false),
         ready,
         born: Instant::now(),
         expires: expiry(&record),
@@ -91,6 +93,8 @@ struct Supervisor<'a> {
     quota: Option<Quota>,
     /// Whether nobody runs inside.
     quiet: bool,
+    /// Whether everybody stands still because a caller wants it.
+    frozen: Cell<bool>,
     ready: Ready<'a>,
     born: Instant,
     /// When it has lived long enough.
@@ -213,6 +217,7 @@ impl Supervisor<'_> {
 
     fn answer(&mut self, running: &mut Running) {
         let mut lines = std::mem::take(&mut self.lines);
+        let before = lines.len();
         lines.retain(|line| {
             loop {
                 match line.hear::<Call>() {
@@ -226,7 +231,12 @@ impl Supervisor<'_> {
                 }
             }
         });
-        if lines.len() < self.lines.len() {
+        if self.frozen.get() && !lines.iter().any(|line| line.asked.get() == Asked::Freeze) {
+            running.thaw();
+            self.frozen.set(false);
+            lines.retain(|line| line.asked.replace(Asked::Nothing) != Asked::Join || self.join(line, running).is_ok());
+        }
+        if lines.len() < before {
             self.used = Instant::now();
         }
         self.lines = lines;
@@ -234,7 +244,19 @@ impl Supervisor<'_> {
 
     fn answer_one(&self, line: &Line, call: Call, running: &mut Running) -> std::io::Result<()> {
         match call {
+            Call::Join if self.frozen.get() => {
+                line.asked.set(Asked::Join);
+                Ok(())
+            }
             Call::Join => self.join(line, running),
+            Call::Freeze => {
+                self.frozen.set(true);
+                if !running.freeze() {
+                    return line.say(&Answer::Refused("not everybody inside can be stopped".to_owned()), &[]);
+                }
+                line.asked.set(Asked::Freeze);
+                line.say(&Answer::Done, &[])
+            }
             Call::Stop { grace_ms } => {
                 running.ask_to_end(Duration::from_millis(grace_ms));
                 Ok(())

@@ -14,6 +14,7 @@ use nix::sys::stat::Mode;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io::{self, Read, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -32,7 +33,8 @@ pub fn pack(
     to: &mut dyn Write,
     skipped: &mut dyn FnMut(Skipped) -> io::Result<()>,
 ) -> Result<(), Trouble> {
-    let mut builder = tar::Builder::new(to);
+    // Dropped half-way it would write an end, and what is half would look whole.
+    let mut builder = ManuallyDrop::new(tar::Builder::new(to));
     builder.follow_symlinks(false);
     // Each a path on disk, and its name in the archive.
     let mut waiting = vec![(path.to_owned(), name.to_owned())];
@@ -69,7 +71,7 @@ pub fn pack(
             skipped(Skipped { path: Name::from(path.as_path()), why: why.to_owned() }).map_err(about)?;
         }
     }
-    builder.into_inner().and_then(|to| to.flush()).map_err(|error| Trouble::of(&error))
+    ManuallyDrop::into_inner(builder).into_inner().and_then(|to| to.flush()).map_err(|error| Trouble::of(&error))
 }
 
 /// Opens a regular file and nothing else, without ever waiting.

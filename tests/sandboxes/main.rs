@@ -4,6 +4,7 @@
 mod common;
 
 mod attacks;
+mod captured;
 mod exec;
 mod files;
 mod kept;

@@ -290,8 +290,7 @@ fn figures_and_tables_come_as_pictures_and_html() {
         return;
     }
     let call = |words: &[&str]| -> Run {
-        let words: Vec<&str> = words.iter().copied().collect();
-        command(words).env("BELLJAR_HOME", languages::home()).output().expect("start belljar").into()
+        command(words.to_vec()).env("BELLJAR_HOME", languages::home()).output().expect("start belljar").into()
     };
     let name = format!("figures-{}", std::process::id());
     let mut create = vec!["create"];

@@ -1,7 +1,7 @@
 //! The verbs of sandboxes that last.
 
 use super::{FILES, IDENTITY, IO, LIMITS, SandboxOptions};
-use clap::Args;
+use clap::{Args, Subcommand};
 use std::ffi::OsString;
 
 const LIFE: &str = "Life";
@@ -206,6 +206,61 @@ pub struct Label {
     pub json: bool,
 }
 
+/// `belljar fork`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Fork {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// What to call the other [default: its id]
+    #[arg(value_name = "NEW")]
+    pub new: Option<OsString>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `belljar snapshot`.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Snapshot {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: SnapshotVerb,
+}
+
+/// What to do with snapshots.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum SnapshotVerb {
+    /// Make an image of a kept sandbox's image and its files, as they are at this moment
+    Create {
+        /// The sandbox, by its name or the beginning of its id
+        #[arg(value_name = "NAME")]
+        name: OsString,
+        /// Name of the image
+        #[arg(value_name = "IMAGE")]
+        image: OsString,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the images that are snapshots
+    Ls {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take the names of snapshots away, and with the last name the image
+    Rm {
+        /// Names of images that are snapshots
+        #[arg(value_name = "IMAGE", required = true)]
+        images: Vec<OsString>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// What to do with sandboxes that are there.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LifeVerb {
@@ -231,4 +286,8 @@ pub enum LifeVerb {
     Rename(Rename),
     /// `belljar label`.
     Label(Label),
+    /// `belljar fork`.
+    Fork(Fork),
+    /// `belljar snapshot`.
+    Snapshot(SnapshotVerb),
 }

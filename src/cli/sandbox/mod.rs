@@ -2,6 +2,7 @@
 //!
 //! Tables for people, one object for `--json`. Of `create` and `exec` 125 means that we failed; of all others 1.
 
+mod capture;
 mod exec;
 mod life;
 mod look;
@@ -52,6 +53,8 @@ pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
             LifeVerb::Stats(name) => (name.json, look::stats(&sandboxes, &word(&name.name))),
             LifeVerb::Resize(resize) => (false, life::resize(&sandboxes, &resize)),
             LifeVerb::Rename(rename) => (false, life::rename(&sandboxes, &rename)),
+            LifeVerb::Fork(fork) => (fork.json, capture::fork(&sandboxes, &fork)),
+            LifeVerb::Snapshot(verb) => capture::snapshot(&sandboxes, home.unwrap_or(Path::new("")), verb),
             LifeVerb::Label(label) => (label.json, life::label(&sandboxes, &label)),
         },
     };

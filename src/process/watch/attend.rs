@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::outcome::{Enforcements, Outcome};
 use crate::process::Held;
 use crate::process::child::Role;
-use crate::process::throttle::Throttle;
+use crate::process::throttle::{PATIENCE, Throttle};
 use crate::sys::proc;
 use nix::poll::PollFd;
 use nix::sys::signal::Signal;
@@ -24,6 +24,9 @@ pub trait Attendant {
     /// Everything inside has ended; nothing was told to anybody else yet.
     fn ended(&mut self, _result: &Result<Outcome, Error>) {}
 }
+
+/// How long everybody inside may take to stand still.
+const FREEZING: Duration = Duration::from_millis(500);
 
 /// Nobody stands there.
 pub struct Nobody;
@@ -108,6 +111,33 @@ impl Running {
         }
     }
 
+    /// Stops everybody inside. Whether all of them stand still: who waits for a disk may not.
+    pub fn freeze(&mut self) -> bool {
+        self.resume();
+        let Some(meter) = &mut self.meter else { return false };
+        let mut all = self.frozen.take().unwrap_or_else(Throttle::everything);
+        all.stop(meter, PATIENCE);
+        let begun = Instant::now();
+        let still = loop {
+            if meter.processes().iter().all(|process| process.halted) {
+                break true;
+            }
+            if begun.elapsed() > FREEZING {
+                break false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        self.frozen = Some(all);
+        still
+    }
+
+    /// Lets everybody go on who was stopped so.
+    pub fn thaw(&mut self) {
+        if let (Some(mut all), Some(meter)) = (self.frozen.take(), &self.meter) {
+            all.resume(meter.proc());
+        }
+    }
+
     /// Ends the sandbox, since its supervisor cannot go on.
     pub fn fail(&mut self, attempt: &'static str, errno: i32) {
         self.fault = Some((attempt, errno));
@@ -124,6 +154,7 @@ impl Running {
 
     /// Asks everybody inside to end, and ends them when `grace` is over.
     pub fn ask_to_end(&mut self, grace: Duration) {
+        self.thaw();
         let asked = self.forwarded.map_or(Signal::SIGTERM, |(_, signal)| signal);
         if self.forwarded.is_none() {
             self.tell(self.plan.stop_signal.unwrap_or(asked as i32));
@@ -140,7 +171,7 @@ impl Running {
 
     /// Whether somebody here holds the sandbox to its limits, and there is anything to hold.
     pub(super) fn samples(&self) -> bool {
-        self.meter.is_some() && self.role != Role::Leader && !self.quiet
+        self.meter.is_some() && self.role != Role::Leader && !self.quiet && self.frozen.is_none()
     }
 
     /// Nobody runs inside: what was asked to end has, and there is nothing to sample.

@@ -1,0 +1,78 @@
+//! `belljar fork` and `belljar snapshot`.
+
+use super::{Told, supervisor, table, word};
+use crate::cli::args::sandbox::{self as args, SnapshotVerb};
+use crate::cli::resolve;
+use crate::error::{Error, Problem};
+use crate::images::store::short;
+use crate::images::{Reference, Store, capture};
+use crate::sandbox::{self, Sandboxes, Trouble};
+use serde_json::json;
+use std::ffi::OsString;
+use std::path::Path;
+
+pub fn fork(sandboxes: &Sandboxes, fork: &args::Fork) -> Result<Told, Trouble> {
+    let new = fork.new.as_ref().map(word);
+    let (entry, run) = sandbox::fork(sandboxes, &word(&fork.name), new.as_deref(), &supervisor())?;
+    let object = json!({ "version": 1, "id": entry.id, "name": entry.name(), "image": run.image,
+        "enforcement": run.enforcement });
+    Ok(Told::new(format!("{}\n", entry.name()), object))
+}
+
+/// Does it; whether as JSON, and what is told.
+pub fn snapshot(sandboxes: &Sandboxes, home: &Path, verb: SnapshotVerb) -> (bool, Result<Told, Trouble>) {
+    let store = resolve::store(home);
+    match verb {
+        SnapshotVerb::Create { name, image, json } => (json, create(sandboxes, &store, &word(&name), &image)),
+        SnapshotVerb::Ls { json } => (json, ls(&store)),
+        SnapshotVerb::Rm { images, json } => (json, rm(&store, &images)),
+    }
+}
+
+fn reference(text: &OsString) -> Result<Reference, Error> {
+    Reference::parse(&word(text)).map_err(|why| Error::Invalid(vec![Problem::new("image", why)]))
+}
+
+fn create(sandboxes: &Sandboxes, store: &Store, name: &str, image: &OsString) -> Result<Told, Trouble> {
+    let image = reference(image)?;
+    let digest = sandbox::snapshot(sandboxes, name, store, &image)?;
+    let shown = short(&image);
+    Ok(Told::new(format!("{shown}  {digest}\n"), json!({ "version": 1, "name": shown, "digest": digest })))
+}
+
+fn ls(store: &Store) -> Result<Told, Trouble> {
+    let (mut rows, mut objects) = (vec![["NAME", "OF", "CREATED"].map(str::to_owned).to_vec()], Vec::new());
+    for named in store.names()? {
+        let lease = store.lease(&named.manifest.to_string())?;
+        let Some(of) = capture::of_sandbox(store, &lease) else { continue };
+        let name = short(&named.reference);
+        let created = lease.record.created.clone().unwrap_or_else(|| "-".to_owned());
+        objects.push(json!({ "name": name, "digest": named.manifest, "sandbox": of, "created": lease.record.created }));
+        rows.push(vec![name, of, created]);
+    }
+    let people = if objects.is_empty() { "no snapshots\n".to_owned() } else { table(&rows) };
+    Ok(Told::new(people, json!({ "version": 1, "snapshots": objects })))
+}
+
+fn rm(store: &Store, images: &[OsString]) -> Result<Told, Trouble> {
+    let mut gone = Vec::new();
+    for image in images {
+        let reference = reference(image)?;
+        let shown = short(&reference);
+        let lease = store.lease(&shown)?;
+        if capture::of_sandbox(store, &lease).is_none() {
+            let problem = Problem::new("image", format!("`{shown}` is no snapshot"))
+                .hint("`belljar image rm` removes other images");
+            return Err(Trouble::Failed(Error::Invalid(vec![problem])));
+        }
+        drop(lease);
+        store.unname(&reference)?;
+        gone.push(shown);
+    }
+    // Where others add to the store now, `belljar image gc` frees the space afterwards.
+    store.collect(false)?;
+    Ok(Told::new(
+        gone.iter().map(|name| format!("{name}\n")).collect::<String>(),
+        json!({ "version": 1, "removed": gone }),
+    ))
+}

@@ -1,0 +1,256 @@
+//! The writable layer of a sandbox, as the layer of an image: what overlayfs has there, as OCI writes it down
+//! (the image specification, "Representing Changes").
+//!
+//! A sandbox may have made it as it liked. Nothing is followed, opened without being looked at, or run; what is read is as long
+//! as it was when it was looked at. Whoever calls sees to it that nobody writes meanwhile.
+
+use super::import::docker_manifest;
+use super::intake::{Expected, Intake, Layer, invalid};
+use super::manifest::parse;
+use super::store::{Lease, Store, may_name, refused};
+use super::tree::{Found, Walk};
+use super::unpack::{Bounds, is_opaque};
+use super::{Digest, Reference};
+use crate::error::{Error, Failure, used_up};
+use crate::images::unpack::escaped;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, fstatat};
+use oci_spec::image::ImageManifest;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::mem::ManuallyDrop;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use tar::{EntryType, Header};
+
+/// How layers mark what is hidden.
+const WHITEOUT: &str = ".wh.";
+const OPAQUE_MARK: &str = ".wh..wh..opq";
+
+/// Writes what lies in `upper`, an upper directory of overlayfs, as a layer. Sockets are left out: there is nobody behind
+/// them.
+///
+/// # Errors
+///
+/// `Setup` for what cannot be read; `Invalid` for a name that would be taken for a mark.
+pub fn layer(upper: BorrowedFd<'_>, to: &mut dyn Write) -> Result<(), Error> {
+    let mut writer =
+        Writer { builder: ManuallyDrop::new(tar::Builder::new(to)), path: PathBuf::new(), linked: HashMap::new() };
+    let mut walk = Walk::new(upper).map_err(|errno| cannot("look through", b".", errno))?;
+    while let Some(found) = walk.next() {
+        match found {
+            Found::Directory { .. } => {}
+            Found::Entered { here, name } => writer.directory(here, &name)?,
+            Found::Left { .. } => drop(writer.path.pop()),
+            Found::Other { at, name } => writer.other(at, &name)?,
+            Found::Trouble { name, errno } => return Err(cannot("look through", &name, errno)),
+        }
+    }
+    let end = |error: io::Error| refused("write a layer", &error);
+    ManuallyDrop::into_inner(writer.builder).into_inner().map_err(end)?.flush().map_err(end)
+}
+
+fn cannot(attempt: &str, name: &[u8], errno: Errno) -> Error {
+    let attempt = format!("{attempt} `{}` of the sandbox", escaped(name));
+    Error::Setup(Failure { step: None, attempt, errno: errno as i32, hint: used_up(errno as i32).map(str::to_owned) })
+}
+
+struct Writer<'w> {
+    /// Dropped half-way it would write an end, and what is half would look whole.
+    builder: ManuallyDrop<tar::Builder<&'w mut dyn Write>>,
+    /// Of the directory at hand, from the top.
+    path: PathBuf,
+    /// Files with several names: device and inode, and the first of them.
+    linked: HashMap<(u64, u64), PathBuf>,
+}
+
+impl Writer<'_> {
+    fn directory(&mut self, here: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
+        let failed = |errno| cannot("look at", name, errno);
+        self.path.push(file_name(name)?);
+        let found = fstat(here).map_err(failed)?;
+        let mut header = header(&found, EntryType::Directory);
+        self.builder.append_data(&mut header, &self.path, io::empty()).map_err(unwritable)?;
+        if is_opaque(here).map_err(failed)? {
+            self.mark(OPAQUE_MARK)?;
+        }
+        Ok(())
+    }
+
+    fn mark(&mut self, name: &str) -> Result<(), Error> {
+        let mut header = Header::new_gnu();
+        header.set_mode(0o600);
+        self.builder.append_data(&mut header, self.path.join(name), io::empty()).map_err(unwritable)
+    }
+
+    fn other(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
+        let failed = |errno| cannot("read", name, errno);
+        let found = fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
+        let shown = file_name(name)?;
+        let path = self.path.join(shown);
+        match found.st_mode & libc::S_IFMT {
+            // overlayfs: "a whiteout is created as a character device with 0/0 device number".
+            libc::S_IFCHR if found.st_rdev == 0 => {
+                let mark = [WHITEOUT.as_bytes(), name].concat();
+                let mut header = Header::new_gnu();
+                header.set_mode(0o600);
+                let path = self.path.join(Path::new(os(&mark)));
+                self.builder.append_data(&mut header, path, io::empty()).map_err(unwritable)
+            }
+            libc::S_IFREG => self.file(at, name, &found, path),
+            libc::S_IFLNK => {
+                let target = readlinkat(at, name).map_err(failed)?;
+                let mut header = header(&found, EntryType::Symlink);
+                self.builder.append_link(&mut header, path, target).map_err(unwritable)
+            }
+            libc::S_IFIFO => {
+                self.builder.append_data(&mut header(&found, EntryType::Fifo), path, io::empty()).map_err(unwritable)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn file(&mut self, at: BorrowedFd<'_>, name: &[u8], found: &FileStat, path: PathBuf) -> Result<(), Error> {
+        if found.st_nlink > 1 {
+            if let Some(first) = self.linked.get(&(found.st_dev, found.st_ino)) {
+                let mut header = header(found, EntryType::Link);
+                return self.builder.append_link(&mut header, path, first).map_err(unwritable);
+            }
+            self.linked.insert((found.st_dev, found.st_ino), path.clone());
+        }
+        let mut file = open_anyway(at, name, found).map_err(|errno| cannot("read", name, errno))?;
+        if found.st_blocks * 512 < found.st_size {
+            return self.builder.append_file(path, &mut file).map_err(unwritable);
+        }
+        let mut header = header(found, EntryType::Regular);
+        header.set_size(found.st_size as u64);
+        let content = file.take(found.st_size as u64).chain(io::repeat(0)).take(found.st_size as u64);
+        self.builder.append_data(&mut header, path, content).map_err(unwritable)
+    }
+}
+
+/// Opens a file that may deny its owner to read it.
+fn open_anyway(at: BorrowedFd<'_>, name: &[u8], found: &FileStat) -> nix::Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    match openat(at, name, flags, Mode::empty()) {
+        Err(Errno::EACCES) => {
+            let mode = |bits| fchmodat(at, name, Mode::from_bits_truncate(bits), FchmodatFlags::NoFollowSymlink);
+            mode(found.st_mode & 0o7777 | 0o400)?;
+            let opened = openat(at, name, flags, Mode::empty());
+            mode(found.st_mode & 0o7777)?;
+            opened.map(File::from)
+        }
+        opened => opened.map(File::from),
+    }
+}
+
+fn os(bytes: &[u8]) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(bytes)
+}
+
+/// A name that no layer has a meaning of its own for.
+fn file_name(name: &[u8]) -> Result<&Path, Error> {
+    if name.starts_with(WHITEOUT.as_bytes()) {
+        let why = format!("`{}` in the sandbox has a name by which layers hide files", escaped(name));
+        return Err(invalid("snapshot", why));
+    }
+    Ok(Path::new(os(name)))
+}
+
+fn header(found: &FileStat, kind: EntryType) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(found.st_mode & 0o7777);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    header.set_mtime(u64::try_from(found.st_mtime).unwrap_or(0));
+    header
+}
+
+fn unwritable(error: io::Error) -> Error {
+    refused("write a layer", &error)
+}
+
+/// Keeps the image `base` with `upper` on top of it as the image `name`; `label` says of which sandbox.
+///
+/// # Errors
+///
+/// As for [`layer`]; `Setup`, where the store cannot be written to.
+pub fn snapshot(
+    store: &Store,
+    base: &Lease,
+    upper: BorrowedFd<'_>,
+    name: &Reference,
+    label: &str,
+) -> Result<Digest, Error> {
+    may_name(name)?;
+    let intake = Intake::begin(store)?;
+    let top = through(|to| layer(upper, to), |from| intake.layer(from, None, &Bounds::default()))?;
+    let mut layers = layers_of(&intake, base)?;
+    layers.push(top);
+    let config = store.document(&base.record.config_digest)?;
+    let mut config: Value = serde_json::from_slice(&config).map_err(|error| invalid("image", error.to_string()))?;
+    config["rootfs"]["diff_ids"] = json!(layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
+    if config["config"]["Labels"].is_null() {
+        config["config"]["Labels"] = json!({});
+    }
+    config["config"]["Labels"][LABEL] = json!(label);
+    if let Some(history) = config["history"].as_array_mut() {
+        history.push(json!({ "created_by": "belljar snapshot" }));
+    }
+    let config = config.to_string().into_bytes();
+    let manifest = intake.image(&docker_manifest(&config, &layers), &config, &layers)?;
+    store.name(name, &manifest)?;
+    Ok(manifest)
+}
+
+/// The label of an image that is a snapshot.
+pub const LABEL: &str = "belljar.snapshot";
+
+/// Of which sandbox an image is a snapshot, if it is one.
+pub fn of_sandbox(store: &Store, lease: &Lease) -> Option<String> {
+    let config: Value = serde_json::from_slice(&store.document(&lease.record.config_digest).ok()?).ok()?;
+    config["config"]["Labels"][LABEL].as_str().map(str::to_owned)
+}
+
+fn layers_of(intake: &Intake<'_>, base: &Lease) -> Result<Vec<Layer>, Error> {
+    let bytes = intake.store().document(&base.record.manifest)?;
+    let manifest: ImageManifest = parse(&bytes).map_err(|why| invalid("image", why))?;
+    let known = manifest.layers().iter().zip(&base.record.layers).map(|(descriptor, diff_id)| {
+        let layer = intake.known(&Expected::of(descriptor)?, diff_id, descriptor.media_type());
+        layer.ok_or_else(|| {
+            invalid("image", format!("its layer {diff_id} is not whole; `belljar image verify` says more"))
+        })
+    });
+    known.collect()
+}
+
+/// One side writes what the other reads, at the same time. Why there was nothing more to be read is the writer's to say.
+pub fn through<T>(
+    write: impl FnOnce(&mut dyn Write) -> Result<(), Error> + Send,
+    read: impl FnOnce(&mut (dyn io::Read + Send)) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let (mut from, mut to) = io::pipe().map_err(|error| refused("make a pipe", &error))?;
+    std::thread::scope(|scope| {
+        let writer = std::thread::Builder::new()
+            .spawn_scoped(scope, move || write(&mut to))
+            .map_err(|error| refused("start a thread", &error))?;
+        let result = read(&mut from);
+        drop(from);
+        match (writer.join(), result) {
+            // It stopped because its reader did.
+            (Ok(Err(_)), Err(error)) if is_of_reader(&error) => Err(error),
+            (Ok(Err(error)), _) => Err(error),
+            (_, result) => result,
+        }
+    })
+}
+
+/// Whether it is the reader that could not go on, for want of room and the like.
+fn is_of_reader(error: &Error) -> bool {
+    matches!(error, Error::Setup(failure) if failure.errno != 0)
+}

@@ -1,0 +1,103 @@
+//! The files of a sandbox as they are at one moment: for an image, or for another sandbox.
+//!
+//! Only of sandboxes whose files are kept: of all others they are in memory that nobody outside can look at.
+
+use super::call::{Call, Line};
+use super::place::now;
+use super::start::{Supervisor, launch, new_id};
+use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
+use crate::error::{Error, Problem};
+use crate::host::{UNPRIVILEGED_ID, is_real_root};
+use crate::images::{self, Digest, Reference, Store, capture, unpack};
+use crate::spec::Lasting;
+use nix::fcntl::Flock;
+use std::fs::File;
+use std::os::fd::AsFd as _;
+
+/// A sandbox in which nothing changes as long as the value is there.
+struct Still {
+    upper: File,
+    _turn: Flock<File>,
+    _frozen: Option<Line>,
+}
+
+impl Still {
+    fn hold(entry: &Entry) -> Result<Still, Trouble> {
+        let turn = entry.turn()?;
+        if !entry.record()?.keep {
+            let problem = Problem::new(
+                "sandbox",
+                format!("the files of `{}` are in memory, and cannot be captured", entry.name()),
+            );
+            return Err(Trouble::Failed(Error::Invalid(vec![problem.hint("make the sandbox with `--keep`")])));
+        }
+        let line = match Line::to(entry) {
+            Err(Trouble::NotRunning(_)) if !entry.lives() => None,
+            line => Some(line?),
+        };
+        if let Some(line) = &line {
+            line.ask(entry, &Call::Freeze)?;
+        }
+        let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
+        Ok(Still { upper, _turn: turn, _frozen: line })
+    }
+}
+
+/// Makes an image of a sandbox's image with the sandbox's files on top.
+///
+/// # Errors
+///
+/// `Invalid` for a sandbox that is on no image, or whose files are not kept.
+pub fn snapshot(sandboxes: &Sandboxes, word: &str, store: &Store, name: &Reference) -> Result<Digest, Trouble> {
+    let entry = sandboxes.find(word)?;
+    let Some(base) = images::lease(&entry.spec()?, Some(store))? else {
+        let problem =
+            Problem::new("sandbox", format!("`{}` is on the machine's own files, and not on an image", entry.name()));
+        return Err(Trouble::Failed(Error::Invalid(vec![
+            problem.hint("make the sandbox with `--image`, or `belljar fork` it"),
+        ])));
+    };
+    let still = Still::hold(&entry)?;
+    Ok(capture::snapshot(store, &base, still.upper.as_fd(), name, &entry.name())?)
+}
+
+/// Makes another sandbox with a copy of the files of this one, and starts it.
+///
+/// # Errors
+///
+/// As [`snapshot`], and those of [`create`](super::create); nothing is left of it then.
+pub fn fork(
+    sandboxes: &Sandboxes,
+    word: &str,
+    name: Option<&str>,
+    supervisor: Supervisor<'_>,
+) -> Result<(Entry, Run), Trouble> {
+    let entry = sandboxes.find(word)?;
+    let mut spec = entry.spec()?;
+    let id = new_id();
+    let name = name.map_or_else(|| id.clone(), str::to_owned);
+    super::start::check_name(&name)?;
+    let mut record = Record { id, name, created: now(), filling: true, ..entry.record()? };
+    let (other, turn) = sandboxes.add(&record, &spec)?;
+    let mut copied = || -> Result<(), Trouble> {
+        spec.lasting = Some(Lasting { kept: Some(other.directory.clone()) });
+        other.write("spec.json", &spec)?;
+        let still = Still::hold(&entry)?;
+        let upper = File::open(other.path("upper")).map_err(|error| failed("open `upper`", &error))?;
+        let owner = is_real_root().then_some((UNPRIVILEGED_ID, UNPRIVILEGED_ID));
+        let bounds = unpack::Bounds { bytes: u64::MAX, entries: u64::MAX, ..unpack::Bounds::default() };
+        capture::through(
+            |to| capture::layer(still.upper.as_fd(), to),
+            |from| Ok(unpack::unpack(from, upper.as_fd(), owner, &bounds).map(drop)?),
+        )?;
+        record.filling = false;
+        other.write("record.json", &record)
+    };
+    let started = copied().and_then(|()| launch(&other, supervisor));
+    if started.is_err() {
+        // What kept it from being made is what the caller has to know.
+        let _ = sandboxes.remove(&other);
+    }
+    drop(turn);
+    started.map(|run| (other, run))
+}
