@@ -8,6 +8,7 @@ mod captured;
 mod exec;
 mod files;
 mod kept;
+mod killed;
 mod life;
 mod sessions;
 

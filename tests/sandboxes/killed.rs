@@ -1,0 +1,71 @@
+//! kill -9 of any process of ours at any moment: the next call tells the truth and clears up.
+
+use crate::common::eventually;
+use crate::common::sandboxes::Sandboxes;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::hash::{BuildHasher as _, RandomState};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// A number below `end` that nobody can foresee.
+fn random(end: u64) -> u64 {
+    RandomState::new().hash_one(0) % end
+}
+
+fn kill_hard(pid: i32) {
+    // It may have ended by now.
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+#[test]
+fn whatever_is_killed_at_whatever_moment_the_next_call_puts_it_right() {
+    let sandboxes = Sandboxes::new("killed");
+    sandboxes.create("kept", &["--keep"]);
+    sandboxes.shell("kept", "echo kept > /var/f");
+    sandboxes.done(&["stop", "kept"]);
+    let calls: [&[&str]; 9] = [
+        &["create", "box"],
+        &["create", "--keep", "other"],
+        &["exec", "box", "--", "sleep", "0.02"],
+        &["exec", "--tty", "other", "--", "true"],
+        &["fs", "ls", "kept", "/var"],
+        &["fork", "kept", "copy"],
+        &["session", "create", "box", "sh"],
+        &["stop", "other"],
+        &["start", "kept"],
+    ];
+    for round in 0..200 {
+        let words = calls[round % calls.len()];
+        let mut command = sandboxes.command(words);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start belljar");
+        std::thread::sleep(Duration::from_micros(random(30_000)));
+        // The caller, or whoever supervises.
+        match round % 3 {
+            0 => kill_hard(child.id() as i32),
+            1 => sandboxes.supervisors().into_iter().for_each(kill_hard),
+            _ => {}
+        }
+        child.wait().expect("wait for belljar");
+        for (name, state) in sandboxes.states() {
+            let known = ["starting", "running", "stopping", "stopped", "lost"];
+            assert!(known.contains(&state.as_str()), "round {round}, {words:?}: {name} is {state}");
+        }
+        if round % 20 == 19 {
+            for name in ["box", "other", "copy"] {
+                // What is not there has been cleared up already.
+                sandboxes.call(&["rm", "-f", name]);
+            }
+        }
+    }
+    sandboxes.call(&["stop", "kept"]);
+    // Files of a kept one are there, whoever was killed.
+    assert_eq!(sandboxes.done(&["fs", "cat", "kept", "/var/f"]), "kept\n");
+    for (name, _) in sandboxes.states() {
+        sandboxes.done(&["rm", "-f", &name]);
+    }
+    assert_eq!(sandboxes.states(), []);
+    assert!(eventually(5, || sandboxes.supervisors().is_empty()));
+    // What was being filled goes a minute later; nobody sees it.
+    assert!(sandboxes.leavings().iter().all(|name| name.starts_with("new.")), "{:?}", sandboxes.leavings());
+}
