@@ -161,6 +161,9 @@ fn a_sandbox_ends_when_its_time_is_over_or_nobody_calls() {
     let stopped = |name: &str| (name.to_owned(), "stopped".to_owned());
     assert!(eventually(10, || left() == [stopped("kept"), running("used")]), "{:?}", left());
     assert_eq!(long.finish().code, Some(0));
+    // The time without a call begins when the last one is over.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(left(), [stopped("kept"), running("used")]);
     assert!(eventually(10, || left() == [stopped("kept")]), "{:?}", left());
     sandboxes.done(&["start", "kept"]);
     assert!(eventually(10, || left() == [stopped("kept")]), "{:?}", left());
