@@ -200,6 +200,8 @@ impl Supervisor<'_> {
         (self.ready)(Ok(&run));
         self.run = Some(run);
         self.used = Instant::now();
+        // Most of the time there is nothing to do.
+        crate::sys::proc::release_instructions();
     }
 
     /// Takes new calls, of our own user and of root.
@@ -238,6 +240,9 @@ impl Supervisor<'_> {
         }
         if lines.len() < before {
             self.used = Instant::now();
+            if lines.is_empty() {
+                crate::sys::proc::release_instructions();
+            }
         }
         self.lines = lines;
     }

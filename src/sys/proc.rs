@@ -124,6 +124,22 @@ pub fn command_line() -> Answer<(*mut u8, usize)> {
     Ok((start as *mut u8, end.saturating_sub(start)))
 }
 
+/// Lets go of the memory that holds our own program's instructions: they are read again when they are needed, and as long as
+/// others run the same program they are in the host's memory all the same (madvise(2), `MADV_DONTNEED`).
+pub fn release_instructions() {
+    // Without a look nothing is released, which costs memory and nothing else.
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    // Nobody writes there, so that nothing is lost (proc_pid_maps(5)).
+    let text = maps.lines().filter(|line| line.split_ascii_whitespace().nth(1) == Some("r-xp") && line.contains('/'));
+    for (start, end) in text.filter_map(|line| line.split_once(' ')?.0.split_once('-')) {
+        let parse = |number| usize::from_str_radix(number, 16);
+        if let (Ok(start), Ok(end)) = (parse(start), parse(end)) {
+            // SAFETY: a mapping of a file that is not written to: what is dropped comes back as it was.
+            unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
+        }
+    }
+}
+
 /// A directory's numeric entries: the processes of a procfs, the descriptors of a process.
 pub fn for_each_number(proc: BorrowedFd<'_>, buffer: &mut [u8], mut visit: impl FnMut(u32)) -> Answer<()> {
     // SAFETY: numbers only.
