@@ -15,6 +15,8 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// How long it may take to say so after a command was killed.
+const LAST_WORD: Duration = Duration::from_millis(500);
 /// How long a supervisor may take to say that its sandbox has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -92,8 +94,13 @@ pub fn exec(
     match outcome {
         Ok(mut outcome) => {
             outcome.sandbox.clone_from(&entry.id);
-            // The last word may still be on its way to us.
-            lease.listen(Duration::ZERO);
+            // The last word may still be on its way to us. Where the kernel has killed everybody together, its news of the one is
+            // quicker than the supervisor's of all.
+            let killed = outcome.status == Status::Signaled && outcome.signal.as_deref() == Some("SIGKILL");
+            lease.listen(if killed { LAST_WORD } else { Duration::ZERO });
+            if killed && lease.end() == Some(Status::OutOfMemory) {
+                outcome.status = Status::OutOfMemory;
+            }
             outcome.limits_reached.append(&mut lease.reached);
             outcome.limits_reached.dedup();
             Ok((outcome, spec))
@@ -153,6 +160,11 @@ struct Lease {
 }
 
 impl Lease {
+    /// How the sandbox has ended, where that is known.
+    fn end(&self) -> Option<Status> {
+        Some(self.ended.as_ref()?.as_ref()?.end.as_ref()?.status)
+    }
+
     /// Whether the sandbox has ended, by now.
     fn is_over(&mut self) -> bool {
         self.listen(Duration::ZERO);

@@ -116,6 +116,10 @@ impl Running {
                 // It is leaving; what it used is too little to be counted.
                 let _ = proc::wait_with_usage(self.pid);
                 (self.pid, self.pidfd, self.held.leader) = (pid, pidfd, true);
+                // It may have said that it failed before anybody knew of it, or be too late.
+                if self.ended.is_some() || self.cause.is_some() || self.fault.is_some() {
+                    self.end();
+                }
             }
             None => self.end_without_eyes(libc::EMFILE),
         }
