@@ -124,9 +124,8 @@ pub fn exec(
 /// it. Nobody starts or removes it meanwhile.
 fn aside(entry: &Entry, mut spec: Spec, store: Option<&Store>, delivery: Delivery) -> Result<(Outcome, Spec), Trouble> {
     let _turn = entry.turn()?;
-    if entry.lives() {
-        return Err(Trouble::Running(entry.name()));
-    }
+    // Whoever listens to no call any more is about to let go, and nobody else can start it now.
+    entry.await_end();
     if !entry.record()?.keep {
         return Err(Trouble::NotRunning(entry.name()));
     }

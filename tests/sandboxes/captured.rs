@@ -46,7 +46,7 @@ fn nothing_moves_while_a_copy_is_made() {
     sandboxes.create("box", &["--keep", "--cpus", "2"]);
     // Two files that are only ever one step apart.
     let writer = "i=0; cd /var; while :; do i=$((i+1)); echo $i > a.new; mv a.new a; echo $i > b.new; mv b.new b; done >/dev/null 2>&1 &";
-    assert_eq!(said(&sandboxes.shell("box", &format!("mkdir -p /var/many; cd /var/many; i=0; while [ $i -lt 300 ]; do echo $i > $i; i=$((i+1)); done; {writer}"))), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.shell("box", &format!("cd /var; echo 0 > a; echo 0 > b; mkdir many; cd many; i=0; while [ $i -lt 300 ]; do echo $i > $i; i=$((i+1)); done; {writer}"))), (Some(0), "", ""));
     for round in 0..5 {
         let name = format!("copy{round}");
         assert_eq!(sandboxes.done(&["fork", "box", &name]), format!("{name}\n"));

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::outcome::{Enforcements, Outcome};
 use crate::process::Held;
 use crate::process::child::Role;
+use crate::process::meter::Process;
 use crate::process::throttle::{PATIENCE, Throttle};
 use crate::sys::proc;
 use nix::poll::PollFd;
@@ -26,7 +27,7 @@ pub trait Attendant {
 }
 
 /// How long everybody inside may take to stand still.
-const FREEZING: Duration = Duration::from_millis(500);
+const FREEZING: Duration = Duration::from_secs(2);
 
 /// Nobody stands there.
 pub struct Nobody;
@@ -116,10 +117,15 @@ impl Running {
         self.resume();
         let Some(meter) = &mut self.meter else { return false };
         let mut all = self.frozen.take().unwrap_or_else(Throttle::everything);
-        all.stop(meter, PATIENCE);
         let begun = Instant::now();
         let still = loop {
-            if meter.processes().iter().all(|process| process.halted) {
+            all.stop(meter, PATIENCE);
+            let everybody = meter.processes();
+            // A parent inside vfork(2) goes on when its child does, and that is stopped.
+            let lends = |pid| everybody.iter().any(|child| child.parent == pid && child.halted);
+            let stands =
+                |process: &Process| process.halted || (lends(process.pid) && meter.is_out_of_reach(process.pid));
+            if everybody.iter().all(stands) {
                 break true;
             }
             if begun.elapsed() > FREEZING {
