@@ -31,13 +31,14 @@ impl Still {
             );
             return Err(Trouble::Failed(Error::Invalid(vec![problem.hint("make the sandbox with `--keep`")])));
         }
-        let line = match Line::to(entry) {
-            Err(Trouble::NotRunning(_)) if !entry.lives() => None,
+        let line = match Line::to(entry).and_then(|line| line.ask(entry, &Call::Freeze).map(|_| line)) {
+            Err(Trouble::NotRunning(_) | Trouble::Ended(_)) => {
+                // Whoever listens to no call any more is about to let go, and nobody else can start it now.
+                entry.await_end();
+                None
+            }
             line => Some(line?),
         };
-        if let Some(line) = &line {
-            line.ask(entry, &Call::Freeze)?;
-        }
         let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
         Ok(Still { upper, _turn: turn, _frozen: line })
     }

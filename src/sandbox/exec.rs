@@ -82,12 +82,14 @@ pub fn exec(
 ) -> Result<(Outcome, Spec), Trouble> {
     let entry = sandboxes.find(word)?;
     let spec = exec.over(&entry.spec()?);
-    let line = match Line::to(&entry) {
+    let called = Line::to(&entry).and_then(|line| Ok((line.ask(&entry, &Call::Join)?, line)));
+    let ((answer, descriptors), line) = match called {
         // Files can be had without anything of the sandbox's running.
-        Err(Trouble::NotRunning(_)) if exec.own && exec.aside => return aside(&entry, spec, store, delivery),
-        line => line?,
+        Err(Trouble::NotRunning(_) | Trouble::Ended(_)) if exec.own && exec.aside => {
+            return aside(&entry, spec, store, delivery);
+        }
+        called => called?,
     };
-    let (answer, descriptors) = line.ask(&entry, &Call::Join)?;
     let joined = joined(answer, descriptors).ok_or_else(|| Trouble::Ended(entry.name()))?;
     let mut lease = Lease { line, ended: None, reached: Vec::new() };
     let outcome = process::join(&spec, store, &joined, delivery, &mut lease);

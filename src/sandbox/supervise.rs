@@ -57,6 +57,8 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     let delivery = Delivery { capture: true, fail_step: None };
     let outcome = process::last(&spec, store, delivery, keep(log), &mut supervisor);
     let told = outcome.map(|_| ()).map_err(Trouble::Failed);
+    // Nobody may call any more who then would have to hear that it has ended.
+    drop(supervisor);
     if told.is_err() || !record.keep || record.is_over(0) {
         sandboxes.remove(&entry)?;
     }
