@@ -149,7 +149,11 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
         Err(error) => return Err(error),
     };
     match line.ask(&entry, &Call::Wait) {
-        Ok((Answer::Ended(run), _)) => Ok(run),
+        Ok((Answer::Ended(run), _)) => {
+            // And has put things in order.
+            entry.await_end();
+            Ok(run)
+        }
         // Its last word is in the files, where they are kept.
         Ok(_) | Err(Trouble::Ended(_)) => {
             entry.await_end();
