@@ -126,13 +126,36 @@ impl Sandboxes {
     /// Removes what is left of sandboxes that were killed, and those whose time is over.
     pub(super) fn sweep(&self) -> Result<(), Trouble> {
         for name in self.everything()? {
-            if name.starts_with(GONE) || (name.starts_with(NEW) && self.is_old(&name)) {
+            if name.starts_with(GONE) {
                 self.discard(&name)?;
+            } else if let Some(id) = name.strip_prefix(NEW) {
+                self.sweep_new(&name, id)?;
             } else if let Some(entry) = self.entry(&name) {
                 self.sweep_one(&entry)?;
             }
         }
         Ok(())
+    }
+
+    /// Removes a directory that is still being filled, if whoever filled it was killed.
+    fn sweep_new(&self, name: &str, id: &str) -> Result<(), Trouble> {
+        let entry = Entry { id: id.to_owned(), directory: self.root.join(name) };
+        // It has its turn from the first moment on, or for that moment not yet.
+        let lock = File::open(entry.path("turn")).ok().map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
+        let dead = match &lock {
+            Some(lock) => lock.is_ok(),
+            None => self.is_old(name),
+        };
+        // By now it may be whole, and its turn that of another.
+        if !dead || !entry.directory.exists() {
+            return Ok(());
+        }
+        if let Ok(record) = entry.record()
+            && self.named(&record.name).is_some_and(|named| named == id)
+        {
+            self.unname(&record.name);
+        }
+        self.discard(name)
     }
 
     fn is_old(&self, name: &str) -> bool {
@@ -198,10 +221,15 @@ impl Sandboxes {
             }
             match self.named(name) {
                 Some(other) if other == id => return Ok(()),
-                Some(other) if [&other, &format!("{NEW}{other}")].iter().any(|name| self.root.join(name).exists()) => {
-                    break;
+                Some(other) => {
+                    let new = format!("{NEW}{other}");
+                    self.sweep_new(&new, &other)?;
+                    if [&other, &new].iter().any(|name| self.root.join(name).exists()) {
+                        break;
+                    }
+                    self.unname(name);
                 }
-                _ => self.unname(name),
+                None => self.unname(name),
             }
         }
         Err(Trouble::NameTaken(name.to_owned()))
