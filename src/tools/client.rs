@@ -7,8 +7,9 @@ use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// The most items of one answer: whoever is inside could go on for ever.
+/// The most items of one answer that is kept, and their bytes: whoever is inside could go on for ever.
 const MOST_ITEMS: u64 = 4_000_000;
+const MOST_BYTES: usize = 256 << 20;
 
 /// A tool in one sandbox.
 pub struct Client {
@@ -60,13 +61,10 @@ impl Client {
         {
             return Err(trouble);
         }
-        let (mut items, mut failed) = (0, None);
+        let mut failed = None;
         let Some(from) = self.from.as_mut() else { return Err(Trouble::new("failed", "the tool was dismissed")) };
         let mut aside = |kind: u8, bytes: &[u8]| match kind {
-            wire::ITEM if items < MOST_ITEMS => {
-                items += 1;
-                heard(bytes)
-            }
+            wire::ITEM => heard(bytes),
             wire::FAILED => {
                 failed = Some(wire::parse::<Trouble>(bytes)?);
                 Err(io::ErrorKind::UnexpectedEof.into())
@@ -89,8 +87,26 @@ impl Client {
         }
     }
 
-    /// As [`ask`](Client::ask), for items of one shape.
+    /// As [`ask`](Client::ask), for items of one shape that the caller keeps: there is an end to how many.
     pub fn list<T: DeserializeOwned>(
+        &mut self,
+        request: &Request,
+        each: &mut (dyn FnMut(T) -> io::Result<()> + Send),
+    ) -> Result<(), Trouble> {
+        let (mut items, mut length) = (0, 0);
+        let mut count = |bytes: &[u8]| {
+            items += 1;
+            length += bytes.len();
+            match items <= MOST_ITEMS && length <= MOST_BYTES {
+                true => each(wire::parse(bytes)?),
+                false => Err(wire::nonsense("there is more than anybody would keep")),
+            }
+        };
+        self.ask(request, None, &mut count, &mut |_| Ok(()))
+    }
+
+    /// The same for items that the caller passes on as they come.
+    pub fn follow<T: DeserializeOwned>(
         &mut self,
         request: &Request,
         each: &mut (dyn FnMut(T) -> io::Result<()> + Send),

@@ -12,6 +12,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
+/// The most that is remembered of what was left out: whoever is inside could go on for ever.
+const MOST_SKIPPED: usize = 100_000;
+
 /// One side of a copy.
 enum Side {
     Here(OsString),
@@ -53,6 +56,15 @@ fn misused(why: &str) -> Trouble {
     Trouble::new("misused", why).hint("write a path in a sandbox as `SANDBOX:PATH`, and one here as `PATH` or `./PATH`")
 }
 
+/// Takes in what was left out.
+fn note(skipped: &mut Vec<Skipped>, item: &[u8]) -> io::Result<()> {
+    if skipped.len() == MOST_SKIPPED {
+        return Err(wire::nonsense("there is more than anybody would keep"));
+    }
+    skipped.push(wire::parse(item)?);
+    Ok(())
+}
+
 /// Names what no copy is made of.
 fn leave_out(skipped: &[Skipped]) -> Vec<serde_json::Value> {
     for left_out in skipped {
@@ -71,19 +83,11 @@ fn pull(sandbox: &OsStr, path: &Name, to: &Path, progress: &dyn Progress) -> Res
     let (mut skipped, mut done) = (Vec::new(), None);
     let name = name(path.path());
     let task = progress.begin(&format!("from {path}"), None);
-    client.ask(
-        &request,
-        None,
-        &mut |item| {
-            skipped.push(wire::parse(item)?);
-            Ok(())
-        },
-        &mut |data| {
-            let mut counted = Counted { inner: data, task: progress.begin("", None) };
-            done = Some(tree::put(&mut counted, to, &name, tree::Trust::Nobody)?);
-            Ok(())
-        },
-    )?;
+    client.ask(&request, None, &mut |item| note(&mut skipped, item), &mut |data| {
+        let mut counted = Counted { inner: data, task: progress.begin("", None) };
+        done = Some(tree::put(&mut counted, to, &name, tree::Trust::Nobody)?);
+        Ok(())
+    })?;
     drop(task);
     let (to, bytes) = done.unwrap_or_default();
     Ok(told(&Name::from(to.as_path()), bytes, &skipped))
@@ -129,15 +133,7 @@ fn print(sandbox: &OsStr, path: Name) -> Result<Told, Trouble> {
         _ => Request::Read { path, offset: 0, length: None },
     };
     let mut skipped = Vec::new();
-    client.ask(
-        &request,
-        None,
-        &mut |item| {
-            skipped.push(wire::parse(item)?);
-            Ok(())
-        },
-        &mut to_stdout,
-    )?;
+    client.ask(&request, None, &mut |item| note(&mut skipped, item), &mut to_stdout)?;
     leave_out(&skipped);
     Ok(Told::new("", serde_json::Value::Null))
 }

@@ -48,7 +48,11 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
 fn listen(sandbox: &OsStr, id: &str, ask: Ask, json: bool) -> Result<Collected, Trouble> {
     let mut said = Collected::new(json);
     let request = Request::Session { id: Some(id.to_owned()), ask };
-    files::client(sandbox, false)?.list(&request, &mut |one| said.take(one))?;
+    let mut client = files::client(sandbox, false)?;
+    match json {
+        true => client.list(&request, &mut |one| said.take(one))?,
+        false => client.follow(&request, &mut |one| said.take(one))?,
+    }
     Ok(said)
 }
 

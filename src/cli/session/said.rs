@@ -40,7 +40,11 @@ impl Collected {
                 out.flush()?;
             }
             Said::Stderr(Name(bytes)) => io::stderr().lock().write_all(&bytes)?,
-            Said::Result { media_type, data } => self.results.push(json!({ "media_type": media_type, "data": data })),
+            Said::Result { media_type, data } if self.hold => {
+                self.results.push(json!({ "media_type": media_type, "data": data }));
+            }
+            // Values and pictures are for programs.
+            Said::Result { .. } => {}
             Said::Truncated => self.truncated = true,
             Said::Ended(end) => self.end = Some(end),
         }
