@@ -2,7 +2,7 @@
 
 use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, Scratch, allowed_to_be_missing, command, eventually, installed, languages};
+use crate::common::{Run, Scratch, Started, allowed_to_be_missing, command, eventually, installed, languages};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;
@@ -125,6 +125,19 @@ fn lines_that_are_left_behind_can_be_followed_and_fed() {
         said(&shell.call(&["logs", "box", "sh", "9"])),
         (Some(1), "", "belljar: no job 9 in the session `sh`\n")
     );
+}
+
+#[test]
+fn a_caller_that_is_killed_while_it_listens_leaves_nothing_behind() {
+    let shell = Shell::new("killed-listener");
+    assert_eq!(shell.call(&["exec", "-d", "box", "sh", "echo begun; sleep 60"]).code, Some(0));
+    let mut listener = Started::new(&mut shell.0.command(&["session", "logs", "-f", "box", "sh", "1"]));
+    assert_eq!(listener.first_line(), "begun");
+    assert_eq!(running(&shell.0, "belljar serve-tools"), 1);
+    listener.signal(nix::sys::signal::Signal::SIGKILL);
+    listener.finish();
+    assert!(eventually(5, || running(&shell.0, "belljar serve-tools") == 0));
+    assert_eq!(running(&shell.0, "/proc/self/exe keep-session"), 1);
 }
 
 #[test]

@@ -18,6 +18,9 @@ pub const SERVE: &str = "serve-tools";
 /// Runs our own program in the sandbox `name`, or `aside` over the files of one that does not run, with our standard streams as its own; the exit code. What goes wrong is said in
 /// a frame.
 pub fn enter(name: &str, aside: bool, home: Option<&Path>) -> i32 {
+    // What waits inside for something to happen does not hear that nobody listens any more. Where it cannot be asked for, a killed
+    // caller leaves us until then.
+    let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
     let Some(home) = home else { return render::FAILED };
     let store = resolve::store(home);
     let sandboxes = Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()));
