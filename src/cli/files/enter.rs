@@ -1,10 +1,11 @@
 //! The two processes behind the verbs of files, which nobody types: the one that brings our program into a sandbox, and that
 //! program there.
 
+use crate::cli::sandbox::place;
 use crate::cli::{render, resolve};
 use crate::outcome::{Outcome, Status};
 use crate::process::Delivery;
-use crate::sandbox::{self, Exec, Sandboxes};
+use crate::sandbox::{self, Exec};
 use crate::tools::{Name, Trouble, inside, session, wire};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -23,10 +24,9 @@ pub fn enter(name: &str, aside: bool, home: Option<&Path>) -> i32 {
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
     let Some(home) = home else { return render::FAILED };
     let store = resolve::store(home);
-    let sandboxes = Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()));
     let exec = Exec { words: vec!["belljar".into(), SERVE.into()], own: true, aside, ..Exec::default() };
     let delivery = Delivery { capture: false, fail_step: None };
-    let trouble = match sandbox::exec(&sandboxes, name, Some(&store), &exec, delivery) {
+    let trouble = match sandbox::exec(&place(home), name, Some(&store), &exec, delivery) {
         Ok((outcome, _)) if outcome.exit_code == Some(0) => return 0,
         Ok((outcome, _)) => ended(&outcome),
         Err(trouble) => {

@@ -10,8 +10,9 @@ pub use enter::{ENTER, SERVE, enter, keep, serve};
 
 use super::args::files::FilesVerb;
 use super::render;
+use super::sandbox::{Told, no_home};
 use crate::tools::{Client, Trouble};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -20,24 +21,10 @@ const UNDONE: i32 = 1;
 /// Exit code of what is not understood.
 const MISUSED: i32 = 2;
 
-/// What a verb tells: lines for people, an object for programs, and an exit code.
-struct Told {
-    people: String,
-    object: Value,
-    code: i32,
-}
-
-impl Told {
-    fn new(people: impl Into<String>, object: Value) -> Told {
-        Told { people: people.into(), object, code: 0 }
-    }
-}
-
 /// Does it; the exit code.
 pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
     if home.is_none() {
-        render::problems(&[crate::error::Problem::new("sandbox", "there is no place for sandboxes")
-            .hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")]);
+        render::failure(&no_home());
         return UNDONE;
     }
     let (json, told) = match verb {

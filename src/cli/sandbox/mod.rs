@@ -26,14 +26,14 @@ use std::path::{Path, PathBuf};
 const UNDONE: i32 = 1;
 
 /// What a verb tells: lines for people, an object for programs, and an exit code.
-struct Told {
-    people: String,
-    object: Value,
-    code: i32,
+pub struct Told {
+    pub people: String,
+    pub object: Value,
+    pub code: i32,
 }
 
 impl Told {
-    fn new(people: impl Into<String>, object: Value) -> Told {
+    pub fn new(people: impl Into<String>, object: Value) -> Told {
         Told { people: people.into(), object, code: 0 }
     }
 }
@@ -78,7 +78,7 @@ fn complain(trouble: Trouble, json: bool, code: i32) -> i32 {
 }
 
 /// The sandboxes in belljar's own directory, which may count from the current one.
-fn place(home: &Path) -> Sandboxes {
+pub fn place(home: &Path) -> Sandboxes {
     Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()))
 }
 
