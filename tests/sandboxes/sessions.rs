@@ -128,6 +128,19 @@ fn lines_that_are_left_behind_can_be_followed_and_fed() {
 }
 
 #[test]
+fn a_session_on_a_full_disk_says_so_and_goes_on_when_there_is_room() {
+    let sandboxes = Sandboxes::new("full-session");
+    sandboxes.create("box", &["--disk", "2M"]);
+    let shell = Shell(sandboxes);
+    assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "", ""));
+    shell.0.shell("box", "cat /dev/zero > /tmp/filled");
+    let message = "belljar: the job could not be begun: No space left on device\n";
+    assert_eq!(said(&shell.exec("echo here")), (Some(1), "", message));
+    assert_eq!(said(&shell.0.call(&["fs", "rm", "box", "/tmp/filled"])), (Some(0), "", ""));
+    assert_eq!(said(&shell.exec("echo here")), (Some(0), "here\n", ""));
+}
+
+#[test]
 fn a_caller_that_is_killed_while_it_listens_leaves_nothing_behind() {
     let shell = Shell::new("killed-listener");
     assert_eq!(shell.call(&["exec", "-d", "box", "sh", "echo begun; sleep 60"]).code, Some(0));

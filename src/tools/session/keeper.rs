@@ -2,7 +2,7 @@
 
 use super::jobs::Jobs;
 use super::pump::{Streams, without_waiting};
-use super::{Ask, End, Kind, Said, descendants, interpreter, is_id, place, shell};
+use super::{Ask, End, Kind, Raised, Said, descendants, interpreter, is_id, place, shell};
 use crate::tools::wire;
 use crate::tools::{Name, Trouble};
 use nix::sys::signal::Signal;
@@ -163,15 +163,15 @@ fn run(keeper: &Keeper, runner: Runner) {
         }
         Runner::Shell(mut shell) => {
             while let Some((job, text, fed)) = jobs.next() {
-                if shell.run(jobs, job, &text, fed).is_err() {
-                    break;
+                if let Err(error) = shell.run(jobs, job, &text, fed) {
+                    jobs.end(job, not_begun(&error));
                 }
             }
         }
         Runner::Interpreter(mut interpreter) => {
             while let Some((job, text, _)) = jobs.next() {
-                if interpreter.run(jobs, job, &text).is_err() {
-                    break;
+                if let Err(error) = interpreter.run(jobs, job, &text) {
+                    jobs.end(job, not_begun(&error));
                 }
             }
         }
@@ -183,6 +183,13 @@ fn run(keeper: &Keeper, runner: Runner) {
     let code = state.ended.unwrap_or_default();
     drop(state);
     jobs.close(code);
+}
+
+/// How a job ends that could not be given to whoever runs it, on a full disk and the like. The next may have more luck.
+fn not_begun(error: &io::Error) -> End {
+    let value = Trouble::of(error).message;
+    let traceback = format!("belljar: the job could not be begun: {value}");
+    End { error: Some(Raised { name: "NotBegun".to_owned(), value, traceback }), ..End::default() }
 }
 
 /// One caller, one question.
