@@ -285,9 +285,7 @@ impl Running {
         if signalled {
             self.listen();
         }
-        if self.relays.pump() {
-            self.end_for(Cause::Output);
-        }
+        self.pump();
         // Whoever brought a leader inside has gone as it should, and what the leader said may stand before what it said.
         while gone && self.hearing && self.is_told() {
             self.hear();
@@ -402,7 +400,7 @@ impl Running {
         while self.hearing && (self.role != Role::Leader || self.is_told()) {
             self.hear();
         }
-        self.pump_the_rest();
+        self.pump();
         match self.role {
             // What goes on in the background may hold the streams, and write for ever: what was there by now is what the
             // command has written.
@@ -419,7 +417,7 @@ impl Running {
                 self.cause.get_or_insert(Cause::Cancelled(signal));
                 return;
             }
-            self.pump_the_rest();
+            self.pump();
         }
     }
 
@@ -429,10 +427,11 @@ impl Running {
         ppoll(&mut list, Some(TimeSpec::nanoseconds(0)), None).is_ok_and(|ready| ready > 0)
     }
 
-    /// What passes a limit passes it whether the command has ended by now or not.
-    fn pump_the_rest(&mut self) {
-        if self.relays.pump() {
-            self.cause.get_or_insert(Cause::Output);
+    /// What passes a limit passes it whether the command has ended by now or not: only the time of our reading differs.
+    fn pump(&mut self) {
+        if self.relays.pump() && self.cause.is_none() {
+            self.cause = Some(Cause::Output);
+            self.end();
         }
     }
 }
