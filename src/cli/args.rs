@@ -69,6 +69,8 @@ pub enum Verb {
     Cp(files::Copy),
     /// Shells, interpreters and commands that go on in a sandbox between calls
     Session(session::Session),
+    /// Terminals that go on in a sandbox between calls
+    Pty(session::Pty),
     /// List, read, change and search the files of a sandbox
     Fs(files::Fs),
     /// Build, bring in, carry away and look after images.

@@ -10,6 +10,7 @@ use crate::cgroup::scope;
 use crate::error::Problem;
 use crate::spec::PartialSpec;
 use crate::tools::session::KEEP;
+use crate::tools::session::terminal::TAKE;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches};
 use std::ffi::OsString;
@@ -47,6 +48,10 @@ pub enum Request {
     InSandbox(String, bool, Option<PathBuf>),
     /// Not for people: inside, keep the session of this id and kind, with these words.
     KeepSession(String, String, Vec<OsString>),
+    /// Not for people: inside, take the terminal at this path, and become the command.
+    TakeTerminal(OsString, Vec<OsString>),
+    /// `pty`, and where sandboxes are.
+    Pty(args::session::PtyVerb, Option<PathBuf>),
     /// `session`, and where sandboxes are.
     Session(args::session::Verb, Option<PathBuf>),
     /// `exec --detach`.
@@ -140,6 +145,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
         [verb, how, name] if verb == files::ENTER => {
             return Ok(Request::InSandbox(name.to_string_lossy().into_owned(), how == "aside", lower::home(env)));
         }
+        [verb, path, words @ ..] if verb == TAKE => {
+            return Ok(Request::TakeTerminal(path.clone(), words.to_vec()));
+        }
         [verb, id, kind, words @ ..] if verb == KEEP => {
             let [id, kind] = [id, kind].map(|word| word.to_string_lossy().into_owned());
             return Ok(Request::KeepSession(id, kind, words.to_vec()));
@@ -174,6 +182,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Label(label) => Ok(Request::Life(LifeVerb::Label(label), lower::home(env))),
             Verb::Fork(fork) => Ok(Request::Life(LifeVerb::Fork(fork), lower::home(env))),
             Verb::Snapshot(snapshot) => Ok(Request::Life(LifeVerb::Snapshot(snapshot.verb), lower::home(env))),
+            Verb::Pty(pty) => Ok(Request::Pty(pty.verb, lower::home(env))),
             Verb::Session(session) => Ok(Request::Session(session.verb, lower::home(env))),
             Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
             Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),

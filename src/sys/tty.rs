@@ -28,12 +28,26 @@ impl<'a> RawTerminal<'a> {
     }
 }
 
+/// Columns and rows; `None` for what is no terminal, or has no size.
+pub fn size(of: impl AsFd) -> Option<(u16, u16)> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the request writes one `winsize`.
+    let answer = unsafe { libc::ioctl(of.as_fd().as_raw_fd(), libc::TIOCGWINSZ as _, &raw mut size) };
+    (answer == 0 && size.ws_col > 0).then_some((size.ws_col, size.ws_row))
+}
+
+/// Sets columns and rows; who runs in the foreground there is told (SIGWINCH).
+pub fn set_size(of: impl AsFd, (columns, rows): (u16, u16)) -> Answer<()> {
+    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the request reads one `winsize`.
+    match unsafe { libc::ioctl(of.as_fd().as_raw_fd(), libc::TIOCSWINSZ as _, &raw const size) } {
+        0 => Ok(()),
+        _ => Err(nix::errno::Errno::last_raw()),
+    }
+}
+
 /// Gives the sandbox's terminal the size of the caller's; 80 by 24 when that has none.
 pub fn copy_size(from: impl AsFd, to: impl AsFd) {
-    let mut size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-    // SAFETY: both requests read or write one `winsize`.
-    unsafe {
-        libc::ioctl(from.as_fd().as_raw_fd(), libc::TIOCGWINSZ as _, &raw mut size);
-        libc::ioctl(to.as_fd().as_raw_fd(), libc::TIOCSWINSZ as _, &raw const size);
-    }
+    // One that takes no size keeps its own: nothing depends on it.
+    let _ = set_size(to, size(from).unwrap_or((80, 24)));
 }

@@ -11,6 +11,7 @@ mod jobs;
 pub mod keeper;
 mod pump;
 mod shell;
+pub mod terminal;
 
 use super::wire;
 use super::{Name, Trouble};
@@ -34,6 +35,8 @@ pub enum Kind {
     Node,
     /// One command, which is its only job.
     Command,
+    /// The same with a terminal of its own; without words a shell.
+    Terminal,
 }
 
 impl Kind {
@@ -44,12 +47,15 @@ impl Kind {
             Kind::Python => "python",
             Kind::Node => "node",
             Kind::Command => "command",
+            Kind::Terminal => "terminal",
         }
     }
 
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Kind> {
-        [Kind::Shell, Kind::Python, Kind::Node, Kind::Command].into_iter().find(|kind| kind.name() == name)
+        [Kind::Shell, Kind::Python, Kind::Node, Kind::Command, Kind::Terminal]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 }
 
@@ -92,6 +98,13 @@ pub enum Ask {
         job: u64,
         /// The bytes.
         bytes: Name,
+    },
+    /// Gives its terminal another size.
+    Resize {
+        /// From 1 to 1000.
+        columns: u16,
+        /// From 1 to 1000.
+        rows: u16,
     },
     /// Ends it, and everything that it has started.
     Remove,

@@ -11,6 +11,7 @@ mod kept;
 mod killed;
 mod life;
 mod sessions;
+mod terminals;
 
 use common::Run;
 

@@ -98,3 +98,51 @@ pub enum Verb {
         one: One,
     },
 }
+
+/// `belljar pty`.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "`belljar session ls` lists terminals among the sessions, and `belljar session rm` ends them."
+)]
+pub struct Pty {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: PtyVerb,
+}
+
+/// What to do with terminals.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum PtyVerb {
+    /// Start a shell, or a command, with a terminal of its own
+    Create {
+        /// Which.
+        #[command(flatten)]
+        one: One,
+        /// Where it begins [default: the sandbox's working directory]
+        #[arg(long, value_name = "DIR")]
+        workdir: Option<OsString>,
+        /// The command and its arguments [default: bash, or sh]
+        #[arg(value_name = "COMMAND", last = true, num_args = 0..)]
+        words: Vec<OsString>,
+    },
+    /// Look at it and type into it; Ctrl-] leaves it alone again
+    Attach {
+        /// Which.
+        #[command(flatten)]
+        one: One,
+    },
+    /// Give it another size
+    Resize {
+        /// Which.
+        #[command(flatten)]
+        one: One,
+        /// Columns
+        #[arg(value_name = "COLUMNS")]
+        columns: u16,
+        /// Rows
+        #[arg(value_name = "ROWS")]
+        rows: u16,
+    },
+}

@@ -7,7 +7,7 @@ use crate::outcome::{Outcome, Status};
 use crate::process::Delivery;
 use crate::sandbox::{self, Exec};
 use crate::tools::{Name, Trouble, inside, session, wire};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::Path;
 
@@ -72,6 +72,13 @@ pub fn keep(id: &str, kind: &str, words: &[OsString]) -> i32 {
         Some(kind) => session::keeper::keep(id, kind, words, &mut ready),
         None => render::FAILED,
     }
+}
+
+/// Takes a terminal, inside, and becomes a command; the exit code where it cannot, as shells have it.
+pub fn take(path: &OsStr, words: &[OsString]) -> i32 {
+    let error = session::terminal::take(path, words);
+    render::say(&crate::error::describe_io(&error));
+    if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
 }
 
 /// Answers what is asked over our standard streams; the exit code.

@@ -6,7 +6,7 @@ mod copy;
 mod enter;
 mod fs;
 
-pub use enter::{ENTER, SERVE, enter, keep, serve};
+pub use enter::{ENTER, SERVE, enter, keep, serve, take};
 
 use super::args::files::FilesVerb;
 use super::render;

@@ -3,9 +3,11 @@
 //! Of what runs a job the exit code is the job's, 124 for one that was interrupted, and 125 where belljar failed; else 0 is done and
 //! 1 failed.
 
+mod attach;
 mod code;
 mod said;
 
+pub use attach::pty;
 pub use code::{CodeRequest, code};
 
 use super::args::session::{One, Verb};

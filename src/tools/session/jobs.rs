@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Bytes of what one job says that are kept.
 const LONGEST_LOG: usize = 10 << 20;
+/// Bytes of what a terminal showed last that are kept, for whoever comes to it.
+const LONGEST_SCREEN: usize = 256 << 10;
 /// Jobs that are remembered after their end.
 const MOST_REMEMBERED: usize = 64;
 /// The longest text of a job that is told in a list.
@@ -35,7 +37,9 @@ pub struct State {
 pub struct Job {
     number: u64,
     text: String,
-    said: Vec<Said>,
+    said: VecDeque<Said>,
+    /// Of a terminal only what was said last is kept, and so much was let go.
+    gone: Option<usize>,
     kept: usize,
     /// Whether it may be given input.
     fed: bool,
@@ -80,12 +84,14 @@ impl Jobs {
                 Said::Result { data, .. } => data.len(),
                 _ => 0,
             };
-            if job.kept + length <= LONGEST_LOG {
+            if job.gone.is_some() {
+                job.scroll(said, length);
+            } else if job.kept + length <= LONGEST_LOG {
                 job.kept += length;
-                job.said.push(said);
+                job.said.push_back(said);
             } else if job.kept <= LONGEST_LOG {
                 job.kept = LONGEST_LOG + 1;
-                job.said.push(Said::Truncated);
+                job.said.push_back(Said::Truncated);
             }
         });
     }
@@ -154,9 +160,27 @@ impl State {
 }
 
 impl Job {
-    /// What it has said from that place on, and its end.
-    pub fn since(&self, place: usize) -> (Vec<Said>, Option<End>) {
-        (self.said.get(place..).unwrap_or_default().to_vec(), self.end.clone())
+    /// What it has said from that place on and is kept, the place behind it, and its end.
+    pub fn since(&self, place: usize) -> (Vec<Said>, usize, Option<End>) {
+        let gone = self.gone.unwrap_or(0);
+        let said = self.said.iter().skip(place.saturating_sub(gone)).cloned().collect();
+        (said, gone + self.said.len(), self.end.clone())
+    }
+
+    /// Makes it one of which only what was said last is kept.
+    pub fn on_terminal(&mut self, master: File) {
+        self.gone = Some(0);
+        self.input = Some(master);
+    }
+
+    fn scroll(&mut self, said: Said, length: usize) {
+        self.kept += length;
+        self.said.push_back(said);
+        while self.kept > LONGEST_SCREEN {
+            let Some(Said::Stdout(Name(bytes)) | Said::Stderr(Name(bytes))) = self.said.pop_front() else { break };
+            self.kept -= bytes.len();
+            self.gone = self.gone.map(|gone| gone + 1);
+        }
     }
 
     /// Whether it runs.

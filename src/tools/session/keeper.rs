@@ -2,15 +2,17 @@
 
 use super::jobs::Jobs;
 use super::pump::{Streams, without_waiting};
-use super::{Ask, End, Kind, Raised, Said, descendants, interpreter, is_id, place, shell};
+use super::{Ask, End, Kind, Raised, Said, descendants, interpreter, is_id, place, shell, terminal};
+use crate::sys::tty;
 use crate::tools::wire;
 use crate::tools::{Name, Trouble};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, wait};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Between an interrupt and what cannot be refused.
 const GRACE: Duration = Duration::from_secs(2);
+/// How long a job may take to make room for what it is given.
+const READERS_TIME: u16 = 2000;
 /// Of each thread: they keep no more than a piece of what goes through.
 const STACK: usize = 256 << 10;
 
@@ -66,7 +70,9 @@ fn wanted(kind: Kind, words: &[OsString]) -> String {
         Kind::Shell => "bash and no sh".to_owned(),
         Kind::Python => "python3".to_owned(),
         Kind::Node => "node".to_owned(),
-        Kind::Command => format!("`{}`", words.first().map(|word| Name::from(word.clone())).unwrap_or_default()),
+        Kind::Command | Kind::Terminal => {
+            format!("`{}`", words.first().map(|word| Name::from(word.clone())).unwrap_or_default())
+        }
     }
 }
 
@@ -82,11 +88,16 @@ fn begin(id: &str, kind: Kind, words: &[OsString]) -> io::Result<(Keeper, Runner
         Kind::Python | Kind::Node => interpreter::start(kind, &directory)
             .map(|(interpreter, child)| (Runner::Interpreter(interpreter), child))?,
         Kind::Command => command(words).map(|(streams, child)| (Runner::Command(streams), child))?,
+        Kind::Terminal => terminal::start(words).map(|(streams, child)| (Runner::Command(streams), child))?,
     };
     let jobs = Arc::new(Jobs::new());
-    if kind == Kind::Command {
+    if matches!(kind, Kind::Command | Kind::Terminal) {
         let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        jobs.lock().add(text.join(" "), false);
+        let job = jobs.lock().add(text.join(" "), false);
+        if let (Kind::Terminal, Runner::Command(Streams([Some(master), _]))) = (kind, &runner) {
+            let master = master.try_clone()?;
+            jobs.change(|state| state.job(job).map(|job| job.on_terminal(master)));
+        }
     }
     let keeper = Keeper { id: id.to_owned(), kind, directory, jobs, pid: child.id() as i32 };
     Ok((keeper, runner, listener))
@@ -192,6 +203,27 @@ fn not_begun(error: &io::Error) -> End {
     End { error: Some(Raised { name: "NotBegun".to_owned(), value, traceback }), ..End::default() }
 }
 
+/// Gives it to a job that reads, at its pace; one that does not read for a while gets no more.
+fn feed(file: &mut File, bytes: &[u8]) -> Result<(), Trouble> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match file.write(rest) {
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut list = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
+                if poll(&mut list, READERS_TIME) == Ok(0) {
+                    let taken = bytes.len() - rest.len();
+                    let message = format!("the job does not read: it took {taken} of {} bytes", bytes.len());
+                    return Err(Trouble::new("failed", message));
+                }
+            }
+            Err(error) => return Err(Trouble::of(&error)),
+        }
+    }
+    Ok(())
+}
+
 /// One caller, one question.
 fn hear(keeper: &Keeper, caller: &mut UnixStream) -> io::Result<()> {
     let mut frame = Vec::new();
@@ -203,6 +235,7 @@ fn hear(keeper: &Keeper, caller: &mut UnixStream) -> io::Result<()> {
         Ask::Run { text, wait, timeout_ms } => keeper.run_job(text, wait, timeout_ms, caller)?,
         Ask::Logs { job, follow } => keeper.tell(job, follow, None, caller)?,
         Ask::Input { job, bytes } => keeper.input(job, &bytes.0),
+        Ask::Resize { columns, rows } => keeper.resize(columns, rows),
         Ask::Remove => {
             keeper.end();
             wire::write_json(caller, wire::END, &wire::Ending::None)?;
@@ -232,7 +265,7 @@ impl Keeper {
         timeout_ms: Option<u64>,
         to: &mut dyn Write,
     ) -> io::Result<Result<(), Trouble>> {
-        if self.kind == Kind::Command {
+        if matches!(self.kind, Kind::Command | Kind::Terminal) {
             return Ok(Err(Trouble::new("invalid", "it is a single command, and takes no other")));
         }
         let job = self.jobs.change(|state| if state.ended.is_some() { None } else { Some(state.add(text, !wait)) });
@@ -263,7 +296,7 @@ impl Keeper {
             if deadline.is_none() && known.is_running() {
                 deadline = timeout.map(|timeout| Instant::now() + timeout);
             }
-            let (said, end) = known.since(place);
+            let (said, next, end) = known.since(place);
             let over = end.is_some() || !follow;
             if said.is_empty() && !over {
                 let now = Instant::now();
@@ -279,7 +312,7 @@ impl Keeper {
                 continue;
             }
             drop(state);
-            place += said.len();
+            place = next;
             for one in &said {
                 wire::write_json(to, wire::ITEM, one)?;
             }
@@ -307,6 +340,17 @@ impl Keeper {
         }
     }
 
+    fn resize(&self, columns: u16, rows: u16) -> Result<(), Trouble> {
+        let sizes = 1..=1000;
+        if !sizes.contains(&columns) || !sizes.contains(&rows) {
+            return Err(Trouble::new("invalid", "a terminal has from 1 to 1000 columns and rows"));
+        }
+        let mut state = self.jobs.lock();
+        let master = state.job(1).filter(|_| self.kind == Kind::Terminal).and_then(|job| job.input.as_ref());
+        let master = master.ok_or_else(|| Trouble::new("invalid", "the session has no terminal, or it has ended"))?;
+        tty::set_size(master, (columns, rows)).map_err(|errno| Trouble::of(&io::Error::from_raw_os_error(errno)))
+    }
+
     fn input(&self, job: u64, bytes: &[u8]) -> Result<(), Trouble> {
         let mut file = {
             let mut state = self.jobs.lock();
@@ -318,9 +362,6 @@ impl Keeper {
             let input = known.input.as_ref().ok_or_else(|| Trouble::new("invalid", "the job reads nothing"))?;
             input.try_clone().map_err(|error| Trouble::of(&error))?
         };
-        file.write_all(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => Trouble::new("failed", "the job has not read what it was given before"),
-            _ => Trouble::of(&error),
-        })
+        feed(&mut file, bytes)
     }
 }

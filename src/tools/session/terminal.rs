@@ -1,0 +1,60 @@
+//! A command with a terminal of its own, which several callers may look at, one after another or at once.
+//!
+//! What it shows goes to everybody who is there, and the last of it to whoever comes. A process of our own program takes the
+//! terminal before it becomes the command: only who leads a session can (setsid(2), ioctl_tty(2)).
+
+use super::pump::Streams;
+use nix::fcntl::{OFlag, open};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::stat::Mode;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// The hidden word: `take-terminal PATH [WORD...]`.
+pub const TAKE: &str = "take-terminal";
+/// Columns and rows until somebody says otherwise.
+const SIZE: (u16, u16) = (80, 24);
+
+/// Starts it.
+pub fn start(words: &[OsString]) -> io::Result<(Streams, Child)> {
+    let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let path = ptsname_r(&master)?;
+    let master = File::from(OwnedFd::from(master));
+    crate::sys::tty::set_size(&master, SIZE).map_err(io::Error::from_raw_os_error)?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(TAKE).arg(path).args(words).env("TERM", "xterm-256color");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Ok((Streams([Some(master), None]), command.spawn()?))
+}
+
+/// Takes the terminal at `path`, and becomes the command; answers only why it cannot.
+pub fn take(path: &OsStr, words: &[OsString]) -> io::Error {
+    let taken = || -> nix::Result<()> {
+        setsid()?;
+        // Without O_NOCTTY the first terminal that is opened becomes the session's.
+        let terminal = open(Path::new(path), OFlag::O_RDWR, Mode::empty())?;
+        dup2_stdin(&terminal)?;
+        dup2_stdout(&terminal)?;
+        dup2_stderr(&terminal)
+    };
+    if let Err(errno) = taken() {
+        return errno.into();
+    }
+    let become_ = |program: &OsStr, rest: &[OsString]| Command::new(program).args(rest).exec();
+    match words.split_first() {
+        Some((program, rest)) => become_(program, rest),
+        None => {
+            let interactive = ["-i".into(), "-l".into()];
+            become_(OsStr::new("bash"), &interactive);
+            become_(OsStr::new("sh"), &interactive[..1])
+        }
+    }
+}
