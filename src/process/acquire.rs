@@ -1,6 +1,6 @@
 //! What the supervisor holds before it clones: descriptors, each closed when it is dropped.
 
-use super::relay::{Follower, Inlet, Outlet, Relays, Sink, open_anew};
+use super::relay::{Follower, Inlet, Outlet, Relays, Sink};
 use super::tap::Tap;
 use super::{Delivery, Plan};
 use crate::cgroup::Cgroup;
@@ -10,6 +10,7 @@ use crate::landlock;
 use crate::program::LONGEST_ARGUMENT;
 use crate::spec::{DEFAULT_OUTPUT_LIMIT, OutputLimit, Program, Source, Spec};
 use crate::sys::fd;
+use crate::sys::fd::open_anew;
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use std::fs::File;

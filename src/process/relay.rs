@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::socket::{MsgFlags, send};
-use nix::sys::stat::{Mode, SFlag};
+use nix::sys::stat::SFlag;
 use nix::unistd::{Whence, lseek, read, write};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
@@ -23,6 +23,8 @@ const CHUNK: usize = 64 << 10;
 /// Chunks of one stream moved before the event loop has its turn: who writes or reads as fast as we do must not
 /// keep us from the clock.
 const MEASURE: usize = 16;
+/// More than a terminal holds (TTYB_DEFAULT_MEM_LIMIT and its line discipline's buffer).
+const MOST_IN_TERMINAL: usize = 128 << 10;
 
 /// All streams of one run.
 #[derive(Default)]
@@ -112,10 +114,10 @@ impl Relays {
         }
     }
 
-    /// Nothing more is taken; what was taken is still delivered.
-    pub fn forget_sources(&mut self) {
+    /// Takes what is there by now and nothing more, however slow its reader is: the other side may stay open, and be written to.
+    pub fn close_sources(&mut self) {
         for (_, outlet) in &mut self.outputs {
-            outlet.source = None;
+            outlet.close_source();
         }
     }
 
@@ -249,7 +251,7 @@ impl Inlet {
     fn end(self) -> Option<Rest> {
         let began = self.began?;
         // A writer's end would keep the command waiting. Without /proc nothing is given back, as for a pipe.
-        let pipe = open_anew(self.pipe.as_fd(), OFlag::O_RDONLY)?;
+        let pipe = sys::open_anew(self.pipe.as_fd(), OFlag::O_RDONLY)?;
         Some(Rest { source: self.source, pipe, began, written: self.taken - self.pending.len() as u64 })
     }
 }
@@ -270,6 +272,8 @@ pub struct Outlet {
     pending: Vec<u8>,
     seen: u64,
     lost: Option<i32>,
+    /// How much is still taken, once that is known.
+    left: Option<usize>,
 }
 
 /// Where output goes.
@@ -319,7 +323,7 @@ impl Sink {
         } else if is_kind(fd.as_fd(), SFlag::S_IFSOCK) {
             (fd, Way::Socket)
         } else {
-            match open_anew(fd.as_fd(), OFlag::O_WRONLY) {
+            match sys::open_anew(fd.as_fd(), OFlag::O_WRONLY) {
                 Some(again) => (again, Way::Plain),
                 None => (fd, Way::Careful),
             }
@@ -328,22 +332,26 @@ impl Sink {
     }
 }
 
-/// The same file, opened anew so that it does not make us wait.
-pub fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
-    let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    nix::fcntl::open(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str(), flags, Mode::empty()).ok()
-}
-
 impl Outlet {
     /// From `source`, our end of a pipe or terminal, to `sink`.
     pub fn new(source: OwnedFd, sink: Sink) -> Result<Outlet, i32> {
         sys::set_nonblocking(source.as_fd())?;
-        Ok(Outlet { source: Some(source), sink, pending: Vec::new(), seen: 0, lost: None })
+        Ok(Outlet { source: Some(source), sink, pending: Vec::new(), seen: 0, lost: None, left: None })
     }
 
     /// Our end of the stream, until it has ended.
     pub fn source(&self) -> Option<&OwnedFd> {
         self.source.as_ref()
+    }
+
+    fn close_source(&mut self) {
+        self.source.take_if(|source| !is_ready(source.as_fd(), PollFlags::POLLIN));
+        // A terminal does not tell how much it holds: until it has nothing more, but for a bound.
+        let waiting = |source: &OwnedFd| match sys::waiting_bytes(source.as_fd()) {
+            count if is_kind(source.as_fd(), SFlag::S_IFIFO) => count as usize,
+            _ => MOST_IN_TERMINAL,
+        };
+        self.left = self.source.as_ref().map(waiting);
     }
 
     fn pump(&mut self) -> Flow {
@@ -353,14 +361,16 @@ impl Outlet {
             }
             let Some(source) = &self.source else { return Flow::Ended };
             let mut chunk = [0u8; CHUNK];
-            match read(source, &mut chunk) {
-                Err(Errno::EAGAIN | Errno::EINTR) => return Flow::Open,
+            let length = self.left.unwrap_or(CHUNK).min(CHUNK);
+            match read(source, &mut chunk[..length]) {
+                Err(Errno::EAGAIN | Errno::EINTR) if self.left.is_none() => return Flow::Open,
                 // A terminal answers EIO when nobody has its other side open any more.
                 Ok(0) | Err(_) => {
                     self.source = None;
                     return Flow::Ended;
                 }
                 Ok(count) => {
+                    self.left = self.left.map(|left| left - count);
                     if self.take(&chunk[..count]) == Flow::OverLimit {
                         return Flow::OverLimit;
                     }

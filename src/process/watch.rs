@@ -404,7 +404,7 @@ impl Running {
         match self.role {
             // What goes on in the background may hold the streams, and write for ever: what was there by now is what the
             // command has written.
-            Role::Leader => self.relays.forget_sources(),
+            Role::Leader => self.relays.close_sources(),
             Role::Command | Role::Host => self.relays.forget_unopened(),
         }
         while !self.relays.drained() {

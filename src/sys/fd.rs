@@ -52,6 +52,12 @@ pub fn set_nonblocking(fd: BorrowedFd<'_>) -> Answer<()> {
     Ok(())
 }
 
+/// The same file, opened anew so that it does not make us wait.
+pub fn open_anew(fd: BorrowedFd<'_>, access: OFlag) -> Option<OwnedFd> {
+    let flags = access | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    open(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str(), flags, Mode::empty()).ok()
+}
+
 /// Moves a descriptor of ours above 2, where wiring the standard streams cannot overwrite it.
 pub fn above_standard(fd: OwnedFd) -> Answer<OwnedFd> {
     if fd.as_raw_fd() > 2 {

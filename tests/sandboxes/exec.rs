@@ -5,7 +5,7 @@ use crate::common::sandboxes::Sandboxes;
 use crate::common::{Scratch, Started, bind, call_with_input, eventually, is_root, shell_result, stdout};
 use serde_json::json;
 use std::cell::RefCell;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -216,4 +216,21 @@ fn every_step_of_a_command_that_joins_can_fail() {
     let count = || sandboxes.shell("box", "ls -d /proc/[0-9]* | wc -l").stdout;
     assert!(eventually(5, || count().trim() == "5"), "{}", count());
     assert_eq!(sandboxes.states(), [("box".to_owned(), "running".to_owned())]);
+}
+
+#[test]
+fn a_slow_reader_gets_all_that_was_written_though_others_hold_the_stream() {
+    let sandboxes = Sandboxes::new("slow-reader");
+    sandboxes.create("box", &[]);
+    for options in [&["exec", "box"][..], &["exec", "--tty", "box"]] {
+        // It leaves somebody behind who could write on.
+        let script = "stty raw 2>/dev/null; sleep 60 & head -c 300000 /dev/zero";
+        let mut command = sandboxes.command(options);
+        command.args(["--", "sh", "-c", script]).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("start belljar");
+        std::thread::sleep(Duration::from_millis(700));
+        let mut read = Vec::new();
+        child.stdout.take().expect("its output").read_to_end(&mut read).expect("read");
+        assert_eq!((read.len(), child.wait().expect("wait").code()), (300_000, Some(0)), "{options:?}");
+    }
 }
