@@ -73,11 +73,17 @@ pub enum Verb {
     Pty(session::Pty),
     /// List, read, change and search the files of a sandbox
     Fs(files::Fs),
+    /// Answer requests of a program: JSON-RPC 2.0 over standard input and output
+    #[command(
+        after_help = "One object a line; every verb is a method, its options and words are parameters by name. `belljar schema rpc` prints all of \
+them, and docs/rpc.md tells the protocol."
+    )]
+    Rpc,
     /// Build, bring in, carry away and look after images.
     Image(image::Image),
     /// Say what this host can enforce, what is missing and how to get it.
     Doctor(Doctor),
-    /// Print the JSON Schema of results, of spec files or of what doctor tells.
+    /// Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc.
     Schema(Schema),
     /// Print completions for a shell.
     Completions(Completions),
@@ -153,10 +159,10 @@ pub struct Doctor {
 
 /// `belljar schema`.
 #[derive(Debug, Args)]
-#[command(about = "Print the JSON Schema of results, of spec files or of what doctor tells")]
+#[command(about = "Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc")]
 pub struct Schema {
     /// Of what
-    #[arg(value_parser = ["result", "spec", "doctor"], default_value = "result")]
+    #[arg(value_parser = ["result", "spec", "doctor", "rpc"], default_value = "result")]
     pub of: String,
 }
 

@@ -30,6 +30,8 @@ pub enum Request {
     },
     /// `schema`.
     Schema(SchemaOf),
+    /// `rpc`.
+    Rpc,
     /// `completions`: `bash`, `zsh` or `fish`.
     Completions(String),
     /// `man`: the directory to write to.
@@ -75,6 +77,8 @@ pub enum SchemaOf {
     Spec,
     /// Of the report of `doctor`.
     Doctor,
+    /// The methods of `rpc`.
+    Rpc,
 }
 
 /// One run, as far as the command line says.
@@ -187,12 +191,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
             Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
+            Verb::Rpc => Ok(Request::Rpc),
             Verb::Doctor(doctor) => {
                 Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })
             }
             Verb::Schema(schema) => Ok(Request::Schema(match schema.of.as_str() {
                 "spec" => SchemaOf::Spec,
                 "doctor" => SchemaOf::Doctor,
+                "rpc" => SchemaOf::Rpc,
                 _ => SchemaOf::Result,
             })),
             Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),

@@ -15,6 +15,7 @@ pub mod fd;
 pub mod proc;
 pub mod signal;
 pub mod tty;
+pub mod worker;
 pub mod xattr;
 
 /// What the kernel answered: a value, or the error number.

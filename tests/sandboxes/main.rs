@@ -10,6 +10,7 @@ mod files;
 mod kept;
 mod killed;
 mod life;
+mod rpc;
 mod sessions;
 mod terminals;
 

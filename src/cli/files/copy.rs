@@ -44,6 +44,10 @@ pub fn copy(copy: &args::Copy) -> Result<Told, Trouble> {
     };
     match (side(&copy.from), side(&copy.to)) {
         (Side::Inside(sandbox, path), Side::Here(to)) => pull(&sandbox, &path, Path::new(&to), &*progress),
+        (Side::Inside(..), Side::Stream) if copy.json => {
+            Err(Trouble::new("misused", "json: the bytes go to standard output, where the object would")
+                .hint("name a file in the place of `-`, or go without `--json`"))
+        }
         (Side::Inside(sandbox, path), Side::Stream) => print(&sandbox, path),
         (Side::Here(from), Side::Inside(sandbox, path)) => push(Path::new(&from), &sandbox, path, &*progress),
         (Side::Stream, Side::Inside(sandbox, path)) => take(&sandbox, path),

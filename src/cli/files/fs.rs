@@ -6,10 +6,16 @@ use crate::cli::args::files::{At, Verb};
 use crate::cli::render;
 use crate::cli::sandbox::time;
 use crate::tools::{Entry, EntryKind, Line, Name, Replaced, Request, Trouble};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
+use std::io::Read as _;
+
+/// Bytes of a file that are told in an object.
+const LONGEST_CONTENT: u64 = 64 << 20;
 
 /// Does it; whether as JSON, and what is told.
 pub fn run(verb: Verb) -> (bool, Result<Told, Trouble>) {
@@ -17,7 +23,7 @@ pub fn run(verb: Verb) -> (bool, Result<Told, Trouble>) {
         Verb::Ls { at, depth } => (at.json, list(&at, Request::List { path: path(&at), depth }, row)),
         Verb::Tree { at, depth } => (at.json, tree(&at, depth.unwrap_or(u32::MAX))),
         Verb::Stat(at) => (at.json, stat(&at)),
-        Verb::Cat { at, offset, length } => (false, cat(&at, offset, length)),
+        Verb::Cat { at, offset, length } => (at.json, cat(&at, offset, length)),
         Verb::Write { at, mode, parents, append } => (at.json, write(&at, mode.as_deref(), parents, append)),
         Verb::Mkdir { at, parents, mode } => (
             at.json,
@@ -168,8 +174,27 @@ fn stat(at: &At) -> Result<Told, Trouble> {
 
 fn cat(at: &At, offset: u64, length: Option<u64>) -> Result<Told, Trouble> {
     let request = Request::Read { path: path(at), offset, length };
-    client(&at.sandbox, true)?.ask(&request, None, &mut |_| Ok(()), &mut to_stdout)?;
-    Ok(Told::new("", Value::Null))
+    let mut client = client(&at.sandbox, true)?;
+    if !at.json {
+        client.ask(&request, None, &mut |_| Ok(()), &mut to_stdout)?;
+        return Ok(Told::new("", Value::Null));
+    }
+    let mut bytes = Vec::new();
+    client.ask(&request, None, &mut |_| Ok(()), &mut |data| {
+        let taken = data.take(LONGEST_CONTENT + 1).read_to_end(&mut bytes);
+        taken.and_then(|_| std::io::copy(data, &mut std::io::sink())).map_err(|error| Trouble::of(&error))?;
+        Ok(())
+    })?;
+    if bytes.len() as u64 > LONGEST_CONTENT {
+        return Err(Trouble::new("too_large", "more than 64 MiB are too much for one object")
+            .about(&path(at))
+            .hint("take a part of it with `--offset` and `--length`, or go without `--json`"));
+    }
+    let (content, encoding) = match String::from_utf8(bytes) {
+        Ok(text) => (text, "utf-8"),
+        Err(error) => (STANDARD.encode(error.as_bytes()), "base64"),
+    };
+    Ok(Told::new("", json!({ "version": 1, "path": path(at), "content": content, "encoding": encoding })))
 }
 
 fn write(at: &At, mode: Option<&str>, parents: bool, append: bool) -> Result<Told, Trouble> {

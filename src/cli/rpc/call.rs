@@ -1,0 +1,259 @@
+//! One call: a worker that does what the verb does, and the pipes to it.
+
+use super::message::{self, Code};
+use super::methods::Verb;
+use crate::sys::{Answer, fd, worker};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::{Pid, pipe2, read, write};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+/// Bytes that are taken from a pipe at once.
+const PIECE: usize = 64 << 10;
+/// Bytes that a call may print in all where nobody wants them as they come.
+const LONGEST: usize = 256 << 20;
+/// Bytes of input that may wait for a worker.
+pub const LONGEST_INPUT: usize = 64 << 20;
+/// The names of a worker's streams.
+const STREAMS: [&str; 2] = ["stdout", "stderr"];
+
+/// A call in flight.
+pub struct Call {
+    /// The request's, unless it was a notification.
+    pub id: Option<Value>,
+    pid: Pid,
+    stream: bool,
+    json: bool,
+    input: Option<OwnedFd>,
+    given: Vec<u8>,
+    /// Whether nothing comes after what was given.
+    last: bool,
+    /// Requests that gave input, and are answered when all is taken.
+    givers: Vec<Value>,
+    /// Standard output, standard error and the result.
+    outputs: [Option<OwnedFd>; 3],
+    kept: [Vec<u8>; 3],
+    too_long: bool,
+    cancelled: bool,
+    /// How the worker ended: its exit code, or the signal.
+    ended: Option<Result<i32, Signal>>,
+}
+
+/// What standard input is.
+pub enum Input {
+    /// Empty.
+    None,
+    /// These bytes.
+    All(Vec<u8>),
+    /// What other requests will give.
+    Given,
+}
+
+fn pipe() -> Answer<(OwnedFd, OwnedFd)> {
+    pipe2(OFlag::O_CLOEXEC).map_err(|errno| errno as i32)
+}
+
+impl Call {
+    /// Starts it. `mask`: the signal mask of the worker.
+    pub fn start(id: Option<Value>, verb: Verb, stream: bool, input: Input, mask: &SigSet) -> Answer<Call> {
+        let (given, last) = match input {
+            Input::None => (Vec::new(), true),
+            Input::All(bytes) => (bytes, true),
+            Input::Given => (Vec::new(), false),
+        };
+        let (theirs, ours) = pipe()?;
+        let (mut outputs, mut descriptors) = (Vec::new(), vec![theirs]);
+        for _ in 0..if verb.status { 3 } else { 2 } {
+            let (output, end) = pipe()?;
+            fd::set_nonblocking(output.as_fd())?;
+            outputs.push(output);
+            descriptors.push(end);
+        }
+        fd::set_nonblocking(ours.as_fd())?;
+        let mut words = vec![OsString::from("belljar")];
+        words.extend(verb.words);
+        let pid = worker::start(&descriptors, mask, move || crate::cli::main(words))?;
+        let mut outputs = outputs.into_iter();
+        let mut call = Call {
+            id,
+            pid,
+            stream,
+            json: verb.json,
+            input: Some(ours),
+            given,
+            last,
+            givers: Vec::new(),
+            outputs: [outputs.next(), outputs.next(), outputs.next()],
+            kept: Default::default(),
+            too_long: false,
+            cancelled: false,
+            ended: None,
+        };
+        call.feed();
+        Ok(call)
+    }
+
+    /// Tells it to end.
+    pub fn cancel(&mut self) {
+        self.cancelled = true;
+        // Where it has ended, that is about to be seen.
+        let _ = kill(self.pid, Signal::SIGTERM);
+    }
+
+    /// Takes over input; `from`: who is answered when the worker has taken it. `Err`: what is wrong.
+    pub fn give(&mut self, bytes: &[u8], end: bool, from: Option<Value>) -> Result<(), &'static str> {
+        if self.last {
+            return Err("the request takes no input, or no more");
+        }
+        if self.given.len() + bytes.len() > LONGEST_INPUT {
+            return Err("more than 64 MiB of input wait for the request's command to read them");
+        }
+        self.given.extend_from_slice(bytes);
+        self.last = end;
+        self.givers.extend(from);
+        self.feed();
+        Ok(())
+    }
+
+    /// Writes input as far as the worker takes it.
+    fn feed(&mut self) {
+        while let Some(input) = self.input.as_ref().filter(|_| !self.given.is_empty()) {
+            match write(input, &self.given) {
+                Ok(count) => drop(self.given.drain(..count)),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return,
+                // It reads no more.
+                Err(_) => {
+                    self.given.clear();
+                    self.last = true;
+                }
+            }
+        }
+        if self.last {
+            self.input = None;
+        }
+    }
+
+    /// Answers to whom the worker has taken all from.
+    pub fn fed(&mut self) -> Vec<Value> {
+        if self.given.is_empty() { std::mem::take(&mut self.givers) } else { Vec::new() }
+    }
+
+    /// What it waits for: input to be taken, and, with `hear`, output.
+    pub fn interests(&self, hear: bool) -> (Option<&OwnedFd>, impl Iterator<Item = &OwnedFd>) {
+        (self.input.as_ref().filter(|_| !self.given.is_empty()), self.outputs.iter().flatten().filter(move |_| hear))
+    }
+
+    /// Moves what can be moved; what is to be told at once.
+    pub fn pump(&mut self, hear: bool) -> Vec<Value> {
+        self.feed();
+        let mut told = Vec::new();
+        for number in (0..self.outputs.len()).filter(|_| hear) {
+            let bytes = self.take(number);
+            let Some(kept) = self.kept.get_mut(number) else { continue };
+            kept.extend_from_slice(&bytes);
+            let live = self.stream && number < STREAMS.len();
+            let open = self.outputs.get(number).is_some_and(Option::is_some);
+            if live && let (Some(id), Some(name)) = (&self.id, STREAMS.get(number)) {
+                let count = if open { message::whole_characters(kept) } else { kept.len() };
+                let bytes: Vec<u8> = kept.drain(..count).collect();
+                told.extend((!bytes.is_empty()).then(|| message::output(id, name, &bytes)));
+            } else if live {
+                kept.clear();
+            } else if kept.len() > LONGEST {
+                self.too_long = true;
+                kept.clear();
+            }
+        }
+        if self.too_long && !self.cancelled {
+            self.cancel();
+        }
+        told
+    }
+
+    fn take(&mut self, number: usize) -> Vec<u8> {
+        let Some(slot) = self.outputs.get_mut(number) else { return Vec::new() };
+        let Some(output) = slot.as_ref() else { return Vec::new() };
+        let mut piece = vec![0; PIECE];
+        match read(output, &mut piece) {
+            Ok(count @ 1..) => piece.truncate(count),
+            Err(Errno::EAGAIN | Errno::EINTR) => {
+                piece.clear();
+                // Whoever it has left behind may hold the stream, and says nothing that is the worker's.
+                if self.ended.is_some() {
+                    *slot = None;
+                }
+            }
+            Ok(_) | Err(_) => {
+                piece.clear();
+                *slot = None;
+            }
+        }
+        piece
+    }
+
+    /// A child has ended; whether it was this worker.
+    pub fn reaped(&mut self, pid: Pid, how: Result<i32, Signal>) -> bool {
+        if pid == self.pid {
+            self.ended = Some(how);
+        }
+        pid == self.pid
+    }
+
+    /// Whether there is nothing more to come.
+    pub fn is_over(&self) -> bool {
+        self.ended.is_some() && self.outputs.iter().all(Option::is_none)
+    }
+
+    /// The answer.
+    pub fn answer(&self) -> Option<Value> {
+        let id = self.id.as_ref()?;
+        let said = String::from_utf8_lossy(&self.kept[1]);
+        let words = said.lines().next().unwrap_or_default();
+        let words = words.strip_prefix("belljar: ").unwrap_or(words);
+        if self.too_long {
+            let message = "it printed more than 256 MiB: ask for it with `stream`, or by a file";
+            return Some(message::error(id, Code::Failed, message, None));
+        }
+        let code = match self.ended? {
+            Ok(code) => code,
+            Err(_) if self.cancelled => return Some(message::error(id, Code::Cancelled, "cancelled", None)),
+            Err(signal) => {
+                let message = format!("its worker was killed by {signal}");
+                return Some(message::error(id, Code::Internal, &message, None));
+            }
+        };
+        let printed = if self.json { &self.kept[0] } else { &self.kept[2] };
+        if let Ok(object) = serde_json::from_slice::<Value>(printed) {
+            return Some(match object.get("error").filter(|error| !error.is_null()) {
+                Some(error) => failed(id, error, code),
+                None => message::result(id, &object),
+            });
+        }
+        if self.cancelled {
+            return Some(message::error(id, Code::Cancelled, "cancelled", Some(json!({ "exit_code": code }))));
+        }
+        if self.stream {
+            return Some(message::result(id, &json!({ "exit_code": code })));
+        }
+        if code != 0 {
+            let wrong = if code == 2 { Code::Parameters } else { Code::Failed };
+            return Some(message::error(id, wrong, words, Some(json!({ "exit_code": code, "stderr": said }))));
+        }
+        let mut result = message::text(&self.kept[0]);
+        result["exit_code"] = 0.into();
+        Some(message::result(id, &result))
+    }
+}
+
+/// What an object of `--json` says of a failure.
+fn failed(id: &Value, error: &Value, code: i32) -> Value {
+    let mut data = if error.is_object() { error.clone() } else { json!({ "kind": error }) };
+    let message = data["message"].as_str().unwrap_or("it failed").to_owned();
+    let invalid = matches!(data["kind"].as_str(), Some("invalid" | "misused"));
+    data["exit_code"] = code.into();
+    message::error(id, if invalid { Code::Parameters } else { Code::Failed }, &message, Some(data))
+}

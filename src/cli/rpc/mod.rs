@@ -1,0 +1,301 @@
+//! `belljar rpc`: JSON-RPC 2.0 over standard input and output, one object a line, any number of requests in flight.
+//!
+//! A request is a verb of the command line, by name. Each is done by a copy of this process (fork(2)), which comes back through
+//! pipes; this process has one thread, waits for all of them, and never clones a sandbox itself. When input ends, what is in flight is
+//! brought to its end; when nobody hears us any more, it is cancelled. A reader that is slow slows the commands down, and nothing
+//! is dropped.
+
+mod call;
+mod message;
+mod methods;
+
+pub use methods::document;
+
+use super::{args, render};
+use crate::sys::fd::open_anew;
+use crate::sys::signal::default_action;
+use call::{Call, Input};
+use message::{Code, Request};
+use methods::{INPUT, STREAM, Wrong};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{read, write};
+use serde_json::{Value, json};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+
+/// The longest line that is read.
+const LONGEST_LINE: usize = 96 << 20;
+/// Requests in flight at once.
+const MOST_CALLS: usize = 256;
+/// Bytes that may wait for our reader before commands have to.
+const HIGH_WATER: usize = 1 << 20;
+/// What a pipe takes for sure when it says that it takes anything (PIPE_BUF).
+const CAREFUL: usize = 4096;
+const PIECE: usize = 64 << 10;
+
+struct Broker {
+    root: clap::Command,
+    signals: SignalFd,
+    /// The caller's.
+    mask: SigSet,
+    /// Our own description of standard output, where there can be one: then writing does not wait.
+    out: Option<OwnedFd>,
+    read: Vec<u8>,
+    to_write: Vec<u8>,
+    calls: Vec<Call>,
+    /// Whether more requests may come.
+    open: bool,
+}
+
+/// Answers until input ends and everything is answered; the exit code.
+pub fn serve() -> i32 {
+    let served = Broker::new().and_then(|mut broker| {
+        while broker.open || !broker.calls.is_empty() || !broker.to_write.is_empty() {
+            broker.turn()?;
+        }
+        Ok(())
+    });
+    match served {
+        Ok(()) => 0,
+        // Nobody hears us: what is in flight ends with us.
+        Err(Errno::EPIPE) => render::FAILED,
+        Err(errno) => {
+            render::say(&format!("cannot go on: {}", errno.desc()));
+            render::FAILED
+        }
+    }
+}
+
+impl Broker {
+    fn new() -> nix::Result<Broker> {
+        // Where it is ignored, the kernel does not tell how a child ended.
+        default_action(nix::libc::SIGCHLD);
+        let heard: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+        let mut mask = SigSet::empty();
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&heard), Some(&mut mask))?;
+        let stdout = std::io::stdout();
+        let regular = nix::sys::stat::fstat(&stdout)?.st_mode & nix::libc::S_IFMT == nix::libc::S_IFREG;
+        Ok(Broker {
+            root: args::whole(),
+            signals: SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
+            mask,
+            out: if regular { None } else { open_anew(stdout.as_fd(), OFlag::O_WRONLY) },
+            read: Vec::new(),
+            to_write: Vec::new(),
+            calls: Vec::new(),
+            open: true,
+        })
+    }
+
+    /// Waits for anything, and deals with it.
+    fn turn(&mut self) -> nix::Result<()> {
+        let hear = self.to_write.len() < HIGH_WATER;
+        let (stdin, stdout) = (std::io::stdin(), std::io::stdout());
+        let writing = if self.to_write.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+        // Without anything to write too: that nobody reads any more is always told.
+        let mut list = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN), PollFd::new(stdout.as_fd(), writing)];
+        let asks = self.open && hear;
+        list.extend(asks.then(|| PollFd::new(stdin.as_fd(), PollFlags::POLLIN)));
+        for call in &self.calls {
+            let (input, outputs) = call.interests(hear);
+            list.extend(input.map(|input| PollFd::new(input.as_fd(), PollFlags::POLLOUT)));
+            list.extend(outputs.map(|output| PollFd::new(output.as_fd(), PollFlags::POLLIN)));
+        }
+        match poll(&mut list, PollTimeout::NONE) {
+            Err(Errno::EINTR) => return Ok(()),
+            ready => ready?,
+        };
+        let told = |at: usize| list.get(at).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
+        let (signalled, writable, asked) = (!told(0).is_empty(), told(1), asks && !told(2).is_empty());
+        drop(list);
+        if writable.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
+            return Err(Errno::EPIPE);
+        }
+        if signalled {
+            self.listen()?;
+        }
+        for at in 0..self.calls.len() {
+            let Some(call) = self.calls.get_mut(at) else { continue };
+            for line in call.pump(hear) {
+                self.tell(&line);
+            }
+        }
+        self.finish();
+        if asked {
+            self.take(stdin.as_fd())?;
+        }
+        if writable.contains(PollFlags::POLLOUT) || !self.to_write.is_empty() {
+            self.write(stdout.as_fd(), writable.contains(PollFlags::POLLOUT))?;
+        }
+        Ok(())
+    }
+
+    /// Children that ended, and signals that tell us to.
+    fn listen(&mut self) -> nix::Result<()> {
+        while let Some(info) = self.signals.read_signal()? {
+            if info.ssi_signo == Signal::SIGCHLD as u32 {
+                continue;
+            }
+            self.open = false;
+            self.calls.iter_mut().for_each(Call::cancel);
+        }
+        loop {
+            let (pid, how) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid, Ok(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Err(signal)),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(errno) => return Err(errno),
+            };
+            self.calls.iter_mut().any(|call| call.reaped(pid, how));
+        }
+    }
+
+    /// Answers what has come to its end.
+    fn finish(&mut self) {
+        let mut lines = Vec::new();
+        for call in &mut self.calls {
+            lines.extend(call.fed().iter().map(|id| message::result(id, &json!({}))));
+        }
+        let (over, going): (Vec<Call>, Vec<Call>) =
+            std::mem::take(&mut self.calls).into_iter().partition(Call::is_over);
+        self.calls = going;
+        lines.extend(over.iter().filter_map(Call::answer));
+        lines.iter().for_each(|line| self.tell(line));
+    }
+
+    fn tell(&mut self, line: &Value) {
+        self.to_write.extend_from_slice(line.to_string().as_bytes());
+        self.to_write.push(b'\n');
+    }
+
+    fn write(&mut self, stdout: BorrowedFd<'_>, ready: bool) -> nix::Result<()> {
+        let written = match &self.out {
+            Some(out) => write(out, &self.to_write),
+            None if ready => write(stdout, self.to_write.get(..CAREFUL).unwrap_or(&self.to_write)),
+            None => return Ok(()),
+        };
+        match written {
+            Ok(count) => drop(self.to_write.drain(..count)),
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, stdin: BorrowedFd<'_>) -> nix::Result<()> {
+        let mut piece = vec![0; PIECE];
+        let count = match read(stdin, &mut piece) {
+            Ok(0) => {
+                self.open = false;
+                // A last line without an end is one all the same.
+                0
+            }
+            Ok(count) => count,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        let searched = self.read.len();
+        self.read.extend_from_slice(piece.get(..count).unwrap_or_default());
+        let mut from = 0;
+        while let Some(end) = self.read.iter().skip(searched.max(from)).position(|byte| *byte == b'\n') {
+            let end = searched.max(from) + end;
+            let line = self.read.get(from..end).unwrap_or_default().to_vec();
+            from = end + 1;
+            self.ask(&line);
+        }
+        self.read.drain(..from);
+        if !self.open {
+            let line = std::mem::take(&mut self.read);
+            self.ask(&line);
+        } else if self.read.len() > LONGEST_LINE {
+            self.tell(&message::error(&Value::Null, Code::Parse, "a line is longer than 96 MiB", None));
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    /// One line.
+    fn ask(&mut self, line: &[u8]) {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let request = match message::read(line) {
+            Ok(request) => request,
+            Err((id, code, why)) => return self.tell(&message::error(&id, code, &why, None)),
+        };
+        let id = request.id.clone();
+        let refused = match request.method.as_str() {
+            "cancel" => self.cancel(&request),
+            "input" => self.input(request),
+            "version" => Ok(Some(json!({ "version": env!("CARGO_PKG_VERSION") }))),
+            _ => self.call(request).map(|()| None),
+        };
+        let Some(id) = id else { return };
+        match refused {
+            Ok(Some(result)) => self.tell(&message::result(&id, &result)),
+            Ok(None) => {}
+            Err((code, why)) => self.tell(&message::error(&id, code, &why, None)),
+        }
+    }
+
+    fn call(&mut self, request: Request) -> Result<(), (Code, String)> {
+        let Request { id, method, parameters } = request;
+        if id.is_some() && self.calls.iter().any(|call| call.id == id) {
+            return Err((Code::Request, "id: a request in flight has the same".to_owned()));
+        }
+        if self.calls.len() >= MOST_CALLS {
+            return Err((Code::Failed, format!("{MOST_CALLS} requests are in flight already")));
+        }
+        let stream = match parameters.get(STREAM) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Bool(true)) => true,
+            Some(_) => return Err((Code::Parameters, "stream: is true or false".to_owned())),
+        };
+        let input = match parameters.get(INPUT) {
+            None | Some(Value::Null | Value::Bool(false)) => Input::None,
+            Some(Value::Bool(true)) => Input::Given,
+            Some(value) => Input::All(bytes(INPUT, value)?),
+        };
+        let verb = methods::verb(&self.root, &method, &parameters, stream).map_err(|wrong| match wrong {
+            Wrong::Method => {
+                (Code::Method, format!("no method `{}`; `belljar schema rpc` lists them", method.escape_debug()))
+            }
+            Wrong::Parameter(why) => (Code::Parameters, why),
+        })?;
+        let call = Call::start(id, verb, stream, input, &self.mask)
+            .map_err(|errno| (Code::Internal, format!("cannot start a worker: {}", crate::error::describe(errno))))?;
+        self.calls.push(call);
+        Ok(())
+    }
+
+    fn of(&mut self, request: &Request) -> Result<&mut Call, (Code, String)> {
+        let id = request.parameters.get("id");
+        let found = self.calls.iter_mut().find(|call| call.id.is_some() && call.id.as_ref() == id);
+        found.ok_or_else(|| (Code::Parameters, "id: no such request is in flight".to_owned()))
+    }
+
+    fn cancel(&mut self, request: &Request) -> Result<Option<Value>, (Code, String)> {
+        self.of(request)?.cancel();
+        Ok(Some(json!({})))
+    }
+
+    fn input(&mut self, request: Request) -> Result<Option<Value>, (Code, String)> {
+        let data = request.parameters.get("data").map_or(Ok(Vec::new()), |value| bytes("data", value))?;
+        let end = request.parameters.get("end") == Some(&Value::Bool(true));
+        let id = request.id.clone();
+        self.of(&request)?.give(&data, end, id).map_err(|why| (Code::Failed, why.to_owned()))?;
+        // Answered when it has been taken.
+        self.finish();
+        Ok(None)
+    }
+}
+
+fn bytes(name: &str, value: &Value) -> Result<Vec<u8>, (Code, String)> {
+    methods::one(value).map(OsStringExt::into_vec).map_err(|why| (Code::Parameters, format!("{name}: {why}")))
+}
