@@ -21,8 +21,9 @@ pub use views::Cgroup;
 
 use crate::host::{EntryKind, Host};
 use crate::identity;
-use crate::spec::{Bundle, Spec};
+use crate::spec::{Bundle, Lasting, Spec};
 use crate::step::{Access, Step, Steps, c_string};
+use overlay::Writable;
 use std::path::Path;
 use tree::Skeleton;
 
@@ -92,7 +93,7 @@ pub fn plan(
     bundle::make(spec, host, &mut skeleton);
     skeleton.scaffold_file("null");
     if overlaid {
-        overlay::plan(host.image.as_ref(), kept, &mut skeleton);
+        overlay::plan(host.image.as_ref(), kept, spec.lasting.is_some(), &mut skeleton);
     }
     if host.image.is_none() {
         system(host, &mut skeleton);
@@ -112,7 +113,15 @@ pub fn plan(
     own(spec, host, &mut skeleton);
     let devices = skeleton.place_of("dev");
     init.extend(skeleton.make);
-    init.push(if overlaid { overlay::root(host.image.as_ref(), kept.is_some()) } else { Step::Root });
+    if spec.lasting.is_some() && kept.is_none() {
+        init.push(Step::HoldWritable { path: c_string(if overlaid { overlay::APART } else { "root" }) });
+    }
+    let layer = match &spec.lasting {
+        None => Writable::Own,
+        Some(Lasting { kept: None }) => Writable::Apart,
+        Some(Lasting { kept: Some(_) }) => Writable::Kept,
+    };
+    init.push(if overlaid { overlay::root(host.image.as_ref(), layer) } else { Step::Root });
     if host.image.is_some() {
         overlay::places(spec, host, init);
     }

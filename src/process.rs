@@ -53,6 +53,8 @@ pub struct Held {
     pub namespaces: Vec<OwnedFd>,
     /// The user namespace of what runs in it, where it has a range of ids.
     pub users: Option<OwnedFd>,
+    /// Its writable layer, where that is in memory: the directory as it is without what is mounted over it.
+    pub writable: Option<OwnedFd>,
     /// Of a command that joined: whether its leader is inside.
     leader: bool,
 }

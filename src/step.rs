@@ -225,8 +225,14 @@ pub enum Step {
     JoinNetwork,
     /// Opens a terminal of the sandbox's own devpts.
     OpenTerminal,
-    /// Gives the supervisor what it watches through: `/`, `/proc`, and the terminal if there is one; and the namespaces of
-    /// a sandbox that others will join.
+    /// Takes hold of the writable layer of a sandbox that lasts, as it is without what will be mounted over it: no path leads to
+    /// it later.
+    HoldWritable {
+        /// A directory of the scaffold.
+        path: CString,
+    },
+    /// Gives the supervisor what it watches through: `/`, `/proc`, and the terminal if there is one; the namespaces of
+    /// a sandbox that others will join, and its writable layer where that is held.
     ReportReady {
         /// `CLONE_NEW…` of each, in the order in which they are joined.
         namespaces: Vec<i32>,

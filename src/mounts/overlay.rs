@@ -13,9 +13,23 @@ use std::path::Path;
 /// Where the directories of a sandbox whose files are kept are found.
 const KEPT: &str = "kept";
 
+/// What is written in a sandbox that lasts in memory, apart from what we make for every sandbox.
+pub const APART: &str = "changes";
+
+/// Where what is written inside goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writable {
+    /// To where we have made what every sandbox has: nobody asks which is which.
+    Own,
+    /// To a directory of its own in memory.
+    Apart,
+    /// To a directory on a disk.
+    Kept,
+}
+
 /// The overlay's directories, and a short name for each layer: mount(2) takes one page of options, and a colon in a path
 /// would part it.
-pub fn plan(image: Option<&Image>, kept: Option<&Path>, skeleton: &mut Skeleton) {
+pub fn plan(image: Option<&Image>, kept: Option<&Path>, lasting: bool, skeleton: &mut Skeleton) {
     for name in [UPPER, "work"] {
         skeleton.scaffold_directory(name, 0o755);
     }
@@ -27,8 +41,10 @@ pub fn plan(image: Option<&Image>, kept: Option<&Path>, skeleton: &mut Skeleton)
     for (number, layer) in image.iter().flat_map(|image| &image.layers).enumerate() {
         skeleton.make.push(link(layer, format!("lower/{number}")));
     }
-    if let Some(directory) = kept {
-        skeleton.make.push(link(directory, KEPT.to_owned()));
+    match kept {
+        Some(directory) => skeleton.make.push(link(directory, KEPT.to_owned())),
+        None if lasting => skeleton.scaffold_directory(APART, 0o755),
+        None => {}
     }
     // The mount point hides whatever the image has by this name, as those of `/proc` and `/sys` do.
     skeleton.scaffold_directory(&format!("{UPPER}/dev"), 0o755);
@@ -36,17 +52,18 @@ pub fn plan(image: Option<&Image>, kept: Option<&Path>, skeleton: &mut Skeleton)
 
 /// The mount. `userxattr`: an ordinary user may set no other attributes, and may be shown what those mean.
 ///
-/// Where files are kept, what we make anew at every start is the uppermost of the layers below, so that it is neither in
-/// the way of what is kept nor kept itself.
-pub fn root(image: Option<&Image>, kept: bool) -> Step {
+/// Where files last, what we make anew at every start is the uppermost of the layers below, so that it is neither in the way of
+/// what is kept nor kept itself.
+pub fn root(image: Option<&Image>, writable: Writable) -> Step {
     let count = image.map_or(0, |image| image.layers.len());
     let mut lower: Vec<String> = (0..count).rev().map(|number| format!("lower/{number}")).collect();
-    let own = match kept {
-        true => {
-            lower.insert(0, UPPER.to_owned());
-            format!("upperdir={KEPT}/upper,workdir={KEPT}/work")
-        }
-        false => format!("upperdir={UPPER},workdir=work"),
+    if writable != Writable::Own {
+        lower.insert(0, UPPER.to_owned());
+    }
+    let own = match writable {
+        Writable::Own => format!("upperdir={UPPER},workdir=work"),
+        Writable::Apart => format!("upperdir={APART},workdir=work"),
+        Writable::Kept => format!("upperdir={KEPT}/upper,workdir={KEPT}/work"),
     };
     Step::Overlay { options: c_string(format!("lowerdir={},{own},userxattr", lower.join(":"))) }
 }

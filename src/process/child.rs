@@ -85,6 +85,8 @@ pub struct Walk {
     pub proc: Fd,
     /// The host's `/dev`, and the sandbox's.
     pub devices: (Fd, Fd),
+    /// The writable layer, where it is held.
+    pub writable: Fd,
     /// The master side of the terminal.
     pub terminal: Fd,
     /// The payload's process, in pid 1.
@@ -96,7 +98,16 @@ pub struct Walk {
 impl Walk {
     /// Nothing yet.
     pub const fn new() -> Walk {
-        Walk { in_cgroup: true, root: -1, proc: -1, devices: (-1, -1), terminal: -1, payload: -1, payload_pidfd: -1 }
+        Walk {
+            in_cgroup: true,
+            root: -1,
+            proc: -1,
+            devices: (-1, -1),
+            writable: -1,
+            terminal: -1,
+            payload: -1,
+            payload_pidfd: -1,
+        }
     }
 }
 
@@ -152,6 +163,10 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::Root => {
             at(0, child::mount(c"root", c"root", c"", libc::MS_BIND, c""))?;
             walk.root = at(1, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
+            Ok(())
+        }
+        Step::HoldWritable { path } => {
+            walk.writable = at(0, child::open(CWD, path, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
             Ok(())
         }
         Step::Overlay { options } => super::mount::overlay(walk, options),

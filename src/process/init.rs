@@ -107,9 +107,11 @@ pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32])
             .map_err(|errno| (3, errno))?;
         count += 1;
     }
-    if let Some(slot) = all.get_mut(count).filter(|_| state.terminal >= 0) {
-        *slot = core::mem::replace(&mut state.terminal, -1);
-        count += 1;
+    for held in [&mut state.writable, &mut state.terminal] {
+        if let Some(slot) = all.get_mut(count).filter(|_| *held >= 0) {
+            *slot = core::mem::replace(held, -1);
+            count += 1;
+        }
     }
     let descriptors = all.get(..count).unwrap_or_default();
     child::send_descriptors(context.control, &Frame::Ready.encode(), descriptors).map_err(|errno| (2, errno))?;

@@ -36,7 +36,8 @@ pub enum Call {
     },
     /// To be told of the end.
     Wait,
-    /// That everybody inside stands still as long as the connection is there.
+    /// That everybody inside stands still as long as the connection is there. The answer comes with the writable layer, where that is
+    /// in memory.
     Freeze,
     /// What it uses now.
     Stats,

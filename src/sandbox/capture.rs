@@ -1,6 +1,6 @@
 //! The files of a sandbox as they are at one moment: for an image, or for another sandbox.
 //!
-//! Only of sandboxes whose files are kept: of all others they are in memory that nobody outside can look at.
+//! Those of a sandbox that is not kept are in memory that no path leads to; its supervisor has taken hold of them.
 
 use super::call::{Call, Line};
 use super::place::now;
@@ -9,7 +9,7 @@ use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::{Error, Problem};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::{self, Digest, Reference, Store, capture, unpack};
-use crate::spec::Lasting;
+use crate::spec::{Lasting, Userns};
 use nix::fcntl::Flock;
 use std::fs::File;
 use std::os::fd::AsFd as _;
@@ -24,22 +24,26 @@ struct Still {
 impl Still {
     fn hold(entry: &Entry) -> Result<Still, Trouble> {
         let turn = entry.turn()?;
-        if !entry.record()?.keep {
-            let problem = Problem::new(
-                "sandbox",
-                format!("the files of `{}` are in memory, and cannot be captured", entry.name()),
-            );
-            return Err(Trouble::Failed(Error::Invalid(vec![problem.hint("make the sandbox with `--keep`")])));
+        let spec = entry.spec()?;
+        if spec.userns == Userns::Range {
+            let problem = Problem::new("userns", format!("the files of `{}` have several owners", entry.name()));
+            let hint = "a layer has one: make the sandbox without `--userns range`";
+            return Err(Trouble::Failed(Error::Invalid(vec![problem.hint(hint)])));
         }
-        let line = match Line::to(entry).and_then(|line| line.ask(entry, &Call::Freeze).map(|_| line)) {
-            Err(Trouble::NotRunning(_) | Trouble::Ended(_)) => {
+        let kept = spec.lasting.is_some_and(|lasting| lasting.kept.is_some());
+        let frozen = Line::to(entry).and_then(|line| Ok((line.ask(entry, &Call::Freeze)?.1, line)));
+        let (mut layers, line) = match frozen {
+            Err(Trouble::NotRunning(_) | Trouble::Ended(_)) if kept => {
                 // Whoever listens to no call any more is about to let go, and nobody else can start it now.
                 entry.await_end();
-                None
+                (Vec::new(), None)
             }
-            line => Some(line?),
+            frozen => frozen.map(|(layers, line)| (layers, Some(line)))?,
         };
-        let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
+        let upper = match layers.pop() {
+            Some(layer) => File::from(layer),
+            None => File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?,
+        };
         Ok(Still { upper, _turn: turn, _frozen: line })
     }
 }

@@ -183,7 +183,7 @@ impl Sandboxes {
         let filled = || -> Result<(Entry, Flock<File>), Trouble> {
             let turn = entry.turn()?;
             File::create(entry.path("alive")).map_err(|error| failed("make `alive`", &error))?;
-            for name in ["upper", "work"].iter().filter(|_| record.keep) {
+            for name in ["upper", "work"].iter().filter(|_| record.keep || record.filling) {
                 let made = DirBuilder::new().mode(0o755).create(entry.path(name));
                 made.map_err(|error| failed(format!("make `{name}`"), &error))?;
                 // Root's own id is not inside.

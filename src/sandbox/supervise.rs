@@ -262,7 +262,13 @@ impl Supervisor<'_> {
                     return line.say(&Answer::Refused("not everybody inside can be stopped".to_owned()), &[]);
                 }
                 line.asked.set(Asked::Freeze);
-                line.say(&Answer::Done, &[])
+                let files: Vec<_> = running
+                    .held()
+                    .and_then(|held| held.writable.as_ref())
+                    .iter()
+                    .map(|layer| layer.as_raw_fd())
+                    .collect();
+                line.say(&Answer::Done, &files)
             }
             Call::Stop { grace_ms } => {
                 running.ask_to_end(Duration::from_millis(grace_ms));

@@ -119,6 +119,7 @@ impl fmt::Display for Step {
             Step::Setting { name, value } => write!(f, "set {} to {}", show(name), show(value)),
             Step::SealSettings => f.write_str("make proc/sys read-only"),
             Step::Terminals => f.write_str("mount devpts on dev/pts"),
+            Step::HoldWritable { path } => write!(f, "hold {}", show(path)),
             Step::EnterRoot => f.write_str("pivot into root"),
             Step::DetachHost => f.write_str("detach the host's tree"),
             Step::JoinNetwork => f.write_str("join the payload's network namespace"),

@@ -31,10 +31,17 @@ fn a_fork_has_all_files_and_is_independent() {
     let taken =
         "belljar: sandbox: there is a sandbox `other` already\nhint: choose another name, or `belljar rm` that one\n";
     assert_eq!(said(&sandboxes.call(&["fork", "third", "other"])), (Some(1), "", taken));
+    // Of one that is not kept, whose files are in memory, and of the copy, whose are not.
     sandboxes.create("quick", &[]);
-    let memory = "belljar: sandbox: the files of `quick` are in memory, and cannot be captured\nhint: make the sandbox with `--keep`\n";
-    assert_eq!(said(&sandboxes.call(&["fork", "quick"])), (Some(1), "", memory));
-    for name in ["other", "third", "quick"] {
+    assert_eq!(said(&sandboxes.shell("quick", write)), (Some(0), "", ""));
+    for (from, to) in [("quick", "fourth"), ("fourth", "fifth")] {
+        assert_eq!(sandboxes.done(&["fork", from, to]), format!("{to}\n"));
+        assert_eq!(said(&sandboxes.shell(to, look)), (Some(0), seen, ""));
+    }
+    assert_eq!(sandboxes.inspect("fifth")["enforcement"]["disk"]["by"], "sampling");
+    sandboxes.done(&["stop", "quick", "fourth", "fifth"]);
+    assert_eq!(sandboxes.states().len(), 2);
+    for name in ["other", "third"] {
         sandboxes.done(&["rm", "-f", name]);
     }
     assert_eq!(sandboxes.leavings(), [""; 0]);
@@ -63,10 +70,19 @@ fn nothing_moves_while_a_copy_is_made() {
 
 #[test]
 fn a_snapshot_is_an_image_with_what_was_changed() {
+    a_snapshot_of(&["--keep"], "snapshots");
+}
+
+#[test]
+fn a_snapshot_of_files_in_memory_is_an_image_too() {
+    a_snapshot_of(&[], "in-memory");
+}
+
+fn a_snapshot_of(options: &[&str], place: &str) {
     if !installed("busybox") {
         return;
     }
-    let home = Home::new("snapshots");
+    let home = Home::new(place);
     home.import(
         "small",
         &Image::busybox()
@@ -76,7 +92,8 @@ fn a_snapshot_is_an_image_with_what_was_changed() {
     let create = |image: &str, name: &str| {
         let mut words = vec!["create"];
         words.extend(allowed_to_be_missing());
-        words.extend(["--keep", "--image", image, name]);
+        words.extend(options);
+        words.extend(["--image", image, name]);
         call(&words)
     };
     assert_eq!(said(&create("small", "box")), (Some(0), "box\n", ""));

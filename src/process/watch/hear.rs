@@ -88,6 +88,9 @@ impl Running {
         if self.role != Role::Leader && self.spec.tty {
             self.take_terminal(rest.pop().ok_or(libc::EMFILE)?)?;
         }
+        if self.role != Role::Leader && self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_none()) {
+            self.held.writable = Some(rest.pop().ok_or(libc::EMFILE)?);
+        }
         self.held.namespaces = rest;
         Ok(())
     }
