@@ -9,6 +9,7 @@
 //! is unpacked into. Nothing is fetched unasked.
 
 pub mod capture;
+pub mod changes;
 pub mod codec;
 pub mod compare;
 pub mod digest;

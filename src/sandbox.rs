@@ -20,6 +20,7 @@
 
 mod call;
 mod capture;
+mod diff;
 mod exec;
 mod life;
 mod place;
@@ -30,6 +31,7 @@ mod supervise;
 
 pub use call::Stats;
 pub use capture::{fork, snapshot};
+pub use diff::diff;
 pub use exec::{Exec, exec};
 pub use life::{follow_log, label, remove, rename, resize, stats, stop, wait};
 pub use place::{Entry, Sandboxes, is_name};

@@ -63,6 +63,8 @@ pub enum Verb {
     Label(sandbox::Label),
     /// Make another sandbox with a copy of the files of this one
     Fork(sandbox::Fork),
+    /// List what a sandbox has changed against its image
+    Diff(sandbox::Name),
     /// Images of sandboxes with what is in them
     Snapshot(sandbox::Snapshot),
     /// Copy files and directories between the host and a sandbox

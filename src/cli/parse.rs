@@ -185,6 +185,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Rename(rename) => Ok(Request::Life(LifeVerb::Rename(rename), lower::home(env))),
             Verb::Label(label) => Ok(Request::Life(LifeVerb::Label(label), lower::home(env))),
             Verb::Fork(fork) => Ok(Request::Life(LifeVerb::Fork(fork), lower::home(env))),
+            Verb::Diff(name) => Ok(Request::Life(LifeVerb::Diff(name), lower::home(env))),
             Verb::Snapshot(snapshot) => Ok(Request::Life(LifeVerb::Snapshot(snapshot.verb), lower::home(env))),
             Verb::Pty(pty) => Ok(Request::Pty(pty.verb, lower::home(env))),
             Verb::Session(session) => Ok(Request::Session(session.verb, lower::home(env))),

@@ -15,14 +15,14 @@ use std::fs::File;
 use std::os::fd::AsFd as _;
 
 /// A sandbox in which nothing changes as long as the value is there.
-struct Still {
-    upper: File,
+pub(super) struct Still {
+    pub(super) upper: File,
     _turn: Flock<File>,
     _frozen: Option<Line>,
 }
 
 impl Still {
-    fn hold(entry: &Entry) -> Result<Still, Trouble> {
+    pub(super) fn hold(entry: &Entry) -> Result<Still, Trouble> {
         let turn = entry.turn()?;
         let spec = entry.spec()?;
         if spec.userns == Userns::Range {

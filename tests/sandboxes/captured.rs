@@ -99,7 +99,10 @@ fn a_snapshot_of(options: &[&str], place: &str) {
     assert_eq!(said(&create("small", "box")), (Some(0), "box\n", ""));
     let shell = |name: &str, script: &str| -> Run { call(&["exec", name, "--", "sh", "-c", script]) };
     let change = "cd /data; echo new > added; rm gone; rm -r sub; mkdir sub; echo other > sub/g; echo more >> kept";
+    assert_eq!(said(&call(&["diff", "box"])), (Some(0), "", ""));
     assert_eq!(said(&shell("box", change)), (Some(0), "", ""));
+    let changed = "A /data/added\nD /data/gone\nC /data/kept\nD /data/sub/f\nA /data/sub/g\n";
+    assert_eq!(said(&call(&["diff", "box"])), (Some(0), changed, ""));
     let made = call(&["snapshot", "create", "box", "after"]);
     assert!(made.code == Some(0) && made.stdout.starts_with("after  sha256:"), "{made:?}");
     // What happens later is not in it.
@@ -125,4 +128,21 @@ fn a_snapshot_of(options: &[&str], place: &str) {
     }
     assert_eq!(said(&call(&["snapshot", "rm", "after"])), (Some(0), "after\n", ""));
     assert_eq!(call(&["image", "inspect", "after"]).code, Some(1));
+}
+
+#[test]
+fn what_has_changed_is_listed_by_what_became_of_it() {
+    let sandboxes = Sandboxes::new("changed");
+    for options in [&[][..], &["--keep"]] {
+        sandboxes.create("box", options);
+        assert_eq!(said(&sandboxes.call(&["diff", "box"])), (Some(0), "", ""));
+        let change = "cd /var; mkdir -m 0 new; echo x > /tmp/f; ln -s /etc/passwd link; rm -r log; rmdir cache/* cache 2>/dev/null; \
+            echo x > cache; chmod 700 /opt; mkfifo \"$(printf 'a\\nb')\"; touch /etc/../mnt";
+        assert_eq!(said(&sandboxes.shell("box", change)), (Some(0), "", ""));
+        let changed = "C /opt\nA /tmp/f\nA /var/a\\nb\nC /var/cache\nA /var/link\nD /var/log\nA /var/new\n";
+        assert_eq!(said(&sandboxes.call(&["diff", "box"])), (Some(0), changed, ""), "{options:?}");
+        let listed: Value = serde_json::from_str(&sandboxes.done(&["diff", "--json", "box"])).expect("an object");
+        assert_eq!(listed["changes"][3], json!({ "change": "changed", "kind": "file", "path": "/var/cache" }));
+        sandboxes.done(&["rm", "-f", "box"]);
+    }
 }

@@ -290,4 +290,6 @@ pub enum LifeVerb {
     Fork(Fork),
     /// `belljar snapshot`.
     Snapshot(SnapshotVerb),
+    /// `belljar diff`.
+    Diff(Name),
 }

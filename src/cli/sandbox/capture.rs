@@ -1,12 +1,14 @@
-//! `belljar fork` and `belljar snapshot`.
+//! `belljar fork`, `belljar diff` and `belljar snapshot`.
 
 use super::{Told, supervisor, table, word};
 use crate::cli::args::sandbox::{self as args, SnapshotVerb};
 use crate::cli::resolve;
 use crate::error::{Error, Problem};
+use crate::images::changes::How;
 use crate::images::store::short;
 use crate::images::{Reference, Store, capture};
 use crate::sandbox::{self, Sandboxes, Trouble};
+use crate::tools::Name;
 use serde_json::json;
 use std::ffi::OsString;
 use std::path::Path;
@@ -17,6 +19,28 @@ pub fn fork(sandboxes: &Sandboxes, fork: &args::Fork) -> Result<Told, Trouble> {
     let object = json!({ "version": 1, "id": entry.id, "name": entry.name(), "image": run.image,
         "enforcement": run.enforcement });
     Ok(Told::new(format!("{}\n", entry.name()), object))
+}
+
+pub fn diff(sandboxes: &Sandboxes, home: &Path, name: &str) -> Result<Told, Trouble> {
+    let (mut people, mut objects) = (String::new(), Vec::new());
+    for change in sandbox::diff(sandboxes, name, &resolve::store(home))? {
+        let path = Name([b"/".as_slice(), &change.path].concat());
+        let (letter, how) = match change.how {
+            How::Added => ('A', "added"),
+            How::Changed => ('C', "changed"),
+            How::Deleted => ('D', "deleted"),
+        };
+        people.push_str(&format!("{letter} {path}\n"));
+        let kind = match change.kind {
+            0 => None,
+            libc::S_IFREG => Some("file"),
+            libc::S_IFDIR => Some("directory"),
+            libc::S_IFLNK => Some("link"),
+            _ => Some("special"),
+        };
+        objects.push(json!({ "change": how, "kind": kind, "path": path }));
+    }
+    Ok(Told::new(people, json!({ "version": 1, "changes": objects })))
 }
 
 /// Does it; whether as JSON, and what is told.

@@ -54,6 +54,9 @@ pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
             LifeVerb::Resize(resize) => (false, life::resize(&sandboxes, &resize)),
             LifeVerb::Rename(rename) => (false, life::rename(&sandboxes, &rename)),
             LifeVerb::Fork(fork) => (fork.json, capture::fork(&sandboxes, &fork)),
+            LifeVerb::Diff(name) => {
+                (name.json, capture::diff(&sandboxes, home.unwrap_or(Path::new("")), &word(&name.name)))
+            }
             LifeVerb::Snapshot(verb) => capture::snapshot(&sandboxes, home.unwrap_or(Path::new("")), verb),
             LifeVerb::Label(label) => (label.json, life::label(&sandboxes, &label)),
         },
