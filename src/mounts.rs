@@ -195,10 +195,16 @@ fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
             skeleton.mount_point(&mount.target.to_string_lossy(), *is_directory);
         }
         let access = if mount.writable { Access::ReadWrite } else { Access::ReadOnly };
-        skeleton.mounts.push(Step::Bind {
-            source: c_string(mount.source.as_os_str().as_encoded_bytes()),
-            target: tree::relative(&mount.target),
-            access,
+        let (source, target) = (c_string(mount.source.as_os_str().as_encoded_bytes()), tree::relative(&mount.target));
+        let below = mount.beneath.as_ref().map(|root| (root, mount.source.strip_prefix(root).unwrap_or(&mount.source)));
+        skeleton.mounts.push(match below {
+            None => Step::Bind { source, target, access },
+            Some((root, below)) => Step::BindBeneath {
+                root: c_string(root.as_os_str().as_encoded_bytes()),
+                path: c_string(Path::new(".").join(below).as_os_str().as_encoded_bytes()),
+                target,
+                access,
+            },
         });
     }
     bundle::show(spec.mounts.len(), spec, host, &mut skeleton.mounts);

@@ -28,6 +28,7 @@ mod quota;
 mod record;
 mod start;
 mod supervise;
+mod volumes;
 
 pub use call::Stats;
 pub use capture::{fork, snapshot};
@@ -38,6 +39,7 @@ pub use place::{Entry, Sandboxes, is_name};
 pub use record::{End, Record, Run, State};
 pub use start::{Report, Wish, create, start};
 pub use supervise::supervise;
+pub use volumes::{Volume, Volumes};
 
 use crate::error::{Error, Failure, Problem};
 

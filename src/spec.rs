@@ -28,7 +28,7 @@ pub use units::{
 };
 pub use words::{
     WordError, parse_cgroup_parent, parse_language, parse_mount, parse_network, parse_protection, parse_requirement,
-    parse_seccomp, parse_user, parse_userns, split_variable,
+    parse_seccomp, parse_user, parse_userns, parse_volume, split_variable,
 };
 
 use serde::{Deserialize, Serialize};
@@ -193,6 +193,10 @@ pub struct Mount {
     pub target: PathBuf,
     /// `:rw`; without it the mount is read-only, and everything mounted below it too.
     pub writable: bool,
+    /// Of a volume its directory, above `source`: others write there, and no link on the way from it is followed. As long as nobody
+    /// has looked for the volume, its name.
+    #[serde(default)]
+    pub beneath: Option<PathBuf>,
 }
 
 /// Ids seen inside.

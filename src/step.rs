@@ -173,6 +173,17 @@ pub enum Step {
         /// Attributes, set before anybody can see the mount.
         access: Access,
     },
+    /// A mount from a directory that others write in: no link on the way is followed (CVE-2017-1002101).
+    BindBeneath {
+        /// The directory, absolute on the host.
+        root: CString,
+        /// Below it.
+        path: CString,
+        /// Below the root of the sandbox.
+        target: CString,
+        /// Attributes, set before anybody can see the mount.
+        access: Access,
+    },
     /// Takes hold of the host's `/dev` and of the sandbox's.
     OpenDevices,
     /// A device node of the host, checked to be the one it should be.

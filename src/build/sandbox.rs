@@ -31,12 +31,17 @@ pub fn build(job: &Job<'_>, progress: Progress) -> Result<(), Error> {
     let mut spec = spec(job, job.words());
     spec.net = Network::Host;
     spec.privileges = Privileges::Build { root: ROOT.into() };
-    spec.mounts.push(Mount { source: job.work.join("job/etc"), target: "/etc/apt".into(), writable: false });
+    spec.mounts.push(Mount {
+        source: job.work.join("job/etc"),
+        target: "/etc/apt".into(),
+        writable: false,
+        beneath: None,
+    });
     let options = job.options();
     if let Some(cache) = &options.cache {
         let source = std::fs::canonicalize(cache);
         let source = source.map_err(|error| refused("open the cache", &format!("`{}`", cache.display()), &error))?;
-        spec.mounts.push(Mount { source, target: CACHE.into(), writable: false });
+        spec.mounts.push(Mount { source, target: CACHE.into(), writable: false, beneath: None });
     }
     spec.env.push(("SUITE".into(), job.recipe().base.suite.clone().into()));
     spec.env.extend(options.epoch.map(|epoch| ("SOURCE_DATE_EPOCH".into(), epoch.to_string().into())));
@@ -73,7 +78,7 @@ fn spec(job: &Job<'_>, words: Vec<std::ffi::OsString>) -> Spec {
         pids: PROCESSES,
         timeout: Some(DEADLINE),
         user: Some(User { uid: 0, gid: 0 }),
-        mounts: vec![Mount { source: job.work.clone(), target: WORK.into(), writable: true }],
+        mounts: vec![Mount { source: job.work.clone(), target: WORK.into(), writable: true, beneath: None }],
         workdir: Some(WORK.into()),
         stdin: Some("/dev/null".into()),
         // The second layer; a build says that it goes on without it.

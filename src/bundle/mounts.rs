@@ -75,7 +75,7 @@ pub fn read(reader: &mut Reader, list: Vec<Object>, spec: &mut PartialSpec, bund
             _ if kind == "bind" || binds => {
                 let source = PathBuf::from(source.unwrap_or_default());
                 let writable = bind(reader, &path, &options);
-                spec.mounts.push(Mount { source, target: target.into(), writable });
+                spec.mounts.push(Mount { source, target: target.into(), writable, beneath: None });
             }
             _ => {
                 let message = format!("no mounts of the type `{}`", kind.escape_debug());

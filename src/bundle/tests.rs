@@ -71,7 +71,12 @@ fn mounts_keep_their_order_and_what_is_ours_is_passed_over() {
         { "destination": "/b", "source": "more", "options": ["bind", "rw"] },
     ]);
     let spec = wish("mounts", mounts).spec;
-    let mount = |source: &str, target: &str, writable| Mount { source: source.into(), target: target.into(), writable };
+    let mount = |source: &str, target: &str, writable| Mount {
+        source: source.into(),
+        target: target.into(),
+        writable,
+        beneath: None,
+    };
     assert_eq!(spec.mounts, [mount("data", "/a", false), mount("more", "/b", true)]);
     let tmpfs = spec.bundle.expect("a bundle").tmpfs;
     let shared = Tmpfs { target: "/dev/shm".into(), mode: 0o1777, bytes: Some(64 << 20), executable: false, after: 0 };

@@ -7,6 +7,7 @@ pub mod files;
 pub mod image;
 pub mod sandbox;
 pub mod session;
+pub mod volume;
 
 use clap::builder::Command;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -67,6 +68,8 @@ pub enum Verb {
     Diff(sandbox::Name),
     /// Images of sandboxes with what is in them
     Snapshot(sandbox::Snapshot),
+    /// Directories that several sandboxes share
+    Volume(volume::Volume),
     /// Copy files and directories between the host and a sandbox
     Cp(files::Copy),
     /// Shells, interpreters and commands that go on in a sandbox between calls
@@ -290,6 +293,11 @@ pub struct SandboxOptions {
     /// Mounted in the order given. A relative SRC counts from the current directory. Default: nothing is shown.
     #[arg(long, value_name = "SRC:DST[:rw]", help_heading = FILES)]
     pub mount: Vec<OsString>,
+    /// Show a volume inside, or a directory in it, writable unless `:ro` (repeatable) [default: none]
+    ///
+    /// `belljar volume create` makes one. A directory that is missing in it is made. Default: none is shown.
+    #[arg(long, value_name = "NAME[/SUB]:DST[:ro]", help_heading = FILES)]
+    pub volume: Vec<OsString>,
     /// Working directory inside, absolute [default: the home directory]
     #[arg(long, value_name = "DIR", help_heading = FILES)]
     pub workdir: Option<OsString>,

@@ -226,7 +226,12 @@ fn wish(
         output_limit: own.output_limit.and_then(|word| faults.unit("output_limit", word, spec::parse_output_limit)),
         net: options.net.and_then(|word| faults.text("net", word)).map(|word| spec::parse_network(&word)),
         allow: options.allow.into_iter().filter_map(|word| faults.text("allow", word)).collect(),
-        mounts: options.mount.iter().filter_map(|word| faults.keep("mount", spec::parse_mount(word))).collect(),
+        mounts: {
+            let mounts = options.mount.iter().filter_map(|word| faults.keep("mount", spec::parse_mount(word)));
+            let mut mounts: Vec<_> = mounts.collect();
+            mounts.extend(options.volume.iter().filter_map(|word| faults.keep("volume", spec::parse_volume(word))));
+            mounts
+        },
         env: options.env.into_iter().filter_map(|word| faults.variable(word, env)).collect(),
         workdir: options.workdir.map(PathBuf::from),
         user: options.user.and_then(|word| faults.word("user", &word.to_string_lossy(), spec::parse_user)),

@@ -44,6 +44,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::ServeTools(room)) => files::serve(room),
         Ok(Request::Supervise(id, home)) => sandbox::supervise(&id, home.as_deref()),
         Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
+        Ok(Request::Volume(verb, home)) => sandbox::volume(verb, home.as_deref()),
         Ok(Request::Rpc) => rpc::serve(),
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),

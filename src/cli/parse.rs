@@ -30,6 +30,8 @@ pub enum Request {
     },
     /// `schema`.
     Schema(SchemaOf),
+    /// `volume`, and where volumes are.
+    Volume(args::volume::Verb, Option<PathBuf>),
     /// `rpc`.
     Rpc,
     /// `completions`: `bash`, `zsh` or `fish`.
@@ -192,6 +194,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
             Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
+            Verb::Volume(volume) => Ok(Request::Volume(volume.verb, lower::home(env))),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Doctor(doctor) => {
                 Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })

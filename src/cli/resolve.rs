@@ -7,6 +7,7 @@ use super::bundle;
 use super::parse::RunRequest;
 use crate::error::{Error, Problem, describe_io};
 use crate::images::Store;
+use crate::sandbox::Volumes;
 use crate::spec::{self, LoadError, MAX_FILE, PartialSpec, Seccomp, Spec};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -32,6 +33,7 @@ pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
     spec.term = request.term;
     let mut problems = Vec::new();
     absolute_mounts(&mut spec, &mut problems);
+    volumes(&mut spec, request.home.as_deref(), &mut problems);
     profile(&mut spec, &mut problems);
     if problems.is_empty() {
         return Ok(spec);
@@ -75,8 +77,19 @@ fn is_json(text: &str) -> bool {
     text.trim_start().starts_with('{')
 }
 
+fn volumes(spec: &mut Spec, home: Option<&Path>, problems: &mut Vec<Problem>) {
+    for mount in spec.mounts.iter_mut().filter(|mount| mount.beneath.is_some()) {
+        let resolved = match home {
+            Some(home) => Volumes::new(home).resolve(mount),
+            None => Err(Problem::new("volume", "there is no place for volumes")
+                .hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")),
+        };
+        problems.extend(resolved.err());
+    }
+}
+
 fn absolute_mounts(spec: &mut Spec, problems: &mut Vec<Problem>) {
-    for mount in spec.mounts.iter_mut().filter(|mount| !mount.source.is_absolute()) {
+    for mount in spec.mounts.iter_mut().filter(|mount| mount.beneath.is_none() && !mount.source.is_absolute()) {
         match std::env::current_dir() {
             Ok(dir) => mount.source = dir.join(&mount.source),
             Err(error) => {
@@ -166,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_relative_source_counts_from_the_current_directory() {
-        let mount = |source: &Path| Mount { source: source.into(), target: "/d".into(), writable: false };
+        let mount =
+            |source: &Path| Mount { source: source.into(), target: "/d".into(), writable: false, beneath: None };
         let wish = PartialSpec { mounts: vec![mount(Path::new("data"))], ..PartialSpec::default() };
         let spec = resolve(RunRequest { wish, ..RunRequest::default() }).unwrap();
         assert_eq!(spec.mounts, [mount(&std::env::current_dir().unwrap().join("data"))]);

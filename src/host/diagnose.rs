@@ -274,7 +274,12 @@ fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> 
         }
         (Step::Seccomp { .. }, libc::ENOSYS | libc::EINVAL) => "the kernel needs CONFIG_SECCOMP_FILTER",
         (_, libc::ENOSYS) => "mounts need Linux 5.12 or newer",
-        (Step::Bind { .. }, libc::EACCES) => "the path is not reachable for the user that belljar runs as",
+        (Step::BindBeneath { .. }, libc::ELOOP | libc::EXDEV | libc::ENOENT | libc::ENOTDIR) => {
+            "somebody who has the volume has put something else there meanwhile: look what it is, or choose another path in it"
+        }
+        (Step::Bind { .. } | Step::BindBeneath { .. }, libc::EACCES) => {
+            "the path is not reachable for the user that belljar runs as"
+        }
         (Step::Bind { .. }, libc::ENOENT) => {
             "the mount point does not exist, and nothing can be made below `/usr`: choose another target"
         }
@@ -283,7 +288,7 @@ fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> 
         }
         (Step::WorkingDirectory(_), _) => "choose another `--workdir`",
         // A tree that is being mounted is a mount namespace of its own until it has its place.
-        (Step::Bind { .. } | Step::Device { .. } | Step::MaskSources, libc::ENOSPC) => {
+        (Step::Bind { .. } | Step::BindBeneath { .. } | Step::Device { .. } | Step::MaskSources, libc::ENOSPC) => {
             "the host's limit of mount namespaces or of mounts is used up: end other sandboxes, or as root raise `user.max_mnt_namespaces` or `fs.mount-max`"
         }
         (Step::Show { .. } | Step::Root | Step::Mask { .. } | Step::Proc | Step::SealSettings, libc::ENOSPC) => {

@@ -158,7 +158,11 @@ pub fn mount_sources(spec: &Spec, real_root: bool, problems: &mut Vec<Problem>) 
     let mut directories = Vec::with_capacity(spec.mounts.len());
     for mount in &spec.mounts {
         let source = mount.source.display();
-        match fs::metadata(&mount.source) {
+        let found = match mount.beneath {
+            None => fs::metadata(&mount.source),
+            Some(_) => fs::symlink_metadata(&mount.source),
+        };
+        match found {
             Err(error) => {
                 problems.push(Problem::of_mount(format!("source `{source}`: {}", describe_io(&error))));
                 directories.push(false);

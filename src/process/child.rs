@@ -173,6 +173,9 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::Give { path, owner } => super::mount::give(walk, path, *owner),
         Step::Place { path, mode, directory, owner } => super::mount::place(walk, path, *mode, *directory, *owner),
         Step::Bind { source, target, access } => super::mount::bind(walk, source, target, *access),
+        Step::BindBeneath { root, path, target, access } => {
+            super::mount::bind_beneath(walk, root, path, target, *access)
+        }
         Step::Show { source, target } => at(0, child::mount(source, target, c"", libc::MS_BIND | libc::MS_REC, c"")),
         Step::SealTrees => super::mount::seal_trees(walk),
         Step::Tmpfs { path, executable, options } => super::mount::tmpfs(path, *executable, options),

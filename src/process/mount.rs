@@ -15,6 +15,8 @@ const ATTR_NODEV: u64 = 0x4;
 const ATTR_NOEXEC: u64 = 0x8;
 
 const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
+const RESOLVE_NO_SYMLINKS: u64 = 0x04;
+const RESOLVE_BENEATH: u64 = 0x08;
 const RESOLVE_IN_ROOT: u64 = 0x10;
 
 const AT_RECURSIVE: u32 = 0x8000;
@@ -90,6 +92,24 @@ pub fn give(walk: &Walk, path: &CStr, User { uid, gid }: User) -> Applied {
 pub fn bind(walk: &Walk, source: &CStr, target: &CStr, access: Access) -> Applied {
     let clone = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | AT_RECURSIVE;
     let tree = at(0, child::open_tree(CWD, source, clone))?;
+    attach(walk, tree, target, access)
+}
+
+/// Step `BindBeneath`.
+pub fn bind_beneath(walk: &Walk, root: &CStr, path: &CStr, target: &CStr, access: Access) -> Applied {
+    let flags = libc::O_PATH | libc::O_CLOEXEC;
+    let top = at(4, child::open(CWD, root, flags | libc::O_DIRECTORY, 0))?;
+    let below = child::open_resolved(top, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+    child::close(top);
+    let below = at(5, below)?;
+    let clone = libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC | AT_RECURSIVE | libc::AT_EMPTY_PATH as u32;
+    let tree = at(0, child::open_tree(below, c"", clone));
+    child::close(below);
+    attach(walk, tree?, target, access)
+}
+
+/// Gives a tree that nobody sees its attributes, and shows it.
+fn attach(walk: &Walk, tree: child::Fd, target: &CStr, access: Access) -> Applied {
     let attributes = match access {
         Access::ReadOnly => ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV,
         Access::ReadWrite => ATTR_NOSUID | ATTR_NODEV,

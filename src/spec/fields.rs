@@ -209,18 +209,28 @@ fn mount(value: Value) -> Result<Mount, Wrong> {
     if let Value::Text(word) = &value {
         return Ok(words::parse_mount(OsStr::new(word))?);
     }
-    let (mut source, mut target, mut writable) = (None, None, false);
+    let (mut source, mut target, mut writable, mut volume) = (None, None, None, None);
     for (key, value) in value.table()? {
         match key.as_str() {
             "source" => source = Some(value.text().map_err(|wrong| wrong.under(".source"))?),
             "target" => target = Some(value.text().map_err(|wrong| wrong.under(".target"))?),
-            "writable" => writable = value.flag().map_err(|wrong| wrong.under(".writable"))?,
-            other => return Err(no_such(other, "source, target, writable")),
+            "volume" => volume = Some(value.text().map_err(|wrong| wrong.under(".volume"))?),
+            "writable" => writable = Some(value.flag().map_err(|wrong| wrong.under(".writable"))?),
+            other => return Err(no_such(other, "source, volume, target, writable")),
         }
     }
-    match (source, target) {
-        (Some(source), Some(target)) => Ok(Mount { source: source.into(), target: target.into(), writable }),
-        _ => Err(Wrong::new("a mount needs `source` and `target`")),
+    let target = target.ok_or_else(|| Wrong::new("a mount needs `target`"))?;
+    match (source, volume) {
+        (Some(source), None) => {
+            let writable = writable.unwrap_or(false);
+            Ok(Mount { source: source.into(), target: target.into(), writable, beneath: None })
+        }
+        (None, Some(volume)) => {
+            let access = if writable.unwrap_or(true) { "rw" } else { "ro" };
+            let named = words::parse_volume(OsStr::new(&format!("{volume}:/:{access}")))?;
+            Ok(Mount { target: target.into(), ..named })
+        }
+        _ => Err(Wrong::new("a mount needs either `source` or `volume`")),
     }
 }
 

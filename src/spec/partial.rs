@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn packages_can_be_installed_with_a_range_unless_a_directory_of_the_host_is_writable() {
         let profile = |userns, writable, asked: Option<&str>| {
-            let mount = Mount { source: "/a".into(), target: "/a".into(), writable };
+            let mount = Mount { source: "/a".into(), target: "/a".into(), writable, beneath: None };
             let seccomp = asked.map(|name| Seccomp::Builtin(name.to_owned()));
             let wish = PartialSpec { userns, mounts: vec![mount], seccomp, ..PartialSpec::default() };
             match wish.into_spec().seccomp {

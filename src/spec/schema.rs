@@ -91,10 +91,12 @@ enum MountForm {
 #[schemars(deny_unknown_fields)]
 struct MountTable {
     /// Path on the host.
-    source: String,
+    source: Option<String>,
+    /// Instead of `source`: `NAME` or `NAME/SUB` of a volume.
+    volume: Option<String>,
     /// Absolute path inside.
     target: String,
-    /// Read-only unless `true`.
+    /// A path of the host is read-only unless `true`, a volume is writable unless `false`.
     writable: Option<bool>,
 }
 

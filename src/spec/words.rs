@@ -42,7 +42,34 @@ pub fn parse_mount(word: &OsStr) -> Result<Mount, WordError> {
             "name both paths, as in `--mount ./data:/data`",
         ));
     }
-    Ok(Mount { source: path(source), target: path(target), writable })
+    Ok(Mount { source: path(source), target: path(target), writable, beneath: None })
+}
+
+/// `NAME:DST`, `NAME/SUB:DST`, each with `:rw`, which it is anyway, or `:ro`.
+pub fn parse_volume(word: &OsStr) -> Result<Mount, WordError> {
+    let shown = word.to_string_lossy();
+    let parts: Vec<&[u8]> = word.as_bytes().split(|byte| *byte == b':').collect();
+    let (source, target, writable) = match parts[..] {
+        [source, target] | [source, target, b"rw"] => (path(source), target, true),
+        [source, target, b"ro"] => (path(source), target, false),
+        _ => {
+            return Err(WordError::new(
+                format!("`{shown}` is not of the form NAME[/SUB]:DST[:ro]"),
+                "name the volume and a path inside, as in `--volume cache:/cache`",
+            ));
+        }
+    };
+    let mut parts = source.components();
+    let (Some(Component::Normal(name)), true) =
+        (parts.next(), parts.all(|part| matches!(part, Component::Normal(_))) && !target.is_empty())
+    else {
+        return Err(WordError::new(
+            format!("`{shown}` names no volume, or leaves it again"),
+            "name a volume, and if wanted a path in it, as in `--volume cache/pip:/cache`; `--mount` is for paths of the host",
+        ));
+    };
+    let beneath = Some(PathBuf::from(name));
+    Ok(Mount { target: path(target), writable, beneath, source })
 }
 
 /// `none`, or a cgroup by its path; that of the conventional mount is taken off.
@@ -161,7 +188,7 @@ mod tests {
     use super::*;
 
     fn mount(source: &str, target: &str, writable: bool) -> Mount {
-        Mount { source: source.into(), target: target.into(), writable }
+        Mount { source: source.into(), target: target.into(), writable, beneath: None }
     }
 
     #[test]
@@ -169,6 +196,18 @@ mod tests {
         assert_eq!(parse_mount(OsStr::new("./a:/b")), Ok(mount("./a", "/b", false)));
         assert_eq!(parse_mount(OsStr::new("/a:/b:ro")), Ok(mount("/a", "/b", false)));
         assert_eq!(parse_mount(OsStr::new("/a:/b:rw")), Ok(mount("/a", "/b", true)));
+    }
+
+    #[test]
+    fn a_volume_is_writable_unless_it_says_ro_and_is_not_left() {
+        let volume = |source: &str, target: &str, writable| {
+            Ok(Mount { beneath: Some("a".into()), ..mount(source, target, writable) })
+        };
+        assert_eq!(parse_volume(OsStr::new("a:/b")), volume("a", "/b", true));
+        assert_eq!(parse_volume(OsStr::new("a/x/y:/b:ro")), volume("a/x/y", "/b", false));
+        for word in ["a", "a:", ":/b", "/a:/b", "../a:/b", "a/../b:/c", ".:/b", "a:/b:no", "a:b:c:d"] {
+            assert!(parse_volume(OsStr::new(word)).is_err(), "{word}");
+        }
     }
 
     #[test]

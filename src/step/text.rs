@@ -16,6 +16,9 @@ impl Step {
             Step::JoinNetwork => &["wait", "setns"],
             Step::File { .. } => &["open", "write"],
             Step::CopyIn { .. } => &["open", "sendfile"],
+            Step::BindBeneath { .. } => {
+                &["open_tree", "mount_setattr", "open mount point", "move_mount", "open volume", "open beneath"]
+            }
             Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
             Step::Cover { .. } => &["open mount point", "look", "open_tree", "move_mount"],
             Step::SealPath { .. } => &["open mount point", "open_tree", "mount_setattr", "move_mount"],
@@ -106,6 +109,10 @@ impl fmt::Display for Step {
             Step::MaskSources => f.write_str("prepare masks"),
             Step::Bind { source, target, access } => {
                 write!(f, "bind {} on {} {}", show(source), show(target), access.name())
+            }
+            Step::BindBeneath { root, path, target, access } => {
+                let (root, path, target) = (show(root), show(path), show(target));
+                write!(f, "bind {path} in {root} on {target} {}", access.name())
             }
             Step::Device { name, number: (major, minor) } => {
                 write!(f, "bind device {major}:{minor} on dev/{}", show(name))

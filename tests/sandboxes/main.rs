@@ -13,6 +13,7 @@ mod life;
 mod rpc;
 mod sessions;
 mod terminals;
+mod volumes;
 
 use common::Run;
 

@@ -73,8 +73,8 @@ fn every_flag_reaches_its_field() {
         net: Some(Network::Host),
         allow: vec!["a".to_owned(), "b".to_owned()],
         mounts: vec![
-            Mount { source: "/a".into(), target: "/b".into(), writable: false },
-            Mount { source: "c".into(), target: "/d".into(), writable: true },
+            Mount { source: "/a".into(), target: "/b".into(), writable: false, beneath: None },
+            Mount { source: "c".into(), target: "/d".into(), writable: true, beneath: None },
         ],
         env: vec![("K".into(), "V".into()), ("TOKEN".into(), "secret".into())],
         workdir: Some("/w".into()),

@@ -7,11 +7,13 @@ mod exec;
 mod life;
 mod look;
 mod supervise;
+mod volume;
 
 pub use exec::{ExecRequest, exec};
 pub use life::{CreateRequest, create, split};
 pub use look::time;
 pub use supervise::{VERB, supervise};
+pub use volume::volume;
 
 use super::args::sandbox::LifeVerb;
 use super::render;

@@ -17,7 +17,7 @@ fn problems(spec: Spec) -> Vec<String> {
 }
 
 fn mount(target: &str) -> Mount {
-    Mount { source: "data".into(), target: target.into(), writable: false }
+    Mount { source: "data".into(), target: target.into(), writable: false, beneath: None }
 }
 
 #[test]
