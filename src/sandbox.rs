@@ -11,6 +11,7 @@
 //! ID/call          a socket of the supervisor
 //! ID/log           what the sandbox's own command wrote
 //! ID/upper, work   its files, where they are kept
+//! ID/image         the record of its image, which is kept as long as this link is there
 //! names/NAME       a link to ID
 //! ```
 //!
@@ -20,6 +21,7 @@
 
 mod call;
 mod capture;
+mod carry;
 mod diff;
 mod exec;
 mod life;
@@ -32,6 +34,7 @@ mod volumes;
 
 pub use call::Stats;
 pub use capture::{fork, snapshot};
+pub use carry::{Brought, export, import, read};
 pub use diff::diff;
 pub use exec::{Exec, exec};
 pub use life::{follow_log, label, remove, rename, resize, stats, stop, wait};

@@ -68,6 +68,10 @@ pub enum Verb {
     Diff(sandbox::Name),
     /// Images of sandboxes with what is in them
     Snapshot(sandbox::Snapshot),
+    /// Write a whole sandbox to a file, for another machine
+    Export(sandbox::Export),
+    /// Make a sandbox from a file that `export` wrote
+    Import(sandbox::Import),
     /// Directories that several sandboxes share
     Volume(volume::Volume),
     /// Copy files and directories between the host and a sandbox

@@ -2,7 +2,7 @@
 
 use super::args::{self, Options, OwnOptions, SandboxOptions};
 use super::parse::{Env, Report, Request, RunRequest, Usage};
-use super::sandbox::{CreateRequest, ExecRequest};
+use super::sandbox::{CreateRequest, ExecRequest, ImportRequest};
 use super::session::{self, CodeRequest, Detached};
 use crate::error::{Error, Problem};
 use crate::sandbox;
@@ -86,6 +86,19 @@ pub fn create(create: args::sandbox::Create, env: Env<'_>) -> Result<Box<CreateR
     // It lasts until it is stopped, unless somebody says otherwise.
     run.ambient.timeout = Some(None);
     Ok(Box::new(CreateRequest { run: *run, wish }))
+}
+
+/// The request of `belljar import`.
+pub fn import(import: args::sandbox::Import, env: Env<'_>) -> Result<Box<ImportRequest>, Usage> {
+    let mut faults = Faults::default();
+    let name = import.name.and_then(|name| faults.text("name", name));
+    if import.options.image.is_some() {
+        faults.0.push(Problem::new("image", "the file says which image it is").hint("leave `--image` out"));
+    }
+    let options = Options { sandbox: import.options, own: OwnOptions::default() };
+    let mut run = finish(options, None, None, env, &mut faults)?;
+    run.ambient.timeout = Some(None);
+    Ok(Box::new(ImportRequest { run: *run, file: import.file, name }))
 }
 
 /// The request of `belljar exec`.

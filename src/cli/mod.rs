@@ -32,6 +32,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Doctor { json, apparmor_profile: false }) => doctor::report(json),
         Ok(Request::Create(request)) => sandbox::create(*request),
         Ok(Request::Exec(request)) => sandbox::exec(*request),
+        Ok(Request::Import(request)) => sandbox::import(*request),
         Ok(Request::Life(verb, home)) => sandbox::run(verb, home.as_deref()),
         Ok(Request::Files(verb, home)) => files::run(verb, home.as_deref()),
         Ok(Request::InSandbox(name, aside, home)) => files::enter(&name, aside, home.as_deref()),

@@ -3,7 +3,7 @@
 use super::args::files::FilesVerb;
 use super::args::sandbox::{Create, Exec, LifeVerb};
 use super::args::{self, Cli, Code, Run, Verb};
-use super::sandbox::{self, CreateRequest, ExecRequest};
+use super::sandbox::{self, CreateRequest, ExecRequest, ImportRequest};
 use super::session::{CodeRequest, Detached};
 use super::{files, lower};
 use crate::cgroup::scope;
@@ -44,6 +44,8 @@ pub enum Request {
     Create(Box<CreateRequest>),
     /// `exec`.
     Exec(Box<ExecRequest>),
+    /// `import`.
+    Import(Box<ImportRequest>),
     /// Every other verb of sandboxes that last, and where they are.
     Life(LifeVerb, Option<PathBuf>),
     /// `cp` and `fs`, and where sandboxes are.
@@ -194,6 +196,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
             Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
+            Verb::Export(export) => Ok(Request::Life(LifeVerb::Export(export), lower::home(env))),
+            Verb::Import(import) => lower::import(import, env).map(Request::Import),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb, lower::home(env))),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Doctor(doctor) => {

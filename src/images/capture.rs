@@ -30,16 +30,24 @@ use tar::{EntryType, Header};
 const WHITEOUT: &str = ".wh.";
 const OPAQUE_MARK: &str = ".wh..wh..opq";
 
-/// Writes what lies in `upper`, an upper directory of overlayfs, as a layer. Sockets are left out: there is nobody behind
-/// them.
+/// The files of a sandbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'f> {
+    /// What it has written: an upper directory of overlayfs, or a directory of its own.
+    pub upper: BorrowedFd<'f>,
+    /// Paths below it that are gone, where nothing in `upper` says so.
+    pub gone: &'f [Vec<u8>],
+}
+
+/// Writes the files of a sandbox as a layer. Sockets are left out: there is nobody behind them.
 ///
 /// # Errors
 ///
 /// `Setup` for what cannot be read; `Invalid` for a name that would be taken for a mark.
-pub fn layer(upper: BorrowedFd<'_>, to: &mut dyn Write) -> Result<(), Error> {
+pub fn layer(files: Files<'_>, to: &mut dyn Write) -> Result<(), Error> {
     let mut writer =
         Writer { builder: ManuallyDrop::new(tar::Builder::new(to)), path: PathBuf::new(), linked: HashMap::new() };
-    let mut walk = Walk::new(upper).map_err(|errno| cannot("look through", b".", errno))?;
+    let mut walk = Walk::new(files.upper).map_err(|errno| cannot("look through", b".", errno))?;
     while let Some(found) = walk.next() {
         match found {
             Found::Directory { .. } => {}
@@ -48,6 +56,12 @@ pub fn layer(upper: BorrowedFd<'_>, to: &mut dyn Write) -> Result<(), Error> {
             Found::Other { at, name } => writer.other(at, &name)?,
             Found::Trouble { name, errno } => return Err(cannot("look through", &name, errno)),
         }
+    }
+    for path in files.gone {
+        let at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+        let (parent, name) = path.split_at(at);
+        writer.path = PathBuf::from(os(parent));
+        writer.whiteout(name)?;
     }
     let end = |error: io::Error| refused("write a layer", &error);
     ManuallyDrop::into_inner(writer.builder).into_inner().map_err(end)?.flush().map_err(end)
@@ -86,6 +100,14 @@ impl Writer<'_> {
         self.builder.append_data(&mut header, self.path.join(name), io::empty()).map_err(unwritable)
     }
 
+    fn whiteout(&mut self, name: &[u8]) -> Result<(), Error> {
+        let mark = [WHITEOUT.as_bytes(), name].concat();
+        let mut header = Header::new_gnu();
+        header.set_mode(0o600);
+        let path = self.path.join(Path::new(os(&mark)));
+        self.builder.append_data(&mut header, path, io::empty()).map_err(unwritable)
+    }
+
     fn other(&mut self, at: BorrowedFd<'_>, name: &[u8]) -> Result<(), Error> {
         let failed = |errno| cannot("read", name, errno);
         let found = fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
@@ -93,13 +115,7 @@ impl Writer<'_> {
         let path = self.path.join(shown);
         match found.st_mode & libc::S_IFMT {
             // overlayfs: "a whiteout is created as a character device with 0/0 device number".
-            libc::S_IFCHR if found.st_rdev == 0 => {
-                let mark = [WHITEOUT.as_bytes(), name].concat();
-                let mut header = Header::new_gnu();
-                header.set_mode(0o600);
-                let path = self.path.join(Path::new(os(&mark)));
-                self.builder.append_data(&mut header, path, io::empty()).map_err(unwritable)
-            }
+            libc::S_IFCHR if found.st_rdev == 0 => self.whiteout(name),
             libc::S_IFREG => self.file(at, name, &found, path),
             libc::S_IFLNK => {
                 let target = readlinkat(at, name).map_err(failed)?;
@@ -180,16 +196,10 @@ fn unwritable(error: io::Error) -> Error {
 /// # Errors
 ///
 /// As for [`layer`]; `Setup`, where the store cannot be written to.
-pub fn snapshot(
-    store: &Store,
-    base: &Lease,
-    upper: BorrowedFd<'_>,
-    name: &Reference,
-    label: &str,
-) -> Result<Digest, Error> {
+pub fn snapshot(store: &Store, base: &Lease, files: Files<'_>, name: &Reference, label: &str) -> Result<Digest, Error> {
     may_name(name)?;
     let intake = Intake::begin(store)?;
-    let top = through(|to| layer(upper, to), |from| intake.layer(from, None, &Bounds::default()))?;
+    let top = through(|to| layer(files, to), |from| intake.layer(from, None, &Bounds::default()))?;
     let mut layers = layers_of(&intake, base)?;
     layers.push(top);
     let config = store.document(&base.record.config_digest)?;

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// What was removed.
@@ -85,7 +86,9 @@ impl Store {
             let record = self.record(&manifest)?;
             if !named.contains(&manifest) {
                 let file = File::open(&path).map_err(|error| refused(format!("open `{}`", path.display()), &error))?;
-                if let Ok(_unused) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                // A second link to its record is a sandbox's that is kept.
+                let pinned = file.metadata().is_ok_and(|found| found.nlink() > 1);
+                if let (false, Ok(_unused)) = (pinned, Flock::lock(file, FlockArg::LockExclusiveNonblock)) {
                     removed.bytes += self.remove(&path)?;
                     removed.images.push(manifest);
                     continue;

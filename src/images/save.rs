@@ -9,6 +9,8 @@
 
 mod target;
 
+pub use target::Target;
+
 use super::codec::{Compressor, Effort};
 use super::digest::{Digest, Hashing};
 use super::intake::Expected;

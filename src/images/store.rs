@@ -397,7 +397,21 @@ impl Store {
     /// Keeps a record whose layers and blobs are there.
     pub fn keep(&self, record: &Record) -> Result<(), Error> {
         let text = serde_json::to_vec(record).map_err(|error| damaged("a record", &error.to_string()))?;
+        // The very file stays where it says the same: sandboxes may have pinned it.
+        if fs::read(self.record_path(&record.manifest)).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
         self.place(&text, &self.record_path(&record.manifest))
+    }
+
+    /// Keeps an image from being removed as long as the link at `link` is there, beside its names and users.
+    ///
+    /// # Errors
+    ///
+    /// `Setup`, where no link can be made, as on another file system.
+    pub fn pin(&self, manifest: &Digest, link: &Path) -> Result<(), Error> {
+        let failed = |error| refused(format!("link `{}`", link.display()), &error);
+        fs::hard_link(self.record_path(manifest), link).map_err(failed)
     }
 
     /// Lets a name stand for an image that is there.

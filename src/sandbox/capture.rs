@@ -9,19 +9,25 @@ use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::{Error, Problem};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::{self, Digest, Reference, Store, capture, unpack};
-use crate::spec::{Lasting, Userns};
+use crate::spec::{Lasting, Spec, Userns};
 use nix::fcntl::Flock;
 use std::fs::File;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 /// A sandbox in which nothing changes as long as the value is there.
 pub(super) struct Still {
     pub(super) upper: File,
+    gone: Vec<Vec<u8>>,
     _turn: Flock<File>,
     _frozen: Option<Line>,
 }
 
 impl Still {
+    /// What is to be copied.
+    pub(super) fn files(&self) -> capture::Files<'_> {
+        capture::Files { upper: self.upper.as_fd(), gone: &self.gone }
+    }
+
     pub(super) fn hold(entry: &Entry) -> Result<Still, Trouble> {
         let turn = entry.turn()?;
         let spec = entry.spec()?;
@@ -30,7 +36,8 @@ impl Still {
             let hint = "a layer has one: make the sandbox without `--userns range`";
             return Err(Trouble::Failed(Error::Invalid(vec![problem.hint(hint)])));
         }
-        let kept = spec.lasting.is_some_and(|lasting| lasting.kept.is_some());
+        let kept = spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some());
+        let image = spec.image.is_some();
         let frozen = Line::to(entry).and_then(|line| Ok((line.ask(entry, &Call::Freeze)?.1, line)));
         let (mut layers, line) = match frozen {
             Err(Trouble::NotRunning(_) | Trouble::Ended(_)) if kept => {
@@ -44,7 +51,9 @@ impl Still {
             Some(layer) => File::from(layer),
             None => File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?,
         };
-        Ok(Still { upper, _turn: turn, _frozen: line })
+        // Without an overlay nothing is left of what was given and is gone.
+        let gone = if kept || image { Vec::new() } else { super::diff::gone(&upper, &spec)? };
+        Ok(Still { upper, gone, _turn: turn, _frozen: line })
     }
 }
 
@@ -63,7 +72,7 @@ pub fn snapshot(sandboxes: &Sandboxes, word: &str, store: &Store, name: &Referen
         ])));
     };
     let still = Still::hold(&entry)?;
-    Ok(capture::snapshot(store, &base, still.upper.as_fd(), name, &entry.name())?)
+    Ok(capture::snapshot(store, &base, still.files(), name, &entry.name())?)
 }
 
 /// Makes another sandbox with a copy of the files of this one, and starts it.
@@ -74,35 +83,53 @@ pub fn snapshot(sandboxes: &Sandboxes, word: &str, store: &Store, name: &Referen
 pub fn fork(
     sandboxes: &Sandboxes,
     word: &str,
-    name: Option<&str>,
+    (name, store): (Option<&str>, Option<&Store>),
     supervisor: Supervisor<'_>,
 ) -> Result<(Entry, Run), Trouble> {
     let entry = sandboxes.find(word)?;
-    let mut spec = entry.spec()?;
     let id = new_id();
     let name = name.map_or_else(|| id.clone(), str::to_owned);
     super::start::check_name(&name)?;
-    let mut record = Record { id, name, created: now(), filling: true, ..entry.record()? };
-    let (other, turn) = sandboxes.add(&record, &spec)?;
-    let mut copied = || -> Result<(), Trouble> {
-        spec.lasting = Some(Lasting { kept: Some(other.directory.clone()) });
-        other.write("spec.json", &spec)?;
+    let record = Record { id, name, created: now(), filling: true, ..entry.record()? };
+    let bounds = unpack::Bounds { bytes: u64::MAX, entries: u64::MAX, ..unpack::Bounds::default() };
+    let mut fill = |upper: BorrowedFd<'_>, owner| {
         let still = Still::hold(&entry)?;
-        let upper = File::open(other.path("upper")).map_err(|error| failed("open `upper`", &error))?;
-        let owner = is_real_root().then_some((UNPRIVILEGED_ID, UNPRIVILEGED_ID));
-        let bounds = unpack::Bounds { bytes: u64::MAX, entries: u64::MAX, ..unpack::Bounds::default() };
-        capture::through(
-            |to| capture::layer(still.upper.as_fd(), to),
-            |from| Ok(unpack::unpack(from, upper.as_fd(), owner, &bounds).map(drop)?),
-        )?;
-        record.filling = false;
-        other.write("record.json", &record)
+        let files = still.files();
+        Ok(capture::through(
+            |to| capture::layer(files, to),
+            |from| Ok(unpack::unpack(from, upper, owner, &bounds).map(drop)?),
+        )?)
     };
-    let started = copied().and_then(|()| launch(&other, supervisor));
+    made_with_files(sandboxes, store, record, entry.spec()?, supervisor, &mut fill)
+}
+
+/// Gives a directory files, each to this owner.
+pub(super) type Fill<'f> = &'f mut dyn FnMut(BorrowedFd<'_>, Option<(u32, u32)>) -> Result<(), Trouble>;
+
+/// Makes a sandbox that has files before it is started. Killed meanwhile, it is removed by the next call that lists.
+pub(super) fn made_with_files(
+    sandboxes: &Sandboxes,
+    store: Option<&Store>,
+    mut record: Record,
+    mut spec: Spec,
+    supervisor: Supervisor<'_>,
+    fill: Fill<'_>,
+) -> Result<(Entry, Run), Trouble> {
+    let (entry, turn) = sandboxes.add(&record, &spec)?;
+    let mut filled = || -> Result<(), Trouble> {
+        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()) });
+        entry.write("spec.json", &spec)?;
+        let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
+        fill(upper.as_fd(), is_real_root().then_some((UNPRIVILEGED_ID, UNPRIVILEGED_ID)))?;
+        super::start::pin_image(&entry, &record, &spec, store)?;
+        record.filling = false;
+        entry.write("record.json", &record)
+    };
+    let started = filled().and_then(|()| launch(&entry, supervisor));
     if started.is_err() {
         // What kept it from being made is what the caller has to know.
-        let _ = sandboxes.remove(&other);
+        let _ = sandboxes.remove(&entry);
     }
     drop(turn);
-    started.map(|run| (other, run))
+    started.map(|run| (entry, run))
 }

@@ -3,8 +3,9 @@
 use super::capture::Still;
 use super::{Sandboxes, Trouble, failed};
 use crate::images::Store;
-use crate::images::changes::{Base, Change, Given, Item, changes};
+use crate::images::changes::{Base, Change, Given, How, Item, changes};
 use crate::process;
+use crate::spec::Spec;
 use crate::step::Step;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -24,6 +25,13 @@ pub fn diff(sandboxes: &Sandboxes, word: &str, store: &Store) -> Result<Vec<Chan
     let overlaid = plan.steps.init.iter().any(|step| matches!(step, Step::Overlay { .. }));
     let base = base(&plan.steps.init, overlaid)?;
     Ok(changes(still.upper.as_fd(), &base)?)
+}
+
+/// What of that which a sandbox on the machine's own files was given is gone.
+pub(super) fn gone(upper: &File, spec: &Spec) -> Result<Vec<Vec<u8>>, Trouble> {
+    let base = base(&process::plan(spec, None)?.steps.init, false)?;
+    let changes = changes(upper.as_fd(), &base)?;
+    Ok(changes.into_iter().filter(|change| change.how == How::Deleted).map(|change| change.path).collect())
 }
 
 /// What pid 1 made before anything ran: the same steps say it. Without an overlay it lies in the writable layer itself.

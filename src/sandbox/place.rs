@@ -9,9 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -255,6 +256,22 @@ impl Sandboxes {
             _ => {}
         }
         self.discard(&gone)
+    }
+
+    /// A file without a name, for what has to be known as a whole before it is passed on.
+    pub(super) fn spool(&self) -> Result<File, Trouble> {
+        self.make()?;
+        // Whoever is killed before it is unlinked leaves what the next call removes.
+        let path = self.root.join(format!("{GONE}spool-{:016x}", RandomState::new().hash_one(std::process::id())));
+        let opened = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let file = opened.map_err(|error| failed(format!("make `{}`", path.display()), &error))?;
+        match fs::remove_file(&path) {
+            // Swept away by somebody else already.
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(failed(format!("remove `{}`", path.display()), &error))
+            }
+            _ => Ok(file),
+        }
     }
 
     /// Removes a directory that is no sandbox, or no longer.

@@ -89,13 +89,21 @@ pub fn create(
         spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()) });
         entry.write("spec.json", &spec)?;
     }
-    let started = launch(&entry, supervisor);
+    let started = pin_image(&entry, &record, &spec, store).and_then(|()| launch(&entry, supervisor));
     if started.is_err() {
         // What kept it from being made is what the caller has to know.
         let _ = sandboxes.remove(&entry);
     }
     drop(turn);
     started.map(|run| (entry, run))
+}
+
+/// Keeps the image of a sandbox that is kept from being removed, as long as the sandbox's directory is there.
+pub(super) fn pin_image(entry: &Entry, record: &Record, spec: &Spec, store: Option<&Store>) -> Result<(), Trouble> {
+    match (store, images::lease(spec, store)?) {
+        (Some(store), Some(lease)) if record.keep => Ok(store.pin(&lease.record.manifest, &entry.path("image"))?),
+        _ => Ok(()),
+    }
 }
 
 /// An id that nobody has.

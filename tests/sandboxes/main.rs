@@ -5,6 +5,7 @@ mod common;
 
 mod attacks;
 mod captured;
+mod carried;
 mod exec;
 mod files;
 mod kept;

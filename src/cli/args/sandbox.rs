@@ -93,6 +93,43 @@ pub struct Exec {
     pub words: Vec<OsString>,
 }
 
+/// `belljar export`.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Export {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "NAME")]
+    pub name: OsString,
+    /// The file, or `-` for standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub output: OsString,
+    /// Leave the image out: where the file goes, it is there [default: off]
+    #[arg(long)]
+    pub without_image: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `belljar import`.
+#[derive(Debug, Args)]
+#[command(
+    about = "Make a sandbox from a file that `belljar export` wrote, and start it",
+    override_usage = "belljar import [OPTIONS] FILE [NAME]",
+    after_help = "Limits, variables, command and labels are the file's, unless options say otherwise. What is the host's is never taken from a file: give \
+`--mount`, `--volume`, `--net` and the like again."
+)]
+pub struct Import {
+    /// The options of the sandbox, over those of the file.
+    #[command(flatten)]
+    pub options: SandboxOptions,
+    /// The file, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub file: OsString,
+    /// What to call it [default: as it was called]
+    #[arg(value_name = "NAME")]
+    pub name: Option<OsString>,
+}
+
 /// One or more sandboxes.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct Names {
@@ -292,4 +329,6 @@ pub enum LifeVerb {
     Snapshot(SnapshotVerb),
     /// `belljar diff`.
     Diff(Name),
+    /// `belljar export`.
+    Export(Export),
 }

@@ -3,12 +3,14 @@
 //! Tables for people, one object for `--json`. Of `create` and `exec` 125 means that we failed; of all others 1.
 
 mod capture;
+mod carry;
 mod exec;
 mod life;
 mod look;
 mod supervise;
 mod volume;
 
+pub use carry::{ImportRequest, import};
 pub use exec::{ExecRequest, exec};
 pub use life::{CreateRequest, create, split};
 pub use look::time;
@@ -55,7 +57,10 @@ pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
             LifeVerb::Stats(name) => (name.json, look::stats(&sandboxes, &word(&name.name))),
             LifeVerb::Resize(resize) => (false, life::resize(&sandboxes, &resize)),
             LifeVerb::Rename(rename) => (false, life::rename(&sandboxes, &rename)),
-            LifeVerb::Fork(fork) => (fork.json, capture::fork(&sandboxes, &fork)),
+            LifeVerb::Fork(fork) => (fork.json, capture::fork(&sandboxes, home.unwrap_or(Path::new("")), &fork)),
+            LifeVerb::Export(export) => {
+                (export.json, carry::export(&sandboxes, home.unwrap_or(Path::new("")), &export))
+            }
             LifeVerb::Diff(name) => {
                 (name.json, capture::diff(&sandboxes, home.unwrap_or(Path::new("")), &word(&name.name)))
             }
