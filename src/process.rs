@@ -27,14 +27,19 @@ use watch::Nobody;
 pub use watch::{Attendant, LEADER_LOST, Running};
 
 use crate::cgroup;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::host::cgroup::{Cgroup, Controllers, Place};
 use crate::host::{Host, Image};
 use crate::images::{self, Lease, Store};
-use crate::namespaces;
 use crate::outcome::{Enforcement, Enforcements, Outcome};
 use crate::spec::{CgroupParent, Protection, Spec, check};
-use std::os::fd::OwnedFd;
+use crate::step::c_string;
+use crate::sys::filesystem::reconfigure;
+use crate::sys::{child as kernel, fd, worker};
+use crate::{mounts, namespaces};
+use nix::sys::signal::SigSet;
+use nix::sys::wait::{WaitStatus, waitpid};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
 /// How the caller wants the output.
@@ -152,6 +157,40 @@ fn begin(spec: &Spec, store: Option<&Store>, delivery: Delivery, follower: Optio
     let host = cgroup::settle(spec, Host::probe(spec, image)?)?;
     let plan = Plan::new(spec, &host)?;
     launch::launch(spec, &host, plan, delivery, follower, None)?.watch(&mut Nobody)
+}
+
+/// Makes the writable layer of a sandbox larger whose files are in memory: its user and mount namespaces, the layer, and the bytes that
+/// it may have from now on.
+///
+/// # Errors
+///
+/// `Setup`, where the kernel refuses it.
+pub fn enlarge(places: [OwnedFd; 3], bytes: u64) -> Result<(), Error> {
+    let failed = |errno| {
+        Error::Setup(Failure { step: None, attempt: "enlarge the writable layer".to_owned(), errno, hint: None })
+    };
+    let mask = SigSet::thread_get_mask().map_err(|errno| failed(errno as i32))?;
+    // Whoever has joined cannot come back, so that somebody else does it.
+    let child = worker::start(&places, &mask, || match enlarge_inside(bytes) {
+        Ok(()) => 0,
+        Err(errno) => errno,
+    });
+    match waitpid(child.map_err(failed)?, None) {
+        Ok(WaitStatus::Exited(_, 0)) => Ok(()),
+        Ok(WaitStatus::Exited(_, errno)) => Err(failed(errno)),
+        _ => Err(failed(libc::EIO)),
+    }
+}
+
+/// The worker's part, with the three places as 0, 1 and 2. It runs nothing, and follows no name that the sandbox has made: above the
+/// layer is the scaffold, which nobody inside can reach.
+fn enlarge_inside(bytes: u64) -> Result<(), i32> {
+    kernel::join_namespace(0, libc::CLONE_NEWUSER)?;
+    kernel::join_namespace(1, libc::CLONE_NEWNS)?;
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    let top = fd::own(kernel::open(2, c"..", flags, 0)?);
+    let (size, inodes) = (c_string(bytes.to_string()), c_string(mounts::inodes(bytes).to_string()));
+    reconfigure(top.as_fd(), &[(c"size", &size), (c"nr_inodes", &inodes)])
 }
 
 /// The plan that [`run`] would carry out, without carrying it out.

@@ -49,7 +49,11 @@ pub enum Call {
         millicpus: u32,
         /// Processes and threads.
         pids: u32,
+        /// Bytes of the writable layer. Where that is in memory it was made so large already.
+        disk: u64,
     },
+    /// Its writable layer, where that is in memory: the answer comes with the user and the mount namespace, and with the layer.
+    Layer,
 }
 
 /// What is answered.

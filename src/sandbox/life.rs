@@ -3,11 +3,13 @@
 use super::call::{Answer, Call, Line, Stats};
 use super::{Entry, Run, Sandboxes, State, Trouble, failed};
 use crate::error::{Error, Problem};
-use crate::spec::{self, PartialSpec};
+use crate::process;
+use crate::spec::{self, PartialSpec, Spec};
 use nix::sys::socket::{getsockopt, sockopt};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// How long a supervisor may take beyond the grace before it is killed.
@@ -185,7 +187,7 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(
     spec.memory = wish.memory.unwrap_or(spec.memory);
     spec.millicpus = wish.millicpus.unwrap_or(spec.millicpus);
     spec.pids = wish.pids.unwrap_or(spec.pids);
-    let lives = entry.lives();
+    let (lives, mut enlarge) = (entry.lives(), false);
     if let Some(disk) = wish.disk {
         let problem = |message: &str, hint: &str| {
             Trouble::Failed(Error::Invalid(vec![Problem::new("disk", message.to_owned()).hint(hint)]))
@@ -193,15 +195,16 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(
         if disk < spec.disk {
             return Err(problem("the writable layer can only be made larger", "make another sandbox"));
         }
-        if lives && disk > spec.disk {
-            return Err(Trouble::Running(entry.name()));
-        }
+        enlarge = lives && disk > spec.disk;
         spec.disk = disk;
     }
     spec::check(&spec)?;
+    if enlarge && let Ok(places) = <[OwnedFd; 3]>::try_from(Line::to(&entry)?.ask(&entry, &Call::Layer)?.1) {
+        process::enlarge(places, spec.disk)?;
+    }
     if lives {
-        let call = Call::Limits { memory: spec.memory, millicpus: spec.millicpus, pids: spec.pids };
-        Line::to(&entry)?.ask(&entry, &call)?;
+        let Spec { memory, millicpus, pids, disk, .. } = spec;
+        Line::to(&entry)?.ask(&entry, &Call::Limits { memory, millicpus, pids, disk })?;
     }
     entry.write("spec.json", &spec)
 }

@@ -20,7 +20,6 @@ const STACK: usize = 256 << 10;
 
 /// The counter of one sandbox.
 pub struct Quota {
-    limit: u64,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     /// Bytes at the look before, if whoever wrote since is still there.
@@ -42,7 +41,7 @@ struct Shared {
 
 impl Quota {
     /// Counts what is in `entry`'s upper layer, beginning now.
-    pub fn new(entry: &Entry, limit: u64) -> std::io::Result<Quota> {
+    pub fn new(entry: &Entry) -> std::io::Result<Quota> {
         let upper = File::open(entry.path("upper"))?;
         let shared = Arc::new(Shared::default());
         let theirs = shared.clone();
@@ -59,7 +58,7 @@ impl Quota {
             }
         };
         let thread = Builder::new().stack_size(STACK).spawn(walk)?;
-        Ok(Quota { limit, shared, thread: Some(thread), before: None, seen: 0, next: Instant::now() + PAUSE })
+        Ok(Quota { shared, thread: Some(thread), before: None, seen: 0, next: Instant::now() + PAUSE })
     }
 
     /// When to look again.
@@ -74,7 +73,7 @@ impl Quota {
 
     /// Whether what runs inside has to end: there is more than there may be, and more than at the look before. Sets the next walk
     /// going.
-    pub fn is_passed(&mut self, now: Instant) -> bool {
+    pub fn is_passed(&mut self, now: Instant, limit: u64) -> bool {
         if now < self.next {
             return false;
         }
@@ -90,7 +89,7 @@ impl Quota {
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
-        let passed = bytes > self.limit && before.is_some_and(|before| bytes > before);
+        let passed = bytes > limit && before.is_some_and(|before| bytes > before);
         if passed {
             // What was written until they died is in the next walk, and nobody's fault who comes then.
             self.before = None;

@@ -43,6 +43,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         entry: &entry,
         record: &record,
         spec: &spec,
+        disk: Cell::new(spec.disk),
         listener,
         lines: Vec::new(),
         run: None,
@@ -87,6 +88,8 @@ struct Supervisor<'a> {
     entry: &'a Entry,
     record: &'a Record,
     spec: &'a Spec,
+    /// The limit of the writable layer.
+    disk: Cell<u64>,
     listener: OwnedFd,
     lines: Vec<Line>,
     /// What was written down when it was ready.
@@ -165,14 +168,15 @@ impl Supervisor<'_> {
     /// Begins to count the files that are kept.
     fn count(&mut self) -> std::io::Result<()> {
         if self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) {
-            self.quota = Some(Quota::new(self.entry, self.spec.disk)?);
+            self.quota = Some(Quota::new(self.entry)?);
         }
         Ok(())
     }
 
     /// Kills what writes beyond the disk limit, and says so to everybody who has a command inside.
     fn hold_disk(&mut self, running: &mut Running, now: Instant) {
-        if self.quota.as_mut().is_some_and(|quota| quota.is_passed(now)) {
+        let limit = self.disk.get();
+        if self.quota.as_mut().is_some_and(|quota| quota.is_passed(now, limit)) {
             running.kill_commands();
             for line in &self.lines {
                 // Who is gone does not need to know.
@@ -277,7 +281,16 @@ impl Supervisor<'_> {
             // As everybody who is there then.
             Call::Wait => Ok(()),
             Call::Stats => line.say(&Answer::Stats(self.stats(running)), &[]),
-            Call::Limits { memory, millicpus, pids } => {
+            Call::Layer => {
+                let held = running.held().into_iter();
+                let places = held.flat_map(|held| {
+                    held.writable.iter().flat_map(|layer| held.namespaces.iter().take(2).chain([layer]))
+                });
+                let places: Vec<_> = places.map(|fd| fd.as_raw_fd()).collect();
+                line.say(&Answer::Done, &places)
+            }
+            Call::Limits { memory, millicpus, pids, disk } => {
+                self.disk.set(disk);
                 let answer = match running.set_limits(memory, millicpus, pids) {
                     Ok(()) => Answer::Done,
                     Err(error) => Answer::Refused(error.to_string()),
@@ -315,7 +328,7 @@ impl Supervisor<'_> {
             cpu_ms: cpu.as_millis() as u64,
             millicpus_limit: millicpus,
             disk_bytes: self.quota.as_ref().map_or(0, Quota::bytes) + disk_bytes,
-            disk_limit_bytes: self.spec.disk,
+            disk_limit_bytes: self.disk.get(),
             uptime_ms: self.born.elapsed().as_millis() as u64,
         }
     }

@@ -12,6 +12,7 @@ pub mod child;
 pub mod clone;
 pub mod directory;
 pub mod fd;
+pub mod filesystem;
 pub mod proc;
 pub mod signal;
 pub mod tty;

@@ -197,7 +197,20 @@ fn a_running_sandbox_gets_other_limits() {
     let found = sandboxes.result(&[], "box", "exec python3 -c 'b = bytearray(200 << 20)'");
     assert_eq!(found["status"], "out_of_memory", "{found}");
     assert!(eventually(5, || sandboxes.states().is_empty()));
-    sandboxes.create("other", &[]);
+    sandboxes.create("other", &["--disk", "8M"]);
+    let fill = "head -c 12000000 /dev/zero > /tmp/f; stat -c %s /tmp/f; rm /tmp/f";
+    assert!(sandboxes.shell("other", fill).stderr.contains("No space left on device"));
+    sandboxes.done(&["resize", "other", "--disk", "2G"]);
+    assert_eq!(sandboxes.shell("other", fill).stdout, "12000000\n");
+    assert_eq!(
+        sandboxes.shell("other", "df --output=size -B1 /tmp | tail -1").stdout.trim(),
+        (2_u64 << 30).to_string()
+    );
+    assert!(sandboxes.done(&["stats", "--json", "other"]).contains(&format!("\"disk_limit_bytes\":{}", 2_u64 << 30)));
+    sandboxes.create("kept", &["--keep", "--disk", "8M"]);
+    sandboxes.done(&["resize", "kept", "--disk", "200M"]);
+    let slow = "for i in 1 2 3 4; do head -c 12000000 /dev/zero > /tmp/f$i; sleep 0.5; done; echo done";
+    assert_eq!(sandboxes.shell("kept", slow).stdout, "done\n");
     let run = sandboxes.call(&["resize", "other", "--disk", "1G"]);
     assert!(run.code == Some(1) && run.stderr.contains("can only be made larger"), "{run:?}");
     let run = sandboxes.call(&["resize", "other"]);

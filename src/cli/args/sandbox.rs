@@ -213,7 +213,7 @@ pub struct Resize {
     /// Where no cgroup counts them, what runs already keeps its own limit.
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub pids: Option<OsString>,
-    /// Size of the writable layer, upward only, of a sandbox that does not run
+    /// Size of the writable layer, upward only
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub disk: Option<OsString>,
 }
