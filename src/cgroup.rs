@@ -17,7 +17,7 @@ pub mod scope;
 mod settle;
 
 pub use events::Events;
-pub use settle::settle;
+pub use settle::{approach, settle};
 
 use crate::error::{Error, Failure};
 use crate::host::Host;

@@ -138,8 +138,9 @@ pub fn join(
     let unasked = Spec { cgroup_parent: Some(CgroupParent::Without), mounts: Vec::new(), ..spec.clone() };
     let mut host = Host::probe(&unasked, root(spec, lease.as_ref()))?;
     host.mount_is_directory.clone_from(&joined.mount_is_directory);
-    if joined.cgroup.is_some() {
+    if let Some(cgroup) = &joined.cgroup {
         host.cgroup = held(&joined.enforced);
+        cgroup::approach(cgroup.as_fd())?;
     }
     if let Some(image) = &mut host.image {
         // It is of the sandbox's own command, and of no other.

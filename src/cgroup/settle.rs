@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::host::cgroup::{self, CALLERS, Cgroup, Controllers, Place};
 use crate::spec::{CgroupParent, Spec};
 use std::fs;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// Who forks while being moved leaves children behind; each round finds fewer.
 const ROUNDS: usize = 64;
@@ -43,6 +44,38 @@ pub fn settle(spec: &Spec, mut host: Host) -> Result<Host, Error> {
             hint: Some("name a cgroup without processes of its own, or `none`".to_owned()),
         })),
         _ => Ok(host),
+    }
+}
+
+/// Puts this process where the kernel lets it go into `cgroup`: who moves a process needs the right to write to `cgroup.procs` of the cgroup
+/// that is above both (cgroups(7), "Cgroups delegation containment"), and above a login session that one is root's.
+///
+/// # Errors
+///
+/// `Host`, where systemd makes no scope for it.
+pub fn approach(cgroup: BorrowedFd<'_>) -> Result<(), Error> {
+    if may_enter(cgroup) {
+        return Ok(());
+    }
+    scope::enter().map_err(|why| {
+        Error::Host(Blocker {
+            message: format!("from here the kernel lets no process go into the sandbox's cgroup, and systemd makes no scope: {why}"),
+            hint: Some("call from the delegated cgroup in which the sandbox was made, as that of the same container or service".to_owned()),
+        })
+    })
+}
+
+/// Whether it would, as far as can be told before; what cannot be told the kernel says.
+fn may_enter(cgroup: BorrowedFd<'_>) -> bool {
+    let (Ok(own), Ok(there)) = (cgroup::own(), fs::read_link(format!("/proc/self/fd/{}", cgroup.as_raw_fd()))) else {
+        return true;
+    };
+    let own = cgroup::below_tree(&own);
+    match there.ancestors().find(|above| own.starts_with(above)) {
+        Some(above) if above.join("cgroup.procs").exists() => {
+            nix::unistd::eaccess(&above.join("cgroup.procs"), nix::unistd::AccessFlags::W_OK).is_ok()
+        }
+        _ => true,
     }
 }
 
