@@ -73,6 +73,8 @@ pub struct Joined {
     pub users: Option<OwnedFd>,
     /// Its cgroup.
     pub cgroup: Option<OwnedFd>,
+    /// Our own program, where that is to run: a sealed file in memory.
+    pub program: Option<OwnedFd>,
     /// What is known of its protections.
     pub enforced: Enforcements,
     /// Of each of the spec's mounts, whether it is a directory.

@@ -26,6 +26,7 @@ mod diff;
 mod exec;
 mod life;
 mod place;
+mod program;
 mod quota;
 mod record;
 mod start;

@@ -48,11 +48,12 @@ pub fn acquire(
     plan: &Plan,
     delivery: Delivery,
     follower: Option<Follower>,
+    program: Option<&OwnedFd>,
 ) -> Result<Acquired, Error> {
     let mut acquired = Acquired {
         cgroup: plan.cgroup.as_ref().map(Cgroup::create).transpose()?,
         ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,
-        code: code(spec)?.map(above).transpose()?,
+        code: code(spec, program)?.map(above).transpose()?,
         streams: [0, 1, 2],
         child_ends: Vec::new(),
         relays: Relays::default(),
@@ -82,9 +83,9 @@ fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {
 }
 
 /// The code that goes in as a file, or the program that is ours: a regular file as it is, anything else through a file in memory.
-fn code(spec: &Spec) -> Result<Option<OwnedFd>, Error> {
+fn code(spec: &Spec, program: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Error> {
     if let Program::Own(_) = &spec.program {
-        let copied = fd::own_program();
+        let copied = program.map_or_else(fd::own_program, OwnedFd::try_clone);
         let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
         return copied.map(Some).map_err(|error| refused("copy our own program into memory", errno(error)));
     }

@@ -37,7 +37,8 @@ pub fn launch(
     joined: Option<&Joined>,
 ) -> Result<Running, Error> {
     let started = Instant::now();
-    let mut acquired = acquire(spec, host, &plan, delivery, follower)?;
+    let mut acquired =
+        acquire(spec, host, &plan, delivery, follower, joined.and_then(|joined| joined.program.as_ref()))?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));

@@ -39,6 +39,16 @@ pub enum Call {
     /// That everybody inside stands still as long as the connection is there. The answer comes with the writable layer, where that is
     /// in memory.
     Freeze,
+    /// Our own program as it is copied from there: the answer comes with it, if the supervisor has it.
+    Program {
+        /// What it was copied from.
+        key: String,
+    },
+    /// That the supervisor keeps this copy of our own program for a while, which comes with the call.
+    KeepProgram {
+        /// What it was copied from.
+        key: String,
+    },
     /// What it uses now.
     Stats,
     /// To be held to other limits.
@@ -217,11 +227,25 @@ impl Line {
     ///
     /// `Ended`, where the supervisor went without an answer.
     pub fn ask(&self, entry: &Entry, call: &Call) -> Result<(Answer, Vec<OwnedFd>), Trouble> {
+        self.ask_with(entry, call, &[])
+    }
+
+    /// The same with descriptors.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Line::ask).
+    pub fn ask_with(
+        &self,
+        entry: &Entry,
+        call: &Call,
+        descriptors: &[RawFd],
+    ) -> Result<(Answer, Vec<OwnedFd>), Trouble> {
         let lost = |error: io::Error| match error.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET) => Trouble::Ended(entry.name()),
             _ => failed("call the supervisor", &error),
         };
-        self.say(call, &[]).map_err(lost)?;
+        self.say(call, descriptors).map_err(lost)?;
         match self.hear().map_err(lost)? {
             Some((Answer::Refused(why), _)) => Err(failed(why, &io::Error::from_raw_os_error(0))),
             Some((Answer::Ended(_), _)) if *call != Call::Wait => Err(Trouble::Ended(entry.name())),

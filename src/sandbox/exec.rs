@@ -1,7 +1,7 @@
 //! Commands that join a sandbox which is there: by its namespaces, with all that restricts its first process.
 
 use super::call::{Answer, Call, Line};
-use super::{Entry, Run, Sandboxes, Trouble, failed, life};
+use super::{Entry, Run, Sandboxes, Trouble, failed, life, program};
 use crate::error::Error;
 use crate::images::{Store, tree};
 use crate::outcome::{Enforcement, Outcome, Status};
@@ -82,15 +82,19 @@ pub fn exec(
 ) -> Result<(Outcome, Spec), Trouble> {
     let entry = sandboxes.find(word)?;
     let spec = exec.over(&entry.spec()?);
-    let called = Line::to(&entry).and_then(|line| Ok((line.ask(&entry, &Call::Join)?, line)));
-    let ((answer, descriptors), line) = match called {
+    let called = Line::to(&entry).and_then(|line| {
+        let program = exec.own.then(|| program::of(&entry, &line)).transpose()?;
+        Ok((line.ask(&entry, &Call::Join)?, line, program))
+    });
+    let ((answer, descriptors), line, program) = match called {
         // Files can be had without anything of the sandbox's running.
         Err(Trouble::NotRunning(_) | Trouble::Ended(_)) if exec.own && exec.aside => {
             return aside(&entry, spec, store, delivery);
         }
         called => called?,
     };
-    let joined = joined(answer, descriptors).ok_or_else(|| Trouble::Ended(entry.name()))?;
+    let mut joined = joined(answer, descriptors).ok_or_else(|| Trouble::Ended(entry.name()))?;
+    joined.program = program;
     let mut lease = Lease { line, ended: None, reached: Vec::new() };
     let outcome = process::join(&spec, store, &joined, delivery, &mut lease);
     match outcome {
@@ -149,7 +153,14 @@ fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
     let cgroup = if cgroup { Some(descriptors.next()?) } else { None };
     let known = |(name, how): (String, Enforcement)| Some((Protection::from_name(&name)?, how));
     let enforced: BTreeMap<Protection, Enforcement> = enforcement.into_iter().filter_map(known).collect();
-    (all.len() == namespaces).then_some(Joined { namespaces: all, users, cgroup, enforced, mount_is_directory })
+    (all.len() == namespaces).then_some(Joined {
+        namespaces: all,
+        users,
+        cgroup,
+        enforced,
+        mount_is_directory,
+        program: None,
+    })
 }
 
 /// The connection to the supervisor: as long as it is there the sandbox counts as used, and over it comes the sandbox's end.

@@ -5,6 +5,7 @@
 
 use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::place::now;
+use super::program::Kept;
 use super::quota::Quota;
 use super::{End, Entry, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::Error;
@@ -44,6 +45,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         record: &record,
         spec: &spec,
         disk: Cell::new(spec.disk),
+        program: Kept::default(),
         listener,
         lines: Vec::new(),
         run: None,
@@ -90,6 +92,7 @@ struct Supervisor<'a> {
     spec: &'a Spec,
     /// The limit of the writable layer.
     disk: Cell<u64>,
+    program: Kept,
     listener: OwnedFd,
     lines: Vec<Line>,
     /// What was written down when it was ready.
@@ -114,7 +117,7 @@ impl Attendant for Supervisor<'_> {
         list.extend(self.lines.iter().map(|line| PollFd::new(line.descriptor(), PollFlags::POLLIN)));
         // Nobody writes while nobody runs.
         let look = self.quota.as_ref().filter(|_| !self.quiet).map(Quota::next);
-        self.ends_at().into_iter().chain(look).min()
+        self.ends_at().into_iter().chain(look).chain(self.program.until()).min()
     }
 
     fn attend(&mut self, running: &mut Running, now: Instant) {
@@ -129,6 +132,7 @@ impl Attendant for Supervisor<'_> {
         }
         self.accept();
         self.answer(running);
+        self.program.tend(now);
         running.set_busy(!self.lines.is_empty());
         self.quiet = running.is_quiet();
         self.hold_disk(running, now);
@@ -229,8 +233,8 @@ impl Supervisor<'_> {
         lines.retain(|line| {
             loop {
                 match line.hear::<Call>() {
-                    Ok(Some((call, _))) => {
-                        if self.answer_one(line, call, running).is_err() {
+                    Ok(Some((call, descriptors))) => {
+                        if self.answer_one(line, (call, descriptors), running).is_err() {
                             break false;
                         }
                     }
@@ -253,8 +257,20 @@ impl Supervisor<'_> {
         self.lines = lines;
     }
 
-    fn answer_one(&self, line: &Line, call: Call, running: &mut Running) -> std::io::Result<()> {
+    fn answer_one(
+        &self,
+        line: &Line,
+        (call, descriptors): (Call, Vec<OwnedFd>),
+        running: &mut Running,
+    ) -> std::io::Result<()> {
         match call {
+            Call::Program { key } => self.program.answer(line, &key),
+            Call::KeepProgram { key } => {
+                if let Some(program) = descriptors.into_iter().next() {
+                    self.program.take(key, program);
+                }
+                line.say(&Answer::Done, &[])
+            }
             Call::Join if self.frozen.get() => {
                 line.asked.set(Asked::Join);
                 Ok(())

@@ -101,6 +101,14 @@ pub fn own_program() -> std::io::Result<OwnedFd> {
     Ok(copy.into())
 }
 
+/// Whether it is a file in memory that nobody can change any more.
+pub fn is_sealed(fd: &OwnedFd) -> bool {
+    use nix::fcntl::SealFlag;
+    let wanted = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate);
+    seals.is_ok_and(|seals| seals.contains(wanted))
+}
+
 /// Bytes that wait in a pipe (`FIONREAD`).
 pub fn waiting_bytes(fd: BorrowedFd<'_>) -> u64 {
     let mut count: libc::c_int = 0;

@@ -35,7 +35,7 @@ fn a_sandbox_goes_to_another_machine_as_one_file() {
         assert!(Path::new(file).metadata().expect("a file").len() < 1 << 20);
         let brought = import(&there, &[file]);
         assert_eq!((brought.code, brought.stdout), (Some(0), format!("{name}\n")));
-        let look = "cd /var; stat -c '%a %s' a/b/f giant; cat a/b/link; ls -d log 2>&1; echo $GREETING; hostname";
+        let look = "cd /var; stat -c '%a %s' a/b/f giant; cat a/b/link; ls -d log 2>&1; echo $GREETING; uname -n";
         let seen = "640 4\n644 1073741824\none\nls: cannot access 'log': No such file or directory\nhi\nfar\n";
         assert_eq!(there.shell(name, look).stdout, seen);
         let (one, other) = (here.inspect(name), there.inspect(name));

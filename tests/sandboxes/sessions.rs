@@ -338,3 +338,25 @@ fn figures_and_tables_come_as_pictures_and_html() {
     assert_eq!(types, ["text/plain", "text/html"]);
     assert_eq!(call(&["rm", "-f", &name]).code, Some(0));
 }
+
+#[test]
+fn a_command_that_has_ended_before_anybody_looked_has_ended() {
+    let sandboxes = Sandboxes::new("quick");
+    sandboxes.create("box", &["--pids", "250"]);
+    // One after the other, beside what keeps the machine busy: the keeper is late then.
+    let busy = sandboxes.call(&[
+        "exec",
+        "-d",
+        "box",
+        "--",
+        "sh",
+        "-c",
+        "for i in 1 2 3 4 5 6; do while :; do :; done & done; wait",
+    ]);
+    assert_eq!(busy.code, Some(0), "{busy:?}");
+    for _ in 0..30 {
+        let id = sandboxes.done(&["exec", "-d", "box", "--", "false"]);
+        let run = sandboxes.call(&["session", "logs", "-f", "box", id.trim()]);
+        assert_eq!(said(&run), (Some(1), "", ""));
+    }
+}

@@ -120,6 +120,17 @@ impl Jobs {
         });
     }
 
+    /// Begins the job of a session that has one alone; its number.
+    pub fn begin(&self) -> u64 {
+        self.change(|state| {
+            let job = state.jobs.front_mut();
+            job.map_or(0, |job| {
+                job.started = true;
+                job.number
+            })
+        })
+    }
+
     /// The next job that nobody has begun, what was asked for, and whether it may be given input; waits for one. `None`: the session has ended.
     pub fn next(&self) -> Option<(u64, String, bool)> {
         let mut state = self.lock();

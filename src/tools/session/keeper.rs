@@ -160,7 +160,8 @@ fn run(keeper: &Keeper, runner: Runner) {
     let jobs = &keeper.jobs;
     match runner {
         Runner::Command(mut streams) => {
-            let Some((job, ..)) = jobs.next() else { return };
+            // The only one: it runs already, and may have ended by now.
+            let job = jobs.begin();
             streams.pump(jobs, job, None, true, &mut |_| false);
             let code = {
                 let mut state = jobs.lock();
