@@ -12,6 +12,7 @@ pub mod capture;
 pub mod changes;
 pub mod codec;
 pub mod compare;
+pub mod copy;
 pub mod digest;
 pub mod garbage;
 pub mod import;

@@ -53,7 +53,7 @@ const ADAPTERS_ONLY: &[(&str, &str)] = &[
 /// Where `unsafe` may stand: system calls, and the code that runs after clone.
 const UNSAFE_PLACES: &[&str] = &["src/sys/", "src/process/child.rs", "src/process/init.rs", "src/process/payload.rs"];
 /// One block for each system call, one system call for each function of `sys`.
-const UNSAFE_BUDGET: usize = 128;
+const UNSAFE_BUDGET: usize = 129;
 
 /// Where other machines are spoken to, which nothing does unasked.
 const HTTP_PLACE: &str = "src/images/registry";

@@ -67,7 +67,7 @@ pub fn layer(files: Files<'_>, to: &mut dyn Write) -> Result<(), Error> {
     ManuallyDrop::into_inner(writer.builder).into_inner().map_err(end)?.flush().map_err(end)
 }
 
-fn cannot(attempt: &str, name: &[u8], errno: Errno) -> Error {
+pub(super) fn cannot(attempt: &str, name: &[u8], errno: Errno) -> Error {
     let attempt = format!("{attempt} `{}` of the sandbox", escaped(name));
     Error::Setup(Failure { step: None, attempt, errno: errno as i32, hint: used_up(errno as i32).map(str::to_owned) })
 }
@@ -149,7 +149,7 @@ impl Writer<'_> {
 }
 
 /// Opens a file that may deny its owner to read it.
-fn open_anyway(at: BorrowedFd<'_>, name: &[u8], found: &FileStat) -> nix::Result<File> {
+pub(super) fn open_anyway(at: BorrowedFd<'_>, name: &[u8], found: &FileStat) -> nix::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     match openat(at, name, flags, Mode::empty()) {
         Err(Errno::EACCES) => {

@@ -8,7 +8,7 @@ use super::start::{Supervisor, launch, new_id};
 use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::{Error, Problem};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
-use crate::images::{self, Digest, Reference, Store, capture, unpack};
+use crate::images::{self, Digest, Reference, Store, capture};
 use crate::spec::{Lasting, Spec, Userns};
 use nix::fcntl::Flock;
 use std::fs::File;
@@ -91,14 +91,9 @@ pub fn fork(
     let name = name.map_or_else(|| id.clone(), str::to_owned);
     super::start::check_name(&name)?;
     let record = Record { id, name, created: now(), filling: true, ..entry.record()? };
-    let bounds = unpack::Bounds { bytes: u64::MAX, entries: u64::MAX, ..unpack::Bounds::default() };
     let mut fill = |upper: BorrowedFd<'_>, owner| {
         let still = Still::hold(&entry)?;
-        let files = still.files();
-        Ok(capture::through(
-            |to| capture::layer(files, to),
-            |from| Ok(unpack::unpack(from, upper, owner, &bounds).map(drop)?),
-        )?)
+        Ok(images::copy::copy(still.files(), upper, owner)?)
     };
     made_with_files(sandboxes, store, record, entry.spec()?, supervisor, &mut fill)
 }

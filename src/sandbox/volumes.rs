@@ -109,7 +109,8 @@ impl Volumes {
                 Ok(usage) => usage,
                 Err(failure) => return Some(Err(setup(failure))),
             };
-            let created = fs::metadata(self.root.join(&name)).and_then(|found| found.created()).ok();
+            // Nothing is made in it, or removed, but `data` at the beginning.
+            let created = fs::metadata(self.root.join(&name)).and_then(|found| found.modified()).ok();
             let has = |(_, mounted): &&(String, PathBuf)| *mounted == path;
             let sandboxes = users.iter().filter(has).map(|(sandbox, _)| sandbox.clone()).collect();
             Some(Ok(Volume { name, path, created, bytes: usage.bytes, sandboxes }))

@@ -109,6 +109,12 @@ pub fn is_sealed(fd: &OwnedFd) -> bool {
     seals.is_ok_and(|seals| seals.contains(wanted))
 }
 
+/// Lets the empty file `to` share the blocks of `from` (`FICLONE`); `false` where the file system cannot.
+pub fn share_blocks(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
+    // SAFETY: the request takes a descriptor's number.
+    unsafe { libc::ioctl(to.as_raw_fd(), libc::FICLONE as _, from.as_raw_fd()) == 0 }
+}
+
 /// Bytes that wait in a pipe (`FIONREAD`).
 pub fn waiting_bytes(fd: BorrowedFd<'_>) -> u64 {
     let mut count: libc::c_int = 0;

@@ -28,7 +28,7 @@ fn a_volume_is_shared_and_outlives_who_has_it() {
     let listed: Value = serde_json::from_str(&sandboxes.done(&["volume", "ls", "--json"])).expect("an object");
     let volume = &listed["volumes"][0];
     let users: Vec<&str> = volume["sandboxes"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
-    assert!(volume["name"] == "cache" && users.len() == 2, "{listed}");
+    assert!(volume["name"] == "cache" && users.len() == 2 && volume["created"].is_string(), "{listed}");
     let path = volume["path"].as_str().expect("a path");
     let top = std::path::Path::new(path).parent().and_then(std::path::Path::parent).expect("volumes");
     assert_eq!(top.metadata().expect("look").permissions().mode() & 0o777, 0o700);
@@ -36,7 +36,8 @@ fn a_volume_is_shared_and_outlives_who_has_it() {
     assert!(used.code == Some(1) && used.stderr.starts_with("belljar: volume: `cache` is used by "), "{used:?}");
     sandboxes.done(&["rm", "-f", "one", "two"]);
     assert_eq!(said(&run(&sandboxes, "cache:/c", "cat /c/f")), (Some(0), "hello\n", ""));
-    assert_eq!(said(&sandboxes.call(&["volume", "rm", "cache"])), (Some(0), "cache\n", ""));
+    let missing = "belljar: volume: there is no volume `none`\nhint: `belljar volume ls` lists them\n";
+    assert_eq!(said(&sandboxes.call(&["volume", "rm", "none", "cache"])), (Some(1), "cache\n", missing));
     assert_eq!(sandboxes.done(&["volume", "ls"]), "no volumes; `belljar volume create` makes one\n");
 }
 

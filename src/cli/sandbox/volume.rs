@@ -45,7 +45,17 @@ fn ls(home: &Path) -> Result<Told, Trouble> {
 
 fn rm(home: &Path, names: &[String]) -> Result<Told, Trouble> {
     let (volumes, sandboxes) = (Volumes::new(home), place(home));
-    names.iter().try_for_each(|name| volumes.remove(name, &sandboxes))?;
-    let people: String = names.iter().map(|name| format!("{name}\n")).collect();
-    Ok(Told::new(people, json!({ "version": 1, "removed": names })))
+    let (mut people, mut removed, mut code) = (String::new(), Vec::new(), 0);
+    for name in names {
+        match volumes.remove(name, &sandboxes) {
+            Ok(()) => {
+                people.push_str(&format!("{name}\n"));
+                removed.push(name);
+            }
+            Err(trouble) if names.len() == 1 => return Err(trouble),
+            // The rest is removed all the same.
+            Err(trouble) => code = complain(trouble, false, UNDONE),
+        }
+    }
+    Ok(Told { people, object: json!({ "version": 1, "removed": removed }), code })
 }
