@@ -86,6 +86,18 @@ impl Host {
     ///
     /// `Invalid` names every mount source that cannot be mounted, `Host` what is missing for a range of ids.
     pub fn probe(spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
+        let own = image.is_none();
+        let host = Host::probe_to_join(spec, image)?;
+        let (top_level, etc) = if own { (files::top_level(), files::etc()) } else { (Vec::new(), Vec::new()) };
+        Ok(Host { top_level, etc, masks: files::masks(), machine: host.machine.described(), ..host })
+    }
+
+    /// The same without what only the root of a new sandbox is made from.
+    ///
+    /// # Errors
+    ///
+    /// As [`probe`](Host::probe).
+    pub fn probe_to_join(spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
         let uid = nix::unistd::geteuid().as_raw();
         let mut problems = Vec::new();
         let real_root = is_real_root();
@@ -111,10 +123,10 @@ impl Host {
             ranges,
             landlock_abi: crate::sys::proc::landlock_abi(),
             last_capability: last_capability(),
-            top_level: if image.is_none() { files::top_level() } else { Vec::new() },
-            etc: if image.is_none() { files::etc() } else { Vec::new() },
+            top_level: Vec::new(),
+            etc: Vec::new(),
             image,
-            masks: files::masks(),
+            masks: Vec::new(),
             mount_is_directory,
             streams: streams(),
             memory: crate::sys::proc::total_memory(),

@@ -138,7 +138,7 @@ pub fn join(
     let lease = images::lease(spec, store)?;
     // The sandbox has its cgroup and its mounts, whatever has become of them on the host.
     let unasked = Spec { cgroup_parent: Some(CgroupParent::Without), mounts: Vec::new(), ..spec.clone() };
-    let mut host = Host::probe(&unasked, root(spec, lease.as_ref()))?;
+    let mut host = Host::probe_to_join(&unasked, root(spec, lease.as_ref()))?;
     host.mount_is_directory.clone_from(&joined.mount_is_directory);
     if let Some(cgroup) = &joined.cgroup {
         host.cgroup = held(&joined.enforced);

@@ -149,7 +149,7 @@ fn misuse_ends_in_125_where_a_command_would_have_run_and_in_2_elsewhere() {
         (
             &["schema", "everything"],
             2,
-            "of: invalid value 'everything' for '[OF]' [possible values: result, spec, doctor]",
+            "of: invalid value 'everything' for '[OF]' [possible values: result, spec, doctor, rpc]",
         ),
     ];
     for (line, code, complaint) in rows {

@@ -32,14 +32,20 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Looks at the machine.
+    /// The same with the description, which the kernel takes its time to write.
+    pub fn described(self) -> Machine {
+        let description = File::open("/proc/cpuinfo").ok().and_then(first_processor);
+        Machine { description, ..self }
+    }
+
+    /// Looks at the machine, but for its description.
     pub fn probe() -> Machine {
         let clock = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
         // Of one moment, as nearly as can be: the kernel's own `btime` is this difference.
         let (now, uptime) = (clock(ClockId::CLOCK_REALTIME), clock(ClockId::CLOCK_BOOTTIME));
         Machine {
             processors: from_current(proc::usable_cpus(), nix::sched::sched_getcpu().ok()),
-            description: File::open("/proc/cpuinfo").ok().and_then(first_processor),
+            description: None,
             uptime,
             booted: now.saturating_sub(uptime).as_secs(),
             lists_cgroups: Path::new("/proc/cgroups").exists(),
@@ -154,7 +160,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_processor_that_started_in_the_past() {
-        let machine = Machine::probe();
+        let machine = Machine::probe().described();
         assert_eq!(machine.processors.len(), proc::usable_cpus().len());
         let stat = std::fs::read_to_string("/proc/stat").expect("read /proc/stat");
         let btime = stat.lines().find_map(|line| line.strip_prefix("btime ")?.parse::<u64>().ok()).expect("btime");
