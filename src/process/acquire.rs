@@ -148,8 +148,10 @@ fn standard_input(spec: &Spec, host: &Host, acquired: &mut Acquired) -> Result<(
     acquired.streams[0] = read.as_raw_fd();
     acquired.child_ends.push(read);
     let failed = |errno| refused("set up standard input", errno);
-    // Where /proc is not there to open it anew, a pipe is read like anything else, ahead.
-    match is_pipe(&source).then(|| open_anew(source.as_fd(), OFlag::O_RDONLY)).flatten() {
+    // Where /proc is not there to open it anew, a pipe is read like anything else, ahead. So is what our own program inside is
+    // told: all of it is for that, and drop by drop a gigabyte takes its time.
+    let shared = is_pipe(&source) && !matches!(spec.program, Program::Own(_));
+    match shared.then(|| open_anew(source.as_fd(), OFlag::O_RDONLY)).flatten() {
         Some(again) => acquired.relays.tap = Some(Tap::new(again, write).map_err(failed)?),
         None => acquired.relays.input = Some(Inlet::new(source, write).map_err(failed)?),
     }
