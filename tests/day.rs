@@ -64,14 +64,14 @@ fn an_agent_works_on_a_repository_for_a_day() {
     agent.done(&["create", "--keep", "--image", "python", "--label", "task=mean", "--memory", "1G", "day-box"]);
 
     // In, under git, and how bad it is.
-    agent.done(&["cp", "--quiet", repository.to_str().expect("text"), "day-box:/work"]);
+    agent.done(&["cp", "--quiet", repository.to_str().expect("text"), "day-box:/project"]);
     agent.done(&["session", "create", "day-box", "shell"]);
     let shell = |lines: &str| -> Value {
         let run = agent.call(&["session", "exec", "--json", "day-box", "shell", lines]);
         serde_json::from_str(&run.stdout).expect("an object")
     };
-    let git = "cd /work && git init -q -b main . && git config user.name agent && git config user.email agent@example.org \
-        && git add . && git commit -qm 'As it came' && export PYTHONPATH=/work";
+    let git = "cd /project && git init -q -b main . && git config user.name agent && git config user.email agent@example.org \
+        && git add . && git commit -qm 'As it came' && export PYTHONPATH=/project";
     assert_eq!(shell(git)["end"]["exit_code"], 0);
     let tested = shell("python3 tests/test_stats.py");
     assert!(
@@ -80,39 +80,39 @@ fn an_agent_works_on_a_repository_for_a_day() {
     );
 
     // Looked for, looked into, mended.
-    let found = agent.object(&["fs", "grep", "--json", "day-box", "/work", "len(numbers)"]);
+    let found = agent.object(&["fs", "grep", "--json", "day-box", "/project", "len(numbers)"]);
     assert_eq!(
         (&found["lines"][0]["path"], found["lines"].as_array().map(Vec::len)),
-        (&"/work/stats.py".into(), Some(1))
+        (&"/project/stats.py".into(), Some(1))
     );
     let code = ["code", "--sandbox", "day-box", "--context", "look", "--json", "python", "-e"];
-    let look = "import sys; sys.path.insert(0, '/work')\nfrom stats import mean\nmean([4, 4])";
+    let look = "import sys; sys.path.insert(0, '/project')\nfrom stats import mean\nmean([4, 4])";
     let seen = agent.object(&[&code[..], &[look]].concat());
     assert!(seen["results"].to_string().contains("8.0"), "{seen}");
-    agent.done(&["fs", "replace", "day-box", "(len(numbers) - 1)", "len(numbers)", "/work/stats.py"]);
+    agent.done(&["fs", "replace", "day-box", "(len(numbers) - 1)", "len(numbers)", "/project/stats.py"]);
     assert_eq!(shell("python3 tests/test_stats.py")["end"]["exit_code"], 0);
     assert_eq!(shell("git commit -qam 'Divide by the number'")["end"]["exit_code"], 0);
     let changed = agent.done(&["diff", "day-box"]);
-    assert!(changed.contains("A /work/stats.py\n") && changed.contains("A /work/.git\n"), "{changed}");
+    assert!(changed.contains("A /project/stats.py\n") && changed.contains("A /project/.git\n"), "{changed}");
 
     // A good moment, and how it was lost.
     agent.done(&["snapshot", "create", "day-box", "day-good"]);
     shell("rm -rf .git stats.py tests; echo broken > stats.py");
-    assert_eq!(agent.done(&["fs", "cat", "day-box", "/work/stats.py"]), "broken\n");
+    assert_eq!(agent.done(&["fs", "cat", "day-box", "/project/stats.py"]), "broken\n");
 
     // Taken up again from there, twice, and neither knows of the other.
     agent.done(&["create", "--keep", "--image", "day-good", "day-again"]);
     agent.done(&["fork", "day-again", "day-other"]);
-    let more = "cd /work && echo 'def twice(n): return 2 * n' >> stats.py && PYTHONPATH=. python3 tests/test_stats.py && git commit -qam 'More'";
+    let more = "cd /project && echo 'def twice(n): return 2 * n' >> stats.py && PYTHONPATH=. python3 tests/test_stats.py && git commit -qam 'More'";
     agent.done(&["exec", "day-again", "--", "sh", "-c", more]);
     assert_eq!(
-        agent.done(&["exec", "day-other", "--", "git", "-C", "/work", "log", "--format=%s"]),
+        agent.done(&["exec", "day-other", "--", "git", "-C", "/project", "log", "--format=%s"]),
         "Divide by the number\nAs it came\n"
     );
 
     // Out.
     let result = scratch.0.join("result");
-    agent.done(&["cp", "--quiet", "day-again:/work", result.to_str().expect("text")]);
+    agent.done(&["cp", "--quiet", "day-again:/project", result.to_str().expect("text")]);
     let code = fs::read_to_string(result.join("stats.py")).expect("read");
     assert_eq!(code, format!("{}def twice(n): return 2 * n\n", CODE.replace("(len(numbers) - 1)", "len(numbers)")));
     assert!(result.join(".git/HEAD").exists());

@@ -61,7 +61,7 @@ impl Still {
 ///
 /// # Errors
 ///
-/// `Invalid` for a sandbox that is on no image, or whose files are not kept.
+/// `Invalid` for a sandbox that is on no image, or has a range of ids.
 pub fn snapshot(sandboxes: &Sandboxes, word: &str, store: &Store, name: &Reference) -> Result<Digest, Trouble> {
     let entry = sandboxes.find(word)?;
     let Some(base) = images::lease(&entry.spec()?, Some(store))? else {

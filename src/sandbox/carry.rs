@@ -15,7 +15,7 @@ use crate::images::import::{Source, import as bring};
 use crate::images::intake::Intake;
 use crate::images::save::{Wanted, save};
 use crate::images::{self, Digest, Progress, Reference, Store, capture, unpack};
-use crate::spec::{PartialSpec, Program, Spec, User, from_json};
+use crate::spec::{PartialSpec, Program, Spec, User, Userns, from_json};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -185,6 +185,11 @@ pub fn read(archive: Box<dyn Read>) -> Result<Brought, Trouble> {
     if description.version != 1 {
         return Err(no_sandbox(&format!("it is of version {}, and this belljar reads 1", description.version)));
     }
+    // They are printed as they are.
+    let printable = |word: &String| !word.chars().any(char::is_control);
+    if !description.labels.iter().all(|(key, value)| printable(key) && printable(value)) {
+        return Err(no_sandbox("a label of it is no line of text"));
+    }
     let read = from_json(&Value::Object(description.spec.clone()).to_string());
     let read = read.map_err(|error| no_sandbox(&error.to_string()))?;
     let spec = PartialSpec {
@@ -236,6 +241,10 @@ pub fn import(
         return Err(no_sandbox("its files are not there"));
     };
     crate::spec::check(&spec)?;
+    if spec.userns == Userns::Range {
+        let problem = Problem::new("userns", "the files of a sandbox that is imported have one owner");
+        return Err(Trouble::Failed(Error::Invalid(vec![problem.hint("leave `--userns range` out")])));
+    }
     // Whether the image is there is known before anything is made.
     images::lease(&spec, Some(store))?;
     let mut spooled = sandboxes.spool()?;
@@ -284,7 +293,8 @@ fn bring_image(store: &Store, description: &Description, mut file: File) -> Resu
     Err(no_sandbox("its image is another than its description says"))
 }
 
-/// The next member: its size and name. `None`: the end.
+/// The next member: its size and name. `None`: the end. Not by the library's own list of members, which can be asked for once
+/// only, and at the beginning: between two members somebody decides.
 fn member(archive: &mut dyn Read) -> Result<Option<(u64, String)>, Trouble> {
     let mut header = tar::Header::new_ustar();
     archive.read_exact(header.as_mut_bytes()).map_err(|error| unreadable(&error))?;

@@ -199,8 +199,10 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(
         spec.disk = disk;
     }
     spec::check(&spec)?;
-    if enlarge && let Ok(places) = <[OwnedFd; 3]>::try_from(Line::to(&entry)?.ask(&entry, &Call::Layer)?.1) {
-        process::enlarge(places, spec.disk)?;
+    // What is kept is counted, and has no size of its own.
+    if enlarge && spec.lasting.as_ref().is_none_or(|lasting| lasting.kept.is_none()) {
+        let places = <[OwnedFd; 3]>::try_from(Line::to(&entry)?.ask(&entry, &Call::Layer)?.1);
+        process::enlarge(places.map_err(|_| Trouble::NotRunning(entry.name()))?, spec.disk)?;
     }
     if lives {
         let Spec { memory, millicpus, pids, disk, .. } = spec;

@@ -198,6 +198,7 @@ fn users(sandboxes: &Sandboxes) -> Result<Vec<(String, PathBuf)>, Trouble> {
         // Gone between the list and the look.
         let Ok(spec) = entry.spec() else { continue };
         let mut volumes: Vec<PathBuf> = spec.mounts.into_iter().filter_map(|mount| mount.beneath).collect();
+        volumes.sort();
         volumes.dedup();
         users.extend(volumes.into_iter().map(|volume| (entry.name(), volume)));
     }

@@ -251,6 +251,12 @@ fn streams_come_as_they_are_written_and_input_as_it_is_given() {
     assert!(has(&|said| said["params"]["base64"] == "/w=="), "{heard:?}");
     assert!(has(&|said| said["id"] == "b"), "{heard:?}");
     assert!(has(&|said| said["result"]["exit_code"] == 3 && said["result"]["status"] == "exited"), "{heard:?}");
+    // What is never read is not told as taken.
+    driver.asks("y", "exec", json!({ "name": "box", "command": ["sleep", "0.5"], "input": true }));
+    driver.asks("c", "input", json!({ "id": "y", "data": "x".repeat(1_000_000) }));
+    let heard = [driver.hears(), driver.hears()];
+    let unread = heard.iter().find(|said| said["id"] == "c").expect("an answer");
+    assert_eq!(unread["error"]["message"], "the request's command reads no more", "{unread}");
     // Given at once, and more than pipes hold.
     let long = "0123456789".repeat(100_000);
     let counted = driver.result("exec", json!({ "name": "box", "command": ["wc", "-c"], "input": long }));

@@ -8,11 +8,10 @@ use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, pipe2, read, write};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-/// Bytes that are taken from a pipe at once.
-const PIECE: usize = 64 << 10;
 /// Bytes that a call may print in all where nobody wants them as they come.
 const LONGEST: usize = 256 << 20;
 /// Bytes of input that may wait for a worker.
@@ -28,7 +27,9 @@ pub struct Call {
     stream: bool,
     json: bool,
     input: Option<OwnedFd>,
-    given: Vec<u8>,
+    given: VecDeque<u8>,
+    /// Whether the worker has closed its input with some of what was given unread.
+    unread: bool,
     /// Whether nothing comes after what was given.
     last: bool,
     /// Requests that gave input, and are answered when all is taken.
@@ -60,9 +61,9 @@ impl Call {
     /// Starts it. `mask`: the signal mask of the worker.
     pub fn start(id: Option<Value>, verb: Verb, stream: bool, input: Input, mask: &SigSet) -> Answer<Call> {
         let (given, last) = match input {
-            Input::None => (Vec::new(), true),
-            Input::All(bytes) => (bytes, true),
-            Input::Given => (Vec::new(), false),
+            Input::None => (VecDeque::new(), true),
+            Input::All(bytes) => (bytes.into(), true),
+            Input::Given => (VecDeque::new(), false),
         };
         let (theirs, ours) = pipe()?;
         let (mut outputs, mut descriptors) = (Vec::new(), vec![theirs]);
@@ -84,6 +85,7 @@ impl Call {
             json: verb.json,
             input: Some(ours),
             given,
+            unread: false,
             last,
             givers: Vec::new(),
             outputs: [outputs.next(), outputs.next(), outputs.next()],
@@ -111,7 +113,7 @@ impl Call {
         if self.given.len() + bytes.len() > LONGEST_INPUT {
             return Err("more than 64 MiB of input wait for the request's command to read them");
         }
-        self.given.extend_from_slice(bytes);
+        self.given.extend(bytes);
         self.last = end;
         self.givers.extend(from);
         self.feed();
@@ -121,14 +123,14 @@ impl Call {
     /// Writes input as far as the worker takes it.
     fn feed(&mut self) {
         while let Some(input) = self.input.as_ref().filter(|_| !self.given.is_empty()) {
-            match write(input, &self.given) {
+            match write(input, self.given.as_slices().0) {
                 Ok(count) => drop(self.given.drain(..count)),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return,
                 // It reads no more.
                 Err(_) => {
                     self.given.clear();
-                    self.last = true;
+                    (self.unread, self.last) = (true, true);
                 }
             }
         }
@@ -137,9 +139,17 @@ impl Call {
         }
     }
 
-    /// Answers to whom the worker has taken all from.
+    /// Answers for those whose input was taken, or never will be.
     pub fn fed(&mut self) -> Vec<Value> {
-        if self.given.is_empty() { std::mem::take(&mut self.givers) } else { Vec::new() }
+        if !self.given.is_empty() && !self.is_over() {
+            return Vec::new();
+        }
+        let lost = self.unread || !self.given.is_empty();
+        let answer = |id: &Value| match lost {
+            true => message::error(id, Code::Failed, "the request's command reads no more", None),
+            false => message::result(id, &json!({})),
+        };
+        std::mem::take(&mut self.givers).iter().map(answer).collect()
     }
 
     /// What it waits for: input to be taken, and, with `hear`, output.
@@ -148,13 +158,13 @@ impl Call {
     }
 
     /// Moves what can be moved; what is to be told at once.
-    pub fn pump(&mut self, hear: bool) -> Vec<Value> {
+    pub fn pump(&mut self, hear: bool, piece: &mut [u8]) -> Vec<Value> {
         self.feed();
         let mut told = Vec::new();
         for number in (0..self.outputs.len()).filter(|_| hear) {
-            let bytes = self.take(number);
+            let bytes = self.take(number, piece);
             let Some(kept) = self.kept.get_mut(number) else { continue };
-            kept.extend_from_slice(&bytes);
+            kept.extend_from_slice(bytes);
             let live = self.stream && number < STREAMS.len();
             let open = self.outputs.get(number).is_some_and(Option::is_some);
             if live && let (Some(id), Some(name)) = (&self.id, STREAMS.get(number)) {
@@ -174,25 +184,20 @@ impl Call {
         told
     }
 
-    fn take(&mut self, number: usize) -> Vec<u8> {
-        let Some(slot) = self.outputs.get_mut(number) else { return Vec::new() };
-        let Some(output) = slot.as_ref() else { return Vec::new() };
-        let mut piece = vec![0; PIECE];
-        match read(output, &mut piece) {
-            Ok(count @ 1..) => piece.truncate(count),
+    fn take<'p>(&mut self, number: usize, piece: &'p mut [u8]) -> &'p [u8] {
+        let Some(slot) = self.outputs.get_mut(number) else { return &[] };
+        let Some(output) = slot.as_ref() else { return &[] };
+        match read(output, piece) {
+            Ok(count @ 1..) => return piece.get(..count).unwrap_or_default(),
             Err(Errno::EAGAIN | Errno::EINTR) => {
-                piece.clear();
                 // Whoever it has left behind may hold the stream, and says nothing that is the worker's.
                 if self.ended.is_some() {
                     *slot = None;
                 }
             }
-            Ok(_) | Err(_) => {
-                piece.clear();
-                *slot = None;
-            }
+            Ok(_) | Err(_) => *slot = None,
         }
-        piece
+        &[]
     }
 
     /// A child has ended; whether it was this worker.
@@ -214,6 +219,7 @@ impl Call {
         let said = String::from_utf8_lossy(&self.kept[1]);
         let words = said.lines().next().unwrap_or_default();
         let words = words.strip_prefix("belljar: ").unwrap_or(words);
+        let words = if words.is_empty() { "it failed without a word" } else { words };
         if self.too_long {
             let message = "it printed more than 256 MiB: ask for it with `stream`, or by a file";
             return Some(message::error(id, Code::Failed, message, None));

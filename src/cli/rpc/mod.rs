@@ -25,6 +25,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{read, write};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
@@ -46,7 +47,9 @@ struct Broker {
     /// Our own description of standard output, where there can be one: then writing does not wait.
     out: Option<OwnedFd>,
     read: Vec<u8>,
-    to_write: Vec<u8>,
+    to_write: VecDeque<u8>,
+    /// For what is read at once.
+    piece: Vec<u8>,
     calls: Vec<Call>,
     /// Whether more requests may come.
     open: bool,
@@ -86,7 +89,8 @@ impl Broker {
             mask,
             out: if regular { None } else { open_anew(stdout.as_fd(), OFlag::O_WRONLY) },
             read: Vec::new(),
-            to_write: Vec::new(),
+            to_write: VecDeque::new(),
+            piece: vec![0; PIECE],
             calls: Vec::new(),
             open: true,
         })
@@ -121,7 +125,7 @@ impl Broker {
         }
         for at in 0..self.calls.len() {
             let Some(call) = self.calls.get_mut(at) else { continue };
-            for line in call.pump(hear) {
+            for line in call.pump(hear, &mut self.piece) {
                 self.tell(&line);
             }
         }
@@ -160,7 +164,7 @@ impl Broker {
     fn finish(&mut self) {
         let mut lines = Vec::new();
         for call in &mut self.calls {
-            lines.extend(call.fed().iter().map(|id| message::result(id, &json!({}))));
+            lines.extend(call.fed());
         }
         let (over, going): (Vec<Call>, Vec<Call>) =
             std::mem::take(&mut self.calls).into_iter().partition(Call::is_over);
@@ -170,14 +174,17 @@ impl Broker {
     }
 
     fn tell(&mut self, line: &Value) {
-        self.to_write.extend_from_slice(line.to_string().as_bytes());
-        self.to_write.push(b'\n');
+        self.to_write.extend(line.to_string().as_bytes());
+        self.to_write.push_back(b'\n');
     }
 
     fn write(&mut self, stdout: BorrowedFd<'_>, ready: bool) -> nix::Result<()> {
         let written = match &self.out {
-            Some(out) => write(out, &self.to_write),
-            None if ready => write(stdout, self.to_write.get(..CAREFUL).unwrap_or(&self.to_write)),
+            Some(out) => write(out, self.to_write.as_slices().0),
+            None if ready => {
+                let first = self.to_write.as_slices().0;
+                write(stdout, first.get(..CAREFUL).unwrap_or(first))
+            }
             None => return Ok(()),
         };
         match written {
@@ -189,8 +196,7 @@ impl Broker {
     }
 
     fn take(&mut self, stdin: BorrowedFd<'_>) -> nix::Result<()> {
-        let mut piece = vec![0; PIECE];
-        let count = match read(stdin, &mut piece) {
+        let count = match read(stdin, &mut self.piece) {
             Ok(0) => {
                 self.open = false;
                 // A last line without an end is one all the same.
@@ -201,7 +207,7 @@ impl Broker {
             Err(errno) => return Err(errno),
         };
         let searched = self.read.len();
-        self.read.extend_from_slice(piece.get(..count).unwrap_or_default());
+        self.read.extend_from_slice(self.piece.get(..count).unwrap_or_default());
         let mut from = 0;
         while let Some(end) = self.read.iter().skip(searched.max(from)).position(|byte| *byte == b'\n') {
             let end = searched.max(from) + end;
