@@ -1,6 +1,6 @@
 //! belljar: sandboxes for code that nobody has read, for unprivileged users, without a daemon.
 //!
-//! The house is in layers, and a layer imports only lower ones (`tests/layers.rs` enforces it):
+//! The house is in layers, and a layer imports only lower ones (`tests/rules/house.rs` enforces it):
 //!
 //! 0. `sys`: one system call per function.
 //! 1. `spec`, `bundle`, `step`, `outcome`, `error`: words, plain data.

@@ -5,7 +5,7 @@
 //! storage included), never allocate, never format, and answer with the bare error number. All others are for the
 //! supervisor, and lean on nix.
 //!
-//! `unsafe` is allowed here, in `process/child.rs` and in `process/init.rs`, and nowhere else (`tests/layers.rs`).
+//! `unsafe` is allowed here, in `process/child.rs` and in `process/init.rs`, and nowhere else (`tests/rules/house.rs`).
 
 pub mod allocator;
 pub mod child;

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard};
 
-/// Whoever counts what is left does so alone: every child of this process is then one of his.
-fn alone() -> MutexGuard<'static, ()> {
+/// A test that counts what is left, measures the machine or uses it up runs alone: every child of this process is then one
+/// of its own. Each test of the program `alone` begins with this.
+pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -169,6 +169,16 @@ pub fn python_result(options: &[&str], code: &str) -> Value {
     result(&python(&[&["--json"], options].concat(), code))
 }
 
+/// How a call ended: exit code, standard output and standard error.
+pub fn said(run: &Run) -> (Option<i32>, &str, &str) {
+    (run.code, &run.stdout, &run.stderr)
+}
+
+/// How the command of a result ended: status, exit code and signal.
+pub fn ended(result: &Value) -> (&str, &Value, &Value) {
+    (result["status"].as_str().unwrap_or_default(), &result["exit_code"], &result["signal"])
+}
+
 /// What was captured on standard output.
 pub fn stdout(result: &Value) -> &str {
     result["stdout"].as_str().unwrap_or_else(|| panic!("no stdout in {result}"))

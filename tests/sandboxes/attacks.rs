@@ -1,8 +1,7 @@
 //! What somebody inside does to those who join, and to what their caller believes.
 
-use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Started, eventually, stdout};
+use crate::common::{Started, eventually, said, stdout};
 use serde_json::json;
 
 /// CVE-2016-9962, CVE-2019-5736: whoever enters is looked at, opened, traced and read before it has given up what it had.

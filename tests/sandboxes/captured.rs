@@ -1,9 +1,8 @@
 //! Copies of a sandbox at one moment: as an image, and as another sandbox.
 
-use super::said;
 use crate::common::images::{Home, Image};
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, allowed_to_be_missing, installed};
+use crate::common::{Run, allowed_to_be_missing, installed, said};
 use serde_json::{Value, json};
 
 #[test]

@@ -1,10 +1,9 @@
 //! Whole sandboxes as files.
 
-use super::said;
 use crate::common::archives::Tar;
 use crate::common::images::{Home, Image};
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, allowed_to_be_missing, bind, installed};
+use crate::common::{Run, allowed_to_be_missing, bind, installed, said};
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -1,8 +1,7 @@
 //! Commands in a sandbox that is there: as one that has it to itself, but for what they share.
 
-use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Scratch, Started, bind, call_with_input, eventually, is_root, shell_result, stdout};
+use crate::common::{Scratch, Started, bind, call_with_input, eventually, is_root, said, shell_result, stdout};
 use serde_json::json;
 use std::cell::RefCell;
 use std::io::{Read as _, Write as _};

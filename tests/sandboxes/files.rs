@@ -1,8 +1,7 @@
 //! Files in and out of sandboxes, and what a hostile inside can do about it.
 
-use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, Scratch};
+use crate::common::{Run, Scratch, said};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;

@@ -1,8 +1,8 @@
 //! Sandboxes whose files outlive them.
 
-use super::said;
 use crate::common::images::{Home, Image};
 use crate::common::installed;
+use crate::common::said;
 use crate::common::sandboxes::Sandboxes;
 use serde_json::json;
 

@@ -1,8 +1,7 @@
 //! From `create` to `rm`, and what is left when somebody is killed in between.
 
-use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Started, eventually};
+use crate::common::{Started, eventually, said};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;

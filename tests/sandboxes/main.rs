@@ -6,6 +6,7 @@ mod common;
 mod attacks;
 mod captured;
 mod carried;
+mod day;
 mod exec;
 mod files;
 mod kept;
@@ -15,10 +16,3 @@ mod rpc;
 mod sessions;
 mod terminals;
 mod volumes;
-
-use common::Run;
-
-/// Exit code, standard output and standard error.
-fn said(run: &Run) -> (Option<i32>, &str, &str) {
-    (run.code, &run.stdout, &run.stderr)
-}

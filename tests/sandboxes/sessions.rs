@@ -1,8 +1,7 @@
 //! What goes on inside a sandbox between calls: shells, interpreters, commands that were left behind.
 
-use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, Scratch, Started, allowed_to_be_missing, command, eventually, installed, languages};
+use crate::common::{Run, Scratch, Started, allowed_to_be_missing, command, eventually, installed, languages, said};
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::process::Stdio;

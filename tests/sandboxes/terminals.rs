@@ -1,8 +1,7 @@
 //! Terminals that go on inside between calls.
 
-use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, Started, eventually};
+use crate::common::{Run, Started, eventually, said};
 use std::io::{Read as _, Write as _};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,7 @@
 //! Directories that several sandboxes share.
 
-use super::said;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, allowed_to_be_missing};
+use crate::common::{Run, allowed_to_be_missing, said};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
