@@ -10,6 +10,8 @@ PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= profile spec options challenge codec layer archive
 export SOAK_RUNS ?= $(if $(GUESTS),2000,20000)
+# Percent of the kills, steps and rounds of the tests that are slow by construction. CONTRIBUTING.md says more.
+export BELLJAR_TEST_SCALE ?= 10
 
 # rustup's directory, for shells that were started before it was installed.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -23,14 +25,15 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -ec
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo rootfs test test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
-.PHONY: stage-vm setup-build setup-demo setup-rootfs setup-test setup-vm setup-vm-all
+.PHONY: help build demo rootfs quick test test-all test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
+.PHONY: stage-vm setup-build setup-quick setup-demo setup-rootfs setup-test setup-vm setup-vm-all
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# What is shipped is compiled by rustc itself, whoever lints.
 build: setup-build ## the static release binary
-	$(CARGO) build --release $(LOCKED)
+	@env -u RUSTC_WORKSPACE_WRAPPER $(CARGO) build --release $(LOCKED)
 
 demo: setup-demo build ## three real programs in sandboxes, then one that tries to break out
 	@BELLJAR=$(BELLJAR) tests/demo
@@ -39,14 +42,28 @@ rootfs: setup-rootfs build ## the images `python`, `node` and `shell`, from the 
 	@for name in python node shell; do $(BELLJAR) image build rootfs/$$name || exit; done
 
 # Tests come last in `check`, so that their summary is what a reader of the log sees first.
-test: setup-test build ## every test; as root: as an ordinary user first, then the sandbox tests once more as root
-	$(CARGO) test $(LOCKED) --doc
-	@echo "== tests as $(if $(ROOT),the user belljar-test,$(shell id -un))"
-	$(AS_USER) $(CARGO) test $(LOCKED) --no-fail-fast --lib --bins --tests
-ifneq ($(ROOT),)
-	@echo "== sandbox tests as root"
-	$(CARGO) test $(LOCKED) --no-fail-fast --tests
-endif
+test: setup-test build ## every test; as root: as an ordinary user first, then what may differ as root; what is slow scaled down
+	@tests/suite
+
+test-all: export BELLJAR_TEST_SCALE = 100
+test-all: setup-test setup-vm-all build ## every test at full length, as root too, and all guests
+	@tests/suite whole
+	@$(MAKE) --no-print-directory test-vm-all
+
+# Lints come with the compilation of the tests (.cargo/clippy), so that nothing is compiled for them alone.
+quick lint check: export RUSTC_WORKSPACE_WRAPPER = $(CURDIR)/.cargo/clippy
+quick: setup-quick ## format, clippy, unit tests and a smoke run: what to run after each change
+	$(CARGO) fmt --check
+	$(CARGO) test --quiet $(LOCKED) --lib
+	$(CARGO) test --quiet $(LOCKED) --test rules
+	$(CARGO) test --quiet $(LOCKED) --test run smoke::
+
+check: lint test ## format, clippy, documentation, tests; CI runs this and test-vm
+
+lint: setup-test
+	$(CARGO) fmt --check
+	$(CARGO) test $(LOCKED) --no-run --lib --bins --benches --test '*'
+	RUSTDOC=$(CURDIR)/.cargo/rustdoc $(CARGO) test --quiet $(LOCKED) --doc
 
 # Guests run the same programs: Cargo's runner puts them where guests find them, in place of running them.
 STAGE := CARGO_TARGET_X86_64_UNKNOWN_LINUX_MUSL_RUNNER=$(CURDIR)/tests/vm/stage
@@ -62,13 +79,6 @@ stage-vm: build
 	$(CARGO) test $(LOCKED) --no-run --tests
 	@tests/vm/stage clean
 	@$(STAGE) $(CARGO) test --quiet $(LOCKED) --test '*'
-
-check: lint test ## format, clippy, documentation, every test; CI runs this and test-vm
-
-lint: setup-test
-	$(CARGO) fmt --check
-	$(CARGO) clippy $(LOCKED) --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps
 
 bench: setup-test build ## start-up, rate, memory and imports, next to bubblewrap, umoci and tar in the same run
 	@mkdir -p bench/out
@@ -121,5 +131,5 @@ clean: ## remove what was built
 	$(CARGO) clean
 	rm -rf fuzz/target fuzz/corpus fuzz/artifacts bench/out
 
-setup-build setup-demo setup-rootfs setup-test setup-vm setup-vm-all: setup-%:
+setup-build setup-quick setup-demo setup-rootfs setup-test setup-vm setup-vm-all: setup-%:
 	@tests/setup $*

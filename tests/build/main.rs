@@ -65,9 +65,9 @@ fn main() -> ExitCode {
     }
     let scratch = Scratch::new("packages");
     for (name, test) in chosen {
-        println!("test {name} ...");
+        let begun = std::time::Instant::now();
         test(&scratch.0.join("cache"));
-        println!("test {name} ... ok");
+        println!("test {name} ... ok <{:.3}s>", begun.elapsed().as_secs_f64());
     }
     ExitCode::SUCCESS
 }

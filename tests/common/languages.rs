@@ -26,8 +26,8 @@ pub fn built(name: &str) -> bool {
 pub fn archive(name: &str) -> Option<PathBuf> {
     let home = home();
     fs::create_dir_all(&home).expect("make a directory for images");
-    // One at a time: they would fetch the same packages.
-    let lock = File::create(home.join("building")).expect("make a lock");
+    // Whoever wants the same one waits for it.
+    let lock = File::create(home.join(format!("building-{name}"))).expect("make a lock");
     let _lock =
         Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("wait for others who build");
     let call = |words: &[&str]| call(&home, words);

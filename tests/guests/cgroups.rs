@@ -274,7 +274,7 @@ fn without_a_cgroup_the_other_mechanisms_hold_and_the_result_says_so() {
 #[test]
 fn the_environment_names_the_parent_where_nobody_else_does() {
     let words = ["run", "--", "true"];
-    let run: Run = command(&words).env("BELLJAR_CGROUP_PARENT", "/no-such").output().expect("start belljar").into();
+    let run: Run = command(words).env("BELLJAR_CGROUP_PARENT", "/no-such").output().expect("start belljar").into();
     assert_eq!(run.code, Some(125), "{run:?}");
     let run: Run = command([&["run", "--cgroup-parent", "none"], &words[1..]].concat())
         .env("BELLJAR_CGROUP_PARENT", "/no-such")
