@@ -51,6 +51,13 @@ pub struct Delivery {
     pub fail_step: Option<usize>,
 }
 
+/// What becomes of what the command writes.
+struct Output {
+    delivery: Delivery,
+    /// Who is told it as it comes, instead of how `delivery` says.
+    follower: Option<Follower>,
+}
+
 /// What a sandbox that lasts has for those who join it.
 #[derive(Debug, Default)]
 pub struct Held {
@@ -88,7 +95,7 @@ pub struct Joined {
 ///
 /// `Invalid`, `Host` and `Setup`, when no command ran; nothing is left behind then either.
 pub fn run(spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Outcome, Error> {
-    begin(spec, store, delivery, None)
+    begin(spec, store, Output { delivery, follower: None })
 }
 
 /// As [`run`] on the machine's own files, with `follower` told what the command writes to both streams, as it comes. It is
@@ -98,7 +105,8 @@ pub fn run(spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Out
 ///
 /// As [`run`].
 pub fn follow(spec: &Spec, follower: Follower) -> Result<Outcome, Error> {
-    begin(spec, None, Delivery { capture: true, fail_step: None }, Some(follower))
+    let delivery = Delivery { capture: true, fail_step: None };
+    begin(spec, None, Output { delivery, follower: Some(follower) })
 }
 
 /// Makes a sandbox that lasts, and stays with it until it ends. What its own command writes is told to `follower`.
@@ -118,7 +126,8 @@ pub fn last(
     let image = root(spec, lease.as_ref());
     let host = cgroup::settle(spec, Host::probe(spec, image)?)?;
     let plan = Plan::new(spec, &host)?;
-    launch::launch(spec, &host, plan, delivery, Some(follower), None)?.watch(attendant)
+    let output = Output { delivery, follower: Some(follower) };
+    launch::launch(spec, &host, plan, output, None)?.watch(attendant)
 }
 
 /// Runs one command in a sandbox that is there already. `spec` is the sandbox's own but for the program, and what belongs to
@@ -149,17 +158,18 @@ pub fn join(
         image.config.entrypoint.clear();
     }
     let plan = Plan::join(spec, &host, &namespaces::to_join(spec), &joined.enforced)?;
-    launch::launch(spec, &host, plan, delivery, None, Some(joined))?.watch(attendant)
+    let output = Output { delivery, follower: None };
+    launch::launch(spec, &host, plan, output, Some(joined))?.watch(attendant)
 }
 
-fn begin(spec: &Spec, store: Option<&Store>, delivery: Delivery, follower: Option<Follower>) -> Result<Outcome, Error> {
+fn begin(spec: &Spec, store: Option<&Store>, output: Output) -> Result<Outcome, Error> {
     check(spec)?;
     // Held until the sandbox is gone.
     let lease = images::lease(spec, store)?;
     let image = root(spec, lease.as_ref());
     let host = cgroup::settle(spec, Host::probe(spec, image)?)?;
     let plan = Plan::new(spec, &host)?;
-    launch::launch(spec, &host, plan, delivery, follower, None)?.watch(&mut Nobody)
+    launch::launch(spec, &host, plan, output, None)?.watch(&mut Nobody)
 }
 
 /// Makes the writable layer of a sandbox larger whose files are in memory: its user and mount namespaces, the layer, and the bytes that

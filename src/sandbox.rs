@@ -35,7 +35,7 @@ mod volumes;
 
 pub use call::Stats;
 pub use capture::{fork, snapshot};
-pub use carry::{Brought, export, import, read};
+pub use carry::{Brought, Export, export, import, read};
 pub use diff::diff;
 pub use exec::{Exec, exec};
 pub use life::{follow_log, label, remove, rename, resize, stats, stop, wait};

@@ -140,15 +140,23 @@ pub fn kind(bytes: &[u8], said: &str) -> Result<Kind, String> {
     Ok(kind)
 }
 
-/// The layers of an image, the lowest first: each blob and what its archive has to be.
+/// A layer as its image describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// What its blob has to be.
+    pub blob: Expected,
+    /// In what form the blob is.
+    pub media_type: MediaType,
+    /// What its archive has to be.
+    pub diff_id: Digest,
+}
+
+/// The layers of an image, the lowest first.
 ///
 /// # Errors
 ///
 /// Why the image is none that can be had, for people.
-pub fn layers(
-    manifest: &ImageManifest,
-    configuration: &ImageConfiguration,
-) -> Result<Vec<(Expected, MediaType, Digest)>, String> {
+pub fn layers(manifest: &ImageManifest, configuration: &ImageConfiguration) -> Result<Vec<Described>, String> {
     let diff_ids = diff_ids(configuration)?;
     if manifest.layers().len() != diff_ids.len() {
         let (blobs, archives) = (manifest.layers().len(), diff_ids.len());
@@ -156,8 +164,9 @@ pub fn layers(
     }
     let layer = |(descriptor, diff_id): (&Descriptor, Digest)| {
         let digest: Digest = descriptor.digest().to_string().parse()?;
-        let kind = layer_kind(descriptor.media_type().as_ref()).map_err(|why| format!("the layer {digest} {why}"))?;
-        Ok((Expected { digest, size: descriptor.size() }, kind, diff_id))
+        let media_type =
+            layer_kind(descriptor.media_type().as_ref()).map_err(|why| format!("the layer {digest} {why}"))?;
+        Ok(Described { blob: Expected { digest, size: descriptor.size() }, media_type, diff_id })
     };
     manifest.layers().iter().zip(diff_ids).map(layer).collect()
 }

@@ -21,12 +21,12 @@ use self::blobs::Fetcher;
 use self::client::Client;
 use super::digest::Digest;
 use super::intake::{Expected, Intake, Layer, invalid};
-use super::manifest::Platform;
+use super::manifest::{Described, Platform};
 use super::progress::{Followed, Progress};
 use super::reference::Reference;
 use super::unpack::Bounds;
 use crate::error::Error;
-use oci_spec::image::{ImageConfiguration, MediaType};
+use oci_spec::image::ImageConfiguration;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -69,9 +69,6 @@ pub struct Site {
     /// Who is asked without it.
     pub no_proxy: String,
 }
-
-/// A layer: its blob, what that is, and what its archive has to be.
-type Wanted = (Expected, MediaType, Digest);
 
 /// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,13 +148,13 @@ fn layers(
     intake: &Intake<'_>,
     bounds: &Bounds,
     fetcher: &Fetcher<'_>,
-    wanted: &[Wanted],
+    wanted: &[Described],
     kept: &AtomicU64,
 ) -> Result<Vec<Layer>, Error> {
     // An empty layer may be in an image any number of times.
-    let mut distinct: Vec<&Wanted> = Vec::new();
+    let mut distinct: Vec<&Described> = Vec::new();
     for layer in wanted {
-        if !distinct.iter().any(|known| known.0.digest == layer.0.digest) {
+        if !distinct.iter().any(|known| known.blob.digest == layer.blob.digest) {
             distinct.push(layer);
         }
     }
@@ -191,7 +188,7 @@ fn layers(
     let done = done.into_inner().unwrap_or_else(PoisonError::into_inner)?;
     let by_digest = |expected: &Expected| done.iter().find(|layer| layer.blob == expected.digest).cloned();
     let missing = || invalid("image", "a layer is kept under another digest than the manifest has for it");
-    wanted.iter().map(|(expected, ..)| by_digest(expected).ok_or_else(missing)).collect()
+    wanted.iter().map(|layer| by_digest(&layer.blob).ok_or_else(missing)).collect()
 }
 
 /// One layer: fetched, unpacked and in its place, or here already.
@@ -199,9 +196,10 @@ fn layer(
     intake: &Intake<'_>,
     bounds: &Bounds,
     fetcher: &Fetcher<'_>,
-    (expected, media_type, diff_id): &Wanted,
+    wanted: &Described,
     kept: &AtomicU64,
 ) -> Result<Layer, Error> {
+    let Described { blob: expected, media_type, diff_id } = wanted;
     let known = || intake.known(expected, diff_id, media_type);
     let here = |layer: Layer| {
         kept.fetch_add(layer.size, Ordering::Relaxed);

@@ -146,7 +146,7 @@ fn image(store: &Store, record: &Record, shown: &str) -> Result<(), Fault> {
     let layers = manifest::layers(&manifest, &configuration).map_err(fault)?;
     let config_digest = Expected::of(manifest.config()).map_err(|error| fault(error.to_string()))?.digest;
     let known: Vec<(Digest, Digest)> = record.blobs.iter().copied().zip(record.layers.iter().copied()).collect();
-    let said: Vec<(Digest, Digest)> = layers.iter().map(|(blob, _, diff_id)| (blob.digest, *diff_id)).collect();
+    let said: Vec<(Digest, Digest)> = layers.iter().map(|layer| (layer.blob.digest, layer.diff_id)).collect();
     if (config_digest, said) != (record.config_digest, known) || record.blobs.len() != record.layers.len() {
         return Err(fault("its record has other layers than its manifest".to_owned()));
     }

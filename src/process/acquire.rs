@@ -2,7 +2,7 @@
 
 use super::relay::{Follower, Inlet, Outlet, Relays, Sink};
 use super::tap::Tap;
-use super::{Delivery, Plan};
+use super::{Delivery, Output, Plan};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Failure, Problem, describe_io};
 use crate::host::{Host, StreamKind, UNPRIVILEGED_ID, diagnose};
@@ -46,10 +46,10 @@ pub fn acquire(
     spec: &Spec,
     host: &Host,
     plan: &Plan,
-    delivery: Delivery,
-    follower: Option<Follower>,
+    output: Output,
     program: Option<&OwnedFd>,
 ) -> Result<Acquired, Error> {
+    let Output { delivery, follower } = output;
     let mut acquired = Acquired {
         cgroup: plan.cgroup.as_ref().map(Cgroup::create).transpose()?,
         ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,

@@ -3,9 +3,8 @@
 use super::acquire::{Acquired, acquire};
 use super::child::{Context, Meeting, Role};
 use super::plan::Plan;
-use super::relay::Follower;
-use super::watch::Running;
-use super::{Delivery, Joined, ids, init};
+use super::watch::{Launched, Running};
+use super::{Delivery, Joined, Output, ids, init};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Failure};
 use crate::host::{Host, diagnose};
@@ -28,25 +27,18 @@ const STACK: usize = 256 << 10;
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Host` when the kernel gives no namespaces, `Setup` otherwise.
-pub fn launch(
-    spec: &Spec,
-    host: &Host,
-    plan: Plan,
-    delivery: Delivery,
-    follower: Option<Follower>,
-    joined: Option<&Joined>,
-) -> Result<Running, Error> {
+pub fn launch(spec: &Spec, host: &Host, plan: Plan, output: Output, joined: Option<&Joined>) -> Result<Running, Error> {
     let started = Instant::now();
-    let mut acquired =
-        acquire(spec, host, &plan, delivery, follower, joined.and_then(|joined| joined.program.as_ref()))?;
+    let delivery = output.delivery;
+    let mut acquired = acquire(spec, host, &plan, output, joined.and_then(|joined| joined.program.as_ref()))?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
     let (ours, theirs) = (keep(ours)?, keep(theirs)?);
     proc::be_dumpable();
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
-    let role = role(spec, joined);
-    let cloned = clone_init(&plan, &acquired, &theirs, delivery, (role, joined));
+    let purpose = Purpose { role: role(spec, joined), joined };
+    let cloned = clone_init(&plan, &acquired, &theirs, delivery, &purpose);
     drop(theirs);
     acquired.child_ends.clear();
     acquired.ruleset = None;
@@ -59,12 +51,28 @@ pub fn launch(
             return Err(diagnose::clone_refused(errno));
         }
     };
-    let held = (acquired.relays, acquired.cgroup);
-    let running = Running::new(spec, host, plan, delivery, held, started, (role, pid, pidfd), ours, listening);
+    let launched = Launched {
+        role: purpose.role,
+        capture: delivery.capture,
+        relays: acquired.relays,
+        cgroup: acquired.cgroup,
+        started,
+        pid,
+        pidfd,
+        control: ours,
+        listening,
+    };
+    let running = Running::new(spec, host, plan, launched);
     match running.id_maps() {
         Some(maps) => map_ids(running, &maps),
         None => Ok(running),
     }
+}
+
+/// What the first process is there for, and what it joins.
+struct Purpose<'a> {
+    role: Role,
+    joined: Option<&'a Joined>,
 }
 
 fn role(spec: &Spec, joined: Option<&Joined>) -> Role {
@@ -85,8 +93,9 @@ fn clone_init(
     acquired: &Acquired,
     control: &OwnedFd,
     delivery: Delivery,
-    (role, joined): (Role, Option<&Joined>),
+    purpose: &Purpose<'_>,
 ) -> Result<(i32, OwnedFd), i32> {
+    let Purpose { role, joined } = *purpose;
     let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
     let (ruleset, code) = (number(&acquired.ruleset), number(&acquired.code));
     let mut kept: Vec<RawFd> = acquired.streams.to_vec();

@@ -12,12 +12,12 @@ mod verdict;
 pub use attend::{Attendant, Nobody};
 pub use verdict::LEADER_LOST;
 
+use super::Held;
 use super::child::Role;
 use super::meter::Meter;
 use super::plan::Plan;
 use super::relay::Relays;
 use super::throttle::{PATIENCE, Throttle};
-use super::{Delivery, Held};
 use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::host::Host;
@@ -44,6 +44,28 @@ const SLOW: Duration = Duration::from_millis(20);
 const FAST: Duration = Duration::from_micros(500);
 /// How long a leader may take to end what it leads; after that the whole sandbox is ended.
 const LEADERS_TIME: Duration = Duration::from_secs(3);
+
+/// What the launch hands over to the watch.
+pub struct Launched {
+    /// What the first process is there for.
+    pub role: Role,
+    /// Whether output goes into the outcome.
+    pub capture: bool,
+    /// The supervisor's ends of the streams.
+    pub relays: Relays,
+    /// The sandbox's cgroup.
+    pub cgroup: Option<Cgroup>,
+    /// When the launch began.
+    pub started: Instant,
+    /// pid 1, or the messenger that brings a leader inside.
+    pub pid: i32,
+    /// Its descriptor.
+    pub pidfd: OwnedFd,
+    /// The socket to pid 1 or the leader.
+    pub control: OwnedFd,
+    /// The signals to us.
+    pub listening: Listening,
+}
 
 /// A sandbox between its clone and its outcome.
 pub struct Running {
@@ -116,18 +138,8 @@ enum Ended {
 
 impl Running {
     /// Takes over what was launched.
-    #[allow(clippy::too_many_arguments)] // called once, by `launch`, with what it holds
-    pub fn new(
-        spec: &Spec,
-        host: &Host,
-        plan: Plan,
-        delivery: Delivery,
-        (relays, cgroup): (Relays, Option<Cgroup>),
-        started: Instant,
-        (role, pid, pidfd): (Role, i32, OwnedFd),
-        control: OwnedFd,
-        listening: Listening,
-    ) -> Running {
+    pub fn new(spec: &Spec, host: &Host, plan: Plan, launched: Launched) -> Running {
+        let Launched { role, capture, relays, cgroup, started, pid, pidfd, control, listening } = launched;
         Running {
             spec: spec.clone(),
             role,
@@ -137,7 +149,7 @@ impl Running {
             throttle: Throttle::new(spec.millicpus, host.cpus)
                 .filter(|_| !host.cgroup.controllers().cpu && role != Role::Leader),
             plan,
-            capture: delivery.capture,
+            capture,
             relays,
             started,
             pid,

@@ -83,7 +83,8 @@ pub fn snapshot(sandboxes: &Sandboxes, word: &str, store: &Store, name: &Referen
 pub fn fork(
     sandboxes: &Sandboxes,
     word: &str,
-    (name, store): (Option<&str>, Option<&Store>),
+    name: Option<&str>,
+    store: Option<&Store>,
     supervisor: Supervisor<'_>,
 ) -> Result<(Entry, Run), Trouble> {
     let entry = sandboxes.find(word)?;
@@ -95,21 +96,27 @@ pub fn fork(
         let still = Still::hold(&entry)?;
         Ok(images::copy::copy(still.files(), upper, owner)?)
     };
-    made_with_files(sandboxes, store, record, entry.spec()?, supervisor, &mut fill)
+    made_with_files(sandboxes, store, Draft { record, spec: entry.spec()? }, supervisor, &mut fill)
 }
 
 /// Gives a directory files, each to this owner.
 pub(super) type Fill<'f> = &'f mut dyn FnMut(BorrowedFd<'_>, Option<(u32, u32)>) -> Result<(), Trouble>;
 
+/// A sandbox that is not made yet.
+pub(super) struct Draft {
+    pub(super) record: Record,
+    pub(super) spec: Spec,
+}
+
 /// Makes a sandbox that has files before it is started. Killed meanwhile, it is removed by the next call that lists.
 pub(super) fn made_with_files(
     sandboxes: &Sandboxes,
     store: Option<&Store>,
-    mut record: Record,
-    mut spec: Spec,
+    draft: Draft,
     supervisor: Supervisor<'_>,
     fill: Fill<'_>,
 ) -> Result<(Entry, Run), Trouble> {
+    let Draft { mut record, mut spec } = draft;
     let (entry, turn) = sandboxes.add(&record, &spec)?;
     let mut filled = || -> Result<(), Trouble> {
         spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()) });

@@ -5,7 +5,7 @@
 //!
 //! Whoever made the file decides nothing of the host: no mount, network, profile, cgroup or name of an image is taken from it.
 
-use super::capture::{Still, made_with_files};
+use super::capture::{Draft, Still, made_with_files};
 use super::place::now;
 use super::start::{Supervisor, check_name, new_id};
 use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
@@ -53,24 +53,34 @@ struct Description {
 pub struct Brought {
     /// As its maker described it.
     pub spec: PartialSpec,
+    /// Its name where it was made; it gets the one that stands here when it is made.
+    pub name: String,
     description: Description,
     archive: Box<dyn Read>,
 }
 
-/// Writes a sandbox to `out`; what of it was left out, since it is the host's. `with_image`: whoever reads it may have the image.
+/// What is to be exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Export<'a> {
+    /// The sandbox, by name or id.
+    pub sandbox: &'a str,
+    /// Whether its image goes along; whoever reads the file may have it.
+    pub with_image: bool,
+}
+
+/// Writes a sandbox to `out`; what of it was left out, since it is the host's.
 ///
 /// # Errors
 ///
 /// As [`snapshot`](super::snapshot); `Setup`, where something cannot be written.
 pub fn export(
     sandboxes: &Sandboxes,
-    word: &str,
     store: &Store,
-    with_image: bool,
+    export: Export<'_>,
     out: &mut dyn Write,
     progress: &dyn Progress,
 ) -> Result<Vec<String>, Trouble> {
-    let entry = sandboxes.find(word)?;
+    let entry = sandboxes.find(export.sandbox)?;
     let (record, spec) = (entry.record()?, entry.spec()?);
     let lease = images::lease(&spec, Some(store))?;
     let (fields, left_out) = portable(&spec)?;
@@ -94,7 +104,7 @@ pub fn export(
         packed.finish().map_err(|error| unwritten(&error))?
     };
     let mut members = Vec::new();
-    if let Some(lease) = lease.filter(|_| with_image) {
+    if let Some(lease) = lease.filter(|_| export.with_image) {
         let mut image = sandboxes.spool()?;
         save(store, &[Wanted { name: None, lease }], &mut image, progress)?;
         members.push((IMAGE, image));
@@ -212,7 +222,7 @@ pub fn read(archive: Box<dyn Read>) -> Result<Brought, Trouble> {
     if let Some(image) = &description.image {
         image.parse::<Digest>().map_err(|_| no_sandbox("the digest of its image is none"))?;
     }
-    Ok(Brought { spec, description, archive })
+    Ok(Brought { spec, name: description.name.clone(), description, archive })
 }
 
 /// Makes and starts a sandbox as `spec` and its file say; what is not there of its image is brought in.
@@ -224,11 +234,10 @@ pub fn import(
     sandboxes: &Sandboxes,
     store: &Store,
     brought: Brought,
-    (spec, name): (Spec, Option<&str>),
+    spec: Spec,
     supervisor: Supervisor<'_>,
 ) -> Result<(Entry, Run), Trouble> {
-    let Brought { description, mut archive, .. } = brought;
-    let name = name.map_or_else(|| description.name.clone(), str::to_owned);
+    let Brought { name, description, mut archive, .. } = brought;
     check_name(&name)?;
     let mut next = member(&mut archive)?;
     if let Some((size, _)) = next.take_if(|(_, name)| name == IMAGE) {
@@ -269,7 +278,7 @@ pub fn import(
         unpack::unpack(&mut layer, upper, owner, &bounds).map_err(Error::from)?;
         Ok(())
     };
-    made_with_files(sandboxes, Some(store), record, spec, supervisor, &mut fill)
+    made_with_files(sandboxes, Some(store), Draft { record, spec }, supervisor, &mut fill)
 }
 
 /// Brings in the image under a name that says where it came from, which none that somebody uses is.

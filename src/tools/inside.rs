@@ -64,7 +64,8 @@ pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<
 fn take(request: &Request, data: &mut Inlet<'_>, answer: &mut Answer<'_>) -> Result<(), Trouble> {
     match request {
         Request::Write { path, mode, parents, append } => {
-            change::write(path.path(), *mode, *parents, *append, data, answer).map_err(|trouble| trouble.about(path))
+            let how = change::Writing { mode: *mode, parents: *parents, append: *append };
+            change::write(path.path(), how, data, answer).map_err(|trouble| trouble.about(path))
         }
         Request::Push { path, name } => {
             let trust = super::tree::Trust::Caller { room: *answer.room };

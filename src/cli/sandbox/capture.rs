@@ -15,8 +15,8 @@ use std::path::Path;
 
 pub fn fork(sandboxes: &Sandboxes, home: &Path, fork: &args::Fork) -> Result<Told, Trouble> {
     let new = fork.new.as_ref().map(word);
-    let (entry, run) =
-        sandbox::fork(sandboxes, &word(&fork.name), (new.as_deref(), Some(&resolve::store(home))), &supervisor())?;
+    let store = resolve::store(home);
+    let (entry, run) = sandbox::fork(sandboxes, &word(&fork.name), new.as_deref(), Some(&store), &supervisor())?;
     let object = json!({ "version": 1, "id": entry.id, "name": entry.name(), "image": run.image,
         "enforcement": run.enforcement });
     Ok(Told::new(format!("{}\n", entry.name()), object))

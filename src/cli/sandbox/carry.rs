@@ -33,7 +33,8 @@ fn invalid(field: &str, message: String, hint: &str) -> Trouble {
 
 pub fn export(sandboxes: &Sandboxes, home: &Path, export: &args::Export) -> Result<Told, Trouble> {
     let store = resolve::store(home);
-    let (name, with_image) = (word(&export.name), !export.without_image);
+    let name = word(&export.name);
+    let exported = sandbox::Export { sandbox: &name, with_image: !export.without_image };
     let progress = followed();
     let left_out = if export.output == "-" {
         if export.json {
@@ -44,10 +45,10 @@ pub fn export(sandboxes: &Sandboxes, home: &Path, export: &args::Export) -> Resu
         if stdout.is_terminal() {
             return Err(invalid("output", "standard output is a terminal".to_owned(), "name a file, or pipe it on"));
         }
-        sandbox::export(sandboxes, &name, &store, with_image, &mut stdout, &*progress)?
+        sandbox::export(sandboxes, &store, exported, &mut stdout, &*progress)?
     } else {
         let mut target = Target::open(Path::new(&export.output))?;
-        let left_out = sandbox::export(sandboxes, &name, &store, with_image, target.file(), &*progress)?;
+        let left_out = sandbox::export(sandboxes, &store, exported, target.file(), &*progress)?;
         target.finish()?;
         left_out
     };
@@ -88,10 +89,12 @@ fn bring(mut request: ImportRequest) -> Result<(Entry, Run), Trouble> {
     };
     let progress = followed();
     let task = progress.begin(&format!("importing {}", request.file.to_string_lossy()), size);
-    let brought = sandbox::read(Box::new(Followed::new(file, task)))?;
+    let mut brought = sandbox::read(Box::new(Followed::new(file, task)))?;
     request.run.ambient = request.run.ambient.over(brought.spec.clone());
     let spec = resolve(request.run)?;
-    let name = request.name.as_deref();
+    if let Some(name) = request.name {
+        brought.name = name;
+    }
     let store = resolve::store(&home);
-    sandbox::import(&place(&home), &store, brought, (spec, name), &supervisor())
+    sandbox::import(&place(&home), &store, brought, spec, &supervisor())
 }

@@ -5,7 +5,7 @@
 
 use super::super::digest::Digest;
 use super::super::intake::Expected;
-use super::super::manifest::{self, FULL_NAME, Kind, LAYOUT_VERSION, Platform, SHORT_NAME};
+use super::super::manifest::{self, Described, FULL_NAME, Kind, LAYOUT_VERSION, Platform, SHORT_NAME};
 use super::super::store::LARGEST_DOCUMENT;
 use super::assemble::{Found, Part};
 use super::names::{self, Wish};
@@ -168,10 +168,10 @@ impl Search<'_, '_> {
             return Ok(None);
         }
         let layers = manifest::layers(&manifest, &read).map_err(|why| wrong_entry(name, why))?;
-        let part = |(expected, media_type, diff_id): (Expected, _, _)| Part {
-            entry: entry_of(&expected.digest),
-            expected: Some((expected, media_type)),
-            diff_id,
+        let part = |layer: Described| Part {
+            entry: entry_of(&layer.blob.digest),
+            expected: Some((layer.blob, layer.media_type)),
+            diff_id: layer.diff_id,
         };
         let layers = layers.into_iter().map(part).collect();
         Ok(Some(Found { manifest: Some(bytes), config, layers, names: Vec::new() }))

@@ -9,11 +9,11 @@ use super::url::Uri;
 use crate::error::Error;
 use crate::images::digest::Digest;
 use crate::images::intake::Expected;
-use crate::images::manifest::{self, Kind, Platform};
+use crate::images::manifest::{self, Described, Kind, Platform};
 use crate::images::progress::Progress;
 use crate::images::reference::Reference;
 use crate::images::store::LARGEST_DOCUMENT;
-use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType};
+use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use ureq::http::StatusCode;
 
 /// What we understand.
@@ -121,16 +121,12 @@ fn choose<'a>(url: &Uri, entries: &'a [Descriptor], platform: &Platform) -> Resu
 }
 
 impl Found {
-    /// The layers, the lowest first: each blob, and what its archive has to be.
+    /// The layers, the lowest first.
     ///
     /// # Errors
     ///
     /// `Invalid`, where the image is for another platform, or has layers that we cannot have.
-    pub fn layers(
-        &self,
-        configuration: &ImageConfiguration,
-        platform: &Platform,
-    ) -> Result<Vec<(Expected, MediaType, Digest)>, Error> {
+    pub fn layers(&self, configuration: &ImageConfiguration, platform: &Platform) -> Result<Vec<Described>, Error> {
         let of = Platform::of_image(configuration);
         // Some tools leave the words empty.
         let differs = |said: &str, wanted: &str| !said.is_empty() && said != wanted;

@@ -89,19 +89,23 @@ pub fn mode(path: &Name, mode: u32, recursive: bool) -> Result<(), Trouble> {
     set(path.path()).map_err(|error| trouble(error).about(path))
 }
 
+/// How content is written to a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Writing {
+    /// Permissions; those of the file that is there, else 0644.
+    pub mode: Option<u32>,
+    /// Makes directories above it.
+    pub parents: bool,
+    /// Behind what is there.
+    pub append: bool,
+}
+
 /// Writes to a file beside the path, and gives it the name when it is whole.
-pub fn write(
-    path: &Path,
-    mode: Option<u32>,
-    parents: bool,
-    append: bool,
-    data: &mut dyn Read,
-    answer: &mut Answer<'_>,
-) -> Result<(), Trouble> {
+pub fn write(path: &Path, how: Writing, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
     // A link keeps leading there.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (above, name) = split(&real)?;
-    if parents {
+    if how.parents {
         fs::create_dir_all(above).map_err(trouble)?;
     }
     let there = match fs::metadata(&real) {
@@ -111,10 +115,10 @@ pub fn write(
     match &there {
         Some(found) if found.is_dir() => return Err(trouble(io::Error::from_raw_os_error(libc::EISDIR))),
         Some(found) if !found.is_file() => return Err(Trouble::new("not_a_file", "it is no regular file")),
-        Some(_) if append => return add(&real, data, answer),
+        Some(_) if how.append => return add(&real, data, answer),
         _ => {}
     }
-    let mode = mode.or_else(|| there.map(|found| found.permissions().mode() & 0o7777)).unwrap_or(0o644);
+    let mode = how.mode.or_else(|| there.map(|found| found.permissions().mode() & 0o7777)).unwrap_or(0o644);
     let above = File::open(above).map_err(trouble)?;
     let draft = format!(".belljar.{}", std::process::id());
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

@@ -142,7 +142,8 @@ fn replace_in(path: &Path, pattern: &[u8], text: &[u8], answer: &mut Answer<'_>)
     }
     if count > 0 {
         new.extend_from_slice(&old[from..]);
-        change::write(path, Some(found.mode() & 0o7777), false, false, &mut &new[..], answer)?;
+        let how = change::Writing { mode: Some(found.mode() & 0o7777), ..change::Writing::default() };
+        change::write(path, how, &mut &new[..], answer)?;
     }
     Ok(count)
 }
