@@ -1,33 +1,22 @@
-//! The rules of the house, enforced by reading the source: who may import whom, where `unsafe` may stand, how long a
-//! file may be. A violation is reported as `file:line: what, and the rule`. When a rule is wrong, change it here, in
-//! a commit that says why.
+//! The rules of the house, enforced by reading the source: who may import whom, where `unsafe` and I/O may stand, how
+//! long a file may be. A violation is reported as `file:line: what, and the rule`. When a rule is wrong, change it here,
+//! in a commit that says why.
 
+use super::source::{Source, files_under, is_word, places, read, report, root, rust_under};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
-/// Every top-level module and its layer. A layer may import only lower ones.
-const LAYERS: &[(u8, &[&str])] = &[
+/// The modules of each layer.
+pub type Layers<'a> = &'a [(u8, &'a [&'a str])];
+
+/// Every top-level module and its layer. A layer may import only lower ones. A module comes in with its code, not before.
+pub const LAYERS: Layers<'_> = &[
     (0, &["sys"]),
-    (1, &["units", "spec", "bundle", "step", "outcome", "error"]),
-    (
-        2,
-        &[
-            "host",
-            "namespaces",
-            "mounts",
-            "seccomp",
-            "landlock",
-            "identity",
-            "limits",
-            "program",
-            "cgroup",
-            "network",
-            "images",
-        ],
-    ),
+    (1, &["spec", "bundle", "step", "outcome", "error"]),
+    (2, &["host", "images", "identity", "namespaces", "mounts", "landlock", "seccomp", "limits", "program", "cgroup"]),
     (3, &["process"]),
-    (4, &["build", "code", "doctor", "sandbox", "request", "tools"]),
-    (5, &["cli", "http"]),
+    (4, &["build", "doctor", "sandbox", "tools"]),
+    (5, &["cli"]),
 ];
 
 /// Facilities know what the machine can do and who the payload is, but not each other: their order is decided in one
@@ -55,6 +44,31 @@ const UNSAFE_PLACES: &[&str] = &["src/sys/", "src/process/child.rs", "src/proces
 /// One block for each system call, one system call for each function of `sys`.
 const UNSAFE_BUDGET: usize = 129;
 
+/// The planner, and the facilities that plan for it: the same wish and the same facts always make the same plan.
+const PURE_PLACES: &[&str] = &[
+    "src/process/plan",
+    "src/mounts",
+    "src/namespaces.rs",
+    "src/identity.rs",
+    "src/limits.rs",
+    "src/program.rs",
+    "src/seccomp/",
+    "src/step",
+];
+/// What asks the machine, or changes it.
+const IMPURE: &[&str] = &[
+    "fs::",
+    "File::",
+    "OpenOptions::",
+    "net::",
+    "nix::",
+    "sys::",
+    "env::var",
+    "process::Command",
+    "Instant::now",
+    "SystemTime::now",
+];
+
 /// Where other machines are spoken to, which nothing does unasked.
 const HTTP_PLACE: &str = "src/images/registry";
 
@@ -69,23 +83,17 @@ const LONGEST_SCRIPT: usize = 60;
 
 #[test]
 fn a_layer_imports_only_lower_ones() {
-    report(sources().iter().flat_map(import_violations).collect());
+    report(sources().iter().flat_map(|file| import_violations(file, LAYERS)).collect());
 }
 
 #[test]
-fn every_top_level_module_is_in_the_layer_table() {
-    let unknown = |file: &Source| {
-        let unlisted = file.layer().is_none() && !file.is_root();
-        unlisted.then(|| {
-            format!("{}:1: module `{}` has no layer: add it to LAYERS in tests/rules/house.rs", file.path, file.module)
-        })
-    };
-    report(sources().iter().filter_map(unknown).collect());
+fn the_layer_table_names_every_top_level_module_and_nothing_else() {
+    report(table_violations(&sources(), LAYERS));
 }
 
 #[test]
 fn nothing_below_the_adapters_prints_or_reads_argv_or_the_environment() {
-    let below = |file: &&Source| file.layer().is_some_and(|layer| layer < ADAPTERS);
+    let below = |file: &&Source| layer_of(&file.module, LAYERS).is_some_and(|layer| layer < ADAPTERS);
     let mut violations = Vec::new();
     for file in sources().iter().filter(below) {
         for (word, deed) in ADAPTERS_ONLY {
@@ -96,6 +104,11 @@ fn nothing_below_the_adapters_prints_or_reads_argv_or_the_environment() {
         }
     }
     report(violations);
+}
+
+#[test]
+fn the_planner_does_no_io() {
+    report(sources().iter().flat_map(io_violations).collect());
 }
 
 #[test]
@@ -197,65 +210,99 @@ fn the_rules_see_through_groups_comments_and_strings() {
     assert_eq!(unsafe_code("unsafe { f() } unsafe fn g() {} let unsafe_x = #![allow(unsafe_code)]").count(), 2);
 }
 
-/// One file of `src/`.
-struct Source {
-    path: String,
-    /// The name of the top-level module that the file belongs to; `lib` and `main` for the roots.
-    module: String,
-    text: String,
-    /// The text with comments and literals blanked out, byte for byte, so that places stay true.
-    code: String,
+#[test]
+fn adapters_that_import_each_other_are_reported() {
+    let layers: Layers<'_> = &[(4, &["sandbox"]), (5, &["cli", "http"])];
+    let file = |path: &str, text: &str| Source::new(path.into(), text.into());
+    let over_there = file("src/http/routes.rs", "//! x\nuse super::super::cli::render;\nuse crate::sandbox::Run;\n");
+    let violations = import_violations(&over_there, layers);
+    assert_eq!(
+        violations,
+        ["src/http/routes.rs:2: `crate::cli` is an adapter like `http`: adapters do not import each other"]
+    );
+    let at_home = file("src/cli/run.rs", "//! x\nuse crate::cli::render;\nuse crate::sandbox::Run;\n");
+    assert_eq!(import_violations(&at_home, layers), [""; 0]);
+    let below = file("src/sandbox.rs", "//! x\nuse crate::cli::render;\n");
+    assert_eq!(
+        import_violations(&below, layers),
+        ["src/sandbox.rs:2: `crate::cli` is in layer 5, above layer 4 of `sandbox`"]
+    );
 }
 
-impl Source {
-    fn new(path: String, text: String) -> Self {
-        let module = path.strip_prefix("src/").unwrap_or(&path);
-        let module = module.split(['/', '.']).next().unwrap_or_default().into();
-        let code = without_comments_and_literals(&text);
-        Self { path, module, text, code }
-    }
+#[test]
+fn modules_without_a_layer_and_layers_without_a_module_are_reported() {
+    let layers: Layers<'_> = &[(0, &["sys"]), (4, &["sandbox", "sys"]), (5, &["cli", "http"])];
+    let file = |path: &str| Source::new(path.into(), String::new());
+    let files =
+        [file("src/lib.rs"), file("src/sys/fd.rs"), file("src/sandbox.rs"), file("src/cli.rs"), file("src/rpc/mod.rs")];
+    assert_eq!(
+        table_violations(&files, layers),
+        [
+            "src/rpc/mod.rs:1: module `rpc` has no layer: add it to LAYERS in tests/rules/house.rs",
+            "tests/rules/house.rs:1: LAYERS names `sys` twice",
+            "tests/rules/house.rs:1: LAYERS names `http`, and there is no such module in src/",
+        ]
+    );
+}
 
-    fn layer(&self) -> Option<u8> {
-        layer_of(&self.module)
-    }
+#[test]
+fn io_in_the_planner_is_reported() {
+    let file = |path: &str| Source::new(path.into(), "//! fs::read\nfn f() { std::fs::read(x) }\n".into());
+    assert_eq!(
+        io_violations(&file("src/process/plan/join.rs")),
+        ["src/process/plan/join.rs:2: `fs::`: the planner does no I/O; what the host can do comes in as data"]
+    );
+    assert_eq!(io_violations(&file("src/process/launch.rs")), [""; 0]);
+}
 
-    fn is_root(&self) -> bool {
-        matches!(self.path.as_str(), "src/lib.rs" | "src/main.rs")
-    }
+fn sources() -> Vec<Source> {
+    rust_under("src")
+}
 
-    /// The code without its unit tests, which stand at the end of a file, in a `tests.rs` or below a `tests/`.
-    fn shipped(&self) -> &str {
-        if self.path.ends_with("/tests.rs") || self.path.contains("/tests/") {
-            return "";
+fn layer_of(module: &str, layers: Layers<'_>) -> Option<u8> {
+    layers.iter().find(|(_, modules)| modules.contains(&module)).map(|(layer, _)| *layer)
+}
+
+fn table_violations(files: &[Source], layers: Layers<'_>) -> Vec<String> {
+    let modules: BTreeSet<&str> =
+        files.iter().filter(|file| !file.is_root()).map(|file| file.module.as_str()).collect();
+    let unlisted = files.iter().filter(|file| !file.is_root() && layer_of(&file.module, layers).is_none());
+    let mut violations: Vec<String> = unlisted
+        .map(|file| {
+            format!("{}:1: module `{}` has no layer: add it to LAYERS in tests/rules/house.rs", file.path, file.module)
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    for module in layers.iter().flat_map(|(_, modules)| *modules) {
+        if !seen.insert(module) {
+            violations.push(format!("tests/rules/house.rs:1: LAYERS names `{module}` twice"));
+        } else if !modules.contains(module) {
+            violations
+                .push(format!("tests/rules/house.rs:1: LAYERS names `{module}`, and there is no such module in src/"));
         }
-        let tests = self
-            .code
-            .match_indices("#[cfg(test)]")
-            .find(|(at, mark)| self.code[at + mark.len()..].trim_start().starts_with("mod "));
-        &self.code[..tests.map_or(self.code.len(), |(at, _)| at)]
     }
-
-    fn place(&self, at: usize) -> String {
-        format!("{}:{}", self.path, self.code[..at].matches('\n').count() + 1)
-    }
-
-    /// How many `super::` lead from the top of this file to the root of the crate.
-    fn depth(&self) -> usize {
-        self.path.trim_end_matches("/mod.rs").matches('/').count()
-    }
+    violations
 }
 
-fn layer_of(module: &str) -> Option<u8> {
-    LAYERS.iter().find(|(_, modules)| modules.contains(&module)).map(|(layer, _)| *layer)
+fn io_violations(file: &Source) -> Vec<String> {
+    if !PURE_PLACES.iter().any(|place| file.path.starts_with(place)) {
+        return Vec::new();
+    }
+    let found = IMPURE.iter().flat_map(|word| places(file.shipped(), word).map(move |at| (word, at)));
+    found
+        .map(|(word, at)| {
+            format!("{}: `{word}`: the planner does no I/O; what the host can do comes in as data", file.place(at))
+        })
+        .collect()
 }
 
-fn import_violations(file: &Source) -> Vec<String> {
-    let Some(layer) = file.layer() else {
+fn import_violations(file: &Source, layers: Layers<'_>) -> Vec<String> {
+    let Some(layer) = layer_of(&file.module, layers) else {
         return Vec::new();
     };
     let mut violations = Vec::new();
     for (at, module) in imports(file) {
-        let rule = match layer_of(&module) {
+        let rule = match layer_of(&module, layers) {
             _ if module == file.module => continue,
             None => "is not in LAYERS in tests/rules/house.rs (name the module, not a re-export)".to_owned(),
             Some(other) if other > layer => {
@@ -266,6 +313,9 @@ fn import_violations(file: &Source) -> Vec<String> {
                     "is a facility like `{}`: facilities know {READABLE_BY_FACILITIES:?} and lower layers, not each other",
                     file.module
                 )
+            }
+            Some(ADAPTERS) => {
+                format!("is an adapter like `{}`: adapters do not import each other", file.module)
             }
             Some(_) => continue,
         };
@@ -318,124 +368,9 @@ fn word_at(code: &str, at: usize) -> Option<(usize, String)> {
     (!skip).then(|| (code.len() - rest.len(), word))
 }
 
-/// Where `needle` stands in the code as a word of its own, not as the end of a longer one.
-fn places<'a>(code: &'a str, needle: &'a str) -> impl Iterator<Item = usize> + 'a {
-    let whole = move |at: &usize| !code[..*at].ends_with(is_word);
-    code.match_indices(needle).map(|(at, _)| at).filter(whole)
-}
-
 fn unsafe_code(code: &str) -> impl Iterator<Item = usize> + '_ {
     places(code, "unsafe").filter(|at| {
         let rest = &code[at + "unsafe".len()..];
         rest.starts_with(char::is_whitespace) || rest.starts_with('{')
     })
-}
-
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || c == '_'
-}
-
-/// Blanks comments, strings and characters. Not a full lexer: enough for formatted Rust.
-fn without_comments_and_literals(text: &str) -> String {
-    let mut code = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let length = literal_length(rest, code.chars().next_back());
-        let (skipped, kept) = (length.unwrap_or(0), first.len_utf8());
-        if skipped == 0 {
-            code.push(first);
-            rest = &rest[kept..];
-        } else {
-            code.extend(rest[..skipped].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }));
-            rest = &rest[skipped..];
-        }
-    }
-    code
-}
-
-/// The length of the comment or literal at the start of `rest`, if one begins there.
-fn literal_length(rest: &str, before: Option<char>) -> Option<usize> {
-    let until = |from: usize, end: &str| {
-        let found = rest[from..].find(end);
-        found.map_or(rest.len(), |at| from + at + end.len())
-    };
-    if rest.starts_with("//") {
-        return Some(rest.find('\n').unwrap_or(rest.len()));
-    }
-    if rest.starts_with("/*") {
-        return Some(until(2, "*/"));
-    }
-    if rest.starts_with('r') && !before.is_some_and(is_word_or_byte) {
-        let hashes = rest[1..].bytes().take_while(|byte| *byte == b'#').count();
-        let open = rest[1 + hashes..].starts_with('"');
-        return open.then(|| until(hashes + 2, &format!("\"{}", "#".repeat(hashes))));
-    }
-    if let Some(inside) = rest.strip_prefix('"') {
-        return Some(1 + escaped_until(inside, b'"'));
-    }
-    // 'a' and '\n' are characters; 'a without the second quote is a lifetime.
-    let mut after = rest.strip_prefix('\'')?.chars();
-    match (after.next()?, after.next()?) {
-        ('\\', _) => Some(1 + escaped_until(&rest[1..], b'\'')),
-        (letter, '\'') => Some(letter.len_utf8() + 2),
-        _ => None,
-    }
-}
-
-/// A `b` before `r"` belongs to a raw byte string, which is a literal too.
-fn is_word_or_byte(c: char) -> bool {
-    c != 'b' && is_word(c)
-}
-
-fn escaped_until(text: &str, quote: u8) -> usize {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'\\' if !escaped => escaped = true,
-            byte if byte == quote && !escaped => return at + 1,
-            _ => escaped = false,
-        }
-    }
-    text.len()
-}
-
-fn sources() -> Vec<Source> {
-    let rust = files_under("src").filter(|path| path.ends_with(".rs"));
-    rust.map(|path| Source::new(path.clone(), read(&path))).collect()
-}
-
-/// Cargo tells where the package is when the test runs; that may be a copy of the tree it was compiled from.
-fn root() -> PathBuf {
-    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| ".".into(), PathBuf::from)
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("read {path}: {error}"))
-}
-
-/// Every file of ours below a folder, by its path from the root of the repository.
-fn files_under(folder: &str) -> impl Iterator<Item = String> {
-    let mut files = Vec::new();
-    collect(&root().join(folder), &mut files);
-    files.sort();
-    let relative = |path: PathBuf| path.strip_prefix(root()).ok()?.to_str().map(str::to_owned);
-    files.into_iter().filter_map(relative)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("list {}: {error}", folder.display()));
-    for entry in entries.map(|entry| entry.expect("read a directory entry")) {
-        let (path, name) = (entry.path(), entry.file_name());
-        let kind = entry.file_type().expect("the type of a directory entry");
-        let generated = ["target", ".git", "corpus", "artifacts", "node_modules"];
-        if kind.is_dir() && !generated.iter().any(|folder| name == *folder) {
-            collect(&path, files);
-        } else if kind.is_file() {
-            files.push(path);
-        }
-    }
-}
-
-fn report(violations: Vec<String>) {
-    assert!(violations.is_empty(), "\n{}\n", violations.join("\n"));
 }

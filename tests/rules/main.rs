@@ -4,4 +4,6 @@
 mod common;
 
 mod house;
+mod parameters;
 mod readme;
+mod source;
