@@ -4,7 +4,8 @@
 //!
 //! 0. `sys`: one system call per function.
 //! 1. `spec`, `bundle`, `step`, `outcome`, `error`: words, plain data.
-//! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`: facilities.
+//! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
+//!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
 //! 4. `build`, `doctor`, `sandbox`, `tools`: the product.
 //! 5. `cli`: bytes in, bytes out.
