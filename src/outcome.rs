@@ -33,7 +33,7 @@ pub struct Outcome {
     pub limits_reached: Vec<String>,
     /// Each protection, and how far it was enforced.
     pub enforcement: BTreeMap<String, Enforcement>,
-    /// Why no command ran; null when one did.
+    /// Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
     pub error: Option<ErrorReport>,
 }
 
@@ -56,7 +56,8 @@ pub enum Status {
     OutputLimit,
     /// The seccomp filter killed the command (SIGSYS).
     ForbiddenSyscall,
-    /// The supervisor was told to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT) and ended everything.
+    /// The supervisor was told to end (SIGINT, SIGTERM, SIGHUP, SIGQUIT) and ended everything; or the command had joined a
+    /// sandbox, and that has ended, as `error` says.
     Cancelled,
     /// No command ran; see `error`.
     SetupFailed,
@@ -143,7 +144,7 @@ pub type Enforcements = BTreeMap<Protection, Enforcement>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ErrorReport {
-    /// `invalid`, `host` or `setup`.
+    /// `invalid`, `host` or `setup`; of a sandbox that is there also `not_found`, `not_running`, `ended` and others.
     pub kind: String,
     /// What went wrong.
     pub message: String,
@@ -166,6 +167,7 @@ impl Outcome {
             Status::TimedOut => 124,
             Status::CpuTimeExceeded | Status::OutOfMemory | Status::OutputLimit => 128 + SIGKILL,
             Status::ForbiddenSyscall => 128 + SIGSYS,
+            Status::Cancelled if self.error.is_some() => 125,
             Status::Cancelled => by_signal(SIGTERM),
             Status::SetupFailed => 125,
         }
@@ -283,6 +285,13 @@ mod tests {
             (ended(Status::Cancelled, None, Some("SIGTERM")), 143),
             (ended(Status::Cancelled, None, None), 143),
             (ended(Status::SetupFailed, None, None), 125),
+            (
+                Outcome {
+                    error: Some(ErrorReport::new(&Error::Invalid(Vec::new()))),
+                    ..ended(Status::Cancelled, None, None)
+                },
+                125,
+            ),
         ];
         for (outcome, code) in table {
             assert_eq!(outcome.exit_code(), code, "{outcome:?}");

@@ -40,7 +40,7 @@ pub use diff::diff;
 pub use exec::{Exec, exec};
 pub use life::{follow_log, label, remove, rename, resize, stats, stop, wait};
 pub use place::{Entry, Sandboxes, is_name};
-pub use record::{End, Record, Run, State};
+pub use record::{End, Reason, Record, Run, State};
 pub use start::{Report, Wish, create, start};
 pub use supervise::supervise;
 pub use volumes::{Volume, Volumes};
@@ -60,8 +60,8 @@ pub enum Trouble {
     NotRunning(String),
     /// It must not run for that, and does.
     Running(String),
-    /// It ended while the call was under way.
-    Ended(String),
+    /// It ended while the call was under way, and why, as far as that is known.
+    Ended(String, Option<String>),
     /// Anything else.
     Failed(Error),
 }
@@ -81,7 +81,7 @@ impl Trouble {
             Trouble::NameTaken(_) => "name_taken",
             Trouble::NotRunning(_) => "not_running",
             Trouble::Running(_) => "running",
-            Trouble::Ended(_) => "ended",
+            Trouble::Ended(..) => "ended",
             Trouble::Failed(error) => error.kind(),
         }
     }
@@ -102,7 +102,13 @@ impl Trouble {
             }
             Trouble::NotRunning(name) => problem(format!("`{name}` does not run"), "`belljar start` it"),
             Trouble::Running(name) => problem(format!("`{name}` runs"), "`belljar stop` it before"),
-            Trouble::Ended(name) => problem(format!("`{name}` has ended meanwhile"), "`belljar inspect` says how"),
+            Trouble::Ended(name, None) => {
+                problem(format!("`{name}` has ended meanwhile"), "`belljar inspect` says how")
+            }
+            Trouble::Ended(name, Some(why)) => problem(
+                format!("`{name}` has ended meanwhile: {why}"),
+                "`belljar ls` says whether it is still there; `belljar start` starts it again then",
+            ),
             Trouble::Failed(error) => error,
         }
     }

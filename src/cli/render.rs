@@ -166,6 +166,8 @@ fn ended(outcome: &Outcome, spec: &Spec) -> Option<String> {
             Some(format!("output limit{size} passed"))
         }
         Status::ForbiddenSyscall => Some("a system call that the seccomp profile forbids".to_owned()),
+        // With the sandbox, and the error says why.
+        Status::Cancelled if outcome.error.is_some() => None,
         Status::Cancelled => Some(format!("told to by {}", signal.unwrap_or("a signal"))),
     }
 }

@@ -3,7 +3,7 @@
 //! Only its owner, and root, can call: the socket lies in a directory that nobody else may enter, and the supervisor asks the
 //! kernel who is there. It runs nothing for a caller, and reads no path that a caller sent.
 
-use super::{Entry, Run, Trouble, failed};
+use super::{Entry, Reason, Run, Trouble, failed};
 use crate::outcome::Enforcement;
 use crate::sys::fd;
 use nix::sys::socket::{
@@ -33,6 +33,9 @@ pub enum Call {
     Stop {
         /// Milliseconds between asking and killing.
         grace_ms: u64,
+        /// Why.
+        #[serde(default = "stopped")]
+        reason: Reason,
     },
     /// To be told of the end.
     Wait,
@@ -66,6 +69,11 @@ pub enum Call {
     Layer,
 }
 
+/// What callers meant who gave no reason yet.
+fn stopped() -> Reason {
+    Reason::Stopped
+}
+
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,6 +97,13 @@ pub enum Answer {
     Stats(Stats),
     /// To [`Call::Join`], at any time: this limit was reached, and what ran inside was killed for it.
     Reached(String),
+    /// To [`Call::Join`], at any time: everybody inside is asked to end.
+    Ending {
+        /// Why.
+        reason: Reason,
+        /// The signal that asks them.
+        signal: i32,
+    },
     /// It ended so.
     Ended(Run),
     /// It could not be done.
@@ -164,6 +179,8 @@ pub enum Asked {
     Freeze,
     /// To join, when everybody goes on again.
     Join,
+    /// To be told what becomes of the sandbox, since it has joined.
+    Joined,
 }
 
 impl Line {
@@ -174,7 +191,8 @@ impl Line {
     /// `NotRunning`, where there is none.
     pub fn to(entry: &Entry) -> Result<Line, Trouble> {
         let failed = |error: io::Error| match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ECONNREFUSED) => Trouble::NotRunning(entry.name()),
+            Some(libc::ENOENT | libc::ECONNREFUSED) if entry.directory.exists() => Trouble::NotRunning(entry.name()),
+            Some(libc::ENOENT | libc::ECONNREFUSED) => entry.removed(),
             _ => failed("call the supervisor", &error),
         };
         let directory = File::open(&entry.directory).map_err(failed)?;
@@ -242,15 +260,15 @@ impl Line {
         descriptors: &[RawFd],
     ) -> Result<(Answer, Vec<OwnedFd>), Trouble> {
         let lost = |error: io::Error| match error.raw_os_error() {
-            Some(libc::EPIPE | libc::ECONNRESET) => Trouble::Ended(entry.name()),
+            Some(libc::EPIPE | libc::ECONNRESET) => entry.ended(),
             _ => failed("call the supervisor", &error),
         };
         self.say(call, descriptors).map_err(lost)?;
         match self.hear().map_err(lost)? {
             Some((Answer::Refused(why), _)) => Err(failed(why, &io::Error::from_raw_os_error(0))),
-            Some((Answer::Ended(_), _)) if *call != Call::Wait => Err(Trouble::Ended(entry.name())),
+            Some((Answer::Ended(run), _)) if *call != Call::Wait => Err(entry.ended_so(&run)),
             Some(answer) => Ok(answer),
-            None => Err(Trouble::Ended(entry.name())),
+            None => Err(entry.ended()),
         }
     }
 }

@@ -40,7 +40,7 @@ impl Still {
         let image = spec.image.is_some();
         let frozen = Line::to(entry).and_then(|line| Ok((line.ask(entry, &Call::Freeze)?.1, line)));
         let (mut layers, line) = match frozen {
-            Err(Trouble::NotRunning(_) | Trouble::Ended(_)) if kept => {
+            Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if kept => {
                 // Whoever listens to no call any more is about to let go, and nobody else can start it now.
                 entry.await_end();
                 (Vec::new(), None)

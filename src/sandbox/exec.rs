@@ -1,10 +1,10 @@
 //! Commands that join a sandbox which is there: by its namespaces, with all that restricts its first process.
 
 use super::call::{Answer, Call, Line};
-use super::{Entry, Run, Sandboxes, Trouble, failed, life, program};
+use super::{Entry, Reason, Run, Sandboxes, Trouble, failed, life, program};
 use crate::error::Error;
 use crate::images::{Store, tree};
-use crate::outcome::{Enforcement, Outcome, Status};
+use crate::outcome::{Enforcement, ErrorReport, Outcome, Status, signal_number};
 use crate::process::{self, Attendant, Delivery, Joined, LEADER_LOST, Running};
 use crate::spec::{OutputLimit, Program, Protection, Spec, User};
 use nix::poll::{PollFd, PollFlags};
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const LAST_WORD: Duration = Duration::from_millis(500);
 /// How long a supervisor may take to say that its sandbox has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a sandbox may take to end in which nothing can begin any more: everybody inside is being killed.
+const DYING: Duration = Duration::from_secs(10);
 
 /// One command, and what is its own; the rest is the sandbox's.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -88,14 +90,14 @@ pub fn exec(
     });
     let ((answer, descriptors), line, program) = match called {
         // Files can be had without anything of the sandbox's running.
-        Err(Trouble::NotRunning(_) | Trouble::Ended(_)) if exec.own && exec.aside => {
+        Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if exec.own && exec.aside => {
             return aside(&entry, spec, store, delivery);
         }
         called => called?,
     };
-    let mut joined = joined(answer, descriptors).ok_or_else(|| Trouble::Ended(entry.name()))?;
+    let mut joined = joined(answer, descriptors).ok_or_else(|| entry.ended())?;
     joined.program = program;
-    let mut lease = Lease { line, ended: None, reached: Vec::new() };
+    let mut lease = Lease { line, ending: None, ended: None, reached: Vec::new() };
     let outcome = process::join(&spec, store, &joined, delivery, &mut lease);
     match outcome {
         Ok(mut outcome) => {
@@ -104,18 +106,27 @@ pub fn exec(
             // quicker than the supervisor's of all.
             let killed = outcome.status == Status::Signaled && outcome.signal.as_deref() == Some("SIGKILL");
             lease.listen(if killed { LAST_WORD } else { Duration::ZERO });
-            if killed && lease.end() == Some(Status::OutOfMemory) {
-                outcome.status = Status::OutOfMemory;
+            if let Some(trouble) = lease.ended_with_it(&entry, &outcome) {
+                let memory = lease.end() == Some(Status::OutOfMemory);
+                outcome.status = if memory { Status::OutOfMemory } else { Status::Cancelled };
+                outcome.signal = outcome.signal.filter(|_| memory);
+                outcome.exit_code = None;
+                let kind = trouble.kind().to_owned();
+                outcome.error = Some(ErrorReport { kind, ..ErrorReport::new(&trouble.error()) });
             }
             outcome.limits_reached.append(&mut lease.reached);
             outcome.limits_reached.dedup();
             Ok((outcome, spec))
         }
-        Err(_) if lease.is_over() => Err(Trouble::Ended(entry.name())),
+        Err(error) if lease.is_over(&error) => Err(lease.trouble(&entry)),
         Err(Error::Setup(failure)) if failure.attempt == LEADER_LOST => {
-            // Somebody inside is out of reach of this command's limits: the sandbox's own end holds for everybody. It may
-            // have ended by now, which is as good.
-            let _ = life::stop(sandboxes, &entry.id, Duration::ZERO);
+            // Somebody inside is out of reach of this command's limits: the sandbox's own end holds for everybody. Where that
+            // has come in the meantime it is the reason.
+            let _ = life::end_for(sandboxes, &entry.id, Duration::ZERO, Reason::LeaderLost);
+            lease.listen(PATIENCE);
+            if lease.ended.is_some() && !lease.is_for(Reason::LeaderLost) {
+                return Err(lease.trouble(&entry));
+            }
             Err(Error::Setup(crate::error::Failure {
                 hint: Some("the sandbox was stopped, so that nothing in it goes on without limits".to_owned()),
                 ..failure
@@ -166,6 +177,9 @@ fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
 /// The connection to the supervisor: as long as it is there the sandbox counts as used, and over it comes the sandbox's end.
 struct Lease {
     line: Line,
+    /// Why everybody inside is asked to end, and by which signal.
+    ending: Option<(Reason, i32)>,
+    /// It has ended; how, where its supervisor said so.
     ended: Option<Option<Run>>,
     /// Limits of the sandbox for which commands were killed.
     reached: Vec<String>,
@@ -177,19 +191,63 @@ impl Lease {
         Some(self.ended.as_ref()?.as_ref()?.end.as_ref()?.status)
     }
 
-    /// Whether the sandbox has ended, by now.
-    fn is_over(&mut self) -> bool {
-        self.listen(Duration::ZERO);
+    /// Whether `error` is because the sandbox has ended. In a namespace of pids whose first process is dying nothing can
+    /// be cloned any more, and clone(2) says ENOMEM long before the supervisor, who tells it when everybody has gone.
+    fn is_over(&mut self, error: &Error) -> bool {
+        let dying = matches!(error, Error::Setup(failure) if failure.errno == libc::ENOMEM);
+        self.listen(if dying { DYING } else { Duration::ZERO });
         self.ended.is_some()
     }
 
+    /// Whether the sandbox has ended for this.
+    fn is_for(&self, reason: Reason) -> bool {
+        let run = self.ended.as_ref().and_then(Option::as_ref);
+        run.and_then(|run| run.end.as_ref()).is_some_and(|end| end.reason == Some(reason))
+    }
+
+    /// The sandbox's end, as an error.
+    fn trouble(&self, entry: &Entry) -> Trouble {
+        match (&self.ended, self.ending) {
+            (Some(Some(run)), _) => entry.ended_so(run),
+            (_, Some((reason, _))) => Trouble::Ended(entry.name(), Some(reason.told().to_owned())),
+            _ => entry.ended(),
+        }
+    }
+
+    /// The sandbox's end, where the command has ended with it and not by itself.
+    fn ended_with_it(&self, entry: &Entry, outcome: &Outcome) -> Option<Trouble> {
+        let asked = |(_, signal): (Reason, i32)| {
+            outcome.signal.as_deref().and_then(signal_number).is_some_and(|by| [signal, libc::SIGKILL].contains(&by))
+        };
+        let with_it = match outcome.status {
+            Status::Signaled if outcome.signal.as_deref() == Some("SIGKILL") && self.ended.is_some() => true,
+            Status::Signaled => self.ending.is_some_and(asked),
+            Status::Cancelled | Status::OutOfMemory => self.ended.is_some(),
+            Status::Exited
+            | Status::TimedOut
+            | Status::CpuTimeExceeded
+            | Status::OutputLimit
+            | Status::ForbiddenSyscall
+            | Status::SetupFailed => false,
+        };
+        with_it.then(|| self.trouble(entry))
+    }
+
+    /// Hears all that is said, and waits up to `patience` for the end.
     fn listen(&mut self, patience: Duration) {
-        let mut list = [PollFd::new(self.line.descriptor(), PollFlags::POLLIN)];
-        let timeout = nix::poll::PollTimeout::try_from(patience).unwrap_or(nix::poll::PollTimeout::MAX);
-        let waiting = nix::poll::poll(&mut list, timeout).unwrap_or(0) > 0;
-        if self.ended.is_none() && waiting {
+        let until = Instant::now() + patience;
+        while self.ended.is_none() {
+            let mut list = [PollFd::new(self.line.descriptor(), PollFlags::POLLIN)];
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = nix::poll::PollTimeout::try_from(left).unwrap_or(nix::poll::PollTimeout::MAX);
+            match nix::poll::poll(&mut list, timeout) {
+                Err(nix::errno::Errno::EINTR) => continue,
+                Ok(1..) => {}
+                _ => return,
+            }
             match self.line.hear::<Answer>() {
                 Ok(Some((Answer::Reached(limit), _))) => self.reached.push(limit),
+                Ok(Some((Answer::Ending { reason, signal }, _))) => self.ending = Some((reason, signal)),
                 Ok(Some((Answer::Ended(run), _))) => self.ended = Some(Some(run)),
                 _ => self.ended = Some(None),
             }

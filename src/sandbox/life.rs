@@ -1,7 +1,7 @@
 //! What becomes of a sandbox that is there.
 
 use super::call::{Answer, Call, Line, Stats};
-use super::{Entry, Run, Sandboxes, State, Trouble, failed};
+use super::{Entry, Reason, Run, Sandboxes, State, Trouble, failed};
 use crate::error::{Error, Problem};
 use crate::process;
 use crate::spec::{self, PartialSpec, Spec};
@@ -24,14 +24,19 @@ const GLANCE: Duration = Duration::from_millis(50);
 ///
 /// `NotRunning`.
 pub fn stop(sandboxes: &Sandboxes, word: &str, grace: Duration) -> Result<Run, Trouble> {
-    let entry = sandboxes.find(word)?;
-    let _turn = entry.turn()?;
-    end(sandboxes, &entry, grace)
+    end_for(sandboxes, word, grace, Reason::Stopped)
 }
 
-fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration) -> Result<Run, Trouble> {
+/// The same for any reason.
+pub(super) fn end_for(sandboxes: &Sandboxes, word: &str, grace: Duration, reason: Reason) -> Result<Run, Trouble> {
+    let entry = sandboxes.find(word)?;
+    let _turn = entry.turn()?;
+    end(sandboxes, &entry, grace, reason)
+}
+
+fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration, reason: Reason) -> Result<Run, Trouble> {
     let run = match Line::to(entry) {
-        Ok(line) => hang_up(entry, &line, grace)?,
+        Ok(line) => hang_up(entry, &line, grace, reason)?,
         Err(Trouble::NotRunning(name)) => {
             if !entry.lives() {
                 return Err(Trouble::NotRunning(name));
@@ -50,10 +55,10 @@ fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration) -> Result<Run, Tro
 }
 
 /// Asks the supervisor to end, and ends it where it does not.
-fn hang_up(entry: &Entry, line: &Line, grace: Duration) -> Result<Option<Run>, Trouble> {
+fn hang_up(entry: &Entry, line: &Line, grace: Duration, reason: Reason) -> Result<Option<Run>, Trouble> {
     let failed = |error: std::io::Error| failed("call the supervisor", &error);
     let until = Instant::now() + grace + PATIENCE;
-    match line.say(&Call::Stop { grace_ms: grace.as_millis() as u64 }, &[]) {
+    match line.say(&Call::Stop { grace_ms: grace.as_millis() as u64, reason }, &[]) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => return Ok(None),
         said => said.map_err(failed)?,
     }
@@ -86,8 +91,8 @@ pub fn remove(sandboxes: &Sandboxes, word: &str, kill: bool) -> Result<(), Troub
         if !kill {
             return Err(Trouble::Running(entry.name()));
         }
-        match end(sandboxes, &entry, Duration::ZERO) {
-            Ok(_) | Err(Trouble::NotRunning(_)) => {}
+        match end(sandboxes, &entry, Duration::ZERO, Reason::Removed) {
+            Ok(_) | Err(Trouble::NotRunning(_) | Trouble::Ended(..)) => {}
             Err(error) => return Err(error),
         }
     }
@@ -157,10 +162,10 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
             Ok(run)
         }
         // Its last word is in the files, where they are kept.
-        Ok(_) | Err(Trouble::Ended(_)) => {
+        Ok(_) | Err(Trouble::Ended(..)) => {
             entry.await_end();
             let run = entry.run();
-            run.end.is_some().then_some(run).ok_or_else(|| Trouble::Ended(entry.name()))
+            if run.end.is_some() { Ok(run) } else { Err(entry.ended()) }
         }
         Err(error) => Err(error),
     }
@@ -170,7 +175,7 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
 pub fn stats(entry: &Entry) -> Result<Stats, Trouble> {
     match Line::to(entry)?.ask(entry, &Call::Stats)? {
         (Answer::Stats(stats), _) => Ok(stats),
-        _ => Err(Trouble::Ended(entry.name())),
+        _ => Err(entry.ended()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where sandboxes are: their directories, names and locks.
 
-use super::{Record, Run, State, Trouble, failed};
+use super::{End, Reason, Record, Run, State, Trouble, failed};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::tree;
 use crate::spec::Spec;
@@ -14,12 +14,14 @@ use std::io::{ErrorKind, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A directory that is still being filled.
 const NEW: &str = "new.";
 /// A directory that is being removed.
 const GONE: &str = "gone.";
+/// How long a supervisor that was killed may take to let go of its sandbox.
+const LETTING_GO: Duration = Duration::from_millis(200);
 /// How long somebody may take to fill a directory: no longer than it takes to write three small files.
 const FILLING: Duration = Duration::from_secs(60);
 
@@ -36,6 +38,8 @@ pub struct Entry {
     pub id: String,
     /// Its directory.
     pub directory: PathBuf,
+    /// What its caller calls it: for messages, when nothing else is left of it.
+    called: String,
 }
 
 /// Now, in seconds since 1970.
@@ -69,7 +73,7 @@ impl Sandboxes {
         if let Some(id) = self.named(word)
             && let Some(entry) = self.entry(&id)
         {
-            return Ok(entry);
+            return Ok(Entry { called: word.to_owned(), ..entry });
         }
         if let Some(entry) = self.entry(word) {
             return Ok(entry);
@@ -98,7 +102,7 @@ impl Sandboxes {
     /// The sandbox of that id, if there is one.
     fn entry(&self, id: &str) -> Option<Entry> {
         let directory = self.root.join(id);
-        (is_id(id) && directory.join("record.json").exists()).then(|| Entry { id: id.to_owned(), directory })
+        (is_id(id) && directory.join("record.json").exists()).then(|| Entry::at(id, directory))
     }
 
     fn ids(&self) -> Result<Vec<String>, Trouble> {
@@ -140,7 +144,7 @@ impl Sandboxes {
 
     /// Removes a directory that is still being filled, if whoever filled it was killed.
     fn sweep_new(&self, name: &str, id: &str) -> Result<(), Trouble> {
-        let entry = Entry { id: id.to_owned(), directory: self.root.join(name) };
+        let entry = Entry::at(id, self.root.join(name));
         // It has its turn from the first moment on, or for that moment not yet.
         let lock = File::open(entry.path("turn")).ok().map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
         let dead = match &lock {
@@ -180,7 +184,7 @@ impl Sandboxes {
         let filling = self.root.join(format!("{NEW}{}", record.id));
         let attempt = || format!("make `{}`", filling.display());
         DirBuilder::new().mode(0o700).create(&filling).map_err(|error| failed(attempt(), &error))?;
-        let entry = Entry { id: record.id.clone(), directory: filling.clone() };
+        let entry = Entry::at(&record.id, filling.clone());
         let filled = || -> Result<(Entry, Flock<File>), Trouble> {
             let turn = entry.turn()?;
             File::create(entry.path("alive")).map_err(|error| failed("make `alive`", &error))?;
@@ -199,7 +203,7 @@ impl Sandboxes {
             self.claim(&record.name, &record.id)?;
             let directory = self.root.join(&record.id);
             fs::rename(&filling, &directory).map_err(|error| failed(attempt(), &error))?;
-            Ok((Entry { id: record.id.clone(), directory }, turn))
+            Ok((Entry { called: record.name.clone(), ..Entry::at(&record.id, directory) }, turn))
         };
         filled().inspect_err(|_| {
             if self.named(&record.name).is_some_and(|id| id == record.id) {
@@ -283,6 +287,10 @@ impl Sandboxes {
 }
 
 impl Entry {
+    fn at(id: &str, directory: PathBuf) -> Entry {
+        Entry { id: id.to_owned(), directory, called: id.to_owned() }
+    }
+
     /// A file of it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
@@ -320,13 +328,38 @@ impl Entry {
 
     /// Its name, for messages.
     pub fn name(&self) -> String {
-        self.record().map_or_else(|_| self.id.clone(), |record| record.name)
+        self.record().map_or_else(|_| self.called.clone(), |record| record.name)
+    }
+
+    /// That it has ended so while a call was under way.
+    pub(super) fn ended_so(&self, run: &Run) -> Trouble {
+        Trouble::Ended(self.name(), run.end.as_ref().map(End::told))
+    }
+
+    /// That it has ended while a call was under way, of which its supervisor has not told us.
+    pub(super) fn ended(&self) -> Trouble {
+        // A supervisor that was killed lets go of the call first, and of the sandbox in the next moment.
+        let until = Instant::now() + LETTING_GO;
+        while self.lives() && self.run().end.is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        match (self.directory.exists(), self.run(), self.state()) {
+            (false, ..) => self.removed(),
+            (true, run, _) if run.end.is_some() => self.ended_so(&run),
+            (true, _, State::Lost) => Trouble::Ended(self.name(), Some("its supervisor was killed".to_owned())),
+            _ => Trouble::Ended(self.name(), None),
+        }
+    }
+
+    /// That it was removed after it was found.
+    pub(super) fn removed(&self) -> Trouble {
+        Trouble::Ended(self.called.clone(), Some(Reason::Removed.told().to_owned()))
     }
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, Trouble> {
         let path = self.path(name);
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Trouble::NotFound(self.id.clone()),
+            ErrorKind::NotFound => self.removed(),
             _ => failed(format!("read `{}`", path.display()), &error),
         })?;
         serde_json::from_slice(&bytes).map_err(|error| failed(format!("read `{}`", path.display()), &error.into()))
@@ -341,7 +374,7 @@ impl Entry {
             .and_then(|mut file| file.write_all(&text))
             .and_then(|()| fs::rename(&draft, &path))
             .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Trouble::NotFound(self.id.clone()),
+                ErrorKind::NotFound => self.removed(),
                 _ => failed(attempt, &error),
             })
     }
@@ -350,7 +383,7 @@ impl Entry {
         let path = self.path(name);
         let opened = File::options().read(true).write(true).create(name == "turn").truncate(false).open(&path);
         let file = opened.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Trouble::NotFound(self.id.clone()),
+            ErrorKind::NotFound => self.removed(),
             _ => failed(format!("open `{}`", path.display()), &error),
         })?;
         match Flock::lock(file, how) {
@@ -363,7 +396,7 @@ impl Entry {
     /// Waits for the right to change it.
     pub(super) fn turn(&self) -> Result<Flock<File>, Trouble> {
         let turn = self.lock("turn", FlockArg::LockExclusive)?;
-        turn.ok_or_else(|| Trouble::NotFound(self.id.clone()))
+        turn.ok_or_else(|| self.removed())
     }
 
     fn try_turn(&self) -> Option<Flock<File>> {

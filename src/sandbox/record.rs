@@ -61,9 +61,61 @@ pub struct End {
     pub usage: Usage,
     /// Why nothing ran.
     pub error: Option<String>,
+    /// Who wanted it to end, where somebody did.
+    pub reason: Option<Reason>,
+}
+
+/// Why a sandbox was told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// `belljar stop`.
+    Stopped,
+    /// `belljar rm --force`.
+    Removed,
+    /// Its `--ttl` was over.
+    Ttl,
+    /// Nobody had called it for its `--idle-stop` or `--idle-rm`.
+    Idle,
+    /// A command in it could not be held to its limits any more.
+    LeaderLost,
+}
+
+impl Reason {
+    /// For a message, after the sandbox's name.
+    pub fn told(self) -> &'static str {
+        match self {
+            Reason::Stopped => "it was stopped",
+            Reason::Removed => "it was removed",
+            Reason::Ttl => "its `--ttl` was over",
+            Reason::Idle => "nobody had called it for so long",
+            Reason::LeaderLost => "a command in it could not be held to its limits any more",
+        }
+    }
 }
 
 impl End {
+    /// Why it ended, for a message, after the sandbox's name.
+    pub fn told(&self) -> String {
+        if let Some(reason) = self.reason {
+            return reason.told().to_owned();
+        }
+        match self.status {
+            Status::Exited => format!("its own command exited with {}", self.exit_code.unwrap_or_default()),
+            Status::Signaled | Status::ForbiddenSyscall => {
+                format!("its own command was ended by {}", self.signal.as_deref().unwrap_or("a signal"))
+            }
+            Status::TimedOut => "its deadline had passed".to_owned(),
+            Status::CpuTimeExceeded => "its CPU time was used up".to_owned(),
+            Status::OutOfMemory => "its memory limit was passed".to_owned(),
+            Status::OutputLimit => "its output limit was passed".to_owned(),
+            Status::Cancelled => {
+                format!("its supervisor was told to end by {}", self.signal.as_deref().unwrap_or("a signal"))
+            }
+            Status::SetupFailed => self.error.clone().unwrap_or_else(|| "its supervisor could not go on".to_owned()),
+        }
+    }
+
     /// The exit code that says so, as of `run`.
     pub fn exit_code(&self) -> i32 {
         self.as_outcome().exit_code()
@@ -94,6 +146,7 @@ impl End {
             signal: outcome.signal.clone(),
             usage: outcome.usage,
             error: None,
+            reason: None,
         }
     }
 }

@@ -7,7 +7,7 @@ use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::place::now;
 use super::program::Kept;
 use super::quota::Quota;
-use super::{End, Entry, Record, Run, Sandboxes, Trouble, failed};
+use super::{End, Entry, Reason, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::Outcome;
@@ -52,6 +52,8 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         quota: None,
         quiet: false,
         frozen: Cell::new(false),
+        asked: Cell::new(None),
+        reason: None,
         ready,
         born: Instant::now(),
         expires: expiry(&record),
@@ -103,6 +105,10 @@ struct Supervisor<'a> {
     quiet: bool,
     /// Whether everybody stands still because a caller wants it.
     frozen: Cell<bool>,
+    /// That somebody has just asked for the end, with so much time to do it.
+    asked: Cell<Option<(Duration, Reason)>>,
+    /// Why everybody inside was asked to end, and how.
+    reason: Option<(Reason, i32)>,
     ready: Ready<'a>,
     born: Instant,
     /// When it has lived long enough.
@@ -137,14 +143,19 @@ impl Attendant for Supervisor<'_> {
         self.quiet = running.is_quiet();
         self.hold_disk(running, now);
         if self.ends_at().is_some_and(|at| now >= at) {
-            running.ask_to_end(Duration::ZERO);
+            let ttl = self.expires.is_some_and(|at| now >= at);
+            self.asked.set(Some((Duration::ZERO, if ttl { Reason::Ttl } else { Reason::Idle })));
         }
+        self.ask_to_end(running);
     }
 
     fn ended(&mut self, result: &Result<Outcome, Error>) {
         let mut run = self.run.take().unwrap_or_default();
         match result {
-            Ok(outcome) => run.end = Some(End::of(outcome, now())),
+            Ok(outcome) => {
+                let reason = self.reason.map(|(reason, _)| reason);
+                run.end = Some(End { reason, ..End::of(outcome, now()) });
+            }
             Err(error) if run.started == 0 => (self.ready)(Err(error)),
             Err(error) => {
                 let end = End {
@@ -154,6 +165,7 @@ impl Attendant for Supervisor<'_> {
                     signal: None,
                     usage: crate::outcome::Usage::default(),
                     error: Some(error.to_string()),
+                    reason: None,
                 };
                 run.end = Some(end);
             }
@@ -182,11 +194,28 @@ impl Supervisor<'_> {
         let limit = self.disk.get();
         if self.quota.as_mut().is_some_and(|quota| quota.is_passed(now, limit)) {
             running.kill_commands();
-            for line in &self.lines {
-                // Who is gone does not need to know.
-                let _ = line.say(&Answer::Reached("disk".to_owned()), &[]);
-            }
+            self.tell_joined(&Answer::Reached("disk".to_owned()));
         }
+    }
+
+    /// Says something to everybody who has a command inside.
+    fn tell_joined(&self, answer: &Answer) {
+        for line in self.lines.iter().filter(|line| line.asked.get() == Asked::Joined) {
+            // Who is gone does not need to know.
+            let _ = line.say(answer, &[]);
+        }
+    }
+
+    /// Asks everybody inside to end, where that was asked for. Whoever has a command there hears of it first, so that the
+    /// end of the command is understood.
+    fn ask_to_end(&mut self, running: &mut Running) {
+        let Some((grace, reason)) = self.asked.take() else { return };
+        if self.reason.is_none() {
+            let signal = running.stop_signal();
+            self.reason = Some((reason, signal));
+            self.tell_joined(&Answer::Ending { reason, signal });
+        }
+        running.ask_to_end(grace);
     }
 
     /// When its time is over, or it has been idle for too long.
@@ -290,8 +319,9 @@ impl Supervisor<'_> {
                     .collect();
                 line.say(&Answer::Done, &files)
             }
-            Call::Stop { grace_ms } => {
-                running.ask_to_end(Duration::from_millis(grace_ms));
+            Call::Stop { grace_ms, reason } => {
+                let (before, first) = self.asked.get().unwrap_or((Duration::MAX, reason));
+                self.asked.set(Some((before.min(Duration::from_millis(grace_ms)), first)));
                 Ok(())
             }
             // As everybody who is there then.
@@ -330,7 +360,12 @@ impl Supervisor<'_> {
             enforcement: run.enforcement.clone(),
             mount_is_directory: run.mount_is_directory.clone(),
         };
-        line.say(&answer, &descriptors)
+        line.say(&answer, &descriptors)?;
+        line.asked.set(Asked::Joined);
+        match self.reason {
+            Some((reason, signal)) => line.say(&Answer::Ending { reason, signal }, &[]),
+            None => Ok(()),
+        }
     }
 
     fn stats(&self, running: &mut Running) -> Stats {

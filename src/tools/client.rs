@@ -1,6 +1,6 @@
 //! The host's side of the tool: starts it in a sandbox, asks, and passes on what it hears.
 
-use super::wire::{self, Ending, Inlet, Outlet, PIECE};
+use super::wire::{self, Ending, Inlet, Outlet, PIECE, Tail};
 use super::{Request, Trouble};
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
@@ -15,7 +15,7 @@ const MOST_BYTES: usize = 256 << 20;
 pub struct Client {
     child: Child,
     to: Option<BufWriter<ChildStdin>>,
-    from: Option<BufReader<ChildStdout>>,
+    from: Option<BufReader<Tail<ChildStdout>>>,
 }
 
 /// Writes the data of a request.
@@ -38,7 +38,7 @@ impl Client {
         let mut child = command.spawn().map_err(|error| Trouble::of(&error))?;
         let streams = child.stdin.take().zip(child.stdout.take());
         let (to, from) = streams.ok_or_else(|| Trouble::new("failed", "no streams to the tool"))?;
-        Ok(Client { child, to: Some(BufWriter::new(to)), from: Some(BufReader::with_capacity(PIECE, from)) })
+        Ok(Client { child, to: Some(BufWriter::new(to)), from: Some(BufReader::with_capacity(PIECE, Tail::new(from))) })
     }
 
     /// Asks, sends `data` if the request takes any, and passes on items and data as they come.
@@ -73,8 +73,11 @@ impl Client {
         };
         let mut inlet = Inlet::new(from, &mut aside);
         let taken = given(&mut inlet).and_then(|()| inlet.drain().map_err(|error| said(&error)));
-        let end = inlet.end.take();
+        let (end, broken) = (inlet.end.take(), inlet.broken);
         if let Some(trouble) = failed {
+            return Err(trouble);
+        }
+        if broken && let Some(trouble) = self.last_word() {
             return Err(trouble);
         }
         match (end.as_deref().map(wire::parse::<Ending>), taken) {
@@ -112,6 +115,15 @@ impl Client {
         each: &mut (dyn FnMut(T) -> io::Result<()> + Send),
     ) -> Result<(), Trouble> {
         self.ask(request, None, &mut |bytes| each(wire::parse(bytes)?), &mut |_| Ok(()))
+    }
+
+    /// Why the tool was cut off, if the host's side says it.
+    fn last_word(&mut self) -> Option<Trouble> {
+        self.to = None;
+        let mut from = self.from.take()?;
+        // Whoever is inside could go on for ever.
+        io::copy(&mut (&mut from).take(2 * wire::LONGEST as u64), &mut io::sink()).ok()?;
+        from.get_ref().last_word()
     }
 
     fn send(&mut self, request: &Request, data: Option<Data<'_>>) -> Result<(), Trouble> {

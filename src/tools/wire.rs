@@ -119,6 +119,8 @@ pub struct Inlet<'a> {
     start: usize,
     /// The frame at the end, once it has come.
     pub end: Option<Vec<u8>>,
+    /// Whether the tool was cut off, or does not speak as it should.
+    pub broken: bool,
 }
 
 impl<'a> Inlet<'a> {
@@ -127,7 +129,7 @@ impl<'a> Inlet<'a> {
         from: &'a mut (dyn Read + Send),
         aside: &'a mut (dyn FnMut(u8, &[u8]) -> io::Result<()> + Send),
     ) -> Inlet<'a> {
-        Inlet { from, aside, piece: Vec::new(), start: 0, end: None }
+        Inlet { from, aside, piece: Vec::new(), start: 0, end: None, broken: false }
     }
 
     /// Reads to the end, and gives nothing to anybody.
@@ -145,10 +147,13 @@ impl Read for Inlet<'_> {
                 return Ok(0);
             }
             self.start = 0;
+            // Until a frame was understood.
+            let broken = std::mem::replace(&mut self.broken, true);
             match read(self.from, &mut self.piece)? {
                 Some(DATA) => {}
                 Some(END) => {
                     self.end = Some(std::mem::take(&mut self.piece));
+                    self.broken = broken;
                     return Ok(0);
                 }
                 Some(kind) => {
@@ -157,6 +162,7 @@ impl Read for Inlet<'_> {
                 }
                 None => return Err(io::ErrorKind::UnexpectedEof.into()),
             }
+            self.broken = broken;
         }
         let count = into.len().min(self.piece.len() - self.start);
         into[..count].copy_from_slice(&self.piece[self.start..self.start + count]);
@@ -165,9 +171,63 @@ impl Read for Inlet<'_> {
     }
 }
 
+/// Passes bytes on, and remembers the last of them: a tool that was killed may have left half a frame, and why there is none
+/// any more then stands behind that.
+pub struct Tail<R> {
+    inner: R,
+    last: Vec<u8>,
+}
+
+/// The longest frame of the host's side.
+const LAST: usize = 16 << 10;
+
+impl<R: Read> Tail<R> {
+    /// Nothing yet.
+    pub fn new(inner: R) -> Tail<R> {
+        Tail { inner, last: Vec::new() }
+    }
+
+    /// What the host's side said at the very end, if it did.
+    pub fn last_word(&self) -> Option<Trouble> {
+        (0..self.last.len()).find_map(|start| {
+            let mut rest = self.last.get(start..)?;
+            let mut frame = Vec::new();
+            let whole = read(&mut rest, &mut frame).is_ok_and(|kind| kind == Some(FAILED)) && rest.is_empty();
+            whole.then(|| parse(&frame).ok())?
+        })
+    }
+}
+
+impl<R: Read> Read for Tail<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(into)?;
+        let bytes = into.get(..count).unwrap_or_default();
+        self.last.extend_from_slice(bytes.get(count.saturating_sub(LAST)..).unwrap_or_default());
+        self.last.drain(..self.last.len().saturating_sub(LAST));
+        Ok(count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_hosts_last_word_is_found_behind_half_a_frame() {
+        let trouble = Trouble::new("ended", "it has ended");
+        for begun in [0, 3, 5, 30_000] {
+            let mut bytes = Vec::new();
+            write(&mut bytes, DATA, &[b'x'; 40_000]).expect("written");
+            bytes.truncate(begun);
+            write_json(&mut bytes, FAILED, &trouble).expect("written");
+            let mut tail = Tail::new(&bytes[..]);
+            io::copy(&mut tail, &mut io::sink()).expect("read");
+            assert_eq!(tail.last_word().as_ref(), Some(&trouble), "{begun}");
+        }
+        let mut tail = Tail::new(&b"\x02\x00\x00\x00xno"[..]);
+        io::copy(&mut tail, &mut io::sink()).expect("read");
+        assert_eq!(tail.last_word(), None);
+    }
 
     #[test]
     fn data_comes_out_as_it_went_in_and_ends() {

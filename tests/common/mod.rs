@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test program uses its own part
 
 pub mod archives;
+pub mod chance;
 pub mod images;
 pub mod languages;
 pub mod leavings;

@@ -7,6 +7,7 @@ mod attacks;
 mod captured;
 mod carried;
 mod day;
+mod ended;
 mod exec;
 mod files;
 mod kept;

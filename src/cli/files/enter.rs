@@ -44,13 +44,20 @@ pub fn enter(name: &str, aside: bool, home: Option<&Path>) -> i32 {
 }
 
 fn ended(outcome: &Outcome) -> Trouble {
+    if let Some(error) = &outcome.error {
+        let (kind, message, hint) = (error.kind.clone(), error.message.clone(), error.hint.clone());
+        return Trouble { kind, message, path: None, hint };
+    }
     match outcome.limits_reached.first() {
         Some(limit) if limit == "disk" => {
             Trouble::new("no_space", "the sandbox's disk limit was passed, and writing stopped")
                 .hint("remove files, or make a sandbox with a larger `--disk`")
         }
         Some(limit) => Trouble::new("ended", format!("the tool inside was ended: the limit of {limit} was passed")),
-        None if outcome.status == Status::Cancelled => Trouble::new("ended", "the sandbox was stopped meanwhile"),
+        None if outcome.status == Status::OutOfMemory => {
+            Trouble::new("ended", "the tool inside was ended: the limit of memory was passed")
+        }
+        None if outcome.status == Status::Cancelled => Trouble::new("ended", "its caller was told to end"),
         None => Trouble::new("ended", "the tool inside was killed by somebody inside, or broke off"),
     }
 }

@@ -158,21 +158,28 @@ impl Running {
         }
     }
 
+    /// The signal by which everybody inside is asked to end.
+    pub fn stop_signal(&self) -> i32 {
+        self.plan.stop_signal.unwrap_or(Signal::SIGTERM as i32)
+    }
+
     /// Asks everybody inside to end, and ends them when `grace` is over.
     pub fn ask_to_end(&mut self, grace: Duration) {
         self.thaw();
         let asked = self.forwarded.map_or(Signal::SIGTERM, |(_, signal)| signal);
         if self.forwarded.is_none() {
-            self.tell(self.plan.stop_signal.unwrap_or(asked as i32));
+            self.tell(self.stop_signal());
             self.resume();
         }
         let until = Instant::now() + grace;
         self.forwarded = Some((self.forwarded.map_or(until, |(before, _)| before.min(until)), asked));
     }
 
-    /// The sandbox has ended for this reason, and with it the command that had joined it.
+    /// The sandbox has ended for this reason, and with it the command that had joined it, unless that had ended before.
     pub fn sandbox_ended(&mut self, memory: bool) {
-        self.cause.get_or_insert(if memory { Cause::Memory } else { Cause::Cancelled(Signal::SIGTERM) });
+        if self.ended.is_none() {
+            self.cause.get_or_insert(if memory { Cause::Memory } else { Cause::Cancelled(Signal::SIGTERM) });
+        }
     }
 
     /// Whether somebody here holds the sandbox to its limits, and there is anything to hold.
