@@ -13,6 +13,7 @@
 //! ID/upper, work   its files, where they are kept
 //! ID/image         the record of its image, which is kept as long as this link is there
 //! names/NAME       a link to ID
+//! ended/AT-ID      how one that was not kept has ended, for an hour
 //! ```
 //!
 //! Promises: what is told comes from the locks and files at that moment, and never from a process id; of two calls that race
@@ -23,6 +24,8 @@ mod call;
 mod capture;
 mod carry;
 mod diff;
+mod ended;
+mod entry;
 mod exec;
 mod life;
 mod place;
@@ -37,9 +40,10 @@ pub use call::Stats;
 pub use capture::{fork, snapshot};
 pub use carry::{Brought, Export, export, import, read};
 pub use diff::diff;
+pub use entry::Entry;
 pub use exec::{Exec, exec};
 pub use life::{follow_log, label, remove, rename, resize, stats, stop, wait};
-pub use place::{Entry, Sandboxes, is_name};
+pub use place::{Sandboxes, is_name};
 pub use record::{End, Reason, Record, Run, State};
 pub use start::{Report, Wish, create, start};
 pub use supervise::supervise;

@@ -194,6 +194,15 @@ impl Meter {
         self.stat(pid).is_none_or(|stat| stat.process(pid).halted)
     }
 
+    /// Whether somebody besides pid 1 has executed a program.
+    pub fn has_executed(&mut self) -> bool {
+        self.list();
+        let listed = std::mem::take(&mut self.listed);
+        let found = listed.iter().any(|pid| *pid != 1 && self.stat(*pid).is_some_and(|stat| stat.executed));
+        self.listed = listed;
+        found
+    }
+
     /// Whether a process waits where no signal but a deadly one reaches it: in vfork(2), or for a disk.
     pub fn is_out_of_reach(&mut self, pid: u32) -> bool {
         self.stat(pid).is_some_and(|stat| stat.state == b'D')
@@ -234,11 +243,15 @@ impl Meter {
     }
 }
 
+/// `PF_FORKNOEXEC` of the kernel's include/linux/sched.h: forked, and nothing executed since.
+const FORKED_ONLY: u64 = 0x40;
+
 /// The fields of `/proc/PID/stat` that we need (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Stat {
     state: u8,
     parent: u32,
+    executed: bool,
     faults: u64,
     ticks: u64,
     children_ticks: u64,
@@ -254,17 +267,18 @@ impl Stat {
         let mut fields = std::str::from_utf8(bytes.get(end + 1..)?).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         let mut number = |skip: usize| fields.nth(skip)?.parse::<u64>().ok();
-        // ppid (4); pgrp to flags (5 to 9), minflt (10); cminflt to cmajflt (11 to 13), utime, stime, cutime, cstime
-        // (14 to 17).
+        // ppid (4); pgrp to tpgid (5 to 8), flags (9), minflt (10); cminflt to cmajflt (11 to 13), utime, stime, cutime,
+        // cstime (14 to 17).
         let parent = u32::try_from(number(0)?).ok()?;
-        let faults = number(5)?;
+        let executed = number(4)? & FORKED_ONLY == 0;
+        let faults = number(0)?;
         let ticks = number(3)? + number(0)?;
         let children_ticks = number(0)? + number(0)?;
         // priority and nice (18, 19), num_threads (20); itrealvalue, starttime (22), vsize, rss (24).
         let threads = u32::try_from(number(2)?).ok()?;
         let start = number(1)?;
         let resident = number(1)?;
-        Some(Stat { state, parent, faults, ticks, children_ticks, threads, start, resident })
+        Some(Stat { state, parent, executed, faults, ticks, children_ticks, threads, start, resident })
     }
 
     fn process(&self, pid: u32) -> Process {
@@ -282,6 +296,7 @@ mod tests {
         let expected = Stat {
             state: b'T',
             parent: 1,
+            executed: true,
             faults: 100,
             ticks: 33,
             children_ticks: 7,

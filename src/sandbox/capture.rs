@@ -3,6 +3,7 @@
 //! Those of a sandbox that is not kept are in memory that no path leads to; its supervisor has taken hold of them.
 
 use super::call::{Call, Line};
+use super::entry::GLANCE;
 use super::place::now;
 use super::start::{Supervisor, launch, new_id};
 use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
@@ -38,14 +39,15 @@ impl Still {
         }
         let kept = spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some());
         let image = spec.image.is_some();
-        let frozen = Line::to(entry).and_then(|line| Ok((line.ask(entry, &Call::Freeze)?.1, line)));
-        let (mut layers, line) = match frozen {
-            Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if kept => {
-                // Whoever listens to no call any more is about to let go, and nobody else can start it now.
-                entry.await_end();
-                (Vec::new(), None)
+        let (mut layers, line) = loop {
+            if kept && !entry.at_rest() {
+                break (Vec::new(), None);
             }
-            frozen => frozen.map(|(layers, line)| (layers, Some(line)))?,
+            match Line::to(entry).and_then(|line| Ok((line.ask(entry, &Call::Freeze)?.1, line))) {
+                // It has ended in this moment.
+                Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if kept => std::thread::sleep(GLANCE),
+                frozen => break frozen.map(|(layers, line)| (layers, Some(line)))?,
+            }
         };
         let upper = match layers.pop() {
             Some(layer) => File::from(layer),

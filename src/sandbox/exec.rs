@@ -1,6 +1,7 @@
 //! Commands that join a sandbox which is there: by its namespaces, with all that restricts its first process.
 
 use super::call::{Answer, Call, Line};
+use super::entry::GLANCE;
 use super::{Entry, Reason, Run, Sandboxes, Trouble, failed, life, program};
 use crate::error::Error;
 use crate::images::{Store, tree};
@@ -84,16 +85,21 @@ pub fn exec(
 ) -> Result<(Outcome, Spec), Trouble> {
     let entry = sandboxes.find(word)?;
     let spec = exec.over(&entry.spec()?);
-    let called = Line::to(&entry).and_then(|line| {
-        let program = exec.own.then(|| program::of(&entry, &line)).transpose()?;
-        Ok((line.ask(&entry, &Call::Join)?, line, program))
-    });
-    let ((answer, descriptors), line, program) = match called {
-        // Files can be had without anything of the sandbox's running.
-        Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if exec.own && exec.aside => {
-            return aside(&entry, spec, store, delivery);
+    let ((answer, descriptors), line, program) = loop {
+        let called = Line::to(&entry).and_then(|line| {
+            let program = exec.own.then(|| program::of(&entry, &line)).transpose()?;
+            Ok((line.ask(&entry, &Call::Join)?, line, program))
+        });
+        match called {
+            // Files can be had without anything of the sandbox's running.
+            Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if exec.own && exec.aside => {
+                if let Some(outcome) = aside(&entry, &spec, store, delivery)? {
+                    return Ok((outcome, spec));
+                }
+                std::thread::sleep(GLANCE);
+            }
+            called => break called?,
         }
-        called => called?,
     };
     let mut joined = joined(answer, descriptors).ok_or_else(|| entry.ended())?;
     joined.program = program;
@@ -138,21 +144,23 @@ pub fn exec(
 }
 
 /// Runs our own program over the files of a sandbox that does not run and keeps them, in a sandbox of its own that is exactly like
-/// it. Nobody starts or removes it meanwhile.
-fn aside(entry: &Entry, mut spec: Spec, store: Option<&Store>, delivery: Delivery) -> Result<(Outcome, Spec), Trouble> {
+/// it. Nobody starts or removes it meanwhile. `None` for one that somebody has started before we had its turn: it can be joined.
+fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Option<Outcome>, Trouble> {
     let _turn = entry.turn()?;
-    // Whoever listens to no call any more is about to let go, and nobody else can start it now.
-    entry.await_end();
+    if entry.at_rest() {
+        return Ok(None);
+    }
     if !entry.record()?.keep {
         return Err(Trouble::NotRunning(entry.name()));
     }
+    let mut spec = spec.clone();
     if let Program::Own(words) = &mut spec.program {
         // Nobody counts what is written, and so it is told how much that may be.
         let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
         let usage = tree::usage(upper.as_fd()).map_err(|failure| Trouble::Failed(Error::Setup(failure)))?;
         words.push(spec.disk.saturating_sub(usage.bytes).to_string().into());
     }
-    Ok((process::run(&spec, store, delivery)?, spec))
+    Ok(Some(process::run(&spec, store, delivery)?))
 }
 
 /// What the supervisor handed over, if it is what it says.

@@ -35,16 +35,17 @@ pub(super) fn end_for(sandboxes: &Sandboxes, word: &str, grace: Duration, reason
 }
 
 fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration, reason: Reason) -> Result<Run, Trouble> {
-    let run = match Line::to(entry) {
-        Ok(line) => hang_up(entry, &line, grace, reason)?,
-        Err(Trouble::NotRunning(name)) => {
-            if !entry.lives() {
-                return Err(Trouble::NotRunning(name));
-            }
-            // On its way, up or down; nobody may start it while we have the turn.
-            None
+    if !entry.lives() {
+        return Err(Trouble::NotRunning(entry.name()));
+    }
+    let run = loop {
+        match Line::to(entry) {
+            Ok(line) => break hang_up(entry, &line, grace, reason)?,
+            // On its way down, or up: whoever had started it was killed. Nobody may start it while we have the turn.
+            Err(Trouble::NotRunning(_)) if entry.at_rest() => std::thread::sleep(GLANCE),
+            Err(Trouble::NotRunning(_)) => break None,
+            Err(error) => return Err(error),
         }
-        Err(error) => return Err(error),
     };
     entry.await_end();
     let run = run.unwrap_or_else(|| entry.run());
@@ -144,14 +145,22 @@ pub fn label(
 }
 
 /// Waits for the end and answers how it was.
+///
+/// # Errors
+///
+/// `NotFound`; `Ended`, where nobody knows how.
 pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
-    let entry = sandboxes.find(word)?;
+    let entry = match sandboxes.find(word) {
+        Err(Trouble::NotFound(word)) => return sandboxes.remembered(&word).ok_or(Trouble::NotFound(word)),
+        found => found?,
+    };
     let line = match Line::to(&entry) {
         Ok(line) => line,
         Err(Trouble::NotRunning(_)) => {
             // Not yet, or not any more.
             entry.await_end();
-            return Ok(entry.run());
+            let run = entry.run();
+            return Ok(if run.end.is_some() { run } else { sandboxes.remembered(&entry.id).unwrap_or(run) });
         }
         Err(error) => return Err(error),
     };
@@ -165,7 +174,8 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
         Ok(_) | Err(Trouble::Ended(..)) => {
             entry.await_end();
             let run = entry.run();
-            if run.end.is_some() { Ok(run) } else { Err(entry.ended()) }
+            let known = if run.end.is_some() { Some(run) } else { sandboxes.remembered(&entry.id) };
+            known.ok_or_else(|| entry.ended())
         }
         Err(error) => Err(error),
     }

@@ -1,27 +1,25 @@
 //! Where sandboxes are: their directories, names and locks.
 
-use super::{End, Reason, Record, Run, State, Trouble, failed};
+use super::entry::sync_directory;
+use super::{Entry, Record, Trouble, failed};
+use crate::error::Error;
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::tree;
 use crate::spec::Spec;
 use nix::fcntl::{Flock, FlockArg};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A directory that is still being filled.
 const NEW: &str = "new.";
 /// A directory that is being removed.
 const GONE: &str = "gone.";
-/// How long a supervisor that was killed may take to let go of its sandbox.
-const LETTING_GO: Duration = Duration::from_millis(200);
 /// How long somebody may take to fill a directory: no longer than it takes to write three small files.
 const FILLING: Duration = Duration::from_secs(60);
 
@@ -29,17 +27,6 @@ const FILLING: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Sandboxes {
     root: PathBuf,
-}
-
-/// One of them.
-#[derive(Clone, Debug)]
-pub struct Entry {
-    /// Its id.
-    pub id: String,
-    /// Its directory.
-    pub directory: PathBuf,
-    /// What its caller calls it: for messages, when nothing else is left of it.
-    called: String,
 }
 
 /// Now, in seconds since 1970.
@@ -78,7 +65,14 @@ impl Sandboxes {
         if let Some(entry) = self.entry(word) {
             return Ok(entry);
         }
-        let mut ids: Vec<String> = self.ids()?.into_iter().filter(|id| id.starts_with(word)).collect();
+        // A link may have been lost with the power; what stands in the sandbox was written to last.
+        let ids = self.ids()?;
+        let called =
+            |id: &&String| self.entry(id).and_then(|entry| entry.record().ok()).is_some_and(|it| it.name == word);
+        if let Some(id) = ids.iter().find(called) {
+            return self.entry(id).map(|entry| Entry { called: word.to_owned(), ..entry }).ok_or_else(not_found);
+        }
+        let mut ids: Vec<String> = ids.into_iter().filter(|id| id.starts_with(word)).collect();
         match (ids.len(), ids.pop()) {
             (1, Some(id)) => self.entry(&id).ok_or_else(not_found),
             (0, _) | (_, None) => Err(not_found()),
@@ -95,6 +89,11 @@ impl Sandboxes {
         fs::read_link(self.name(name)).ok()?.to_str().filter(|id| is_id(id)).map(str::to_owned)
     }
 
+    /// Where it is said how those that are gone have ended.
+    pub(super) fn ended(&self) -> PathBuf {
+        self.root.join("ended")
+    }
+
     fn name(&self, name: &str) -> PathBuf {
         self.root.join("names").join(name)
     }
@@ -102,7 +101,7 @@ impl Sandboxes {
     /// The sandbox of that id, if there is one.
     fn entry(&self, id: &str) -> Option<Entry> {
         let directory = self.root.join(id);
-        (is_id(id) && directory.join("record.json").exists()).then(|| Entry::at(id, directory))
+        (is_id(id) && directory.is_dir()).then(|| Entry::at(id, directory))
     }
 
     fn ids(&self) -> Result<Vec<String>, Trouble> {
@@ -116,7 +115,7 @@ impl Sandboxes {
         };
         let mut names: Vec<String> = listed
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| name != "names")
+            .filter(|name| name != "names" && name != "ended")
             .collect();
         names.sort();
         Ok(names)
@@ -174,7 +173,10 @@ impl Sandboxes {
         if entry.lives() {
             return Ok(());
         }
-        let Ok(record) = entry.record() else { return Ok(()) };
+        let Ok(record) = entry.record() else {
+            // What cannot be read says nothing; that somebody wanted the files kept the directory says.
+            return if entry.keeps_files() { Ok(()) } else { self.remove(entry) };
+        };
         if !record.keep || record.filling || record.is_over(entry.used()) { self.remove(entry) } else { Ok(()) }
     }
 
@@ -186,7 +188,7 @@ impl Sandboxes {
         DirBuilder::new().mode(0o700).create(&filling).map_err(|error| failed(attempt(), &error))?;
         let entry = Entry::at(&record.id, filling.clone());
         let filled = || -> Result<(Entry, Flock<File>), Trouble> {
-            let turn = entry.turn()?;
+            let turn = entry.first_turn()?;
             File::create(entry.path("alive")).map_err(|error| failed("make `alive`", &error))?;
             for name in ["upper", "work"].iter().filter(|_| record.keep || record.filling) {
                 let made = DirBuilder::new().mode(0o755).create(entry.path(name));
@@ -203,6 +205,10 @@ impl Sandboxes {
             self.claim(&record.name, &record.id)?;
             let directory = self.root.join(&record.id);
             fs::rename(&filling, &directory).map_err(|error| failed(attempt(), &error))?;
+            if record.keep || record.filling {
+                sync_directory(&self.root.join("names"))?;
+                sync_directory(&self.root)?;
+            }
             Ok((Entry { called: record.name.clone(), ..Entry::at(&record.id, directory) }, turn))
         };
         filled().inspect_err(|_| {
@@ -281,149 +287,7 @@ impl Sandboxes {
     /// Removes a directory that is no sandbox, or no longer.
     fn discard(&self, name: &str) -> Result<(), Trouble> {
         let root = File::open(&self.root).map_err(|error| failed(format!("open `{}`", self.root.display()), &error))?;
-        tree::remove(root.as_fd(), OsStr::new(name))
-            .map_err(|failure| Trouble::Failed(crate::error::Error::Setup(failure)))
-    }
-}
-
-impl Entry {
-    fn at(id: &str, directory: PathBuf) -> Entry {
-        Entry { id: id.to_owned(), directory, called: id.to_owned() }
-    }
-
-    /// A file of it.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
-    }
-
-    /// What its maker said.
-    pub fn record(&self) -> Result<Record, Trouble> {
-        self.read("record.json")
-    }
-
-    /// What was asked for.
-    pub fn spec(&self) -> Result<Spec, Trouble> {
-        self.read("spec.json")
-    }
-
-    /// What its supervisor said.
-    pub fn run(&self) -> Run {
-        self.read("run.json").unwrap_or_default()
-    }
-
-    /// What it is doing.
-    pub fn state(&self) -> State {
-        // In this order: a supervisor writes its last word before it lets go.
-        let lives = self.lives();
-        let run = self.run();
-        match (lives, run.started, run.end) {
-            (true, _, Some(_)) => State::Stopping,
-            (true, 0, None) => State::Starting,
-            (true, _, None) => State::Running,
-            (false, 0, None) => State::Stopped,
-            (false, _, Some(_)) => State::Stopped,
-            (false, _, None) => State::Lost,
-        }
-    }
-
-    /// Its name, for messages.
-    pub fn name(&self) -> String {
-        self.record().map_or_else(|_| self.called.clone(), |record| record.name)
-    }
-
-    /// That it has ended so while a call was under way.
-    pub(super) fn ended_so(&self, run: &Run) -> Trouble {
-        Trouble::Ended(self.name(), run.end.as_ref().map(End::told))
-    }
-
-    /// That it has ended while a call was under way, of which its supervisor has not told us.
-    pub(super) fn ended(&self) -> Trouble {
-        // A supervisor that was killed lets go of the call first, and of the sandbox in the next moment.
-        let until = Instant::now() + LETTING_GO;
-        while self.lives() && self.run().end.is_none() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        match (self.directory.exists(), self.run(), self.state()) {
-            (false, ..) => self.removed(),
-            (true, run, _) if run.end.is_some() => self.ended_so(&run),
-            (true, _, State::Lost) => Trouble::Ended(self.name(), Some("its supervisor was killed".to_owned())),
-            _ => Trouble::Ended(self.name(), None),
-        }
-    }
-
-    /// That it was removed after it was found.
-    pub(super) fn removed(&self) -> Trouble {
-        Trouble::Ended(self.called.clone(), Some(Reason::Removed.told().to_owned()))
-    }
-
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, Trouble> {
-        let path = self.path(name);
-        let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => self.removed(),
-            _ => failed(format!("read `{}`", path.display()), &error),
-        })?;
-        serde_json::from_slice(&bytes).map_err(|error| failed(format!("read `{}`", path.display()), &error.into()))
-    }
-
-    /// Writes a file so that nobody ever sees half of it.
-    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Trouble> {
-        let (path, draft) = (self.path(name), self.path(&format!(".{name}")));
-        let attempt = format!("write `{}`", path.display());
-        let text = serde_json::to_vec(value).map_err(|error| failed(attempt.clone(), &error.into()))?;
-        File::create(&draft)
-            .and_then(|mut file| file.write_all(&text))
-            .and_then(|()| fs::rename(&draft, &path))
-            .map_err(|error| match error.kind() {
-                ErrorKind::NotFound => self.removed(),
-                _ => failed(attempt, &error),
-            })
-    }
-
-    fn lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, Trouble> {
-        let path = self.path(name);
-        let opened = File::options().read(true).write(true).create(name == "turn").truncate(false).open(&path);
-        let file = opened.map_err(|error| match error.kind() {
-            ErrorKind::NotFound => self.removed(),
-            _ => failed(format!("open `{}`", path.display()), &error),
-        })?;
-        match Flock::lock(file, how) {
-            Ok(lock) => Ok(Some(lock)),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-            Err((_, errno)) => Err(failed(format!("lock `{}`", path.display()), &errno.into())),
-        }
-    }
-
-    /// Waits for the right to change it.
-    pub(super) fn turn(&self) -> Result<Flock<File>, Trouble> {
-        let turn = self.lock("turn", FlockArg::LockExclusive)?;
-        turn.ok_or_else(|| self.removed())
-    }
-
-    fn try_turn(&self) -> Option<Flock<File>> {
-        self.lock("turn", FlockArg::LockExclusiveNonblock).ok().flatten()
-    }
-
-    /// The right to be its supervisor.
-    pub(super) fn life(&self) -> Result<Flock<File>, Trouble> {
-        // Whoever looks whether it lives holds the lock for a moment.
-        let life = self.lock("alive", FlockArg::LockExclusive)?;
-        life.ok_or_else(|| Trouble::Running(self.name()))
-    }
-
-    /// Waits until it has ended.
-    pub(super) fn await_end(&self) {
-        // Gone is ended too.
-        let _ = self.lock("alive", FlockArg::LockShared);
-    }
-
-    /// Whether its supervisor is there.
-    pub fn lives(&self) -> bool {
-        matches!(self.lock("alive", FlockArg::LockSharedNonblock), Ok(None))
-    }
-
-    /// When it was last used, as far as a sandbox that does not run can tell.
-    pub(super) fn used(&self) -> u64 {
-        self.run().end.map_or_else(|| self.record().map_or(0, |record| record.created), |end| end.at)
+        tree::remove(root.as_fd(), OsStr::new(name)).map_err(|failure| Trouble::Failed(Error::Setup(failure)))
     }
 }
 

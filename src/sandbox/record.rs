@@ -1,5 +1,6 @@
 //! What is written about a sandbox, as types.
 
+use crate::error::Error;
 use crate::outcome::{Enforcement, Outcome, Status, Usage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -137,6 +138,19 @@ impl End {
         }
     }
 
+    /// The end of a sandbox that could not be made, or not be kept going.
+    pub fn of_error(error: &Error, at: u64) -> End {
+        End {
+            at,
+            status: Status::SetupFailed,
+            exit_code: None,
+            signal: None,
+            usage: Usage::default(),
+            error: Some(error.to_string()),
+            reason: None,
+        }
+    }
+
     /// The end that `outcome` tells.
     pub fn of(outcome: &Outcome, at: u64) -> End {
         End {
@@ -165,6 +179,8 @@ pub enum State {
     Stopped,
     /// Its supervisor was killed, and with it everything inside.
     Lost,
+    /// What is written about it cannot be read. Its files are there.
+    Broken,
 }
 
 impl State {
@@ -176,6 +192,7 @@ impl State {
             State::Stopping => "stopping",
             State::Stopped => "stopped",
             State::Lost => "lost",
+            State::Broken => "broken",
         }
     }
 }

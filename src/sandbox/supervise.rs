@@ -4,15 +4,16 @@
 //! waits for a caller.
 
 use super::call::{self, Answer, Asked, Call, Line, Stats};
+use super::entry::GLANCE;
 use super::place::now;
 use super::program::Kept;
 use super::quota::Quota;
 use super::{End, Entry, Reason, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::Error;
 use crate::images::Store;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Status};
 use crate::process::{self, Attendant, Delivery, Running};
-use crate::spec::Spec;
+use crate::spec::{Program, Spec};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use std::cell::Cell;
@@ -64,7 +65,17 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     let told = outcome.map(|_| ()).map_err(Trouble::Failed);
     // Nobody may call any more who then would have to hear that it has ended.
     drop(supervisor);
-    if told.is_err() || !record.keep || record.is_over(0) {
+    if let Err(Trouble::Failed(error)) = &told
+        && record.keep
+        && entry.run().end.is_none()
+    {
+        entry.write("run.json", &Run { end: Some(End::of_error(error, now())), ..Run::default() })?;
+    }
+    // Whatever has ended it, what is kept stays. A sandbox that could not be made is removed by its maker.
+    if !record.keep || record.is_over(0) {
+        if told.is_ok() {
+            sandboxes.remember(&entry, &record.name, &entry.run());
+        }
         sandboxes.remove(&entry)?;
     }
     drop(life);
@@ -123,12 +134,14 @@ impl Attendant for Supervisor<'_> {
         list.extend(self.lines.iter().map(|line| PollFd::new(line.descriptor(), PollFlags::POLLIN)));
         // Nobody writes while nobody runs.
         let look = self.quota.as_ref().filter(|_| !self.quiet).map(Quota::next);
-        self.ends_at().into_iter().chain(look).chain(self.program.until()).min()
+        let begun = (self.run.is_none() && self.has_command()).then(|| Instant::now() + GLANCE);
+        self.ends_at().into_iter().chain(look).chain(self.program.until()).chain(begun).min()
     }
 
     fn attend(&mut self, running: &mut Running, now: Instant) {
         if self.run.is_none() {
-            if running.held().is_none() {
+            // A command that cannot be begun is a sandbox that cannot be made.
+            if running.held().is_none() || (self.has_command() && !running.has_executed()) {
                 return;
             }
             if let Err(error) = self.count() {
@@ -154,20 +167,21 @@ impl Attendant for Supervisor<'_> {
         match result {
             Ok(outcome) => {
                 let reason = self.reason.map(|(reason, _)| reason);
+                // Its command was quicker than anybody could look.
+                let ready = run.started == 0 && outcome.status != Status::Cancelled;
+                if ready {
+                    run.started = now();
+                    run.image.clone_from(&outcome.image);
+                    run.enforcement.clone_from(&outcome.enforcement);
+                    (self.ready)(Ok(&run));
+                }
                 run.end = Some(End { reason, ..End::of(outcome, now()) });
             }
-            Err(error) if run.started == 0 => (self.ready)(Err(error)),
             Err(error) => {
-                let end = End {
-                    at: now(),
-                    status: crate::outcome::Status::SetupFailed,
-                    exit_code: None,
-                    signal: None,
-                    usage: crate::outcome::Usage::default(),
-                    error: Some(error.to_string()),
-                    reason: None,
-                };
-                run.end = Some(end);
+                if run.started == 0 {
+                    (self.ready)(Err(error));
+                }
+                run.end = Some(End::of_error(error, now()));
             }
         }
         // Where it cannot be written the next call finds a sandbox that was lost, which is true as well.
@@ -181,6 +195,10 @@ impl Attendant for Supervisor<'_> {
 }
 
 impl Supervisor<'_> {
+    fn has_command(&self) -> bool {
+        self.spec.program != Program::Nothing
+    }
+
     /// Begins to count the files that are kept.
     fn count(&mut self) -> std::io::Result<()> {
         if self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) {

@@ -99,7 +99,7 @@ impl Sandboxes {
         for directory in ["sandboxes", "sandboxes/names"] {
             let entries = std::fs::read_dir(self.home().join(directory)).into_iter().flatten();
             let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-            found.extend(names.filter(|name| name != "names"));
+            found.extend(names.filter(|name| name != "names" && name != "ended"));
         }
         found
     }

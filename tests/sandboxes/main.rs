@@ -13,6 +13,7 @@ mod files;
 mod kept;
 mod killed;
 mod life;
+mod lost;
 mod rpc;
 mod sessions;
 mod terminals;

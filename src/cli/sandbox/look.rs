@@ -59,12 +59,20 @@ pub fn ls(sandboxes: &Sandboxes, ls: &args::Ls) -> Result<Told, Trouble> {
     let heading = ["NAME", "ID", "STATE", "IMAGE", "CREATED"].map(str::to_owned).to_vec();
     let (mut rows, mut objects) = (vec![heading], Vec::new());
     for entry in sandboxes.list()? {
-        // Gone between the list and the look.
-        let Ok(record) = entry.record() else { continue };
+        let (record, (object, run, state)) = match entry.record().and_then(|record| Ok((record, object(&entry)?))) {
+            Ok(known) => known,
+            // Gone between the list and the look.
+            Err(_) if !entry.directory.exists() => continue,
+            Err(trouble) => {
+                let broken = State::Broken.name().to_owned();
+                rows.push(vec!["-".to_owned(), entry.id.clone(), broken, String::new(), String::new()]);
+                objects.push(json!({ "id": entry.id, "state": State::Broken, "error": trouble.error().to_string() }));
+                continue;
+            }
+        };
         if !wanted.iter().all(|(key, value)| record.labels.get(key) == Some(value)) {
             continue;
         }
-        let Ok((object, run, state)) = object(&entry) else { continue };
         let image = run.image.split('@').next().unwrap_or_default().to_owned();
         let name = if record.name == entry.id { "-".to_owned() } else { record.name };
         rows.push(vec![name, entry.id, state.name().to_owned(), image, ago(record.created)]);

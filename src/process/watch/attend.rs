@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::outcome::{Enforcements, Outcome};
 use crate::process::Held;
 use crate::process::child::Role;
-use crate::process::meter::Process;
+use crate::process::meter::{Meter, Process};
 use crate::process::throttle::{PATIENCE, Throttle};
 use crate::sys::proc;
 use nix::poll::PollFd;
@@ -95,6 +95,11 @@ impl Running {
         }
         (self.spec.memory, self.spec.millicpus, self.spec.pids) = (memory, millicpus, pids);
         Ok(())
+    }
+
+    /// Whether the sandbox's own command has been executed.
+    pub fn has_executed(&mut self) -> bool {
+        self.meter.as_mut().is_some_and(Meter::has_executed)
     }
 
     /// Whether nobody runs inside, and nobody is about to.

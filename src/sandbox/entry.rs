@@ -1,0 +1,221 @@
+//! One sandbox's directory: what is written about it, durable where its files are kept, and its two locks, `turn` and `alive`.
+//!
+//! Never follows a path that the sandbox controls, and never takes what cannot be read for what is not there.
+
+use super::{End, Reason, Record, Run, State, Trouble, failed};
+use crate::error::Error;
+use crate::spec::Spec;
+use nix::fcntl::{Flock, FlockArg};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a supervisor that was killed may take to let go of its sandbox.
+const LETTING_GO: Duration = Duration::from_millis(200);
+/// Between two looks at what changes by itself.
+pub(super) const GLANCE: Duration = Duration::from_millis(2);
+
+/// One sandbox of a caller.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its id.
+    pub id: String,
+    /// Its directory.
+    pub directory: PathBuf,
+    /// What its caller calls it: for messages, when nothing else is left of it.
+    pub(super) called: String,
+}
+
+impl Entry {
+    pub(super) fn at(id: &str, directory: PathBuf) -> Entry {
+        Entry { id: id.to_owned(), directory, called: id.to_owned() }
+    }
+
+    /// A file of it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// What its maker said.
+    pub fn record(&self) -> Result<Record, Trouble> {
+        self.read("record.json")
+    }
+
+    /// What was asked for.
+    pub fn spec(&self) -> Result<Spec, Trouble> {
+        self.read("spec.json")
+    }
+
+    /// What its supervisor said.
+    pub fn run(&self) -> Run {
+        self.read("run.json").unwrap_or_default()
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        // In this order: a supervisor writes its last word before it lets go.
+        let lives = self.lives();
+        let run = self.run();
+        match (lives, run.started, run.end) {
+            (true, _, Some(_)) => State::Stopping,
+            (true, 0, None) => State::Starting,
+            (true, _, None) => State::Running,
+            (false, 0, None) => State::Stopped,
+            (false, _, Some(_)) => State::Stopped,
+            (false, _, None) => State::Lost,
+        }
+    }
+
+    /// Its name, for messages.
+    pub fn name(&self) -> String {
+        self.record().map_or_else(|_| self.called.clone(), |record| record.name)
+    }
+
+    /// That it has ended so while a call was under way.
+    pub(super) fn ended_so(&self, run: &Run) -> Trouble {
+        Trouble::Ended(self.name(), run.end.as_ref().map(End::told))
+    }
+
+    /// That it has ended while a call was under way, of which its supervisor has not told us.
+    pub(super) fn ended(&self) -> Trouble {
+        // A supervisor that was killed lets go of the call first, and of the sandbox in the next moment.
+        let until = Instant::now() + LETTING_GO;
+        while self.lives() && self.run().end.is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        match (self.directory.exists(), self.run(), self.state()) {
+            (false, ..) => self.removed(),
+            (true, run, _) if run.end.is_some() => self.ended_so(&run),
+            (true, _, State::Lost) => Trouble::Ended(self.name(), Some("its supervisor was killed".to_owned())),
+            _ => Trouble::Ended(self.name(), None),
+        }
+    }
+
+    /// That it was removed after it was found.
+    pub(super) fn removed(&self) -> Trouble {
+        Trouble::Ended(self.called.clone(), Some(Reason::Removed.told().to_owned()))
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, Trouble> {
+        let path = self.path(name);
+        let bytes = fs::read(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound if !self.directory.exists() => self.removed(),
+            _ => self.broken(&path, &error),
+        })?;
+        serde_json::from_slice(&bytes).map_err(|error| self.broken(&path, &error.into()))
+    }
+
+    /// That what is written about it cannot be read: which file, and what is still there.
+    fn broken(&self, path: &Path, error: &std::io::Error) -> Trouble {
+        let mut trouble = failed(format!("read `{}`", path.display()), error);
+        if let Trouble::Failed(Error::Setup(failure)) = &mut trouble
+            && self.keeps_files()
+        {
+            let files = self.path("upper");
+            failure.hint = Some(format!("its files are in `{}`; `belljar rm {}` removes it", files.display(), self.id));
+        }
+        trouble
+    }
+
+    /// Writes a file so that nobody ever sees half of it.
+    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Trouble> {
+        let (path, draft) = (self.path(name), self.path(&format!(".{name}")));
+        let attempt = format!("write `{}`", path.display());
+        let text = serde_json::to_vec(value).map_err(|error| failed(attempt.clone(), &error.into()))?;
+        let durable = self.keeps_files();
+        let written = File::create(&draft).and_then(|mut file| {
+            file.write_all(&text)?;
+            // The name must not reach the disk before what it names (rename(2) promises nothing of that).
+            if durable { file.sync_all() } else { Ok(()) }
+        });
+        let renamed = written.and_then(|()| fs::rename(&draft, &path));
+        renamed.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => self.removed(),
+            _ => failed(attempt, &error),
+        })?;
+        if durable { sync_directory(&self.directory) } else { Ok(()) }
+    }
+
+    /// Whether files of it are kept on the disk: known even where nothing that is written about it can be read.
+    pub fn keeps_files(&self) -> bool {
+        self.path("upper").is_dir()
+    }
+
+    /// Its turn, in a directory that others may see already: a file that is locked before it has its name, since whoever finds
+    /// it unlocked takes its maker for dead.
+    pub(super) fn first_turn(&self) -> Result<Flock<File>, Trouble> {
+        let (draft, path) = (self.path(".turn"), self.path("turn"));
+        let attempt = |error: &std::io::Error| failed(format!("make `{}`", path.display()), error);
+        let file = File::create(&draft).map_err(|error| attempt(&error))?;
+        let turn = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| attempt(&errno.into()))?;
+        fs::rename(&draft, &path).map_err(|error| attempt(&error))?;
+        Ok(turn)
+    }
+
+    /// Waits, for one who has its turn, until it neither starts nor stops: then it stays as it is. Whether it runs.
+    pub(super) fn at_rest(&self) -> bool {
+        while self.lives() {
+            if self.state() == State::Running {
+                return true;
+            }
+            std::thread::sleep(GLANCE);
+        }
+        false
+    }
+
+    fn lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, Trouble> {
+        let path = self.path(name);
+        let opened = File::options().read(true).write(true).create(name == "turn").truncate(false).open(&path);
+        let file = opened.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => self.removed(),
+            _ => failed(format!("open `{}`", path.display()), &error),
+        })?;
+        match Flock::lock(file, how) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(failed(format!("lock `{}`", path.display()), &errno.into())),
+        }
+    }
+
+    /// Waits for the right to change it.
+    pub(super) fn turn(&self) -> Result<Flock<File>, Trouble> {
+        let turn = self.lock("turn", FlockArg::LockExclusive)?;
+        turn.ok_or_else(|| self.removed())
+    }
+
+    pub(super) fn try_turn(&self) -> Option<Flock<File>> {
+        self.lock("turn", FlockArg::LockExclusiveNonblock).ok().flatten()
+    }
+
+    /// The right to be its supervisor.
+    pub(super) fn life(&self) -> Result<Flock<File>, Trouble> {
+        // Whoever looks whether it lives holds the lock for a moment.
+        let life = self.lock("alive", FlockArg::LockExclusive)?;
+        life.ok_or_else(|| Trouble::Running(self.name()))
+    }
+
+    /// Waits until it has ended.
+    pub(super) fn await_end(&self) {
+        // Gone is ended too.
+        let _ = self.lock("alive", FlockArg::LockShared);
+    }
+
+    /// Whether its supervisor is there.
+    pub fn lives(&self) -> bool {
+        matches!(self.lock("alive", FlockArg::LockSharedNonblock), Ok(None))
+    }
+
+    /// When it was last used, as far as a sandbox that does not run can tell.
+    pub(super) fn used(&self) -> u64 {
+        self.run().end.map_or_else(|| self.record().map_or(0, |record| record.created), |end| end.at)
+    }
+}
+
+/// Waits until the names in a directory are on the disk.
+pub(super) fn sync_directory(path: &Path) -> Result<(), Trouble> {
+    let synced = File::open(path).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| failed(format!("write `{}` to the disk", path.display()), &error))
+}
