@@ -6,11 +6,20 @@ mod kernel;
 mod messages;
 mod policy;
 mod reach;
+#[path = "../../tests/common/scale.rs"]
+mod scale;
 
+use proptest::test_runner::{Config, RngSeed};
 use seccompiler::{BpfMap, TargetArch};
 
 use super::evaluate::{Call, run};
 use super::profile::Profile;
+
+/// So many cases as the scale wants of `whole`, and the same again for the same seed.
+fn cases(whole: u32) -> Config {
+    let rng_seed = RngSeed::Fixed(scale::seed());
+    Config { rng_seed, ..Config::with_cases(scale::scaled_from(20, whole as usize) as u32) }
+}
 
 /// The architecture that the tests evaluate for, whichever they run on.
 const X86_64: u32 = 0xc000_003e;

@@ -2,11 +2,11 @@
 //! runs out of processes, descriptors, disk, namespaces, memory or keys. A run ends right, or it says what is used up
 //! and how to get more; nothing is left of it either way.
 
+use crate::common::chance::{Chance, scaled, scaled_from};
 use crate::common::leavings::Before;
 use crate::common::ranges::ranged;
 use crate::common::{Run, allowed_to_be_missing, belljar, bind, command, installed, is_root, result};
 use serde_json::json;
-use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -68,10 +68,8 @@ fn in_a_shell(before: &Before, script: &str) -> Run {
 }
 
 /// Moments of a run that takes `life`, in no order: one in three in its first 3 ms, the others anywhere.
-fn moment(round: u32, life: Duration) -> Duration {
-    let random = RandomState::new().hash_one(round);
-    let range = if round.is_multiple_of(3) { Duration::from_millis(3) } else { life };
-    Duration::from_nanos(random % range.as_nanos().max(1) as u64)
+fn moment(chance: &mut Chance, round: usize, life: Duration) -> Duration {
+    chance.moment(if round.is_multiple_of(3) { Duration::from_millis(3) } else { life })
 }
 
 #[test]
@@ -80,7 +78,7 @@ fn a_supervisor_that_is_killed_at_any_moment_of_its_life_leaves_nothing() {
     let mount = bind(&before.scratch.0, "/mnt:rw");
     let shapes: [&[&str]; 4] =
         [&[], &["--json", "--memory", "64M", "--cpus", "0.5"], &["--tty"], &["--mount", &mount, "--cpu-time", "5s"]];
-    killed_at_any_moment(&before, &shapes, 200);
+    killed_at_any_moment(&before, &shapes, scaled(200));
 }
 
 #[test]
@@ -90,11 +88,11 @@ fn a_supervisor_that_is_killed_while_it_has_ids_mapped_leaves_nothing() {
     }
     let range = ["--userns", "range"];
     let (user, terminal) = ([&range[..], &["--user", "1000"]].concat(), [&range[..], &["--tty"]].concat());
-    killed_at_any_moment(&Before::new("killed-range"), &[&range, &user, &terminal], 100);
+    killed_at_any_moment(&Before::new("killed-range"), &[&range, &user, &terminal], scaled(100));
 }
 
 /// Kills so many supervisors, of runs with these options in turn.
-fn killed_at_any_moment(before: &Before, shapes: &[&[&str]], rounds: u32) {
+fn killed_at_any_moment(before: &Before, shapes: &[&[&str]], rounds: usize) {
     // It detaches what ignores every polite signal, works a little, and ends by itself.
     let script = "setsid sh -c 'trap \"\" TERM HUP INT; sleep 60' & sleep 60 & echo x >/tmp/x; sleep 0.02";
     let start = |round: usize| {
@@ -106,10 +104,10 @@ fn killed_at_any_moment(before: &Before, shapes: &[&[&str]], rounds: u32) {
         assert!(start(round).wait().expect("wait for belljar").success());
     }
     let life = begun.elapsed() / shapes.len() as u32;
-    let mut with_cgroup = 0;
+    let (mut chance, mut with_cgroup) = (Chance::new("killed-supervisors"), 0);
     for round in 0..rounds {
-        let moment = moment(round, life);
-        let mut child = start(round as usize);
+        let moment = moment(&mut chance, round, life);
+        let mut child = start(round);
         std::thread::sleep(moment);
         child.kill().expect("kill the supervisor");
         child.wait().expect("wait for it");
@@ -118,10 +116,7 @@ fn killed_at_any_moment(before: &Before, shapes: &[&[&str]], rounds: u32) {
         with_cgroup += usize::from(!before.cgroups_left().is_empty());
     }
     // Where sandboxes have cgroups that nobody else takes away, some moments were after they had been made.
-    assert!(
-        with_cgroup > rounds as usize / 10
-            || std::env::var_os("BELLJAR_PLACE").is_none_or(|place| place != "delegated")
-    );
+    assert!(with_cgroup > rounds / 10 || std::env::var_os("BELLJAR_PLACE").is_none_or(|place| place != "delegated"));
     // What can only be tidied up by somebody who is alive is tidied up by the next.
     assert_eq!(before.around(&mut command(["run", "--", "true"])).status().expect("start belljar").code(), Some(0));
     before.nothing_is_left();
@@ -154,7 +149,7 @@ fn two_hundred_sandboxes_at_once_all_end_right() {
         let mut command = command(["run", "--pids", "8", "--mount", &mount, "--", "sh", "-c", &script]);
         before.around(&mut command).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("start belljar")
     };
-    let children: Vec<_> = (0..200).map(start).collect();
+    let children: Vec<_> = (0..scaled_from(20, 200)).map(start).collect();
     for (number, child) in children.into_iter().enumerate() {
         let run: Run = child.wait_with_output().expect("wait for belljar").into();
         let expected = (Some(number as i32 % 100), format!("out {number}\n"), "err\n".to_owned());
@@ -190,12 +185,13 @@ fn a_caller_without_descriptors_left_is_told_so() {
     }
     let hog = "import sys; x = bytearray(200 << 20); print(len(x))";
     // With 10 more open, which belljar neither hands on nor needs.
+    let mut chance = Chance::new("descriptors");
     let open = "for n in 3 4 5 6 7 8 9 10 11 12; do eval \"exec $n</dev/null\"; done;";
     for (others, least) in [("", 3), (open, 13)] {
         for options in [&["--json"][..], &["--tty"], &["--output-limit", "1M"]] {
             let options = options.join(" ");
             let mut outcomes = Vec::new();
-            for most in (least..least + 18).chain([64]) {
+            for most in [least].into_iter().chain(chance.sample(least + 1..least + 18)).chain([64]) {
                 let limit = format!("{others} exec prlimit --nofile={most}:{most}");
                 let run = in_a_shell(&before, &format!("{limit} $B run {options} -- true"));
                 if run.code != Some(0) {
@@ -227,7 +223,7 @@ fn a_host_without_descriptors_or_memory_is_named_whenever_the_supervisor_asks_fo
     if !installed("strace") {
         return;
     }
-    let words = "run --json -- echo right";
+    let (words, mut chance) = ("run --json -- echo right", Chance::new("asking"));
     let whole = result(&traced(&before, "", words).0);
     let asking = [
         ("openat", "ENFILE", "File table overflow", "`fs.file-max`"),
@@ -237,7 +233,7 @@ fn a_host_without_descriptors_or_memory_is_named_whenever_the_supervisor_asks_fo
     for (calls, errno, cause, cure) in asking {
         let (_, trace) = traced(&before, &format!("-e trace={calls}"), words);
         assert!(trace.lines().count() > 0, "{calls}");
-        for number in 1..=trace.lines().count().min(40) {
+        for number in chance.sample(1..=trace.lines().count().min(40)) {
             let injection = format!("-e trace={calls} -e inject={calls}:error={errno}:when={number}");
             let (run, trace) = traced(&before, &injection, words);
 

@@ -1,26 +1,9 @@
-//! Chance that can be repeated, and how much is done of what is slow because there is so much of it.
-//!
-//! `BELLJAR_TEST_SEED`: a number from which everything follows that tests leave to chance. Without it each test program takes
-//! one that nobody can foresee. A test that fails shows it.
-//!
-//! `BELLJAR_TEST_SCALE`: percent of the rounds, kills and steps that are done; 100 unless somebody says otherwise.
+//! Chance that can be repeated, and how much is done of what is slow because there is so much of it: `scale.rs` says by
+//! which variables.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::LazyLock;
+pub use super::scale::scaled_from;
+use super::scale::seed;
 use std::time::Duration;
-
-fn variable(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no whole number")))
-}
-
-/// The seed of this test program.
-fn seed() -> u64 {
-    static SEED: LazyLock<u64> = LazyLock::new(|| {
-        variable("BELLJAR_TEST_SEED").unwrap_or_else(|| RandomState::new().hash_one(0) % 1_000_000_000)
-    });
-    *SEED
-}
 
 /// A stream of numbers: splitmix64.
 pub struct Chance(u64);
@@ -28,8 +11,6 @@ pub struct Chance(u64);
 impl Chance {
     /// The stream of that name, the same for the same seed whatever other tests run.
     pub fn new(name: &str) -> Chance {
-        // Shown when the test fails.
-        eprintln!("to repeat `{name}`: BELLJAR_TEST_SEED={}", seed());
         // FNV-1a.
         let mixed = name
             .bytes()
@@ -77,10 +58,4 @@ impl Chance {
 /// So much of `whole` as the scale wants, at least 1.
 pub fn scaled(whole: usize) -> usize {
     scaled_from(1, whole)
-}
-
-/// So much of `whole` as the scale wants, at least `least`.
-pub fn scaled_from(least: usize, whole: usize) -> usize {
-    let scale = variable("BELLJAR_TEST_SCALE").unwrap_or(100) as usize;
-    (whole * scale / 100).max(least)
 }

@@ -8,6 +8,7 @@ pub mod languages;
 pub mod leavings;
 pub mod ranges;
 pub mod sandboxes;
+pub mod scale;
 
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};

@@ -1,6 +1,7 @@
 //! Limits that a cgroup holds. These run in guests of `tests/vm` that have cgroup v2, as an ordinary user; the variable
 //! `BELLJAR_PLACE` says which road there is to a cgroup: `delegated` or `scope`.
 
+use crate::common::chance::Chance;
 use crate::common::{Run, Started, belljar, call, command, eventually, result, stdout};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -140,7 +141,7 @@ fn a_supervisor_that_is_killed_while_it_asks_for_a_scope_leaves_no_unit() {
     if place() != "scope" {
         return;
     }
-    for round in 0..150 {
+    for round in Chance::new("scope").sample(0..150) {
         let mut child = command(["run", "--", "sleep", "60"]).stderr(Stdio::null()).spawn().expect("start belljar");
         std::thread::sleep(Duration::from_millis(round));
         child.kill().expect("kill the supervisor");

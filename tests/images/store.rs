@@ -1,5 +1,6 @@
 //! Images: what a sandbox on one sees and may do, and that the store stays whole whoever does what to it at once.
 
+use crate::common::chance::Chance;
 use crate::common::images::{BUSYBOX, Home, Image};
 use crate::common::{Run, Scratch, Started, bind, installed, result, said};
 use serde_json::json;
@@ -258,7 +259,7 @@ fn an_import_that_is_killed_leaves_nothing_to_be_seen() {
     let image = Image::busybox().above(filler);
     let source = image.layout(&scratch);
     let words = ["image", "import", "--name", "big", &source.to_string_lossy()];
-    for moment in 0..40 {
+    for moment in Chance::new("import").sample(0..40) {
         let mut child =
             home.command(&words).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start belljar");
         std::thread::sleep(Duration::from_millis(moment * 4));

@@ -1,5 +1,6 @@
 //! How a run can end, and that nothing is left of it whatever the end.
 
+use crate::common::chance::{Chance, scaled};
 use crate::common::{
     Scratch, Started, assert_gone, belljar, call, command, ended, mark, python_result, result, shell, shell_result,
     stdout,
@@ -25,7 +26,7 @@ const PLAIN: &str = "import os, signal\nfor n in range(1, 65):\n  try: signal.si
 fn every_signal_that_ends_the_command_is_named() {
     let harmless = [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH];
     let stopping = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
-    for number in (1..=31).chain([34, 35, 50, 64]) {
+    for number in Chance::new("signals").sample((1..=31).chain([34, 35, 50, 64])) {
         if stopping.contains(&number) {
             continue;
         }
@@ -259,15 +260,16 @@ fn a_second_signal_does_not_wait() {
 
 #[test]
 fn a_signal_at_any_moment_ends_the_run_as_that_signal() {
-    for round in 0..60 {
-        let mark = mark("early");
+    let mut chance = Chance::new("early");
+    for round in 0..scaled(60) {
+        let (mark, moment) = (mark("early"), chance.moment(Duration::from_millis(6)));
         let mut command = command(["run", "--", "sh", "-c", &format!("sleep 60; : {mark}")]);
         let started = Started::new(&mut command);
-        std::thread::sleep(Duration::from_micros(round * 100));
+        std::thread::sleep(moment);
         started.signal(Signal::SIGTERM);
         let run = started.finish();
         // Before the supervisor listens, the signal ends it as any other program.
-        assert!(matches!(run.code, None | Some(143)), "round {round}: {run:?}");
+        assert!(matches!(run.code, None | Some(143)), "round {round}, after {moment:?}: {run:?}");
         assert_gone(&mark);
     }
 }
@@ -276,11 +278,12 @@ fn a_signal_at_any_moment_ends_the_run_as_that_signal() {
 fn a_supervisor_that_is_killed_takes_everything_along() {
     let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("read mounts");
     let mark = mark("orphan");
-    for round in 0..200u64 {
+    let mut chance = Chance::new("orphan");
+    for _ in 0..scaled(200) {
         let mut command = command(["run", "--", "sh", "-c", &format!("setsid sleep 60 & sleep 60; : {mark}")]);
         let started = Started::new(&mut command);
-        // Spread over the set-up, in no order.
-        std::thread::sleep(Duration::from_micros(round * 7919 % 4000));
+        // Somewhere in the set-up.
+        std::thread::sleep(chance.moment(Duration::from_millis(4)));
         started.signal(Signal::SIGKILL);
         assert_eq!(started.end_signal(), Some(libc::SIGKILL));
     }

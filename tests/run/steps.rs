@@ -1,5 +1,6 @@
 //! Every step of every plan is refused once: the message names exactly that step, no command runs, nothing is left.
 
+use crate::common::chance::Chance;
 use crate::common::ranges::ranged;
 use crate::common::{Scratch, assert_gone, call, command, mark, result, shell};
 use serde_json::{Value, json};
@@ -28,11 +29,11 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// Runs `words` once for each of its steps. The command would leave a file in `scratch`.
+/// Runs `words` once for each of its steps, or for as many of them as the scale wants. The command would leave a file in `scratch`.
 fn every_step_fails_once(scratch: &Scratch, mark: &str, words: &[String]) {
     let steps = steps(words);
     let (before, mounts_before) = (names(&scratch.0), mounts());
-    for (index, step) in steps.iter().enumerate() {
+    for (index, step) in Chance::new(&words.join(" ").replace(mark, "")).sample(steps.iter().enumerate()) {
         let mut command = command(words);
         command.env("BELLJAR_FAIL_STEP", (index + 1).to_string());
         command.env("TMPDIR", &scratch.0).current_dir(&scratch.0);

@@ -1,5 +1,6 @@
 //! What somebody inside does to those who join, and to what their caller believes.
 
+use crate::common::chance::scaled_from;
 use crate::common::sandboxes::Sandboxes;
 use crate::common::{Started, eventually, said, stdout};
 use serde_json::json;
@@ -47,7 +48,7 @@ print(len(seen) > 0, sorted(caught))
 "#;
     let mut watching = Started::new(&mut sandboxes.command(&["exec", "box", "--", "python3", "-c", spy]));
     assert_eq!(watching.first_line(), "watching");
-    for _ in 0..60 {
+    for _ in 0..scaled_from(10, 60) {
         sandboxes.call(&["exec", "box", "--", "true"]);
     }
     sandboxes.shell("box", "touch /tmp/stop");

@@ -1,5 +1,6 @@
 //! Files in and out of sandboxes, and what a hostile inside can do about it.
 
+use crate::common::chance::scaled_from;
 use crate::common::sandboxes::Sandboxes;
 use crate::common::{Run, Scratch, said};
 use serde_json::{Value, json};
@@ -147,7 +148,7 @@ fn names_that_change_under_a_copy_never_lead_out_of_the_destination() {
     let race = "mkdir -p /tmp/t /tmp/real; echo real > /tmp/real/canary; cd /tmp/t; \
         (while :; do mkdir d; echo x > d/canary; rm -r d; ln -s ../.. d; rm d; mkfifo d; rm d; done) >/dev/null 2>&1 &";
     assert_eq!(said(&sandboxes.shell("box", race)), (Some(0), "", ""));
-    for round in 0..40 {
+    for round in 0..scaled_from(5, 40) {
         let to = scratch.0.join(format!("copy{round}"));
         // What is moved away while it is read may be an error; it is never a way out, and nothing half is left.
         let run = sandboxes.call(&["cp", "-q", "box:/tmp/t", text(&to)]);

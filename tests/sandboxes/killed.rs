@@ -1,17 +1,12 @@
 //! kill -9 of any process of ours at any moment: the next call tells the truth and clears up.
 
+use crate::common::chance::{Chance, scaled_from};
 use crate::common::eventually;
 use crate::common::sandboxes::Sandboxes;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::hash::{BuildHasher as _, RandomState};
 use std::process::Stdio;
 use std::time::Duration;
-
-/// A number below `end` that nobody can foresee.
-fn random(end: u64) -> u64 {
-    RandomState::new().hash_one(0) % end
-}
 
 fn kill_hard(pid: i32) {
     // It may have ended by now.
@@ -35,11 +30,12 @@ fn whatever_is_killed_at_whatever_moment_the_next_call_puts_it_right() {
         &["stop", "other"],
         &["start", "kept"],
     ];
-    for round in 0..200 {
+    let mut chance = Chance::new("killed");
+    for round in 0..scaled_from(2 * calls.len(), 200) {
         let words = calls[round % calls.len()];
         let mut command = sandboxes.command(words);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start belljar");
-        std::thread::sleep(Duration::from_micros(random(30_000)));
+        std::thread::sleep(chance.moment(Duration::from_millis(30)));
         // The caller, or whoever supervises.
         match round % 3 {
             0 => kill_hard(child.id() as i32),

@@ -1,5 +1,6 @@
 //! From `create` to `rm`, and what is left when somebody is killed in between.
 
+use crate::common::chance::{Chance, scaled_from};
 use crate::common::sandboxes::Sandboxes;
 use crate::common::{Started, eventually, said};
 use nix::sys::signal::{Signal, kill};
@@ -242,7 +243,7 @@ fn a_supervisor_that_is_killed_takes_everything_with_it_and_the_next_call_tells_
 #[test]
 fn calls_that_race_for_one_sandbox_end_in_one_state() {
     let sandboxes = Sandboxes::new("race");
-    for round in 0..6 {
+    for round in 0..scaled_from(2, 6) {
         sandboxes.create("box", &["--keep"]);
         let verbs: [&[&str]; 6] = [
             &["stop", "box"],
@@ -270,7 +271,7 @@ fn calls_that_race_for_one_sandbox_end_in_one_state() {
 #[test]
 fn a_caller_that_is_killed_at_any_moment_leaves_a_sandbox_that_can_be_listed_and_removed() {
     let sandboxes = Sandboxes::new("callers");
-    for moment in 0..40 {
+    for moment in Chance::new("callers").sample(0..40) {
         let call = Started::new(&mut sandboxes.command(&["create", "--keep", "box"]));
         std::thread::sleep(Duration::from_micros(moment * 250));
         call.signal(Signal::SIGKILL);

@@ -1,5 +1,6 @@
 //! What goes on inside a sandbox between calls: shells, interpreters, commands that were left behind.
 
+use crate::common::chance::scaled_from;
 use crate::common::sandboxes::Sandboxes;
 use crate::common::{Run, Scratch, Started, allowed_to_be_missing, command, eventually, installed, languages, said};
 use serde_json::{Value, json};
@@ -353,7 +354,7 @@ fn a_command_that_has_ended_before_anybody_looked_has_ended() {
         "for i in 1 2 3 4 5 6; do while :; do :; done & done; wait",
     ]);
     assert_eq!(busy.code, Some(0), "{busy:?}");
-    for _ in 0..30 {
+    for _ in 0..scaled_from(5, 30) {
         let id = sandboxes.done(&["exec", "-d", "box", "--", "false"]);
         let run = sandboxes.call(&["session", "logs", "-f", "box", id.trim()]);
         assert_eq!(said(&run), (Some(1), "", ""));

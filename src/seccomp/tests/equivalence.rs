@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use seccompiler::{SeccompCmpOp, TargetArch};
 use serde_json::{Value, json};
 
-use super::{Reference, SOURCES, X86_64, to_libc};
+use super::{Reference, SOURCES, X86_64, cases, to_libc};
 use crate::seccomp::error::ProfileError;
 use crate::seccomp::evaluate::{Call, run};
 use crate::seccomp::profile::{Condition, Profile};
@@ -65,10 +65,10 @@ fn bent(condition: &Condition, kind: u8, noise: u64) -> u64 {
     }
 }
 
-fn equal_for_calls(json: &str, cases: u32) {
+fn equal_for_calls(json: &str, count: u32) {
     let profile = parse(json).unwrap();
     let (reference, ours) = (Reference::new(json, &profile), tree(&profile));
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(cases));
+    let mut runner = proptest::test_runner::TestRunner::new(cases(count));
     let compared = runner.run(&calls(&profile), |call| {
         prop_assert_eq!(run(&ours, &call).verdict, reference.verdict(&call), "{:x?}", call);
         if call.arch != X86_64 {
@@ -214,7 +214,7 @@ fn profile() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn the_tree_of_any_profile_answers_like_seccompiler(json in profile()) {

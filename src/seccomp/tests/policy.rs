@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use seccompiler::TargetArch;
 use serde_json::Value;
 
-use super::{SOURCES, X86_64};
+use super::{SOURCES, X86_64, cases};
 use crate::seccomp::evaluate::{Call, run};
 use crate::seccomp::profile::Profile;
 use crate::seccomp::{BUILD, NAMES, builtin, compile, tree};
@@ -247,7 +247,7 @@ fn the_profile_for_packages_is_the_default_but_for_set_user_id_bits() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(cases(20_000))]
 
     #[test]
     fn strict_allows_less_than_default_and_default_less_than_debug(

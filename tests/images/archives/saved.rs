@@ -2,6 +2,7 @@
 
 use super::{NONE, done, two};
 use crate::common::archives::Tar;
+use crate::common::chance::Chance;
 use crate::common::images::Home;
 use crate::common::{Run, Started, caller};
 use std::io::Read as _;
@@ -159,7 +160,7 @@ fn a_kill_leaves_no_half_a_file() {
     std::fs::create_dir(home.beside("out")).expect("make a directory");
     home.save(&["noise"], &home.beside("whole")).expect("save");
     let whole = std::fs::read(home.beside("whole")).expect("read it");
-    for delay in [0, 20, 60, 120, 250, 500] {
+    for delay in Chance::new("save").sample([0, 20, 60, 120, 250, 500]) {
         let file = home.beside("out/file");
         let mut command = home.command(&["image", "save", "noise", "-o", &file.to_string_lossy()]);
         let started = Started::new(command.stdin(Stdio::null()));
