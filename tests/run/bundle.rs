@@ -1,9 +1,10 @@
 //! OCI runtime bundles: those that others make run as they are, and none gets at the host.
 
 use crate::common::images::{BUSYBOX, Home, Image, shell};
-use crate::common::{Run, Scratch, installed, result, said};
+use crate::common::{Run, Scratch, allowed_to_be_missing, belljar, installed, result, said};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// A bundle of a test's own.
 struct Bundle {
@@ -282,6 +283,24 @@ fn a_bundle_and_an_image_are_two_roots() {
     let run = bundle.run(&["--image", "host"]);
     assert_eq!(run.code, Some(125), "{run:?}");
     assert!(run.stderr.contains("--bundle <DIR>' cannot be used with '--image <NAME>'"), "{run:?}");
+}
+
+#[test]
+fn a_command_that_is_quicker_than_its_supervisor_has_ended_well() {
+    let Some(mut bundle) = Bundle::new("quick") else { return };
+    if !installed("strace") {
+        return;
+    }
+    // One that is not to be found when the other is gone.
+    let mount = |path: &str| json!({ "destination": path, "type": "tmpfs", "options": ["size=64k"] });
+    bundle.config["mounts"] = json!([mount("/t"), mount("/t/below")]);
+    assert_eq!(said(&bundle.run(&["--", "/bin/busybox", "echo", "here"])), (Some(0), "here\n", ""));
+    // The supervisor hears of nothing before the mounts are gone.
+    let mut slow = Command::new("strace");
+    slow.args(["-qq", "-o", "/dev/null", "-e", "trace=recvmsg", "-e", "inject=recvmsg:delay_enter=300000"]);
+    slow.arg(belljar()).args(["run"]).args(allowed_to_be_missing()).arg("--bundle").arg(bundle.path());
+    slow.args(["--", "/bin/busybox", "echo", "here"]).env("BELLJAR_CGROUP_PARENT", "none").stdin(Stdio::null());
+    assert_eq!(said(&slow.output().expect("start strace").into()), (Some(0), "here\n", ""));
 }
 
 #[test]

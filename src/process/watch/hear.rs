@@ -8,8 +8,12 @@ use crate::process::report::{Frame, SIZE};
 use crate::sys::tty::copy_size;
 use crate::sys::{fd, proc};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
+
+/// How long pid 1 may take from giving up its mounts to its end, milliseconds.
+const LAST_BREATH: u16 = 1000;
 
 impl Running {
     /// A frame of pid 1 or the payload, or their end.
@@ -65,7 +69,19 @@ impl Running {
         let how = OpenHow::new()
             .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        of_bundle.chain(shared).map(|path| openat2(root, path, how).map_err(|errno| errno as i32)).collect()
+        let opened =
+            of_bundle.chain(shared).map(|path| openat2(root, path, how).map_err(|errno| errno as i32)).collect();
+        match opened {
+            // A quick command may have ended before we look, and with pid 1 went the mounts. There is nothing to be held.
+            Err(_) if self.is_ending() => Ok(Vec::new()),
+            opened => opened,
+        }
+    }
+
+    /// Whether pid 1 has ended, or is about to.
+    fn is_ending(&self) -> bool {
+        let mut list = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
+        poll(&mut list, PollTimeout::from(LAST_BREATH)).is_ok_and(|ready| ready > 0)
     }
 
     fn keeps_files(&self) -> bool {
