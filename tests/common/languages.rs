@@ -59,7 +59,7 @@ fn below(home: &Path) -> PathBuf {
 
 /// A file of its own for each state of a recipe, so that nobody tests what a recipe made before it was changed.
 fn kept(home: &Path, name: &str) -> PathBuf {
-    let top = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| ".".into(), PathBuf::from);
+    let top = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     let recipe = top.join("rootfs").join(name).join("recipe.toml");
     let digest = Digest::of(&fs::read(recipe).expect("read the recipe"));
     home.join(format!("{name}-{}.tar.zst", &digest.hex()[..16]))

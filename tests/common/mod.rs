@@ -9,6 +9,7 @@ pub mod leavings;
 pub mod ranges;
 pub mod sandboxes;
 pub mod scale;
+pub mod settled;
 
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
@@ -18,11 +19,13 @@ use std::process::{Command, Output, Stdio};
 
 /// The binary under test: the debug build, with its allocation guard and fault injection.
 pub fn belljar() -> PathBuf {
+    settled::settle();
     std::env::var_os("BELLJAR_BIN").map_or_else(|| env!("CARGO_BIN_EXE_belljar").into(), PathBuf::from)
 }
 
 /// The binary that users get, where it was built: what the debug build does in a minute on a whole image, it does in a second.
 pub fn released() -> PathBuf {
+    settled::settle();
     std::env::var_os("BELLJAR_RELEASE_BIN").map(PathBuf::from).filter(|path| path.exists()).unwrap_or_else(belljar)
 }
 
@@ -38,6 +41,7 @@ pub struct Scratch(pub PathBuf);
 impl Scratch {
     /// Makes one; `name` shows whose it is.
     pub fn new(name: &str) -> Scratch {
+        settled::settle();
         use std::os::unix::fs::PermissionsExt as _;
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

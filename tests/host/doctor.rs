@@ -248,7 +248,7 @@ fn a_chroot_is_named() {
     let root = scratch.0.display();
     let chrooted = |words: &str| {
         in_a_namespace(&format!(
-            "mount -t tmpfs none {root}; cd {root}; mkdir -p root/proc root/dev; : >root/dev/null; cp \"$B\" root/b
+            "mount -t tmpfs none '{root}'; cd '{root}'; mkdir -p root/proc root/dev; : >root/dev/null; cp \"$B\" root/b
              mount --bind /dev/null root/dev/null; mount --rbind /proc root/proc; exec chroot root /b {words}"
         ))
     };

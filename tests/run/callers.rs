@@ -1,6 +1,7 @@
 //! Callers in every state: what they have ignored, closed, limited or deleted must not reach the sandbox, and many of
 //! them at once must not meet.
 
+use crate::common::chance::scaled_from;
 use crate::common::{
     Run, Scratch, Started, assert_gone, belljar, call, caller, command, mark, python_result, result, said, stdout,
 };
@@ -61,9 +62,17 @@ fn few_files(soft: u64, hard: u64) -> std::io::Result<()> {
     Ok(nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, soft, hard)?)
 }
 
+fn hard_limit_of_files() -> u64 {
+    nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).map_or(16, |(_, hard)| hard)
+}
+
 #[test]
 fn sixteen_open_files_are_enough() {
-    assert_eq!(said(&from_state(|| few_files(16, 4096), "ulimit -n")), (Some(0), "1024\n", ""));
+    let most = hard_limit_of_files().min(1024);
+    assert_eq!(
+        said(&from_state(|| few_files(16, hard_limit_of_files()), "ulimit -n")),
+        (Some(0), &*format!("{most}\n"), "")
+    );
 }
 
 #[test]
@@ -122,9 +131,9 @@ fn an_odd_name_of_our_own_changes_nothing() {
 #[test]
 fn no_descriptor_of_the_caller_reaches_the_command() {
     let scratch = Scratch::new("descriptors");
-    let code = r#"import os; print([n for n in range(3000) if n > 2 and os.path.exists(f"/proc/self/fd/{n}")])"#;
+    let code = r#"import os; print([n for n in range(5000) if n > 2 and os.path.exists(f"/proc/self/fd/{n}")])"#;
     let script = format!(
-        "for n in $(seq 3 250) 900; do eval \"exec $n<.\"; done; belljar run -- python3 -c '{code}'; \
+        "for n in $(seq 3 200) $(($(ulimit -n) - 1)); do eval \"exec $n<.\"; done; belljar run -- python3 -c '{code}'; \
          belljar run -- sh -c 'ls /proc/1/fd 2>&1 | tail -1'"
     );
     let run = caller(&scratch, &script);
@@ -175,14 +184,20 @@ fn an_alarm_of_the_caller_ends_the_run() {
 fn two_hundred_runs_at_once_do_not_meet() {
     let mark = mark("crowd");
     let script = format!("echo $0 > /tmp/own; sleep 0.2; cat /tmp/own; ls /tmp | wc -l; exit $(($0 % 100)); : {mark}");
-    let runs: Vec<Started> = (0..200)
-        .map(|number| {
-            Started::new(&mut command(["run", "--timeout", "60s", "--", "sh", "-c", &script, &number.to_string()]))
-        })
-        .collect();
-    for (number, run) in runs.into_iter().enumerate() {
-        let expected = format!("{number}\n1\n");
-        assert_eq!(said(&run.finish()), (Some((number % 100) as i32), expected.as_str(), ""));
+    let numbers: Vec<usize> = (0..scaled_from(20, 200)).collect();
+    // Each has two pipes to us, and we may have few descriptors.
+    for at_once in numbers.chunks((hard_limit_of_files() / 8).clamp(10, 200) as usize) {
+        let words = |number: usize| {
+            ["run", "--timeout", "60s", "--", "sh", "-c", &script]
+                .map(str::to_owned)
+                .into_iter()
+                .chain([number.to_string()])
+        };
+        let runs: Vec<Started> = at_once.iter().map(|number| Started::new(&mut command(words(*number)))).collect();
+        for (number, run) in at_once.iter().zip(runs) {
+            let expected = format!("{number}\n1\n");
+            assert_eq!(said(&run.finish()), (Some((number % 100) as i32), expected.as_str(), ""));
+        }
     }
     assert_gone(&mark);
 }

@@ -12,6 +12,7 @@ mod input;
 mod languages;
 mod mounts;
 mod smoke;
+mod started;
 mod steps;
 mod streams;
 mod terminal;

@@ -38,8 +38,11 @@ fn in_shared_mounts(script: &str) -> Option<crate::common::Run> {
         return None;
     }
     let scratch = Scratch::new("shared");
-    let script = format!("d={}; mount -t tmpfs t $d; cd $d\n{script}", scratch.0.display());
-    command.env("belljar", crate::common::belljar()).env("allowed", crate::common::allowed_to_be_missing().join(" "));
+    let script = format!("mount -t tmpfs t \"$d\"; cd \"$d\"\n{script}");
+    command
+        .env("d", &scratch.0)
+        .env("belljar", crate::common::belljar())
+        .env("allowed", crate::common::allowed_to_be_missing().join(" "));
     Some(command.arg(script).output().expect("start unshare").into())
 }
 
@@ -47,7 +50,7 @@ fn in_shared_mounts(script: &str) -> Option<crate::common::Run> {
 #[test]
 fn a_run_leaves_the_mounts_of_the_host_alone() {
     let script = "cat /proc/self/mountinfo >before; mkdir data
-        for i in 1 2 3 4 5; do $belljar run $allowed --mount $d/data:/mnt:rw -- sleep 0.3 & done
+        for i in 1 2 3 4 5; do $belljar run $allowed --mount \"$d/data:/mnt:rw\" -- sleep 0.3 & done
         while [ -n \"$(jobs -r)\" ]; do cat /proc/self/mountinfo >during; cmp before during; done; wait
         cat /proc/self/mountinfo | cmp before -; echo same";
     let Some(run) = in_shared_mounts(script) else { return };
@@ -58,7 +61,7 @@ fn a_run_leaves_the_mounts_of_the_host_alone() {
 #[test]
 fn what_the_host_mounts_later_does_not_appear_inside() {
     let script = "mkdir data data/sub; mkfifo begun go
-        $belljar run $allowed --mount $d:/mnt:rw -- sh -c 'echo begun >/mnt/begun; cat /mnt/go >/dev/null; ls /mnt/data/sub' & read x <begun
+        $belljar run $allowed --mount \"$d:/mnt:rw\" -- sh -c 'echo begun >/mnt/begun; cat /mnt/go >/dev/null; ls /mnt/data/sub' & read x <begun
         mount -t tmpfs late data/sub; touch data/sub/late; echo >go; wait $!; ls data/sub";
     let Some(run) = in_shared_mounts(script) else { return };
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "late\n"), "{run:?}");
@@ -69,9 +72,9 @@ fn what_the_host_mounts_later_does_not_appear_inside() {
 fn a_read_only_mount_refuses_writes_on_its_submounts_too() {
     let script = "mkdir data data/sub data/sub/deep; mount -t tmpfs s data/sub; mkdir data/sub/deep; mount -t tmpfs s data/sub/deep
         touch data/f data/sub/f data/sub/deep/f; chmod -R a+rwX data
-        $belljar run $allowed --mount $d/data:/mnt -- sh -c 'for d in /mnt /mnt/sub /mnt/sub/deep; do ls $d/f; (echo x >$d/f; touch $d/new; rm -f $d/f; chmod 0 $d/f; mv $d/f $d/g) 2>/dev/null; done; true'
+        $belljar run $allowed --mount \"$d/data:/mnt\" -- sh -c 'for d in /mnt /mnt/sub /mnt/sub/deep; do ls $d/f; (echo x >$d/f; touch $d/new; rm -f $d/f; chmod 0 $d/f; mv $d/f $d/g) 2>/dev/null; done; true'
         find data -type f -size +0; find data -name new -o -name g
-        $belljar run $allowed --mount $d/data:/mnt:rw -- sh -c 'echo x >/mnt/sub/deep/f'; cat data/sub/deep/f";
+        $belljar run $allowed --mount \"$d/data:/mnt:rw\" -- sh -c 'echo x >/mnt/sub/deep/f'; cat data/sub/deep/f";
     let Some(run) = in_shared_mounts(script) else { return };
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "/mnt/f\n/mnt/sub/f\n/mnt/sub/deep/f\nx\n"), "{run:?}");
 }

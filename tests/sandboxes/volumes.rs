@@ -72,7 +72,10 @@ fn a_link_in_a_volume_shows_nobody_more_than_the_volume() {
     let secret = sandboxes.0.file("secret", "of the host");
     let host = secret.parent().expect("its directory").to_str().expect("text");
     sandboxes.done(&["volume", "create", "v"]);
-    assert_eq!(run(&sandboxes, "v:/v", &format!("ln -s {host} /v/link; mkdir /v/d; ln -s / /v/d/root")).code, Some(0));
+    assert_eq!(
+        run(&sandboxes, "v:/v", &format!("ln -s '{host}' /v/link; mkdir /v/d; ln -s / /v/d/root")).code,
+        Some(0)
+    );
     for path in ["v/link", "v/link/x", "v/d/root/etc"] {
         let run = run(&sandboxes, &format!("{path}:/x"), "ls /x");
         assert!(run.code == Some(125) && run.stdout.is_empty() && run.stderr.contains("without a link"), "{run:?}");
@@ -80,7 +83,7 @@ fn a_link_in_a_volume_shows_nobody_more_than_the_volume() {
     // Exchanged as fast as can be while others want it.
     sandboxes.create("evil", &["--volume", "v:/v", "--cpus", "2"]);
     let exchange = format!(
-        "mkdir /v/a /v/a/s; mkdir /v/b; ln -s {host} /v/b/s; (while :; do mv /v/a/s /v/a/t; mv /v/b/s /v/a/s; mv /v/a/s /v/b/s; \
+        "mkdir /v/a /v/a/s; mkdir /v/b; ln -s '{host}' /v/b/s; (while :; do mv /v/a/s /v/a/t; mv /v/b/s /v/a/s; mv /v/a/s /v/b/s; \
          mv /v/a/t /v/a/s; done) >/dev/null 2>&1 &"
     );
     assert_eq!(sandboxes.shell("evil", &exchange).code, Some(0));

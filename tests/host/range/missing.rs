@@ -26,7 +26,7 @@ fn calls_on_host(subuid: &str, subgid: &str, before: &str, words: &str) -> Run {
         let mode = if name.starts_with("new") { 0o4755 } else { 0o644 };
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("chmod");
     }
-    let over = "for name in etc/subuid etc/subgid usr/bin/newuidmap usr/bin/newgidmap; do mount --bind $D/${name##*/} /$name; done";
+    let over = "for name in etc/subuid etc/subgid usr/bin/newuidmap usr/bin/newgidmap; do mount --bind \"$D/${name##*/}\" /$name; done";
     let script = format!("{over}; {before}; exec \"$B\" {words}");
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", &script]);
@@ -57,7 +57,7 @@ fn what_is_missing_for_a_range_is_said_with_the_package_the_line_and_the_command
             "as root correct its line `root:0:70000`",
         ),
         (
-            on_host(good, good, "chmod u-s $D/newgidmap"),
+            on_host(good, good, "chmod u-s \"$D/newgidmap\""),
             "`/usr/bin/newgidmap` has neither the set-user-id bit nor a capability",
             "as root: `chmod u+s /usr/bin/newgidmap`, or install its package anew",
         ),
