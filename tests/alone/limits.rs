@@ -46,6 +46,7 @@ fn host_answers() {
 fn raging(options: &[&str], code: &str) -> Value {
     let words = [&["code", "python", "--json"], options, &["-e", code]].concat();
     let started = Started::new(&mut command(words));
+    // Somewhere in its rage, or after it.
     std::thread::sleep(Duration::from_millis(200));
     host_answers();
     result(&started.finish())
@@ -90,9 +91,9 @@ fn a_fork_bomb_dies_alone() {
     let _alone = alone();
     let mark = mark("bomb");
     let script = format!("bomb() {{ bomb | bomb & }}; : {mark}; bomb; sleep 60");
-    let bomb = ["run", "--json", "--timeout", "2s", "--pids", "100", "--", "bash", "-c", &script];
+    let bomb = ["run", "--json", "--timeout", "4s", "--pids", "100", "--", "bash", "-c", &script];
     let started = Started::new(&mut command(bomb));
-    std::thread::sleep(Duration::from_millis(500));
+    assert!(crate::common::eventually(20, || crate::common::processes_with(&mark).len() > 50));
     host_answers();
     let result = result(&started.finish());
     assert_eq!(result["status"], "timed_out");

@@ -1,8 +1,8 @@
 //! Input and output: nothing is lost, nothing hangs, nothing grows, whatever stands at the other end.
 
 use crate::common::{
-    Scratch, Started, call, call_with_input, caller, command, mark, python_result, result, said, shell, shell_result,
-    stdout,
+    Scratch, Started, call, call_with_input, caller, command, eventually, mark, python_result, result, said, shell,
+    shell_result, stdout,
 };
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ fn an_endless_printer_is_cut_and_does_not_grow_the_supervisor() {
     let printers = "yes & yes & cat /dev/zero >&2";
     let words = ["run", "--json", "--timeout", "2s", "--output-limit", "1M", "--cpus", "8", "--", "sh", "-c", printers];
     let started = Started::new(&mut command(words));
+    // So long it has printed by then.
     std::thread::sleep(Duration::from_millis(1500));
     let memory = high_water(started.pid());
     let run = started.finish();
@@ -189,18 +190,21 @@ fn a_reader_that_never_reads_does_not_keep_the_deadline_from_killing() {
     let scratch = Scratch::new("never");
     let mark = mark("never");
     let script = format!(
-        "mkfifo pipe; exec 8<>pipe; \"$BELLJAR\" run --timeout 500ms -- sh -c 'yes; : {mark}' > pipe & \
-         sleep 3; kill -0 $! && echo waiting; kill $!; wait $!; echo $?"
+        "mkfifo pipe go; exec 8<>pipe; \"$BELLJAR\" run --timeout 2s -- sh -c 'yes; : {mark}' > pipe & \
+         read x < go; kill -0 $! && echo waiting; kill $!; wait $!; echo $?"
     );
+    let go = scratch.0.join("go");
     let watcher = std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(2500));
-        // The supervisor waits for its reader; the sandbox is gone.
-        crate::common::processes_with(&mark).len()
+        let count = || crate::common::processes_with(&mark).len();
+        // The supervisor, the shell of this test, and who is inside; then the supervisor waits for its reader, and the sandbox
+        // is gone.
+        let seen = [eventually(20, || count() > 2), eventually(20, || count() == 2)];
+        std::fs::write(go, "on\n").expect("let the shell go on");
+        seen
     });
     let run = caller(&scratch, &script);
     assert_eq!((run.stdout.as_str(), run.code), ("waiting\n124\n", Some(0)));
-    // The supervisor, and the shell of this test.
-    assert_eq!(watcher.join().expect("join the watcher"), 2);
+    assert_eq!(watcher.join().expect("join the watcher"), [true, true]);
 }
 
 #[test]
@@ -271,15 +275,20 @@ if pid == 0:
     job = os.fork()
     if job == 0:
         os.setpgid(0, 0)
-        os.execv(os.environ["BELLJAR"], ["belljar", "run", "--", "sh", "-c", "read x; echo sandbox $x"])
-    time.sleep(0.5)
+        os.execv(os.environ["BELLJAR"], ["belljar", "run", "--", "sh", "-c", "echo up; read x; echo sandbox $x"])
     os.write(1, b"shell " + os.read(0, 100))
     os.tcsetpgrp(0, job)
     os.waitpid(job, 0)
     os._exit(0)
-time.sleep(1); os.write(terminal, b"first\n")
-time.sleep(1); os.write(terminal, b"second\n")
 seen = b""
+def until(word):
+    global seen
+    while word not in seen: seen += os.read(terminal, 1000)
+until(b"up")
+os.write(terminal, b"first\n")
+until(b"shell first")
+while os.tcgetpgrp(terminal) == pid: time.sleep(0.01)
+os.write(terminal, b"second\n")
 while True:
     try: chunk = os.read(terminal, 1000)
     except OSError: break
@@ -290,7 +299,7 @@ sys.stdout.write(seen.decode().replace("\r", ""))
     let scratch = Scratch::new("background");
     scratch.file("run.py", code);
     let run = caller(&scratch, "timeout 20 python3 run.py");
-    assert_eq!(said(&run), (Some(0), "first\nshell first\nsecond\nsandbox second\n", ""));
+    assert_eq!(said(&run), (Some(0), "up\nfirst\nshell first\nsecond\nsandbox second\n", ""));
 }
 
 #[test]

@@ -131,11 +131,15 @@ fn memory_is_counted_for_all_commands_together_and_each_is_told() {
     sandboxes.create("box", &["--memory", "96M"]);
     let hold = "import time\nb = bytearray(50 << 20)\nprint('held', flush=True)\ntime.sleep(60)";
     let mut first = Started::new(&mut sandboxes.command(&["exec", "--json", "box", "--", "python3", "-u", "-c", hold]));
-    assert!(eventually(5, || sandboxes.done(&["stats", "--json", "box"]).contains("\"pids\":2")), "{}", {
+    let held = || {
+        let stats: serde_json::Value =
+            serde_json::from_str(&sandboxes.done(&["stats", "--json", "box"])).expect("an object");
+        stats["memory_bytes"].as_u64() > Some(50 << 20)
+    };
+    assert!(eventually(20, held), "{}", {
         first.signal(nix::sys::signal::Signal::SIGKILL);
         first.first_line()
     });
-    std::thread::sleep(std::time::Duration::from_millis(300));
     let second = sandboxes.call(&["exec", "--json", "box", "--", "python3", "-c", hold]);
     for run in [first.finish(), second] {
         let found: serde_json::Value = serde_json::from_str(&run.stdout).expect("a result");

@@ -76,6 +76,7 @@ fn a_kept_sandbox_that_has_used_up_its_disk_can_still_be_read_and_cleared() {
     let stats: serde_json::Value =
         serde_json::from_str(&sandboxes.done(&["stats", "--json", "box"])).expect("an object");
     assert!(stats["disk_bytes"].as_u64() > Some(32 << 20), "{stats}");
+    // Each pause is longer than that between two walks through the files, which end nobody who writes no more.
     let script = "sleep 1.5; cat $HOME/note; rm $HOME/big*; sleep 1.5; echo more > $HOME/more; sleep 1.2; ls $HOME";
     assert_eq!(said(&sandboxes.shell("box", script)), (Some(0), "first\nmore\nnote\n", ""));
     assert_eq!(sandboxes.states(), [("box".to_owned(), "running".to_owned())]);

@@ -275,6 +275,7 @@ fn a_slow_reader_loses_nothing_and_makes_nobody_grow() {
     let parameters = json!({ "name": "box", "command": ["sh", "-c", script], "stream": true });
     let request = json!({ "jsonrpc": "2.0", "id": 1, "method": "exec", "params": parameters });
     child.stdin.as_mut().expect("its input").write_all(format!("{request}\n").as_bytes()).expect("it reads");
+    // The slow reader: by then all of it would have come, and lie in memory.
     std::thread::sleep(Duration::from_millis(1500));
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).expect("its status");
     let peak =

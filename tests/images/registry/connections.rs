@@ -132,6 +132,7 @@ fn two_pulls_at_once_fetch_everything_once() {
     let shelf = Shelf::new(&image);
     let server = Server::new(move |asked| {
         if asked.path.contains("/blobs/") {
+            // A slow server: all of them have asked before the first has its answer.
             std::thread::sleep(Duration::from_millis(300));
         }
         shelf.answer(asked)
