@@ -18,6 +18,7 @@ pub mod garbage;
 pub mod import;
 pub mod intake;
 pub mod manifest;
+pub mod pack;
 pub mod progress;
 pub mod recipe;
 pub mod reference;

@@ -9,6 +9,7 @@
 //! Both sides use one shape for errors, [`Trouble`], and one for a tree on its way, a tar archive ([`tree`]).
 
 mod client;
+pub mod draft;
 pub mod inside;
 mod name;
 pub mod session;
@@ -133,6 +134,11 @@ pub enum Request {
         /// The name of the archive's first member.
         name: Name,
     },
+    /// How many bytes such an archive is about to have of content. One number.
+    Measure {
+        /// The path.
+        path: Name,
+    },
     /// Something about sessions; about all, where none is named.
     Session {
         /// Its id.
@@ -213,13 +219,16 @@ pub struct Replaced {
     pub error: Option<Trouble>,
 }
 
-/// Something that no copy is made of.
+/// Something that was not copied, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Skipped {
     /// What.
     pub path: Name,
     /// Why.
     pub why: String,
+    /// Whether it would have been copied, and could not be.
+    #[serde(default)]
+    pub failed: bool,
 }
 
 /// Why something was not done.

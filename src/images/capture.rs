@@ -7,6 +7,7 @@
 use super::import::docker_manifest;
 use super::intake::{Expected, Intake, Layer, invalid};
 use super::manifest::parse;
+use super::pack;
 use super::store::{Lease, Store, may_name, refused};
 use super::tree::{Found, Walk};
 use super::unpack::{Bounds, is_opaque};
@@ -20,7 +21,7 @@ use oci_spec::image::ImageManifest;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
@@ -86,8 +87,8 @@ impl Writer<'_> {
         let failed = |errno| cannot("look at", name, errno);
         self.path.push(file_name(name)?);
         let found = fstat(here).map_err(failed)?;
-        let mut header = header(&found, EntryType::Directory);
-        self.builder.append_data(&mut header, &self.path, io::empty()).map_err(unwritable)?;
+        pack::empty(&mut self.builder, header(&found, EntryType::Directory), &self.path, time(&found))
+            .map_err(unwritable)?;
         if is_opaque(here).map_err(failed)? {
             self.mark(OPAQUE_MARK)?;
         }
@@ -119,11 +120,11 @@ impl Writer<'_> {
             libc::S_IFREG => self.file(at, name, &found, path),
             libc::S_IFLNK => {
                 let target = readlinkat(at, name).map_err(failed)?;
-                let mut header = header(&found, EntryType::Symlink);
-                self.builder.append_link(&mut header, path, target).map_err(unwritable)
+                let header = header(&found, EntryType::Symlink);
+                pack::link(&mut self.builder, header, &path, Path::new(&target), time(&found)).map_err(unwritable)
             }
             libc::S_IFIFO => {
-                self.builder.append_data(&mut header(&found, EntryType::Fifo), path, io::empty()).map_err(unwritable)
+                pack::empty(&mut self.builder, header(&found, EntryType::Fifo), &path, time(&found)).map_err(unwritable)
             }
             _ => Ok(()),
         }
@@ -137,14 +138,14 @@ impl Writer<'_> {
             }
             self.linked.insert((found.st_dev, found.st_ino), path.clone());
         }
-        let mut file = open_anyway(at, name, found).map_err(|errno| cannot("read", name, errno))?;
-        if found.st_blocks * 512 < found.st_size {
-            return self.builder.append_file(path, &mut file).map_err(unwritable);
+        let file = open_anyway(at, name, found).map_err(|errno| cannot("read", name, errno))?;
+        let sparse = found.st_blocks * 512 < found.st_size;
+        let opened = pack::Opened { file, length: found.st_size as u64, sparse, time: time(found) };
+        let header = header(found, EntryType::Regular);
+        match pack::file(&mut self.builder, header, &path, opened).map_err(unwritable)? {
+            Some(fault) => Err(cannot("read", name, Errno::from_raw(fault.raw_os_error().unwrap_or(libc::EIO)))),
+            None => Ok(()),
         }
-        let mut header = header(found, EntryType::Regular);
-        header.set_size(found.st_size as u64);
-        let content = file.take(found.st_size as u64).chain(io::repeat(0)).take(found.st_size as u64);
-        self.builder.append_data(&mut header, path, content).map_err(unwritable)
     }
 }
 
@@ -183,8 +184,11 @@ fn header(found: &FileStat, kind: EntryType) -> Header {
     header.set_uid(0);
     header.set_gid(0);
     header.set_size(0);
-    header.set_mtime(u64::try_from(found.st_mtime).unwrap_or(0));
     header
+}
+
+fn time(found: &FileStat) -> pack::Time {
+    (found.st_mtime, found.st_mtime_nsec)
 }
 
 fn unwritable(error: io::Error) -> Error {

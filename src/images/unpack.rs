@@ -45,7 +45,8 @@ pub struct Bounds {
     pub file: u64,
     /// Length of a path. The kernel's own bound is 4095.
     pub name: usize,
-    /// It is no layer but a tree as it is: names that layers hide things by are names like any other.
+    /// It is no layer but a tree as it is: names that layers hide things by are names like any other, the owner may do no more
+    /// than the mode says, and files that the file system cannot hold are left out.
     pub plain: bool,
 }
 
@@ -56,7 +57,7 @@ impl Default for Bounds {
 }
 
 /// What was unpacked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Entries of the archive.
     pub entries: u64,
@@ -70,6 +71,8 @@ pub struct Summary {
     /// The archive ended behind a member, without the mark that says so: for whoever does not know its digest, it was
     /// cut off.
     pub unterminated: bool,
+    /// Of a tree as it is: files that were left out because they are larger than the file system or a limit allows.
+    pub too_large: Vec<Vec<u8>>,
 }
 
 /// Unpacks the tar archive `tar`, which is not packed itself, into the empty directory `into`, and reads it to its end.
@@ -100,13 +103,24 @@ pub fn unpack(
         }
         summary.skipped += u64::from(entry.what == What::Device);
         summary.opaque |= entry.what == What::Opaque && entry.path.is_empty();
-        unpacking.make(&entry, &mut archive).map_err(|refusal| refusal.about(&name))?;
+        match unpacking.make(&entry, &mut archive) {
+            Err(Refusal { io: Some(libc::EFBIG), .. })
+                if bounds.plain && matches!(entry.what, What::File(_)) && summary.too_large.len() < MOST_TOO_LARGE =>
+            {
+                unpacking.remove(&entry).map_err(|refusal| refusal.about(&name))?;
+                summary.too_large.push(name);
+            }
+            made => made.map_err(|refusal| refusal.about(&name))?,
+        }
     }
     unpacking.directories.leave()?;
     summary.unterminated = archive.is_unterminated();
     unpacking.tidy()?;
     Ok(summary)
 }
+
+/// More are not remembered.
+const MOST_TOO_LARGE: usize = 1000;
 
 /// Content is copied in pieces of this size.
 const BUFFER: usize = 256 << 10;

@@ -66,7 +66,7 @@ pub fn default_action(signal: i32) {
 }
 
 /// Whether `signal` is ignored.
-fn is_ignored(signal: Signal) -> bool {
+pub fn is_ignored(signal: Signal) -> bool {
     // SAFETY: `sigaction` is plain numbers, for which all-zero is a value, and is writable during the call; a null
     // new action changes nothing.
     unsafe {

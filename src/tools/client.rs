@@ -5,6 +5,7 @@ use super::{Request, Trouble};
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 /// The most items of one answer that is kept, and their bytes: whoever is inside could go on for ever.
@@ -34,7 +35,8 @@ impl Client {
     pub fn start(program: &[OsString]) -> Result<Client, Trouble> {
         let (first, words) = program.split_first().ok_or_else(|| Trouble::new("failed", "no program to start"))?;
         let mut command = Command::new(first);
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // In a process group of its own: what a terminal sends to all of a group is for the caller to act on, who ends this in order.
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| Trouble::of(&error))?;
         let streams = child.stdin.take().zip(child.stdout.take());
         let (to, from) = streams.ok_or_else(|| Trouble::new("failed", "no streams to the tool"))?;

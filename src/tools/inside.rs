@@ -9,6 +9,7 @@ mod search;
 
 use super::wire::{self, Inlet, Outlet};
 use super::{Request, Trouble};
+use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
 use std::io::{self, Read, Write};
 
@@ -38,6 +39,9 @@ impl Answer<'_> {
 ///
 /// Streams that break off, and what is no request.
 pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<u64>) -> io::Result<()> {
+    crate::sys::directory::go_by_steps();
+    // A file that a limit does not allow is an error and not our end.
+    SigSet::from(Signal::SIGXFSZ).thread_block()?;
     let mut frame = Vec::new();
     while let Some(kind) = wire::read(from, &mut frame)? {
         if kind != wire::REQUEST {
@@ -45,6 +49,12 @@ pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<
         }
         let request: Request = wire::parse(&frame)?;
         let mut answer = Answer { to, room: &mut room };
+        // What moves data ends by itself when nobody is there any more, and leaves nothing half behind.
+        let in_order = request.has_data() || matches!(request, Request::Pull { .. });
+        let told_to_end: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+        if in_order {
+            told_to_end.thread_block()?;
+        }
         let result = if request.has_data() {
             let mut aside = |_: u8, _: &[u8]| Err(wire::nonsense("no data"));
             let mut data = Inlet::new(from, &mut aside);
@@ -56,6 +66,9 @@ pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<
         };
         wire::write_json(to, wire::END, &result.err())?;
         to.flush()?;
+        if in_order {
+            told_to_end.thread_unblock()?;
+        }
     }
     Ok(())
 }
@@ -68,9 +81,9 @@ fn take(request: &Request, data: &mut Inlet<'_>, answer: &mut Answer<'_>) -> Res
             change::write(path.path(), how, data, answer).map_err(|trouble| trouble.about(path))
         }
         Request::Push { path, name } => {
-            let trust = super::tree::Trust::Caller { room: *answer.room };
-            let (_, bytes) = super::tree::put(data, path.path(), name.path().as_os_str(), trust)?;
-            answer.take(bytes)
+            let put = super::tree::put(data, path.path(), name.path().as_os_str(), *answer.room)?;
+            answer.take(put.bytes)?;
+            put.skipped.iter().try_for_each(|left_out| answer.item(left_out)).map_err(|error| Trouble::of(&error))
         }
         _ => Err(Trouble::new("invalid", "no request that takes data")),
     }
@@ -97,8 +110,15 @@ fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Trouble> {
         Request::ChangeMode { path, mode, recursive } => change::mode(path, *mode, *recursive),
         Request::Session { id, ask } => super::session::answer(id.as_deref(), ask, answer.to),
         Request::Pull { path, name } => pull(path, name, answer),
+        Request::Measure { path } => measure(path, answer),
         Request::Write { .. } | Request::Push { .. } => Err(Trouble::new("invalid", "a request without its data")),
     }
+}
+
+/// The bytes of all regular files below a path, as far as they can be seen.
+fn measure(path: &super::Name, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+    let real = std::fs::canonicalize(path.path()).map_err(|error| Trouble::of(&error).about(path))?;
+    answer.item(&super::tree::measure(&real)).map_err(|error| Trouble::of(&error))
 }
 
 fn pull(path: &super::Name, name: &super::Name, answer: &mut Answer<'_>) -> Result<(), Trouble> {
@@ -106,7 +126,7 @@ fn pull(path: &super::Name, name: &super::Name, answer: &mut Answer<'_>) -> Resu
     let real = std::fs::canonicalize(path.path()).map_err(|error| Trouble::of(&error).about(path))?;
     let skipped = std::cell::RefCell::new(Vec::new());
     let mut outlet = Outlet::new(answer.to);
-    super::tree::pack(&real, name.path(), &mut outlet, &mut |left_out| {
+    super::tree::pack(&real, name.path(), super::tree::Owner::Sandbox, &mut outlet, &mut |left_out| {
         skipped.borrow_mut().push(left_out);
         Ok(())
     })?;

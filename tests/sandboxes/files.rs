@@ -2,11 +2,11 @@
 
 use crate::common::chance::scaled_from;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, Scratch, said};
+use crate::common::{Run, Scratch, Started, said};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -80,6 +80,162 @@ fn a_tree_goes_in_and_comes_out_as_it_was() {
     let left: Vec<_> =
         fs::read_dir(&scratch.0).expect("listed").map(|entry| entry.expect("entry").file_name()).collect();
     assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn old_dates_closed_modes_and_nanoseconds_are_copied_as_they_are() {
+    let sandboxes = Sandboxes::new("true-copies");
+    sandboxes.create("box", &["--keep"]);
+    let scratch = Scratch::new("true-here");
+    let prepared = "umask 022; mkdir -p /tmp/t/read-only/sub /tmp/t/shut; cd /tmp/t; echo old > old; echo x > closed; echo in > read-only/sub/f; \
+        echo in > shut/f; touch -d '1960-02-03 04:05:06.75' old; touch -d '2001-02-03 04:05:06.123456789' shut/f read-only/sub; \
+        touch -d '1969-12-31 23:59:59.25' read-only; chmod 0 closed; chmod 0555 read-only/sub read-only; chmod 0 shut";
+    assert_eq!(said(&sandboxes.shell("box", prepared)), (Some(0), "", ""));
+    let to = scratch.0.join("t");
+    assert_eq!(said(&sandboxes.call(&["cp", "box:/tmp/t", text(&to)])), (Some(0), "", ""));
+    let is = |path: &str| {
+        let found = fs::metadata(to.join(path)).expect(path);
+        (found.mode() & 0o7777, found.mtime(), found.mtime_nsec())
+    };
+    assert_eq!(is("old"), (0o644, -312_753_294, 750_000_000));
+    assert_eq!(is("read-only"), (0o555, -1, 250_000_000));
+    assert_eq!(is("read-only/sub"), (0o555, 981_173_106, 123_456_789));
+    assert_eq!((is("closed").0, is("shut").0), (0, 0));
+    let opened = |mode| fs::set_permissions(to.join("shut"), fs::Permissions::from_mode(mode)).expect("a mode");
+    opened(0o700);
+    assert_eq!(is("shut/f"), (0o644, 981_173_106, 123_456_789));
+    // What was opened up to be read is closed again.
+    let look = "cd /tmp/t; stat -c %a closed shut read-only read-only/sub; ls -A /tmp";
+    assert_eq!(said(&sandboxes.shell("box", look)), (Some(0), "0\n0\n555\n555\nt\n", ""));
+    // And in again: here nobody opens anything up, and what cannot be read is named.
+    let run = sandboxes.call(&["cp", text(&to), "box:/tmp/u"]);
+    if !crate::common::is_root() {
+        let left_out = format!("belljar: left out {}: Permission denied\n", to.join("closed").display());
+        assert_eq!(said(&run), (Some(1), "", left_out.as_str()));
+    }
+    let look = "cd /tmp/u; stat -c '%a %Y %y' old read-only read-only/sub shut/f; cat read-only/sub/f shut/f";
+    let seen = sandboxes.shell("box", look);
+    let old = "644 -312753294 1960-02-03 04:05:06.750000000 +0000\n555 -1 1969-12-31 23:59:59.250000000 +0000\n";
+    let rest = "555 981173106 2001-02-03 04:05:06.123456789 +0000\n644 981173106 2001-02-03 04:05:06.123456789 +0000\nin\nin\n";
+    assert_eq!(said(&seen), (Some(0), format!("{old}{rest}").as_str(), ""));
+    // A copy of the sandbox, and an image of it, have the same times.
+    let stamps = "stat -c '%Y %y' /tmp/t/old /tmp/t/read-only /tmp/t/read-only/sub";
+    let expected = sandboxes.shell("box", stamps).stdout;
+    sandboxes.done(&["fork", "box", "twin"]);
+    assert_eq!(sandboxes.shell("twin", stamps).stdout, expected);
+    fs::set_permissions(to.join("read-only"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    fs::set_permissions(to.join("read-only/sub"), fs::Permissions::from_mode(0o755)).expect("a mode");
+}
+
+#[test]
+fn an_archive_on_a_stream_is_whole_whatever_is_in_the_tree() {
+    let sandboxes = Sandboxes::new("archives");
+    sandboxes.create("box", &[]);
+    let scratch = Scratch::new("archives-here");
+    let prepared = "mkdir -p /tmp/t/shut; cd /tmp/t; echo x > none; touch -d 1901-12-13 old; echo y > shut/y; mkfifo fifo; ln -s nowhere link; \
+        truncate -s 1T sparse; printf middle | dd of=sparse bs=1 seek=1000000 conv=notrunc 2>/dev/null; chmod 0 none shut; \
+        n=$(printf 'n%.0s' $(seq 200)); mkdir $n; mv sparse $n";
+    assert_eq!(said(&sandboxes.shell("box", prepared)), (Some(0), "", ""));
+    let archive = scratch.0.join("t.tar");
+    let mut command = sandboxes.command(&["cp", "box:/tmp/t", "-"]);
+    let done = command.stdout(fs::File::create(&archive).expect("a file")).output().expect("start belljar");
+    assert_eq!((done.status.code(), &done.stderr[..]), (Some(0), &b"belljar: left out /tmp/t/fifo: a fifo\n"[..]));
+    // Others can read it: GNU tar, which knows holes, and Python.
+    let listed = std::process::Command::new("tar").arg("tf").arg(&archive).output().expect("start tar");
+    assert_eq!((listed.status.code(), &listed.stderr[..]), (Some(0), &b""[..]));
+    let names = String::from_utf8(listed.stdout).expect("text");
+    assert_eq!(names.lines().count(), 8, "{names}");
+    let unpacked = std::process::Command::new("tar").arg("xf").arg(&archive).arg("-C").arg(&scratch.0).status();
+    assert!(unpacked.expect("start tar").success());
+    let sparse = scratch.0.join("t").join("n".repeat(200)).join("sparse");
+    let found = fs::metadata(&sparse).expect("a file");
+    assert_eq!((found.len(), found.blocks() < 100), (1 << 40, true));
+    let mut middle = [0; 6];
+    std::os::unix::fs::FileExt::read_exact_at(&fs::File::open(sparse).expect("opened"), &mut middle, 1_000_000)
+        .expect("read");
+    assert_eq!(&middle, b"middle");
+    fs::set_permissions(scratch.0.join("t/shut"), fs::Permissions::from_mode(0o755)).expect("a mode");
+}
+
+#[test]
+fn a_copy_that_is_ended_leaves_nothing_and_a_killed_one_is_swept_by_the_next() {
+    use nix::sys::signal::Signal;
+    let sandboxes = Sandboxes::new("ended-copies");
+    sandboxes.create("box", &["--disk", "400M"]);
+    let scratch = Scratch::new("ended-here");
+    sandboxes.shell("box", "mkdir /tmp/m /tmp/w; head -c 150M /dev/zero > /tmp/m/b; mkfifo /tmp/end");
+    let (into, large) = (scratch.0.join("into"), scratch.0.join("large"));
+    fs::create_dir(&into).expect("a directory");
+    fs::File::create(&large)
+        .and_then(|file| std::io::copy(&mut std::io::repeat(1).take(150 << 20), &mut &file))
+        .expect("a file");
+    let names = |path: &Path| -> Vec<String> {
+        let listed = fs::read_dir(path).expect("listed");
+        listed.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    };
+    let begun = |seen: &dyn Fn() -> bool| assert!(crate::common::eventually(10, seen), "it never began");
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
+        let copy = Started::new(&mut sandboxes.command(&["cp", "box:/tmp/m", text(&into)]));
+        begun(&|| !names(&into).is_empty());
+        copy.signal(signal);
+        assert_eq!(copy.end_signal(), Some(signal as i32));
+        if signal == Signal::SIGKILL {
+            assert_eq!(said(&sandboxes.call(&["cp", "box:/etc/hostname", text(&into)])), (Some(0), "", ""));
+            assert_eq!(names(&into), ["hostname"]);
+        } else {
+            assert_eq!(names(&into), [""; 0], "{signal}");
+        }
+        let copy = Started::new(&mut sandboxes.command(&["cp", text(&large), "box:/tmp/w"]));
+        let inside = || sandboxes.shell("box", "ls -A /tmp/w").stdout;
+        begun(&|| !inside().is_empty());
+        copy.signal(signal);
+        assert_eq!(copy.end_signal(), Some(signal as i32));
+        assert!(crate::common::eventually(5, || inside().is_empty()), "{signal}: {}", inside());
+    }
+}
+
+#[test]
+fn several_things_are_copied_into_a_directory_that_is_there() {
+    let sandboxes = Sandboxes::new("several");
+    sandboxes.create("box", &[]);
+    let scratch = Scratch::new("several-here");
+    let (a, b) = (scratch.file("a", "a"), scratch.file("b", "b"));
+    let missing = sandboxes.call(&["cp", text(&a), text(&b), "box:/tmp/no"]);
+    let line = "belljar: /tmp/no/: there is no such directory\n";
+    assert_eq!(said(&missing), (Some(1), "", format!("{line}{line}").as_str()));
+    sandboxes.done(&["fs", "mkdir", "box", "/tmp/yes"]);
+    let nowhere = scratch.0.join("nowhere");
+    let run = sandboxes.call(&["cp", "--json", text(&a), text(&nowhere), text(&b), "box:/tmp/yes"]);
+    assert_eq!((run.code, run.stderr.contains("nowhere: No such file")), (Some(1), true), "{run:?}");
+    let done: Value = serde_json::from_str(&run.stdout).expect("an object");
+    assert_eq!((&done["to"], &done["skipped"]), (&json!("/tmp/yes"), &json!([])));
+    assert_eq!(sandboxes.shell("box", "cat /tmp/yes/a /tmp/yes/b").stdout, "ab");
+    let back = scratch.0.join("back");
+    fs::create_dir(&back).expect("a directory");
+    assert_eq!(said(&sandboxes.call(&["cp", "box:/tmp/yes/a", "box:/tmp/yes/b", text(&back)])), (Some(0), "", ""));
+    assert_eq!(fs::read_to_string(back.join("b")).expect("come"), "b");
+    for words in [["cp", "-", "box:a", "box:/b"], ["cp", "box:a", "box:b", "-"], ["cp", "a", "box:b", "box:c"]] {
+        assert_eq!(sandboxes.call(&words).code, Some(2), "{words:?}");
+    }
+}
+
+#[test]
+fn trees_deeper_than_any_path_are_removed_and_what_is_too_large_is_left_out() {
+    let sandboxes = Sandboxes::new("deep-files");
+    sandboxes.create("box", &[]);
+    let scratch = Scratch::new("deep-here");
+    let deep = "mkdir /tmp/t; cd /tmp/t; echo x > f; truncate -s 7E giant; p=$(printf 'd/%.0s' $(seq 500)); \
+        for i in 1 2 3 4 5 6; do mkdir -p new/$p; [ -e d ] && mv d new/$p; mv new/d d; rmdir new; done";
+    let run = sandboxes.shell("box", deep);
+    assert_eq!(run.code, Some(0), "{run:?}");
+    let to = scratch.0.join("t");
+    let run = sandboxes.call(&["cp", "box:/tmp/t", text(&to)]);
+    assert_eq!((run.code, run.stderr.lines().count()), (Some(1), 2), "{run:?}");
+    assert!(run.stderr.contains("/t/giant: File too large\n"), "{run:?}");
+    assert!(run.stderr.contains(": File name too long\n"), "{run:?}");
+    assert_eq!(fs::read_to_string(to.join("f")).expect("come"), "x\n");
+    assert_eq!(said(&sandboxes.call(&["fs", "rm", "-r", "box", "/tmp/t"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.shell("box", "ls -A /tmp")), (Some(0), "", ""));
 }
 
 #[test]

@@ -1,19 +1,20 @@
 //! `belljar cp`.
 
-use super::{Told, client};
+use super::interrupt::{Interrupt, check};
+use super::{Told, UNDONE, client, complain};
 use crate::cli::args::files as args;
 use crate::cli::progress::followed;
 use crate::cli::render;
 use crate::images::progress::{Progress, Quiet, Task};
-use crate::tools::{EntryKind, Name, Request, Skipped, Trouble, tree, wire};
+use crate::tools::{Client, EntryKind, Name, Request, Skipped, Trouble, tree, wire};
 use serde_json::json;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
-/// The most that is remembered of what was left out: whoever is inside could go on for ever.
-const MOST_SKIPPED: usize = 100_000;
+/// Bytes of what is remembered of what was left out.
+const MOST_REMEMBERED: usize = 32 << 20;
 
 /// One side of a copy.
 enum Side {
@@ -22,7 +23,7 @@ enum Side {
     Inside(OsString, Name),
 }
 
-/// What has no slash before its first colon is in a sandbox, as docker cp has it.
+/// `NAME:PATH` with no slash before the colon is inside a sandbox, as in `docker cp`.
 fn side(word: &OsStr) -> Side {
     let bytes = word.as_bytes();
     let colon = bytes.iter().position(|byte| *byte == b':');
@@ -36,23 +37,82 @@ fn side(word: &OsStr) -> Side {
     }
 }
 
+/// What one source came to.
+#[derive(Default)]
+struct Done {
+    to: Name,
+    bytes: u64,
+    skipped: Vec<Skipped>,
+    /// So many more, which nobody remembers.
+    more: u64,
+}
+
+/// How copies are made.
+struct Copying<'c> {
+    progress: &'c dyn Progress,
+    /// Whether the progress is seen, so that a total is worth a look.
+    seen: bool,
+    interrupt: Interrupt,
+}
+
 pub fn copy(copy: &args::Copy) -> Result<Told, Trouble> {
-    let progress: Box<dyn Progress> = if copy.quiet || copy.json || !io::IsTerminal::is_terminal(&io::stderr()) {
-        Box::new(Quiet)
-    } else {
-        followed()
-    };
-    match (side(&copy.from), side(&copy.to)) {
-        (Side::Inside(sandbox, path), Side::Here(to)) => pull(&sandbox, &path, Path::new(&to), &*progress),
-        (Side::Inside(..), Side::Stream) if copy.json => {
+    let seen = !copy.quiet && !copy.json && io::IsTerminal::is_terminal(&io::stderr());
+    let progress: Box<dyn Progress> = if seen { followed() } else { Box::new(Quiet) };
+    let to = side(&copy.to);
+    let several = copy.from.len() > 1;
+    // Before anything is copied.
+    copy.from.iter().try_for_each(|from| possible(&side(from), &to, several, copy.json))?;
+    let copying = Copying { progress: &*progress, seen, interrupt: Interrupt::watch()? };
+    let (mut all, mut code) = (Done::default(), 0);
+    for from in &copy.from {
+        let done = copying.one(side(from), &to, several);
+        copying.interrupt.finish();
+        match done {
+            Ok(done) => {
+                all.to = done.to;
+                all.bytes += done.bytes;
+                all.more += done.more;
+                all.skipped.extend(done.skipped);
+            }
+            Err(trouble) if !several => return Err(trouble),
+            // The others are copied all the same.
+            Err(trouble) => code = complain(&trouble, false, UNDONE),
+        }
+    }
+    drop(progress);
+    if all.more > 0 {
+        render::say(&format!("left out {} more", all.more));
+    }
+    if all.more > 0 || all.skipped.iter().any(|left_out| left_out.failed) {
+        code = UNDONE;
+    }
+    if seen && !matches!(to, Side::Stream) {
+        render::bare(&format!("copied {}", render::size(all.bytes)));
+    }
+    if several && let Side::Inside(_, path) = &to {
+        all.to = path.clone();
+    } else if several {
+        all.to = Name::from(copy.to.clone());
+    }
+    let Done { to, bytes, skipped, more } = all;
+    let object =
+        json!({ "version": 1, "to": to, "bytes": bytes, "skipped": leave_out(&skipped), "skipped_more": more });
+    Ok(Told { code, ..Told::new("", object) })
+}
+
+/// Whether one copy can be made at all.
+fn possible(from: &Side, to: &Side, several: bool, json: bool) -> Result<(), Trouble> {
+    match (from, to) {
+        (Side::Stream, _) | (_, Side::Stream) if several => Err(misused("`-` stands alone")),
+        (Side::Inside(..), Side::Stream) if json => {
             Err(Trouble::new("misused", "json: the bytes go to standard output, where the object would")
                 .hint("name a file in the place of `-`, or go without `--json`"))
         }
-        (Side::Inside(sandbox, path), Side::Stream) => print(&sandbox, path),
-        (Side::Here(from), Side::Inside(sandbox, path)) => push(Path::new(&from), &sandbox, path, &*progress),
-        (Side::Stream, Side::Inside(sandbox, path)) => take(&sandbox, path),
-        (Side::Inside(..), Side::Inside(..)) => Err(misused("both places are in sandboxes")),
-        (Side::Here(_) | Side::Stream, Side::Here(_) | Side::Stream) => Err(misused("no place is in a sandbox")),
+        (Side::Inside(..), Side::Inside(..)) => Err(misused("FROM and TO are both in sandboxes")),
+        (Side::Here(_) | Side::Stream, Side::Here(_) | Side::Stream) => {
+            Err(misused("neither FROM nor TO is in a sandbox"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -60,16 +120,26 @@ fn misused(why: &str) -> Trouble {
     Trouble::new("misused", why).hint("write a path in a sandbox as `SANDBOX:PATH`, and one here as `PATH` or `./PATH`")
 }
 
-/// Takes in what was left out.
-fn note(skipped: &mut Vec<Skipped>, item: &[u8]) -> io::Result<()> {
-    if skipped.len() == MOST_SKIPPED {
-        return Err(wire::nonsense("there is more than anybody would keep"));
+/// The place that several things go into: it must be a directory.
+fn directory(mut path: Vec<u8>, several: bool) -> Vec<u8> {
+    if several && !path.ends_with(b"/") {
+        path.push(b'/');
     }
-    skipped.push(wire::parse(item)?);
+    path
+}
+
+/// Takes in what was left out. Whoever is inside could go on for ever, and so there is an end to what is remembered.
+fn note(done: &mut Done, remembered: &mut usize, item: &[u8]) -> io::Result<()> {
+    *remembered = remembered.saturating_add(item.len());
+    if *remembered > MOST_REMEMBERED {
+        done.more += 1;
+        return Ok(());
+    }
+    done.skipped.push(wire::parse(item)?);
     Ok(())
 }
 
-/// Names what no copy is made of.
+/// Names what was not copied.
 fn leave_out(skipped: &[Skipped]) -> Vec<serde_json::Value> {
     for left_out in skipped {
         render::say(&format!("left out {}: {}", left_out.path, left_out.why));
@@ -77,24 +147,103 @@ fn leave_out(skipped: &[Skipped]) -> Vec<serde_json::Value> {
     skipped.iter().map(|left_out| json!(left_out)).collect()
 }
 
-fn told(to: &Name, bytes: u64, skipped: &[Skipped]) -> Told {
-    Told::new("", json!({ "version": 1, "to": to, "bytes": bytes, "skipped": leave_out(skipped) }))
-}
+impl Copying<'_> {
+    fn one(&self, from: Side, to: &Side, several: bool) -> Result<Done, Trouble> {
+        match (from, to) {
+            (Side::Inside(sandbox, path), Side::Here(to)) => {
+                let to = OsString::from_vec(directory(to.as_bytes().to_vec(), several));
+                self.pull(&sandbox, &path, Path::new(&to))
+            }
+            (Side::Inside(sandbox, path), Side::Stream) => self.print(&sandbox, path),
+            (Side::Here(from), Side::Inside(sandbox, path)) => {
+                self.push(Path::new(&from), sandbox, Name(directory(path.0.clone(), several)))
+            }
+            (Side::Stream, Side::Inside(sandbox, path)) => self.take(sandbox, path.clone()),
+            (Side::Inside(..), Side::Inside(..)) | (Side::Here(_) | Side::Stream, Side::Here(_) | Side::Stream) => {
+                Err(misused("neither FROM nor TO is in a sandbox"))
+            }
+        }
+    }
 
-fn pull(sandbox: &OsStr, path: &Name, to: &Path, progress: &dyn Progress) -> Result<Told, Trouble> {
-    let mut client = client(sandbox, true)?;
-    let request = Request::Pull { path: path.clone(), name: tree::MEMBER.into() };
-    let (mut skipped, mut done) = (Vec::new(), None);
-    let name = name(path.path());
-    let task = progress.begin(&format!("from {path}"), None);
-    client.ask(&request, None, &mut |item| note(&mut skipped, item), &mut |data| {
-        let mut counted = Counted { inner: data, task: progress.begin("", None) };
-        done = Some(tree::put(&mut counted, to, &name, tree::Trust::Nobody)?);
-        Ok(())
-    })?;
-    drop(task);
-    let (to, bytes) = done.unwrap_or_default();
-    Ok(told(&Name::from(to.as_path()), bytes, &skipped))
+    fn client(&self, sandbox: &OsStr) -> Result<Client, Trouble> {
+        self.interrupt.outside(|| client(sandbox, true))
+    }
+
+    fn pull(&self, sandbox: &OsStr, path: &Name, to: &Path) -> Result<Done, Trouble> {
+        let mut client = self.client(sandbox)?;
+        let mut total = None;
+        if self.seen {
+            client.list(&Request::Measure { path: path.clone() }, &mut |bytes: u64| {
+                total = Some(bytes);
+                Ok(())
+            })?;
+        }
+        let request = Request::Pull { path: path.clone(), name: tree::MEMBER.into() };
+        let (mut done, mut remembered, mut put) = (Done::default(), 0, None);
+        let name = name(path.path());
+        let mut task = self.progress.begin(&format!("from {path}"), total);
+        client.ask(&request, None, &mut |item| note(&mut done, &mut remembered, item), &mut |data| {
+            let mut counted = Counted { inner: data, task: &mut *task };
+            put = Some(tree::put(&mut counted, to, &name, None)?);
+            Ok(())
+        })?;
+        let tree::Put { place, bytes, skipped } = put.unwrap_or_default();
+        done.skipped.extend(skipped);
+        Ok(Done { to: Name::from(place.as_path()), bytes, ..done })
+    }
+
+    fn push(&self, from: &Path, sandbox: &OsStr, path: Name) -> Result<Done, Trouble> {
+        let real = std::fs::canonicalize(from).map_err(|error| Trouble::of(&error).about(&Name::from(from)))?;
+        let mut client = self.client(sandbox)?;
+        let request = Request::Push { path: path.clone(), name: Name::from(name(from)) };
+        let (mut done, mut remembered, mut skipped) = (Done::default(), 0, Vec::new());
+        let total = self.seen.then(|| tree::measure(&real));
+        let mut task = self.progress.begin(&format!("to {path}"), total);
+        let mut bytes = 0;
+        let mut send = |to: &mut dyn Write| {
+            let mut counted = Counting { inner: to, task: &mut *task, bytes: &mut bytes };
+            tree::pack(&real, Path::new(tree::MEMBER), tree::Owner::Caller, &mut counted, &mut |left_out| {
+                skipped.push(left_out);
+                Ok(())
+            })
+        };
+        let mut heard = |item: &[u8]| note(&mut done, &mut remembered, item);
+        client.ask(&request, Some(&mut send), &mut heard, &mut |_| Ok(()))?;
+        done.skipped.extend(skipped);
+        Ok(Done { to: path, bytes, ..done })
+    }
+
+    /// The bytes of a file, or a directory as a tar archive.
+    fn print(&self, sandbox: &OsStr, path: Name) -> Result<Done, Trouble> {
+        self.interrupt.release();
+        let mut client = client(sandbox, true)?;
+        let mut kind = None;
+        client.list::<crate::tools::Entry>(&Request::Stat { path: path.clone() }, &mut |entry| {
+            kind = Some(entry.kind);
+            Ok(())
+        })?;
+        let request = match kind {
+            Some(EntryKind::Directory) => Request::Pull { name: Name::from(name(path.path())), path },
+            _ => Request::Read { path, offset: 0, length: None },
+        };
+        let (mut done, mut remembered) = (Done::default(), 0);
+        let mut heard = |item: &[u8]| note(&mut done, &mut remembered, item);
+        client.ask(&request, None, &mut heard, &mut to_stdout)?;
+        Ok(done)
+    }
+
+    fn take(&self, sandbox: &OsStr, path: Name) -> Result<Done, Trouble> {
+        let request = Request::Write { path: path.clone(), mode: None, parents: false, append: false };
+        let mut bytes = 0;
+        self.interrupt.release();
+        client(sandbox, true)?.ask(
+            &request,
+            Some(&mut |to| from_stdin(to, &mut bytes)),
+            &mut |_| Ok(()),
+            &mut |_| Ok(()),
+        )?;
+        Ok(Done { to: path, bytes, ..Done::default() })
+    }
 }
 
 /// What a copy is called where it comes to: the last part of the path, or `.` for what is in a directory.
@@ -106,42 +255,6 @@ fn name(path: &Path) -> OsString {
     path.file_name().map_or_else(|| ".".into(), OsStr::to_owned)
 }
 
-fn push(from: &Path, sandbox: &OsStr, path: Name, progress: &dyn Progress) -> Result<Told, Trouble> {
-    let real = std::fs::canonicalize(from).map_err(|error| Trouble::of(&error).about(&Name::from(from)))?;
-    let mut client = client(sandbox, true)?;
-    let request = Request::Push { path: path.clone(), name: Name::from(name(from)) };
-    let mut skipped = Vec::new();
-    let mut task = progress.begin(&format!("to {path}"), None);
-    let mut bytes = 0;
-    let mut send = |to: &mut dyn Write| {
-        let mut counted = Counting { inner: to, task: &mut *task, bytes: &mut bytes };
-        tree::pack(&real, Path::new(tree::MEMBER), &mut counted, &mut |left_out| {
-            skipped.push(left_out);
-            Ok(())
-        })
-    };
-    client.ask(&request, Some(&mut send), &mut |_| Ok(()), &mut |_| Ok(()))?;
-    Ok(told(&path, bytes, &skipped))
-}
-
-/// The bytes of a file, or a directory as a tar archive.
-fn print(sandbox: &OsStr, path: Name) -> Result<Told, Trouble> {
-    let mut client = client(sandbox, true)?;
-    let mut kind = None;
-    client.list::<crate::tools::Entry>(&Request::Stat { path: path.clone() }, &mut |entry| {
-        kind = Some(entry.kind);
-        Ok(())
-    })?;
-    let request = match kind {
-        Some(EntryKind::Directory) => Request::Pull { name: Name::from(name(path.path())), path },
-        _ => Request::Read { path, offset: 0, length: None },
-    };
-    let mut skipped = Vec::new();
-    client.ask(&request, None, &mut |item| note(&mut skipped, item), &mut to_stdout)?;
-    leave_out(&skipped);
-    Ok(Told::new("", serde_json::Value::Null))
-}
-
 /// Everything to standard output.
 pub fn to_stdout(data: &mut (dyn Read + Send)) -> Result<(), Trouble> {
     let mut out = io::stdout().lock();
@@ -149,14 +262,6 @@ pub fn to_stdout(data: &mut (dyn Read + Send)) -> Result<(), Trouble> {
         io::ErrorKind::BrokenPipe => Trouble::new("failed", "nobody reads standard output any more"),
         _ => crate::tools::said(&error),
     })
-}
-
-fn take(sandbox: &OsStr, path: Name) -> Result<Told, Trouble> {
-    let request = Request::Write { path: path.clone(), mode: None, parents: false, append: false };
-    let mut bytes = 0;
-    client(sandbox, true)?
-        .ask(&request, Some(&mut |to| from_stdin(to, &mut bytes)), &mut |_| Ok(()), &mut |_| Ok(()))?;
-    Ok(told(&path, bytes, &[]))
 }
 
 /// Everything from standard input.
@@ -171,11 +276,12 @@ pub fn from_stdin(to: &mut dyn Write, bytes: &mut u64) -> Result<(), Trouble> {
 
 struct Counted<'a> {
     inner: &'a mut (dyn Read + Send),
-    task: Box<dyn Task>,
+    task: &'a mut dyn Task,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        check()?;
         let count = self.inner.read(into)?;
         self.task.advance(count as u64);
         Ok(count)
@@ -190,6 +296,7 @@ struct Counting<'a> {
 
 impl Write for Counting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        check()?;
         let count = self.inner.write(bytes)?;
         self.task.advance(count as u64);
         *self.bytes += count as u64;

@@ -5,6 +5,7 @@
 mod copy;
 mod enter;
 mod fs;
+mod interrupt;
 
 pub use enter::{ENTER, SERVE, enter, keep, serve, take};
 

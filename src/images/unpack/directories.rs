@@ -23,6 +23,11 @@ const MOST_OPEN: usize = 64;
 /// The mode of directories that the archive has no entry for.
 const UNNAMED: u32 = 0o755;
 
+/// What the owner of a directory needs, to fill it.
+const OWNERS: u32 = 0o700;
+/// Bytes for directories that deny their owner something.
+const MOST_REMEMBERED: usize = 32 << 20;
+
 /// The way from the root of the layer to one of its directories.
 pub struct Directories {
     /// Each lies below the one before it; the first is the root.
@@ -34,6 +39,10 @@ pub struct Directories {
     left: u64,
     most: u64,
     some_opaque: bool,
+    /// Directories that deny their owner something, and their modes: closed at the end, since more may come into them.
+    closed: Vec<(Vec<u8>, u32)>,
+    /// Bytes of their paths.
+    remembered: usize,
 }
 
 struct Open {
@@ -55,7 +64,16 @@ impl Directories {
             return Err(Refusal::new("the directory to unpack into is not empty"));
         }
         let open = vec![Open::new(root, 0)?];
-        Ok(Directories { open, path: Vec::new(), owner, left: most, most, some_opaque: false })
+        Ok(Directories {
+            open,
+            path: Vec::new(),
+            owner,
+            left: most,
+            most,
+            some_opaque: false,
+            closed: Vec::new(),
+            remembered: 0,
+        })
     }
 
     /// One entry more.
@@ -111,6 +129,14 @@ impl Directories {
             None => self.root(),
         };
         describe(fd, entry, self.owner)?;
+        if entry.mode & OWNERS != OWNERS {
+            set_mode(fd, entry.mode | OWNERS)?;
+            self.remembered += entry.path.len() + size_of::<(Vec<u8>, u32)>();
+            if self.remembered > MOST_REMEMBERED {
+                return Err(Refusal::new("is one of too many directories that deny their owner something"));
+            }
+            self.closed.push((entry.path.clone(), entry.mode));
+        }
         match here {
             // What follows usually lies in it.
             Some(fd) => self.push(fd, entry.path.len(), &entry.path),
@@ -148,7 +174,27 @@ impl Directories {
         while self.open.len() > 1 {
             self.leave_one()?;
         }
-        self.open[0].put_back()
+        self.open[0].put_back()?;
+        self.close()
+    }
+
+    /// Gives those that deny their owner something their modes, from the innermost.
+    fn close(&mut self) -> Result<(), Refusal> {
+        let mut closed = std::mem::take(&mut self.closed);
+        closed.sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+        for (path, mode) in closed {
+            let (parent, name) = split(&path);
+            let failed = |errno| Refusal::kernel("cannot set its mode", errno).about(&path);
+            let above = open_beneath(self.root(), if parent.is_empty() { b"." } else { parent }).map_err(failed)?;
+            let name = if name.is_empty() { b"." } else { name };
+            match open_beneath(above.as_fd(), name) {
+                Ok(fd) => set_mode(fd.as_fd(), mode).map_err(|refusal| refusal.about(&path))?,
+                // A later entry has taken its place.
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => {}
+                Err(errno) => return Err(failed(errno)),
+            }
+        }
+        Ok(())
     }
 
     /// The directory `name` in the innermost one, made if it is not there. A whiteout of the same name hides what lower

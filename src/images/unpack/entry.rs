@@ -45,7 +45,7 @@ pub enum What {
 
 /// Nobody is to get anybody else's rights by running a file.
 const LENT_RIGHTS: u32 = 0o6000;
-/// What the owner may always do: read files, and list, change and enter directories. Without it we could not show,
+/// What the owner may always do in a layer: read files, and list, change and enter directories. Without it we could not show,
 /// compare or delete them.
 const OWNER_OF_FILE: u32 = 0o400;
 const OWNER_OF_DIRECTORY: u32 = 0o700;
@@ -76,6 +76,7 @@ impl Entry {
             return Err(Refusal::new("is the root of the layer, but no directory"));
         }
         let mode = match &what {
+            What::Directory | What::File(_) | What::Fifo if bounds.plain => member.mode & !LENT_RIGHTS,
             What::Directory => member.mode & !LENT_RIGHTS | OWNER_OF_DIRECTORY,
             What::File(_) | What::Fifo => member.mode & !LENT_RIGHTS | OWNER_OF_FILE,
             What::Symlink(_) | What::Link(_) | What::Whiteout | What::Opaque | What::Device | What::Bookkeeping => 0,

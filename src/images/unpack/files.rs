@@ -10,7 +10,7 @@ use super::sparse::Map;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat};
 use nix::sys::stat::{FchmodatFlags, Mode, UtimensatFlags, fchmodat, utimensat};
-use nix::unistd::{fchownat, ftruncate, mkfifoat};
+use nix::unistd::{UnlinkatFlags, fchownat, ftruncate, mkfifoat, unlinkat};
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsFd as _;
@@ -22,6 +22,11 @@ impl Unpacking {
         let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let made = self.create(entry, |directory, name| openat(directory, name, flags, mode))?;
         let mut file = File::from(made);
+        // First of all, since it says whether the file system can hold it.
+        if let Some(map) = map {
+            let size = i64::try_from(map.size).map_err(|_| Refusal::new("is longer than any file can be"))?;
+            ftruncate(file.as_fd(), size).map_err(|errno| Refusal::kernel("cannot make it as long as it is", errno))?;
+        }
         match map {
             Some(map) => self.fill_sparse(&mut file, map, archive)?,
             None => self.fill(&mut file, u64::MAX, archive)?,
@@ -86,12 +91,18 @@ impl Unpacking {
     }
 
     fn fill_sparse(&mut self, file: &mut File, map: &Map, archive: &mut Archive<'_>) -> Result<(), Refusal> {
-        for (offset, length) in &map.parts {
+        for (offset, length) in map.parts.iter().filter(|(_, length)| *length > 0) {
             file.seek(SeekFrom::Start(*offset)).map_err(|error| unwritable(&error))?;
             self.fill(file, *length, archive)?;
         }
-        let size = i64::try_from(map.size).map_err(|_| Refusal::new("is longer than any file can be"))?;
-        ftruncate(file.as_fd(), size).map_err(|errno| Refusal::kernel("cannot make it as long as it is", errno))
+        Ok(())
+    }
+
+    /// Takes back what was made of an entry.
+    pub(super) fn remove(&mut self, entry: &Entry) -> Result<(), Refusal> {
+        let name = split(&entry.path).1;
+        unlinkat(self.directories.here(), name, UnlinkatFlags::NoRemoveDir)
+            .map_err(|errno| Refusal::kernel("cannot remove what came of it", errno))
     }
 }
 

@@ -1,12 +1,15 @@
 //! What is changed.
 
 use super::Answer;
+use crate::images::tree;
+use crate::tools::draft::{Draft, Kind};
 use crate::tools::{Name, Trouble};
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -41,7 +44,13 @@ pub fn remove(path: &Path, recursive: bool, force: bool) -> Result<(), Trouble> 
         found => found.map_err(trouble)?,
     };
     if found.is_dir() && recursive {
-        return fs::remove_dir_all(path).map_err(trouble);
+        // However deep it is.
+        let (above, name) = split(path)?;
+        let above = File::open(above).map_err(trouble)?;
+        return tree::remove(above.as_fd(), name).map_err(|failure| Trouble {
+            message: failure.to_string(),
+            ..trouble(io::Error::from_raw_os_error(failure.errno))
+        });
     }
     match found.is_dir() {
         true => fs::remove_dir(path).map_err(|error| {
@@ -119,21 +128,10 @@ pub fn write(path: &Path, how: Writing, data: &mut dyn Read, answer: &mut Answer
         _ => {}
     }
     let mode = how.mode.or_else(|| there.map(|found| found.permissions().mode() & 0o7777)).unwrap_or(0o644);
-    let above = File::open(above).map_err(trouble)?;
-    let draft = format!(".belljar.{}", std::process::id());
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let made = nix::fcntl::openat(&above, draft.as_str(), flags, Mode::from_bits_truncate(0o600));
-    let mut file = File::from(made.map_err(|errno| trouble(errno.into()))?);
-    let done = fill(&mut file, data, answer)
-        .and_then(|()| file.set_permissions(Permissions::from_mode(mode)).map_err(trouble))
-        .and_then(|()| {
-            nix::fcntl::renameat(&above, draft.as_str(), &above, name).map_err(|errno| trouble(errno.into()))
-        });
-    if done.is_err() {
-        // What went wrong is told.
-        let _ = nix::unistd::unlinkat(&above, draft.as_str(), nix::unistd::UnlinkatFlags::NoRemoveDir);
-    }
-    done
+    let draft = Draft::new(above, Kind::File).map_err(trouble)?;
+    fill(draft.open(), data, answer)?;
+    draft.open().set_permissions(Permissions::from_mode(mode)).map_err(trouble)?;
+    draft.publish(name).map_err(trouble)
 }
 
 fn add(path: &Path, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
@@ -144,10 +142,10 @@ fn add(path: &Path, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), 
     {
         return Err(Trouble::new("not_a_file", "it is no regular file"));
     }
-    fill(&mut File::from(file), data, answer)
+    fill(&File::from(file), data, answer)
 }
 
-fn fill(file: &mut File, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+fn fill(mut file: &File, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
     let mut piece = vec![0; PIECE];
     loop {
         let count = match data.read(&mut piece) {

@@ -106,6 +106,9 @@ fn a_device_is_counted_and_not_made() {
     let tar = device(device(tar, "dev/sda", b'4', 8, 0), "not-a-whiteout", b'3', 0, 0);
     let scratch = Scratch::new();
     let summary = scratch.unpack(&tar.end(), &Bounds::default()).expect("unpacked");
-    assert_eq!(summary, Summary { entries: 4, bytes: 0, skipped: 3, opaque: false, unterminated: false });
+    assert_eq!(
+        summary,
+        Summary { entries: 4, bytes: 0, skipped: 3, opaque: false, unterminated: false, too_large: Vec::new() }
+    );
     assert_eq!(scratch.lines(), ["d 755 dev"]);
 }
