@@ -57,7 +57,16 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     // this is what stands.
     let data = host.memory.max(spec.memory);
     steps.push(unasked(host, libc::RLIMIT_DATA, "RLIMIT_DATA", (data, data)));
+    // Files that are kept have no quota: where nothing else is written to, none of them is larger than the limit.
+    if keeps_files(spec) && !spec.mounts.iter().any(|mount| mount.writable) {
+        steps.push(unasked(host, libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", (spec.disk, spec.disk)));
+    }
     of_the_bundle(spec, host, false, steps);
+}
+
+/// Whether the writable layer lies on a disk, where nobody limits it but we.
+pub fn keeps_files(spec: &Spec) -> bool {
+    spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some())
 }
 
 /// What the kernel counts for each user, and a bundle may set.
@@ -112,9 +121,7 @@ pub fn enforcement(spec: &Spec, host: &Host, protection: Protection) -> Option<E
         Protection::Cpu => Some(Enforcement::by("sampling, stop and continue", false)),
         Protection::CpuTime => spec.cpu_time.map(|_| Enforcement::by("sampling, rlimit", false)),
         Protection::Pids => Some(Enforcement::by("rlimit", true)),
-        Protection::Disk if spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) => {
-            Some(Enforcement::by("sampling", false))
-        }
+        Protection::Disk if keeps_files(spec) => Some(Enforcement::by("sampling", false)),
         Protection::Disk => Some(Enforcement::by("tmpfs", true)),
         Protection::Timeout => spec.timeout.map(|_| Enforcement::by("timer", true)),
         Protection::Namespaces

@@ -21,6 +21,7 @@ mod tap;
 mod throttle;
 mod watch;
 
+pub use meter::Nameless;
 pub use plan::Plan;
 pub use relay::Follower;
 use watch::Nobody;

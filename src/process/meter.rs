@@ -6,8 +6,10 @@
 
 mod files;
 mod memory;
+mod nameless;
 
 pub use memory::Use;
+pub use nameless::Nameless;
 
 use crate::sys::proc;
 use memory::Memory;

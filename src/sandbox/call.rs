@@ -4,6 +4,7 @@
 //! kernel who is there. It runs nothing for a caller, and reads no path that a caller sent.
 
 use super::{Entry, Reason, Run, Trouble, failed};
+use crate::error::{Error, Failure};
 use crate::outcome::Enforcement;
 use crate::sys::fd;
 use nix::sys::socket::{
@@ -106,6 +107,8 @@ pub enum Answer {
     },
     /// It ended so.
     Ended(Run),
+    /// To [`Call::Join`]: there is more in the writable layer than there may be.
+    Full,
     /// It could not be done.
     Refused(String),
 }
@@ -161,12 +164,25 @@ pub fn open(entry: &Entry) -> Result<OwnedFd, Trouble> {
     Ok(listener)
 }
 
+/// Nothing may be written any more where there is more than there may be.
+fn full(entry: &Entry) -> Trouble {
+    let name = entry.name();
+    Trouble::Failed(Error::Setup(Failure {
+        step: None,
+        attempt: format!("run a command in `{name}`, which holds more than its `--disk`"),
+        errno: libc::ENOSPC,
+        hint: Some(format!("`belljar fs rm {name} PATH` makes room, `belljar resize {name} --disk SIZE` gives more")),
+    }))
+}
+
 /// One side of a call.
 #[derive(Debug)]
 pub struct Line {
     socket: OwnedFd,
     /// What the supervisor has to remember of a caller.
     pub asked: Cell<Asked>,
+    /// Whether the caller runs nothing but our own program.
+    pub own: Cell<bool>,
 }
 
 /// What a caller waits for.
@@ -206,7 +222,7 @@ impl Line {
 
     /// The supervisor's side of an accepted call.
     pub fn of(socket: OwnedFd) -> Line {
-        Line { socket, asked: Cell::default() }
+        Line { socket, asked: Cell::default(), own: Cell::default() }
     }
 
     /// To wait for.
@@ -267,6 +283,7 @@ impl Line {
         match self.hear().map_err(lost)? {
             Some((Answer::Refused(why), _)) => Err(failed(why, &io::Error::from_raw_os_error(0))),
             Some((Answer::Ended(run), _)) if *call != Call::Wait => Err(entry.ended_so(&run)),
+            Some((Answer::Full, _)) => Err(full(entry)),
             Some(answer) => Ok(answer),
             None => Err(entry.ended()),
         }

@@ -7,7 +7,7 @@ use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::entry::GLANCE;
 use super::place::now;
 use super::program::Kept;
-use super::quota::Quota;
+use super::quota::{Next, Quota};
 use super::{End, Entry, Reason, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::Error;
 use crate::images::Store;
@@ -16,7 +16,7 @@ use crate::process::{self, Attendant, Delivery, Running};
 use crate::spec::{Program, Spec};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
@@ -111,7 +111,7 @@ struct Supervisor<'a> {
     /// What was written down when it was ready.
     run: Option<Run>,
     /// What counts the files that are kept, once there is a sandbox: a process with threads never clones.
-    quota: Option<Quota>,
+    quota: Option<RefCell<Quota>>,
     /// Whether nobody runs inside.
     quiet: bool,
     /// Whether everybody stands still because a caller wants it.
@@ -133,7 +133,8 @@ impl Attendant for Supervisor<'_> {
         list.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
         list.extend(self.lines.iter().map(|line| PollFd::new(line.descriptor(), PollFlags::POLLIN)));
         // Nobody writes while nobody runs.
-        let look = self.quota.as_ref().filter(|_| !self.quiet).map(Quota::next);
+        let look = self.quota.as_ref().map(RefCell::borrow).filter(|quota| !self.quiet || quota.is_open());
+        let look = look.map(|quota| quota.next());
         let begun = (self.run.is_none() && self.has_command()).then(|| Instant::now() + GLANCE);
         self.ends_at().into_iter().chain(look).chain(self.program.until()).chain(begun).min()
     }
@@ -202,18 +203,45 @@ impl Supervisor<'_> {
     /// Begins to count the files that are kept.
     fn count(&mut self) -> std::io::Result<()> {
         if self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) {
-            self.quota = Some(Quota::new(self.entry)?);
+            let empty = self.spec.program == Program::Nothing;
+            self.quota = Some(RefCell::new(Quota::new(self.entry, empty)?));
         }
         Ok(())
     }
 
     /// Kills what writes beyond the disk limit, and says so to everybody who has a command inside.
     fn hold_disk(&mut self, running: &mut Running, now: Instant) {
-        let limit = self.disk.get();
-        if self.quota.as_mut().is_some_and(|quota| quota.is_passed(now, limit)) {
+        let Some(quota) = &self.quota else { return };
+        let (mut quota, limit) = (quota.borrow_mut(), self.disk.get());
+        let passed = match quota.look(now, limit, self.quiet) {
+            Next::Nothing => return,
+            Next::Stop => {
+                running.hold_still();
+                return quota.count(now);
+            }
+            Next::Judge => quota.judge(limit, running.nameless()),
+        };
+        drop(quota);
+        if passed {
             running.kill_commands();
             self.tell_joined(&Answer::Reached("disk".to_owned()));
         }
+        if !self.frozen.get() {
+            running.thaw();
+            self.let_in(running);
+        }
+    }
+
+    /// Answers those who wait for everybody to go on.
+    fn let_in(&mut self, running: &Running) {
+        let mut lines = std::mem::take(&mut self.lines);
+        lines.retain(|line| line.asked.replace(Asked::Nothing) != Asked::Join || self.join(line, running).is_ok());
+        self.lines = lines;
+    }
+
+    /// Whether a command may begin that may write: none, as long as that has to be found out.
+    fn has_room(&self) -> Option<bool> {
+        self.quota.as_ref().map_or(Some(true), |quota| quota.borrow_mut().has_room(self.disk.get()))
     }
 
     /// Says something to everybody who has a command inside.
@@ -311,7 +339,10 @@ impl Supervisor<'_> {
         running: &mut Running,
     ) -> std::io::Result<()> {
         match call {
-            Call::Program { key } => self.program.answer(line, &key),
+            Call::Program { key } => {
+                line.own.set(true);
+                self.program.answer(line, &key)
+            }
             Call::KeepProgram { key } => {
                 if let Some(program) = descriptors.into_iter().next() {
                     self.program.take(key, program);
@@ -365,6 +396,15 @@ impl Supervisor<'_> {
     }
 
     fn join(&self, line: &Line, running: &Running) -> std::io::Result<()> {
+        // Our own tools delete and fetch, which must be possible; what they write beyond the limit is found as everybody's is.
+        match if line.own.get() { Some(true) } else { self.has_room() } {
+            Some(true) => {}
+            Some(false) => return line.say(&Answer::Full, &[]),
+            None => {
+                line.asked.set(Asked::Join);
+                return Ok(());
+            }
+        }
         let (Some(held), Some(run)) = (running.held(), &self.run) else {
             return line.say(&Answer::Refused("the sandbox is not ready".to_owned()), &[]);
         };
@@ -396,7 +436,7 @@ impl Supervisor<'_> {
             pids_limit,
             cpu_ms: cpu.as_millis() as u64,
             millicpus_limit: millicpus,
-            disk_bytes: self.quota.as_ref().map_or(0, Quota::bytes) + disk_bytes,
+            disk_bytes: self.quota.as_ref().map_or(0, |quota| quota.borrow().bytes()) + disk_bytes,
             disk_limit_bytes: self.disk.get(),
             uptime_ms: self.born.elapsed().as_millis() as u64,
         }

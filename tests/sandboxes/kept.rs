@@ -33,7 +33,7 @@ fn whatever_a_sandbox_has_made_of_its_files_it_can_be_removed() {
     let sandboxes = Sandboxes::new("odd");
     sandboxes.create("box", &["--keep"]);
     let odd = "cd /var; mkdir -p closed/in; touch closed/in/f; chmod 0 closed/in closed; ln -s /etc/passwd link; mkfifo fifo; \
-        truncate -s 1T giant; i=0; while [ $i -lt 300 ]; do mkdir d; cd d; i=$((i+1)); done";
+        truncate -s 1G giant; i=0; while [ $i -lt 300 ]; do mkdir d; cd d; i=$((i+1)); done";
     assert_eq!(said(&sandboxes.shell("box", odd)), (Some(0), "", ""));
     sandboxes.done(&["rm", "-f", "box"]);
     assert_eq!(sandboxes.leavings(), [""; 0]);
@@ -69,15 +69,94 @@ fn a_kept_sandbox_that_has_used_up_its_disk_can_still_be_read_and_cleared() {
     let sandboxes = Sandboxes::new("quota");
     sandboxes.create("box", &["--keep", "--disk", "32M"]);
     let fill =
-        "echo first > $HOME/note; i=0; while :; do head -c 4M /dev/zero > $HOME/big$i; i=$((i+1)); sleep 0.05; done";
+        "echo first > /tmp/note; i=0; while :; do head -c 4M /dev/zero > /tmp/big$i; i=$((i+1)); sleep 0.05; done";
     let found = sandboxes.result(&["--timeout", "60s"], "box", fill);
     assert_eq!((&found["status"], &found["signal"]), (&json!("signaled"), &json!("SIGKILL")), "{found}");
     assert_eq!(found["limits_reached"], json!(["disk"]));
     let stats: serde_json::Value =
         serde_json::from_str(&sandboxes.done(&["stats", "--json", "box"])).expect("an object");
     assert!(stats["disk_bytes"].as_u64() > Some(32 << 20), "{stats}");
-    // Each pause is longer than that between two walks through the files, which end nobody who writes no more.
-    let script = "sleep 1.5; cat $HOME/note; rm $HOME/big*; sleep 1.5; echo more > $HOME/more; sleep 1.2; ls $HOME";
-    assert_eq!(said(&sandboxes.shell("box", script)), (Some(0), "first\nmore\nnote\n", ""));
+    let run = sandboxes.shell("box", "echo more > /tmp/more");
+    assert_eq!(
+        said(&run),
+        (
+            Some(125),
+            "",
+            "belljar: run a command in `box`, which holds more than its `--disk`: No space left on device\n\
+             hint: `belljar fs rm box PATH` makes room, `belljar resize box --disk SIZE` gives more\n"
+        )
+    );
+    assert_eq!(sandboxes.done(&["fs", "cat", "box", "/tmp/note"]), "first\n");
+    for name in sandboxes.done(&["fs", "find", "box", "/tmp"]).lines().filter(|name| name.contains("/big")) {
+        sandboxes.done(&["fs", "rm", "box", name]);
+    }
+    let run = sandboxes.shell("box", "echo more > /tmp/more; ls /tmp");
+    assert_eq!(said(&run), (Some(0), "more\nnote\n", ""));
     assert_eq!(sandboxes.states(), [("box".to_owned(), "running".to_owned())]);
+}
+
+/// What a kept sandbox with 48 MiB holds after `script`, in MiB and inodes, and how that ended.
+fn filled(script: &str) -> (u64, usize, serde_json::Value) {
+    let sandboxes = Sandboxes::new("filled");
+    sandboxes.create("box", &["--keep", "--disk", "48M"]);
+    let result = sandboxes.result(&["--timeout", "60s"], "box", script);
+    let upper = sandboxes.home().join("sandboxes").join(sandboxes.inspect("box")["id"].as_str().expect("an id"));
+    let count = |argument: &str| {
+        let run = std::process::Command::new("du").arg(argument).arg("-s").arg(upper.join("upper")).output();
+        let text = String::from_utf8(run.expect("start du").stdout).expect("text");
+        text.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+    };
+    (count("-m"), count("--inodes") as usize, result)
+}
+
+/// Python that ends only when it has written all it wants.
+fn python(code: &str) -> String {
+    format!("exec python3 -c '\nimport os, threading, mmap, socket, array, time\n{code}\nprint(\"all written\")'")
+}
+
+#[test]
+fn no_file_of_a_kept_sandbox_is_larger_than_its_disk() {
+    for script in ["exec fallocate -l 10G $HOME/x", "exec truncate -s 10G $HOME/x"] {
+        let (mebibytes, _, result) = filled(script);
+        assert_eq!((&result["signal"], &result["limits_reached"]), (&json!("SIGXFSZ"), &json!(["disk"])), "{result}");
+        assert!(mebibytes <= 49, "{mebibytes} MiB");
+    }
+}
+
+#[test]
+fn the_disk_of_a_kept_sandbox_holds_whatever_way_it_is_filled() {
+    let ways = [
+        ("for i in $(seq 99); do head -c 20M /dev/zero > $HOME/f$i; done".to_owned(), "many files"),
+        (
+            python(
+                "for i in range(99):\n  f = open(\"/tmp/f\", \"wb\"); os.unlink(\"/tmp/f\"); f.write(bytes(9 << 20)); f.flush(); os.dup(f.fileno())",
+            ),
+            "open files without a name",
+        ),
+        (
+            python(
+                "for i in range(99):\n  f = open(\"/tmp/f\", \"wb+\"); os.unlink(\"/tmp/f\"); f.write(bytes(9 << 20)); f.flush(); globals()[f\"m{i}\"] = mmap.mmap(f.fileno(), 4096); f.close()",
+            ),
+            "mapped files without a name",
+        ),
+        (
+            python(
+                "for i in range(99):\n  f = open(\"/tmp/f\", \"wb\"); os.unlink(\"/tmp/f\"); f.write(bytes(9 << 20)); f.flush(); a, globals()[f\"s{i}\"] = socket.socketpair(); socket.send_fds(a, [b\"x\"], [f.fileno()]); f.close(); a.close()",
+            ),
+            "files in flight",
+        ),
+        (
+            python(
+                "os.chdir(\"/tmp\")\nfor i in range(20): os.makedirs(f\"d{i}/e/f\")\ndef move():\n  while True:\n    for i in range(20):\n      try: os.rename(f\"d{i}/e\", f\"d{i}/g\"); os.rename(f\"d{i}/g\", f\"d{(i * 7 + 1) % 20}/e\")\n      except OSError: pass\nthreading.Thread(target=move, daemon=True).start()\nfor i in range(99): open(f\"d{i % 20}/x{i}\", \"wb\").write(bytes(9 << 20)); time.sleep(.01)",
+            ),
+            "trees that are moved about",
+        ),
+        (python("for i in range(138000): open(f\"/tmp/e{i}\", \"wb\")"), "empty files"),
+    ];
+    for (script, way) in ways {
+        let (mebibytes, inodes, result) = filled(&script);
+        assert_eq!(result["limits_reached"], json!(["disk"]), "{way}: {mebibytes} MiB, {inodes} inodes, {result}");
+        assert!(!result["stdout"].as_str().is_some_and(|text| text.contains("all written")), "{way}: {result}");
+        assert!(mebibytes < 48 + 64 && inodes < 12288 + 8192, "{way}: {mebibytes} MiB, {inodes} inodes");
+    }
 }

@@ -130,7 +130,7 @@ fn open_files(
 }
 
 /// The mount of an open file (proc_pid_fdinfo(5)).
-fn mount(told: &[u8]) -> Option<u64> {
+pub fn mount(told: &[u8]) -> Option<u64> {
     String::from_utf8_lossy(told).lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 

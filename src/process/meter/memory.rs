@@ -185,7 +185,7 @@ impl Meter {
     }
 
     /// The kernel's own tmpfs: memfd_create(2), shared anonymous memory, SysV.
-    fn place(&mut self) -> Option<Place> {
+    pub(super) fn place(&mut self) -> Option<Place> {
         if self.memory.place.is_none() {
             let file = self.seen(fd::memory_file(c"belljar-meter"))?;
             self.memory.place = Place::of(&file);
@@ -211,7 +211,7 @@ impl Meter {
 }
 
 /// Device and inode of a mapping's first line, `ADDRESS PERMISSIONS OFFSET MAJOR:MINOR INODE PATH`.
-fn mapping(line: &[u8]) -> Option<(libc::dev_t, u64)> {
+pub fn mapping(line: &[u8]) -> Option<(libc::dev_t, u64)> {
     let text = String::from_utf8_lossy(line);
     let mut words = text.split_ascii_whitespace();
     // Only such a line has an address range where the others have a word with a colon at its end.

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::outcome::{Enforcements, Outcome};
 use crate::process::Held;
 use crate::process::child::Role;
-use crate::process::meter::{Meter, Process};
+use crate::process::meter::{Meter, Nameless, Process};
 use crate::process::throttle::{PATIENCE, Throttle};
 use crate::sys::proc;
 use nix::poll::PollFd;
@@ -140,6 +140,20 @@ impl Running {
         };
         self.frozen = Some(all);
         still
+    }
+
+    /// Stops whoever can be stopped at once. Whoever waits for a disk stops when it has done so much.
+    pub fn hold_still(&mut self) {
+        self.resume();
+        let Some(meter) = &mut self.meter else { return };
+        let mut all = self.frozen.take().unwrap_or_else(Throttle::everything);
+        all.stop(meter, PATIENCE);
+        self.frozen = Some(all);
+    }
+
+    /// What is open in the writable layer and has no name any more.
+    pub fn nameless(&mut self) -> Nameless {
+        self.meter.as_mut().map(Meter::nameless).unwrap_or_default()
     }
 
     /// Lets everybody go on who was stopped so.

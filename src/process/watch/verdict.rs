@@ -4,6 +4,7 @@ use super::{Cause, Ended, Running};
 use crate::cgroup::Events;
 use crate::error::{Error, Failure};
 use crate::host::diagnose;
+use crate::limits;
 use crate::outcome::{Outcome, Output, Status, Usage};
 use crate::process::child::Role;
 use crate::process::exec;
@@ -123,7 +124,12 @@ impl Running {
         if refused_to_fork || at_most {
             reached.push("pids".to_owned());
         }
-        if self.peak.disk_full || self.meter.as_ref().is_some_and(|meter| meter.disk().1) {
+        let too_long = matches!(self.ended, Some(Ended::Status(status))
+            if libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGXFSZ);
+        if too_long && limits::keeps_files(&self.spec)
+            || self.peak.disk_full
+            || self.meter.as_ref().is_some_and(|meter| meter.disk().1)
+        {
             reached.push("disk".to_owned());
         }
         reached
