@@ -16,5 +16,6 @@ mod life;
 mod lost;
 mod rpc;
 mod sessions;
+mod storm;
 mod terminals;
 mod volumes;
