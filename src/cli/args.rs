@@ -140,6 +140,9 @@ pub struct Code {
     /// In an interpreter of this id that stays in the sandbox, with all that it knows from call to call [default: none]
     #[arg(long, value_name = "ID", requires = "sandbox")]
     pub context: Option<String>,
+    /// Save pictures and tables of a context as files in this directory, made if need be [default: they are named]
+    #[arg(long, value_name = "DIR", requires = "context")]
+    pub save: Option<OsString>,
     /// Code as text, instead of FILE
     #[arg(short = 'e', value_name = "CODE", allow_hyphen_values = true)]
     pub text: Option<OsString>,

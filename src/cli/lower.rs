@@ -56,7 +56,8 @@ pub fn code(code: args::Code, env: Env<'_>) -> Result<Request, Usage> {
         ..sandbox::Exec::default()
     };
     let sandbox = name.to_string_lossy().into_owned();
-    let request = CodeRequest { sandbox, context: code.context, code: code_itself, exec, home: run.home, report };
+    let (context, save) = (code.context, code.save.map(PathBuf::from));
+    let request = CodeRequest { sandbox, context, save, code: code_itself, exec, home: run.home, report };
     Ok(Request::CodeIn(Box::new(request)))
 }
 

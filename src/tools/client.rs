@@ -2,11 +2,16 @@
 
 use super::wire::{self, Ending, Inlet, Outlet, PIECE, Tail};
 use super::{Request, Trouble};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// The most items of one answer that is kept, and their bytes: whoever is inside could go on for ever.
 const MOST_ITEMS: u64 = 4_000_000;
@@ -16,7 +21,29 @@ const MOST_BYTES: usize = 256 << 20;
 pub struct Client {
     child: Child,
     to: Option<BufWriter<ChildStdin>>,
-    from: Option<BufReader<Tail<ChildStdout>>>,
+    from: Option<BufReader<Tail<Patient>>>,
+    /// When the host waits no longer.
+    until: Option<Instant>,
+}
+
+/// What the tool says, until a time that the host keeps: inside, everything can be stopped.
+struct Patient {
+    from: ChildStdout,
+    until: Option<Instant>,
+}
+
+impl Read for Patient {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if let Some(until) = self.until {
+            let rest = until.saturating_duration_since(Instant::now());
+            let mut list = [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
+            let time = PollTimeout::try_from(rest.as_millis()).unwrap_or(PollTimeout::MAX);
+            if poll(&mut list, time)? == 0 {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        self.from.read(into)
+    }
 }
 
 /// Writes the data of a request.
@@ -40,7 +67,16 @@ impl Client {
         let mut child = command.spawn().map_err(|error| Trouble::of(&error))?;
         let streams = child.stdin.take().zip(child.stdout.take());
         let (to, from) = streams.ok_or_else(|| Trouble::new("failed", "no streams to the tool"))?;
-        Ok(Client { child, to: Some(BufWriter::new(to)), from: Some(BufReader::with_capacity(PIECE, Tail::new(from))) })
+        let from = BufReader::with_capacity(PIECE, Tail::new(Patient { from, until: None }));
+        Ok(Client { child, to: Some(BufWriter::new(to)), from: Some(from), until: None })
+    }
+
+    /// From now on, whatever is asked has to be answered within this time.
+    pub fn answers_within(&mut self, time: Duration) {
+        self.until = Instant::now().checked_add(time);
+        if let Some(from) = self.from.as_mut() {
+            from.get_mut().inner_mut().until = self.until;
+        }
     }
 
     /// Asks, sends `data` if the request takes any, and passes on items and data as they come.
@@ -147,9 +183,15 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        let late = self.until.is_some_and(|until| Instant::now() >= until);
         // Without its streams it ends.
         self.to = None;
         self.from = None;
+        if late {
+            // Unless what it has started inside is stopped: it is told to end that, and is not waited for.
+            let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
+            return;
+        }
         let _ = self.child.wait();
     }
 }
@@ -158,6 +200,10 @@ impl Drop for Client {
 pub fn said(error: &io::Error) -> Trouble {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return Trouble::new("ended", "the tool inside was ended before it had answered");
+    }
+    if error.kind() == io::ErrorKind::TimedOut {
+        return Trouble::new("failed", "the sandbox does not answer: what runs in it is stopped, or has no time")
+            .hint("`belljar rm -f` removes it in any case");
     }
     Trouble::of(error)
 }

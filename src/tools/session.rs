@@ -10,18 +10,16 @@ mod interpreter;
 mod jobs;
 pub mod keeper;
 mod pump;
+mod reach;
+mod replay;
 mod shell;
 pub mod terminal;
 
-use super::wire;
-use super::{Name, Trouble};
+pub use reach::answer;
+
+use super::Name;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, DirBuilder};
-use std::io::{self, BufRead as _, Read as _, Write};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// What a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +35,8 @@ pub enum Kind {
     Command,
     /// The same with a terminal of its own; without words a shell.
     Terminal,
+    /// One of which nothing is known, because it does not answer.
+    Silent,
 }
 
 impl Kind {
@@ -48,6 +48,7 @@ impl Kind {
             Kind::Node => "node",
             Kind::Command => "command",
             Kind::Terminal => "terminal",
+            Kind::Silent => "silent",
         }
     }
 
@@ -78,12 +79,19 @@ pub enum Ask {
     Look,
     /// Runs a job when those before it are done. Items are [`Said`].
     Run {
+        /// What the session has to be.
+        kind: Kind,
         /// Lines for the shell, or code.
         text: String,
         /// Whether to wait for its end, and hear what it writes. Else it may be given input.
         wait: bool,
-        /// Milliseconds until it is interrupted.
+        /// Milliseconds from now on until it is interrupted, whether it has begun or not.
         timeout_ms: Option<u64>,
+    },
+    /// Interrupts a job, as the end of its time does; one that has not begun does not begin.
+    Interrupt {
+        /// Its number; the one that runs, where none is said.
+        job: Option<u64>,
     },
     /// What a job wrote. Items are [`Said`].
     Logs {
@@ -143,7 +151,10 @@ pub struct End {
     pub session_ended: bool,
     /// It was interrupted because its time was over.
     pub timed_out: bool,
-    /// What code raised.
+    /// It was interrupted because somebody said so, or because its caller went.
+    #[serde(default)]
+    pub interrupted: bool,
+    /// What code raised; where the session keeps it, and in lists, it is shortened.
     pub error: Option<Raised>,
 }
 
@@ -169,13 +180,17 @@ pub enum Said {
     Stdout(Name),
     /// Bytes on standard error.
     Stderr(Name),
-    /// A value or a picture, by its media type: text as it is, anything else as base64.
+    /// A piece of a value or a picture, by its media type: text as it is, anything else as base64.
     Result {
         /// `text/plain`, `text/html`, `image/png`.
         media_type: String,
         /// The content.
         data: String,
+        /// Whether the next result is a piece of the same.
+        more: bool,
     },
+    /// A piece of what code raised, each part behind what was said of it before: it may be longer than the end could hold.
+    Raised(Raised),
     /// What it wrote from here on was dropped: there was too much.
     Truncated,
     /// Its end.
@@ -194,124 +209,4 @@ pub fn is_id(id: &str) -> bool {
 /// Where the sessions of this user are.
 fn place() -> PathBuf {
     PathBuf::from(format!("/tmp/.belljar-{}", nix::unistd::geteuid()))
-}
-
-fn failed(what: &str) -> impl Fn(io::Error) -> Trouble {
-    let what = what.to_owned();
-    move |error| {
-        let trouble = Trouble::of(&error);
-        Trouble { message: format!("{what}: {}", trouble.message), ..trouble }
-    }
-}
-
-/// The tool's part: makes a keeper, or passes on what is asked and what is answered.
-pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Trouble> {
-    match (id, ask) {
-        (None, Ask::Look) => look_at_all(to),
-        (None, _) => Err(Trouble::new("invalid", "no session is named")),
-        (Some(id), _) if !is_id(id) => {
-            Err(Trouble::new("invalid", format!("`{}` is no id of a session", id.escape_debug()))
-                .hint("use letters, digits, `-`, `_` and `.`, at most 64"))
-        }
-        (Some(id), Ask::Create { kind, words, env, directory }) => create(id, *kind, words, env, directory.as_ref()),
-        (Some(id), ask) => pass_on(id, ask, to),
-    }
-}
-
-fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory: Option<&Name>) -> Result<(), Trouble> {
-    let place = place();
-    match DirBuilder::new().mode(0o700).create(&place) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(failed("make a place for sessions")(error));
-        }
-        _ => {}
-    }
-    // Made by anybody else it would be his to exchange.
-    let found = fs::symlink_metadata(&place).map_err(failed("look at the place for sessions"))?;
-    if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(Trouble::new("denied", "the place for sessions is somebody else's").about(&place.as_path().into()));
-    }
-    let own = place.join(id);
-    match DirBuilder::new().mode(0o700).create(&own) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            return Err(Trouble::new("exists", format!("there is a session `{id}` already")));
-        }
-        made => made.map_err(failed("make a place for the session"))?,
-    }
-    let mut command = Command::new("/proc/self/exe");
-    command.arg(KEEP).arg(id).arg(kind.name()).args(words.iter().map(|word| word.path().as_os_str()));
-    command.envs(env.iter().map(|(name, value)| (name.path(), value.path())));
-    command.current_dir(directory.map_or(std::path::Path::new("."), Name::path));
-    let started = start(command);
-    if started.is_err() {
-        // What kept it from being made is what is told.
-        let _ = fs::remove_dir_all(&own);
-    }
-    started
-}
-
-/// Starts the keeper, and waits until it listens or has said why it does not.
-fn start(mut command: Command) -> Result<(), Trouble> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(failed("start the session"))?;
-    let mut line = String::new();
-    if let Some(out) = child.stdout.take() {
-        io::BufReader::new(out.take(64 << 10)).read_line(&mut line).map_err(failed("start the session"))?;
-    }
-    match line.strip_suffix('\n') {
-        Some("ready") => Ok(()),
-        Some(why) => Err(wire::parse(why.as_bytes()).map_err(failed("start the session"))?),
-        None => Err(Trouble::new("failed", "the session ended before it was ready")),
-    }
-}
-
-/// Passes on one request and its answers, frame by frame.
-fn pass_on(id: &str, ask: &Ask, to: &mut dyn Write) -> Result<(), Trouble> {
-    let own = place().join(id);
-    let gone = || Trouble::new("not_found", format!("no session `{id}`"));
-    let mut socket = match UnixStream::connect(own.join("socket")) {
-        Ok(socket) => socket,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(gone()),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            // Its keeper was killed, or went with the sandbox's last run.
-            let _ = fs::remove_dir_all(&own);
-            return Err(gone());
-        }
-        Err(error) => return Err(failed("reach the session")(error)),
-    };
-    wire::write_json(&mut socket, wire::REQUEST, ask).map_err(failed("reach the session"))?;
-    let mut frame = Vec::new();
-    loop {
-        match wire::read(&mut socket, &mut frame).map_err(failed("hear the session"))? {
-            Some(wire::END) => {
-                return match wire::parse::<wire::Ending>(&frame).map_err(failed("hear the session"))? {
-                    Some(trouble) => Err(trouble),
-                    None => Ok(()),
-                };
-            }
-            Some(kind) => {
-                wire::write(to, kind, &frame)
-                    .and_then(|()| to.flush())
-                    .map_err(failed("tell what the session says"))?;
-            }
-            None if *ask == Ask::Remove => return Ok(()),
-            None => return Err(Trouble::new("ended", format!("the session `{id}` was killed"))),
-        }
-    }
-}
-
-fn look_at_all(to: &mut dyn Write) -> Result<(), Trouble> {
-    let listed = match fs::read_dir(place()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        listed => listed.map_err(failed("look at the sessions"))?,
-    };
-    let mut ids: Vec<String> = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-    ids.sort();
-    for id in ids.iter().filter(|id| is_id(id)) {
-        match pass_on(id, &Ask::Look, to) {
-            Err(trouble) if matches!(trouble.kind.as_str(), "not_found" | "ended") => {}
-            result => result?,
-        }
-    }
-    Ok(())
 }

@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
 
-/// The longest frame. A line of a file, encoded, is the longest that is ever written.
-pub const LONGEST: usize = 256 << 10;
+/// The longest frame: a piece of code of 128 KiB of which every character is escaped.
+pub const LONGEST: usize = 1 << 20;
 /// Bytes in one frame of data.
 pub const PIECE: usize = 64 << 10;
 
@@ -185,6 +185,11 @@ impl<R: Read> Tail<R> {
     /// Nothing yet.
     pub fn new(inner: R) -> Tail<R> {
         Tail { inner, last: Vec::new() }
+    }
+
+    /// Where it reads from.
+    pub fn inner_mut(&mut self) -> &mut R {
+        &mut self.inner
     }
 
     /// What the host's side said at the very end, if it did.

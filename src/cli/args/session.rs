@@ -91,6 +91,15 @@ pub enum Verb {
         #[arg(value_name = "JOB")]
         job: u64,
     },
+    /// Interrupt a job, as the end of its time does; those behind it go on
+    Interrupt {
+        /// Which.
+        #[command(flatten)]
+        one: One,
+        /// The number of the job [default: the one that runs]
+        #[arg(value_name = "JOB")]
+        job: Option<u64>,
+    },
     /// End a session, and everything that it has started
     Rm {
         /// Which.

@@ -4,7 +4,7 @@ use super::{Collected, quietly};
 use crate::cli::args::session::{One, PtyVerb};
 use crate::cli::{files, render};
 use crate::sys::tty::{RawTerminal, size};
-use crate::tools::session::{Ask, Kind, Said};
+use crate::tools::session::{Ask, Kind};
 use crate::tools::{Client, Name, Request, Trouble};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::Write as _;
@@ -57,7 +57,7 @@ fn attach(one: &One) -> Result<i32, Trouble> {
     let restored = raw.map_or(Ok(()), RawTerminal::close);
     restored.map_err(|errno| Trouble::of(&std::io::Error::from_raw_os_error(errno)))?;
     match result? {
-        Some(said) => Ok(said?.tell(false)),
+        Some(said) => said?.tell(),
         None => {
             if known.is_some() {
                 // The cursor stands behind a prompt of the other side. Who cannot read this has gone.
@@ -75,8 +75,8 @@ fn look(one: &One) -> Result<Receiver<Seen>, Trouble> {
     let request = Request::Session { id: Some(one.id.clone()), ask: Ask::Logs { job: 1, follow: true } };
     let (tell, seen) = channel();
     let shown = move || {
-        let mut said = Collected::new(false);
-        let result = client.follow(&request, &mut |one: Said| said.take(one));
+        let mut said = Collected::new(false, None);
+        let result = said.hear(&mut client, &request);
         // Whoever has left does not wait for it.
         let _ = tell.send(result.map(|()| said));
     };

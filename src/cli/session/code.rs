@@ -1,6 +1,6 @@
 //! `belljar code --sandbox`: in a sandbox that is there, once or in an interpreter that stays.
 
-use super::{Collected, broken, is_missing, listen, new_id, quietly};
+use super::{COPY_IT, Collected, LONGEST, broken, new_id, quietly, wait};
 use crate::cli::parse::Report;
 use crate::cli::sandbox::{ExecRequest, exec};
 use crate::cli::{files, render};
@@ -16,9 +16,6 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The longest piece of code for an interpreter that stays: a frame holds it.
-const LONGEST: u64 = 128 << 10;
-
 /// A piece of code for a sandbox that is there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CodeRequest {
@@ -26,6 +23,8 @@ pub struct CodeRequest {
     pub sandbox: String,
     /// The interpreter that stays.
     pub context: Option<String>,
+    /// Where values and pictures go that are no plain text.
+    pub save: Option<PathBuf>,
     /// The code.
     pub code: Code,
     /// What is its own of the command that runs it.
@@ -79,7 +78,6 @@ fn once(request: CodeRequest) -> Result<i32, Trouble> {
 
 /// In an interpreter, which is started where there is none.
 fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Trouble> {
-    let sandbox = OsStr::new(&request.sandbox);
     let kind = match request.code.language {
         Language::Python => Kind::Python,
         Language::Node => Kind::Node,
@@ -88,28 +86,56 @@ fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Trouble> {
     if !request.code.args.is_empty() {
         return Err(Trouble::new("misused", "code in a context has no arguments"));
     }
+    if request.exec.output_limit.is_some() {
+        return Err(Trouble::new(
+            "misused",
+            "`--output-limit` does not go with `--context`, which keeps 10 MiB of each job",
+        ));
+    }
+    if let Some(directory) = &request.save {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| Trouble::of(&error).about(&Name::from(directory.as_path())))?;
+    }
     let text = text(&request.code.source)?;
     let timeout_ms = request.exec.timeout.as_ref().map(Duration::as_millis).map(|time| time as u64);
-    let ask = || Ask::Run { text: text.clone(), wait: true, timeout_ms };
-    let json = request.report.json;
-    let said: Collected = match listen(sandbox, id, ask(), json) {
-        Err(trouble) if is_missing(&trouble) => {
-            let pair = |(name, value): &(OsString, OsString)| (Name::from(name.clone()), Name::from(value.clone()));
-            let create = Ask::Create {
-                kind,
-                words: Vec::new(),
-                env: request.exec.env.iter().map(pair).collect(),
-                directory: request.exec.workdir.as_deref().map(Name::from),
-            };
-            match quietly(sandbox, id, create) {
-                // Somebody was quicker.
-                Err(trouble) if trouble.kind != "exists" => return Err(trouble),
-                _ => listen(sandbox, id, ask(), json)?,
-            }
+    let sandbox = OsStr::new(&request.sandbox);
+    let mut said = Collected::new(request.report.json, request.save.clone());
+    said.is_of_context("continued");
+    let ask = || Ask::Run { kind, text: text.clone(), wait: true, timeout_ms };
+    let how = match wait::run(sandbox, id, ask(), &mut said) {
+        Err(trouble) if trouble.kind == "lost" => "anew",
+        Err(trouble) if trouble.kind == "session_ended" => {
+            quietly(sandbox, id, Ask::Remove)?;
+            "anew"
         }
-        said => said?,
+        Err(trouble) if is_missing(&trouble) => "new",
+        told => return told.and_then(|()| said.tell()),
     };
-    Ok(said.tell(json))
+    let pair = |(name, value): &(OsString, OsString)| (Name::from(name.clone()), Name::from(value.clone()));
+    let create = Ask::Create {
+        kind,
+        words: Vec::new(),
+        env: request.exec.env.iter().map(pair).collect(),
+        directory: request.exec.workdir.as_deref().map(Name::from),
+    };
+    match quietly(sandbox, id, create) {
+        // Somebody was quicker, and it goes on for us.
+        Err(trouble) if trouble.kind == "exists" => {}
+        made => {
+            made?;
+            said.is_of_context(how);
+        }
+    }
+    if how == "anew" {
+        render::say(&format!("the context `{id}` had ended, and begins anew: what it had set is gone"));
+    }
+    wait::run(sandbox, id, ask(), &mut said)?;
+    said.tell()
+}
+
+/// Whether a trouble is that there is no such session.
+fn is_missing(trouble: &Trouble) -> bool {
+    trouble.kind == "not_found" && trouble.message.starts_with("no session ")
 }
 
 fn text(source: &Source) -> Result<String, Trouble> {
@@ -119,17 +145,15 @@ fn text(source: &Source) -> Result<String, Trouble> {
             bytes.extend_from_slice(text.as_bytes());
             Ok(0)
         }
-        Source::Stdin => io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes),
-        Source::File(path) => File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes)),
+        Source::Stdin => io::stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut bytes),
+        Source::File(path) => File::open(path).and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut bytes)),
     };
     read.map_err(|error| match source {
         Source::File(path) => Trouble::of(&error).about(&Name::from(path.as_path())),
         _ => broken(error),
     })?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(
-            Trouble::new("invalid", "it is longer than 128 KiB").hint("copy it in with `belljar cp`, and import it")
-        );
+    if bytes.len() > LONGEST {
+        return Err(Trouble::new("invalid", "the code is longer than 128 KiB").hint(COPY_IT));
     }
     String::from_utf8(bytes).map_err(|_| Trouble::new("invalid", "the code is not UTF-8"))
 }

@@ -1,11 +1,12 @@
 //! `belljar session`, `belljar exec --detach` and `belljar code --sandbox`: each read, asked of the tool inside, and told.
 //!
-//! Of what runs a job the exit code is the job's, 124 for one that was interrupted, and 125 where belljar failed; else 0 is done and
-//! 1 failed.
+//! Of what runs a job the exit code is the job's, 124 for one whose time was over, 130 for one that was interrupted, and 125 where belljar
+//! failed; else 0 is done and 1 failed.
 
 mod attach;
 mod code;
 mod said;
+mod wait;
 
 pub use attach::pty;
 pub use code::{CodeRequest, code};
@@ -25,6 +26,12 @@ use std::time::Duration;
 
 /// Exit code of what could not be done.
 const UNDONE: i32 = 1;
+/// How long the tool inside may take for what needs no waiting: to start it takes time of its own where much runs.
+const AT_ONCE: Duration = Duration::from_secs(30);
+/// The longest piece of code or lines: a frame holds it, escaped.
+const LONGEST: usize = 128 << 10;
+/// What to do with a longer one.
+const COPY_IT: &str = "copy it in with `belljar cp`, and read it there";
 /// What one call gives to a job at once.
 const PIECE: usize = 32 << 10;
 
@@ -37,31 +44,30 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         Verb::Create { one, workdir } => (false, create(&one, workdir)),
         Verb::Ls { sandbox, json } => (json, ls(&sandbox, json)),
         Verb::Exec { one, text, detach, timeout, json } => (json, exec(&one, text, detach, timeout, json)),
-        Verb::Logs { one, job, follow, json } => {
-            (json, listen(&one.sandbox, &one.id, Ask::Logs { job, follow }, json).map(|said| said.tell(json)))
-        }
+        Verb::Logs { one, job, follow, json } => (json, logs(&one, Ask::Logs { job, follow }, json)),
         Verb::Input { one, job } => (false, input(&one, job)),
+        Verb::Interrupt { one, job } => (false, quietly(&one.sandbox, &one.id, Ask::Interrupt { job })),
         Verb::Rm { one } => (false, quietly(&one.sandbox, &one.id, Ask::Remove)),
     };
     done.unwrap_or_else(|trouble| files::complain(&trouble, json, UNDONE))
 }
 
 /// Asks about one session, and takes in what it says.
-fn listen(sandbox: &OsStr, id: &str, ask: Ask, json: bool) -> Result<Collected, Trouble> {
-    let mut said = Collected::new(json);
+fn listen(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<(), Trouble> {
     let request = Request::Session { id: Some(id.to_owned()), ask };
     let mut client = files::client(sandbox, false)?;
-    match json {
-        true => client.list(&request, &mut |one| said.take(one))?,
-        false => client.follow(&request, &mut |one| said.take(one))?,
+    if let Request::Session { ask: Ask::Logs { follow: false, .. } | Ask::Run { wait: false, .. }, .. } = &request {
+        client.answers_within(AT_ONCE);
     }
-    Ok(said)
+    said.hear(&mut client, &request)
 }
 
 /// Asks what has no answer but that it is done.
 fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Trouble> {
     let request = Request::Session { id: Some(id.to_owned()), ask };
-    files::client(sandbox, false)?.list::<Value>(&request, &mut |_| Ok(()))?;
+    let mut client = files::client(sandbox, false)?;
+    client.answers_within(AT_ONCE);
+    client.list::<Value>(&request, &mut |_| Ok(()))?;
     Ok(0)
 }
 
@@ -70,9 +76,17 @@ fn create(one: &One, workdir: Option<OsString>) -> Result<i32, Trouble> {
     quietly(&one.sandbox, &one.id, ask)
 }
 
+fn logs(one: &One, ask: Ask, json: bool) -> Result<i32, Trouble> {
+    let mut said = Collected::new(json, None);
+    listen(&one.sandbox, &one.id, ask, &mut said)?;
+    said.tell()
+}
+
 fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
     let mut all: Vec<Session> = Vec::new();
-    files::client(sandbox, false)?.list(&Request::Session { id: None, ask: Ask::Look }, &mut |session| {
+    let mut client = files::client(sandbox, false)?;
+    client.answers_within(AT_ONCE);
+    client.list(&Request::Session { id: None, ask: Ask::Look }, &mut |session| {
         all.push(session);
         Ok(())
     })?;
@@ -81,7 +95,11 @@ fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
     }
     let mut rows = vec![["ID", "KIND", "STATE", "JOBS", "LAST"].map(str::to_owned).to_vec()];
     rows.extend(all.iter().map(|session| {
-        let state = session.ended.map_or_else(|| "running".to_owned(), |code| format!("ended ({code})"));
+        let state = match session.ended {
+            Some(code) => format!("ended ({code})"),
+            None if session.kind == Kind::Silent => "does not answer".to_owned(),
+            None => "running".to_owned(),
+        };
         let last = session.jobs.last();
         let text = last.map(|job| Name::from(job.text.lines().next().unwrap_or_default()).to_string());
         let count = last.map_or(0, |job| job.job).to_string();
@@ -99,11 +117,19 @@ fn time(text: Option<&OsString>) -> Result<Option<Duration>, Trouble> {
 
 fn exec(one: &One, text: String, detach: bool, timeout: Option<OsString>, json: bool) -> Result<i32, Trouble> {
     let timeout_ms = time(timeout.as_ref())?.map(|timeout| timeout.as_millis() as u64);
-    let said = listen(&one.sandbox, &one.id, Ask::Run { text, wait: !detach, timeout_ms }, json)?;
-    if detach && !json {
-        return Ok(render::print(&format!("{}\n", said.job), 0));
+    if text.len() > LONGEST {
+        return Err(Trouble::new("invalid", "the lines are longer than 128 KiB").hint(COPY_IT));
     }
-    Ok(said.tell(json))
+    let mut said = Collected::new(json, None);
+    let ask = Ask::Run { kind: Kind::Shell, text, wait: !detach, timeout_ms };
+    match detach {
+        true => listen(&one.sandbox, &one.id, ask, &mut said)?,
+        false => wait::run(&one.sandbox, &one.id, ask, &mut said)?,
+    }
+    if detach && !json {
+        return Ok(render::print(&format!("{}\n", said.job()), 0));
+    }
+    said.tell()
 }
 
 fn input(one: &One, job: u64) -> Result<i32, Trouble> {
@@ -164,11 +190,6 @@ fn new_id(what: &str) -> String {
 pub fn not_for_a_sandbox_that_is_there() -> Problem {
     Problem::new("sandbox", "the sandbox is there already, and options that make one cannot change it")
         .hint("with `--sandbox` only `--timeout`, `--env`, `--workdir`, `--output-limit` and `--json` go along")
-}
-
-/// Whether a trouble is that there is no such session.
-fn is_missing(trouble: &Trouble) -> bool {
-    trouble.kind == "not_found" && trouble.message.starts_with("no session ")
 }
 
 /// Of what belljar says in the place of a job.

@@ -1,14 +1,16 @@
 //! Jobs: what was asked for, what it wrote, and how it ended; shared by the threads of a keeper.
 
-use super::{End, JobState, Kind, Said, Session};
+use super::{End, JobState, Kind, Raised, Said, Session, descendants};
 use crate::tools::Name;
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Bytes of what one job says that are kept.
-const LONGEST_LOG: usize = 10 << 20;
+pub const LONGEST_LOG: usize = 10 << 20;
 /// Bytes of what a terminal showed last that are kept, for whoever comes to it.
 const LONGEST_SCREEN: usize = 256 << 10;
 /// Jobs that are remembered after their end.
@@ -20,6 +22,27 @@ const LONGEST_SHOWN: usize = 200;
 pub struct Jobs {
     state: Mutex<State>,
     changed: Condvar,
+    /// Wakes whoever hears what goes on between two jobs.
+    bell: UnixStream,
+}
+
+/// Why a job is told to end.
+#[derive(Clone, Copy)]
+pub enum Why {
+    /// Its time is over.
+    TimedOut,
+    /// Somebody says so, or nobody waits for it any more.
+    Interrupted,
+}
+
+/// What there is to do.
+pub enum Next {
+    /// Run the job of this number, with what was asked for, and whether it may be given input.
+    Job(u64, String, bool),
+    /// Wait.
+    Nothing,
+    /// The session has ended.
+    Ended,
 }
 
 /// What is shared.
@@ -43,16 +66,29 @@ pub struct Job {
     kept: usize,
     /// Whether it may be given input.
     fed: bool,
-    started: bool,
+    /// When it began, in the ticks of proc_pid_stat(5).
+    pub started: Option<u64>,
+    stopped: Option<Why>,
     /// What it reads.
     pub input: Option<File>,
     end: Option<End>,
 }
 
 impl Jobs {
-    /// None yet.
-    pub fn new() -> Jobs {
-        Jobs { state: Mutex::default(), changed: Condvar::new() }
+    /// None yet, and what there is to read when there is something to do.
+    pub fn new() -> io::Result<(Jobs, File)> {
+        let (bell, heard) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        heard.set_nonblocking(true)?;
+        let heard = File::from(std::os::fd::OwnedFd::from(heard));
+        Ok((Jobs { state: Mutex::default(), changed: Condvar::new(), bell }, heard))
+    }
+
+    /// Says that there is something to do.
+    pub fn ring(&self) {
+        self.changed.notify_all();
+        // Where it is full it rings already.
+        let _ = (&self.bell).write(b"!");
     }
 
     /// The state, to itself.
@@ -82,7 +118,8 @@ impl Jobs {
             let length = match &said {
                 Said::Stdout(bytes) | Said::Stderr(bytes) => bytes.0.len(),
                 Said::Result { data, .. } => data.len(),
-                _ => 0,
+                Said::Raised(Raised { name, value, traceback }) => name.len() + value.len() + traceback.len(),
+                Said::Job(_) | Said::Truncated | Said::Ended(_) => 0,
             };
             if job.gone.is_some() {
                 job.scroll(said, length);
@@ -100,8 +137,7 @@ impl Jobs {
     pub fn end(&self, job: u64, end: End) {
         self.change(|state| {
             if let Some(job) = state.job(job) {
-                job.input = None;
-                job.end.get_or_insert(end);
+                job.finish(end);
             }
             while state.jobs.len() > MOST_REMEMBERED && state.jobs.front().is_some_and(|job| job.end.is_some()) {
                 state.jobs.pop_front();
@@ -114,8 +150,7 @@ impl Jobs {
         self.change(|state| {
             state.ended.get_or_insert(code);
             for job in &mut state.jobs {
-                job.input = None;
-                job.end.get_or_insert_with(|| End { exit_code: Some(code), session_ended: true, ..End::default() });
+                job.finish(End { exit_code: Some(code), session_ended: true, ..End::default() });
             }
         });
     }
@@ -125,26 +160,38 @@ impl Jobs {
         self.change(|state| {
             let job = state.jobs.front_mut();
             job.map_or(0, |job| {
-                job.started = true;
+                job.started = Some(descendants::now());
                 job.number
             })
         })
     }
 
-    /// The next job that nobody has begun, what was asked for, and whether it may be given input; waits for one. `None`: the session has ended.
-    pub fn next(&self) -> Option<(u64, String, bool)> {
+    /// The next job that nobody has begun, and begins it.
+    pub fn next(&self) -> Next {
         let mut state = self.lock();
+        if state.ended.is_some() {
+            return Next::Ended;
+        }
+        let Some(job) = state.jobs.iter_mut().find(|job| job.started.is_none() && job.end.is_none()) else {
+            return Next::Nothing;
+        };
+        job.started = Some(descendants::now());
+        Next::Job(job.number, job.text.clone(), job.fed)
+    }
+
+    /// The same, and waits for one; none where the session has ended.
+    pub fn await_next(&self) -> Option<(u64, String, bool)> {
         loop {
-            if state.ended.is_some() {
-                return None;
+            match self.next() {
+                Next::Job(number, text, fed) => return Some((number, text, fed)),
+                Next::Ended => return None,
+                Next::Nothing => {}
             }
-            if let Some(job) = state.jobs.iter_mut().find(|job| !job.started && job.end.is_none()) {
-                job.started = true;
-                // Its time begins.
-                self.changed.notify_all();
-                return Some((job.number, job.text.clone(), job.fed));
+            let state = self.lock();
+            // Looked at under the lock: what has come since was told to nobody.
+            if state.ended.is_none() && !state.jobs.iter().any(|job| job.started.is_none() && job.end.is_none()) {
+                drop(self.wait(state, None));
             }
-            state = self.wait(state, None);
         }
     }
 }
@@ -162,10 +209,21 @@ impl State {
         self.jobs.iter_mut().find(|job| job.number == number)
     }
 
+    /// The number of the job that runs, or will be the next to.
+    pub fn current(&self) -> Option<u64> {
+        self.jobs.iter().find(|job| job.end.is_none()).map(|job| job.number)
+    }
+
     /// What is known of the session.
     pub fn look(&self, id: &str, kind: Kind) -> Session {
         let shown = |text: &str| text.chars().take(LONGEST_SHOWN).collect();
-        let state = |job: &Job| JobState { job: job.number, text: shown(&job.text), end: job.end.clone() };
+        let short = |raised: &Raised| Raised {
+            name: shown(&raised.name),
+            value: shown(&raised.value),
+            traceback: String::new(),
+        };
+        let end = |end: &End| End { error: end.error.as_ref().map(short), ..end.clone() };
+        let state = |job: &Job| JobState { job: job.number, text: shown(&job.text), end: job.end.as_ref().map(end) };
         Session { id: id.to_owned(), kind, ended: self.ended, jobs: self.jobs.iter().map(state).collect() }
     }
 }
@@ -194,9 +252,25 @@ impl Job {
         }
     }
 
-    /// Whether it runs.
-    pub fn is_running(&self) -> bool {
-        self.started && self.end.is_none()
+    fn finish(&mut self, end: End) {
+        self.input = None;
+        let timed_out = matches!(self.stopped, Some(Why::TimedOut));
+        let interrupted = matches!(self.stopped, Some(Why::Interrupted));
+        self.end.get_or_insert(End { timed_out, interrupted, ..end });
+    }
+
+    /// Takes down why it is about to end; whether it runs. One that does not has ended with that.
+    pub fn stop(&mut self, why: Why) -> bool {
+        self.stopped.get_or_insert(why);
+        if self.started.is_none() {
+            self.finish(End::default());
+        }
+        self.started.is_some()
+    }
+
+    /// Whether it has said nothing from that place on, and goes on.
+    pub fn is_silent_since(&self, place: usize) -> bool {
+        self.end.is_none() && self.gone.unwrap_or(0) + self.said.len() <= place
     }
 
     /// Whether it has ended.

@@ -47,8 +47,8 @@ impl Streams {
         while self.take(jobs, job) {}
     }
 
-    /// Waits for the streams and `control`, and takes what comes, until `done` says so of what came on `control`, the streams
-    /// have ended, or, with `while_open`, the session has.
+    /// Waits for the streams and `control`, and takes what comes, until `done` says so of what came on `control` (nothing, where
+    /// that has ended), the streams have ended, or, with `while_open`, the session has.
     pub fn pump(
         &mut self,
         jobs: &Jobs,
@@ -67,12 +67,18 @@ impl Streams {
                 return;
             }
             // By the clock too: how a session ends is told by its process.
-            let _ = poll(&mut list, PollTimeout::from(GLANCE_MS));
+            let time = if while_open { PollTimeout::from(GLANCE_MS) } else { PollTimeout::NONE };
+            let _ = poll(&mut list, time);
             drop(list);
-            self.take(jobs, job);
-            let over = match control.as_mut().map(|file| file.read(&mut piece)) {
-                Some(Ok(count)) if count > 0 => done(&piece[..count]),
-                _ => false,
+            // What was written before something was told is heard before it.
+            let told = control.as_mut().map(|file| file.read(&mut piece));
+            self.drain(jobs, job);
+            let over = match told {
+                Some(Ok(count)) => done(piece.get(..count).unwrap_or_default()),
+                Some(Err(error)) => {
+                    !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) && done(&[])
+                }
+                None => false,
             };
             if over || (while_open && jobs.lock().ended.is_some()) {
                 return self.drain(jobs, job);

@@ -11,6 +11,7 @@ use nix::unistd::mkfifo;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -20,6 +21,10 @@ pub struct Shell {
     directory: PathBuf,
     lines: ChildStdin,
     status: File,
+    /// How it says something, whatever functions jobs have made.
+    say: &'static str,
+    /// The exit code of the last job.
+    last: u8,
 }
 
 /// Starts it; its process is the caller's to wait for.
@@ -30,13 +35,23 @@ pub fn start(directory: &Path) -> io::Result<(Shell, Child)> {
     let spawn = |program: &str, options: &[&str]| {
         let mut command = Command::new(program);
         command.args(options).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn()
+        // Who signals his process group is not to reach the keeper.
+        command.process_group(0).spawn()
     };
-    let mut child = spawn("bash", &["--norc", "--noprofile"]).or_else(|_| spawn("sh", &[]))?;
+    // With job control each command has a group of its own, and who signals that does not reach the shell. Other shells have it only
+    // on a terminal.
+    let (mut child, say) = match spawn("bash", &["--norc", "--noprofile"]) {
+        Ok(child) => (child, "builtin echo"),
+        Err(_) => (spawn("sh", &[])?, "command echo"),
+    };
     let mut lines = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    if say == "builtin echo" {
+        // Not as an option, with which it looks for a terminal first.
+        writeln!(lines, "set -m")?;
+    }
     // Of all descriptors above 2 that shells can name it is the last, and no job has it.
     writeln!(lines, "exec 9>'{}'", status.display())?;
-    Ok((Shell { directory: directory.to_owned(), lines, status: control }, child))
+    Ok((Shell { directory: directory.to_owned(), lines, status: control, say, last: 0 }, child))
 }
 
 /// Opens a fifo for both, so that it does not end before anybody has written to it.
@@ -65,7 +80,10 @@ impl Shell {
         } else {
             "/dev/null".clone_into(&mut read);
         }
-        writeln!(self.lines, ". '{lines}' <'{read}' >'{out}' 2>'{error}' 9>&-; echo $? >&9")?;
+        // `$?` is what the last job has left; as the condition of a list it is no failure that `set -e` or a trap would hear of.
+        let before = if self.last == 0 { "true &&".to_owned() } else { format!("(exit {}) ||", self.last) };
+        let say = self.say;
+        writeln!(self.lines, "{before} . '{lines}' <'{read}' >'{out}' 2>'{error}' 9>&-; {say} \"$?\" >&9")?;
         let mut code = Vec::new();
         streams.pump(jobs, job, Some(&mut self.status), true, &mut |bytes| {
             code.extend_from_slice(bytes);
@@ -77,6 +95,7 @@ impl Shell {
             let _ = fs::remove_file(path(what));
         }
         if let Some(code) = std::str::from_utf8(&code).ok().and_then(|code| code.trim().parse().ok()) {
+            self.last = u8::try_from(code).unwrap_or(1);
             jobs.end(job, End { exit_code: Some(code), ..End::default() });
         }
         drop(streams);

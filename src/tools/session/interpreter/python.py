@@ -1,73 +1,240 @@
-# Runs pieces of code in one set of globals. sys.argv[1]: fifo of requests, sys.argv[2]: fifo of results; a line of JSON each.
+# Runs pieces of code in one set of globals. sys.argv[1]: the descriptor on which code comes, sys.argv[2]: that on which we tell what
+# became of it. Frames are as interpreter.rs has them. What is used here is taken by name, so that code may replace its modules' parts.
 def _driver():
-    import ast, base64, io, json, linecache, os, signal, sys, traceback, types
-    requests = open(sys.argv[1], buffering=1)
-    results = open(sys.argv[2], "w", buffering=1)
-    for stream in (requests, results):
-        os.set_inheritable(stream.fileno(), False)
-    sys.argv = [""]
-    sys.path[0] = ""
-    main = types.ModuleType("__main__")
-    sys.modules["__main__"] = main
-    number = 0
+    import __future__
+    import ast, base64, inspect, io, linecache, os, signal, struct, sys, threading, types
+    from os import _exit, getpid, read, write
+    from signal import SIG_IGN, SIGINT, default_int_handler, pthread_sigmask
+    from traceback import format_exception, format_tb
+    requests, results = int(sys.argv[1]), int(sys.argv[2])
+    own, own_file, main_thread = getpid(), _driver.__code__.co_filename, threading.get_ident()
+    LONGEST = 11 << 20
+    set_handler, lock, loop, number, flags = signal.signal, threading.Lock(), None, 0, 0
+    await_at_top = getattr(ast, "PyCF_ALLOW_TOP_LEVEL_AWAIT", 0)
+    futures = [getattr(__future__, name).compiler_flag for name in __future__.all_feature_names]
+    rich = [
+        ("html", "text/html"), ("markdown", "text/markdown"), ("latex", "text/latex"), ("svg", "image/svg+xml"),
+        ("png", "image/png"), ("jpeg", "image/jpeg"),
+    ]
 
-    def tell(message):
-        results.write(json.dumps(message) + "\n")
+    def write_all(to, data):
+        while data:
+            data = data[write(to, data):]
 
-    def value(result):
-        if result is None:
+    def encoded(text):
+        # As standard error has it: what is no text is written out.
+        return text[:LONGEST].encode("utf-8", "backslashreplace")[:LONGEST]
+
+    def tell(kind, text=""):
+        if getpid() != own:
             return
-        main.__dict__["_"] = result
-        tell({"result": {"media_type": "text/plain", "data": repr(result)}})
-        rich = getattr(type(result), "_repr_html_", None)
-        if rich is not None:
-            text = rich(result)
-            if isinstance(text, str):
-                tell({"result": {"media_type": "text/html", "data": text}})
+        data = encoded(text)
+        # An interrupt waits until the frame is whole.
+        before = pthread_sigmask(signal.SIG_BLOCK, [SIGINT])
+        try:
+            with lock:
+                write_all(results, memoryview(struct.pack("<IB", len(data), ord(kind)) + data))
+        finally:
+            pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def forget():
+        # A process that code has forked speaks to nobody in our name.
+        for each in (requests, results):
+            try:
+                os.close(each)
+            except OSError:
+                pass
+
+    def quiet():
+        while True:
+            try:
+                return set_handler(SIGINT, SIG_IGN)
+            except KeyboardInterrupt:
+                pass  # It has come too late: the code is over.
+
+    def interruptible(action):
+        set_handler(SIGINT, default_int_handler)
+        try:
+            return action()
+        finally:
+            quiet()
+
+    def show(result):
+        tell("r", "text/plain\n" + repr(result))
+        for name, media_type in rich:
+            way = getattr(type(result), f"_repr_{name}_", None)
+            data = None if way is None else way(result)
+            data = data[0] if isinstance(data, tuple) and data else data
+            data = base64.b64encode(data).decode() if isinstance(data, bytes) else data
+            if isinstance(data, str):
+                tell("r", media_type + "\n" + data)
+
+    def display(*objects):
+        for each in objects:
+            show(each)
 
     def figures():
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is None:
             return
-        for each in pyplot.get_fignums():
-            picture = io.BytesIO()
-            pyplot.figure(each).savefig(picture, format="png")
-            tell({"result": {"media_type": "image/png", "data": base64.b64encode(picture.getvalue()).decode()}})
-        pyplot.close("all")
+        try:
+            for each in pyplot.get_fignums():
+                picture = io.BytesIO()
+                pyplot.figure(each).savefig(picture, format="png")
+                tell("r", "image/png\n" + base64.b64encode(picture.getvalue()).decode())
+        finally:
+            pyplot.close("all")
+
+    def flush():
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not getattr(stream, "closed", False):
+                stream.flush()
+
+    def complete(coroutine):
+        nonlocal loop
+        import asyncio
+        if loop is None or loop.is_closed():
+            loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+        task = loop.create_task(coroutine)
+        try:
+            return loop.run_until_complete(task)
+        except BaseException:
+            if not task.done():
+                task.cancel()
+                loop.run_until_complete(asyncio.wait([task]))
+            if not task.cancelled():
+                task.exception()
+            raise
+
+    def evaluate(tree, name, mode):
+        nonlocal flags
+        code = compile(tree, name, mode, flags | await_at_top, True)
+        for future in futures:
+            flags |= code.co_flags & future
+        result = eval(code, main.__dict__)
+        return complete(result) if code.co_flags & inspect.CO_COROUTINE else result
 
     def run(code, name):
-        tree = ast.parse(code, name)
+        tree = compile(code, name, "exec", flags | ast.PyCF_ONLY_AST, True)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, name, "exec"), main.__dict__)
-        if last is not None:
-            value(eval(compile(ast.Expression(last.value), name, "eval"), main.__dict__))
+        evaluate(tree, name, "exec")
+        result = None if last is None else evaluate(ast.Expression(last.value), name, "eval")
+        if result is not None:
+            main.__dict__["_"] = result
+            show(result)
 
-    for line in requests:
-        code = json.loads(line)["code"]
+    def foreign(frames):
+        # Those that are not ours, nor the loop's that runs the code.
+        while frames is not None:
+            file = frames.tb_frame.f_code.co_filename
+            if file != own_file and "/asyncio/" not in file:
+                return frames
+            frames = frames.tb_next
+
+    def first_of(*ways):
+        for way in ways:
+            try:
+                return str(way())
+            except BaseException:
+                continue  # What cannot be said one way is said another.
+        return "?"
+
+    def describe(error):
+        name = first_of(lambda: type(error).__name__, lambda: object.__repr__(error))
+        value = first_of(lambda: error, lambda: f"<{name} that cannot say what it is>")
+        frames = foreign(error.__traceback__)
+        shown = first_of(
+            lambda: "".join(format_exception(type(error), error, frames)),
+            lambda: "".join(format_tb(frames)) + f"{name}: {value}\n",
+            lambda: f"{name}: {value}\n",
+        )
+        return name, value, shown
+
+    def code_of(end):
+        # As Python itself ends.
+        if end.code is None:
+            return 0
+        if isinstance(end.code, int):
+            return end.code & 0xFF
+        write_all(2, encoded(first_of(lambda: end.code, lambda: "exit") + "\n"))
+        return 1
+
+    def attempt(action, first):
+        # The exit code, and what it raised is told; of several things the first, and the others are written.
+        try:
+            interruptible(action)
+            return 0
+        except SystemExit as end:
+            code = interruptible(lambda: code_of(end))
+            if first:
+                tell("c", str(code))
+            return code
+        except BaseException as error:
+            parts = interruptible(lambda: describe(error))
+            if first and getpid() == own:
+                for kind, text in zip("nvt", parts):
+                    tell(kind, text)
+            else:
+                write_all(2, encoded(parts[2]))
+            return 1
+
+    def cell(code, name):
+        result = 0
+        for action in (lambda: run(code, name), figures, flush):
+            result = attempt(action, result == 0) or result
+        return result
+
+    def idle():
+        # What code has left in its loop goes on between calls.
+        while loop is not None and not loop.is_closed() and getpid() == own:
+            ready = loop.create_future()
+            try:
+                loop.add_reader(requests, lambda: ready.done() or ready.set_result(None))
+                return loop.run_until_complete(ready)
+            except BaseException as error:
+                write_all(2, encoded(describe(error)[2]))
+            finally:
+                if not loop.is_closed():
+                    loop.remove_reader(requests)
+
+    def take(length):
+        data = b""
+        while len(data) < length:
+            piece = read(requests, length - len(data))
+            if not piece:
+                _exit(0)
+            data += piece
+        return data
+
+    for each in (requests, results):
+        os.set_inheritable(each, False)
+    os.register_at_fork(after_in_child=forget)
+    sys.argv, sys.path[0] = [""], ""
+    main = types.ModuleType("__main__")
+    main.__dict__["display"] = display
+    sys.modules["__main__"] = main
+    quiet()
+    while True:
+        idle()
+        if getpid() != own:
+            _exit(1)
+        code = take(struct.unpack("<IB", take(5))[0]).decode()
         number += 1
         name = f"<cell {number}>"
         # For tracebacks with the lines of the code.
         linecache.cache[name] = (len(code), None, code.splitlines(True), name)
         try:
-            try:
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                run(code, name)
-                figures()
-            except SystemExit as end:
-                if end.code not in (None, 0):
-                    print(f"exit: {end.code}", file=sys.stderr)
-            except BaseException as error:
-                first = error.__traceback__
-                while first is not None and first.tb_frame.f_code.co_filename != name:
-                    first = first.tb_next
-                shown = "".join(traceback.format_exception(type(error), error, first))
-                tell({"error": {"name": type(error).__name__, "value": str(error), "traceback": shown}})
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-        except BaseException:
-            pass
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        tell("done")
+            result = cell(code, name)
+        except BaseException as error:
+            # An interrupt that struck between two of the above.
+            quiet()
+            result = 1
+            for kind, text in zip("nvt", describe(error)):
+                tell(kind, text)
+        if getpid() != own:
+            _exit(result)
+        tell("e")
 
 
 _driver()

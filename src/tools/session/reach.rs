@@ -1,0 +1,278 @@
+//! The tool's part of sessions: makes a keeper, or passes on what is asked and what is answered.
+//!
+//! A session is there exactly as long as somebody listens on its socket. The socket listens before the session's directory gets its
+//! name, so that a directory without one is what a killed keeper has left, or the sandbox's last run, or a copy of its files.
+//! Whoever does not answer in time is left alone, and ended where that is what was asked.
+
+use super::{Ask, KEEP, Kind, Session, descendants, is_id, place};
+use crate::tools::wire;
+use crate::tools::{Name, Trouble};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+use std::fs::{self, DirBuilder};
+use std::io::{self, BufRead as _, Read as _, Write};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a keeper may take to answer what it knows.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// The same where several are asked.
+const GLANCE: Duration = Duration::from_secs(1);
+/// How long the end of a job may take from the moment on in which it is told to end.
+const ENDING: Duration = Duration::from_secs(10);
+
+fn failed(what: &str) -> impl Fn(io::Error) -> Trouble {
+    let what = what.to_owned();
+    move |error| {
+        let trouble = Trouble::of(&error);
+        Trouble { message: format!("{what}: {}", trouble.message), ..trouble }
+    }
+}
+
+/// Answers what is asked.
+pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Trouble> {
+    match (id, ask) {
+        (None, Ask::Look) => look_at_all(to),
+        (None, _) => Err(Trouble::new("invalid", "no session is named")),
+        (Some(id), _) if !is_id(id) => {
+            Err(Trouble::new("invalid", format!("`{}` is no id of a session", id.escape_debug()))
+                .hint("use letters, digits, `-`, `_` and `.`, at most 64"))
+        }
+        (Some(id), Ask::Create { kind, words, env, directory }) => create(id, *kind, words, env, directory.as_ref()),
+        (Some(id), Ask::Remove) => remove(id),
+        (Some(id), ask) => pass_on(id, ask, to),
+    }
+}
+
+fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory: Option<&Name>) -> Result<(), Trouble> {
+    let place = place();
+    match DirBuilder::new().mode(0o700).create(&place) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed("make a place for sessions")(error));
+        }
+        _ => {}
+    }
+    // Made by anybody else it would be his to exchange.
+    let found = fs::symlink_metadata(&place).map_err(failed("look at the place for sessions"))?;
+    if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(Trouble::new("denied", "the place for sessions is somebody else's").about(&place.as_path().into()));
+    }
+    let listener = claim(&place, id)?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(KEEP).arg(id).arg(kind.name()).args(words.iter().map(|word| word.path().as_os_str()));
+    command.envs(env.iter().map(|(name, value)| (name.path(), value.path())));
+    command.current_dir(directory.map_or(Path::new("."), Name::path));
+    command.stdin(Stdio::from(OwnedFd::from(listener)));
+    let started = start(command);
+    if started.is_err() {
+        // What kept it from being made is what is told.
+        let _ = fs::remove_dir_all(place.join(id));
+    }
+    started
+}
+
+/// Makes the session's directory, in which its socket listens already.
+fn claim(place: &Path, id: &str) -> Result<UnixListener, Trouble> {
+    let (own, new) = (place.join(id), place.join(format!(".{id}.{}", std::process::id())));
+    // What somebody with our number has left.
+    let _ = fs::remove_dir_all(&new);
+    let made = DirBuilder::new().mode(0o700).create(&new).and_then(|()| UnixListener::bind(new.join("socket")));
+    let named = made.and_then(|listener| {
+        if fs::symlink_metadata(&own).is_ok() && is_dead(&own)? {
+            fs::remove_dir_all(&own)?;
+        }
+        fs::rename(&new, &own).map(|()| listener)
+    });
+    named.map_err(|error| {
+        // What kept it from being made is what is told.
+        let _ = fs::remove_dir_all(&new);
+        match error.kind() {
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
+                Trouble::new("exists", format!("there is a session `{id}` already"))
+            }
+            _ => failed("make a place for the session")(error),
+        }
+    })
+}
+
+/// Starts the keeper, and waits until it answers or has said why it does not.
+fn start(mut command: Command) -> Result<(), Trouble> {
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(failed("start the session"))?;
+    // It has our hold on the socket, too: who comes is to hear when the keeper is gone.
+    drop(command);
+    let mut line = String::new();
+    if let Some(out) = child.stdout.take() {
+        io::BufReader::new(out.take(64 << 10)).read_line(&mut line).map_err(failed("start the session"))?;
+    }
+    match line.strip_suffix('\n') {
+        Some("ready") => Ok(()),
+        Some(why) => Err(wire::parse(why.as_bytes()).map_err(failed("start the session"))?),
+        None => Err(Trouble::new("failed", "the session ended before it was ready")),
+    }
+}
+
+/// Connects, and never waits: a keeper that takes nobody in is stopped.
+fn reach(own: &Path) -> io::Result<UnixStream> {
+    let stream = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    connect(stream.as_raw_fd(), &UnixAddr::new(&own.join("socket"))?)?;
+    let stream = UnixStream::from(stream);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
+}
+
+/// Whether nobody listens there.
+fn is_dead(own: &Path) -> io::Result<bool> {
+    match reach(own) {
+        Ok(_) => Ok(false),
+        Err(error) if is_gone(&error) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+}
+
+fn silent(id: &str) -> Trouble {
+    Trouble::new("failed", format!("the session `{id}` does not answer: what keeps it is stopped, or busy"))
+        .hint("`belljar session rm` ends it in any case")
+}
+
+/// The session's socket, or why there is none.
+fn open(id: &str) -> Result<UnixStream, Trouble> {
+    let own = place().join(id);
+    reach(&own).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => silent(id),
+        _ if is_gone(&error) && fs::symlink_metadata(&own).is_ok() => {
+            // Its keeper was killed, or went with the sandbox's last run.
+            let _ = fs::remove_dir_all(&own);
+            let why = "what kept it was killed, or the sandbox was stopped since";
+            Trouble::new("lost", format!("the session `{id}` is lost: {why}"))
+                .hint("make another; what it had set is gone")
+        }
+        _ if is_gone(&error) => Trouble::new("not_found", format!("no session `{id}`")),
+        _ => failed("reach the session")(error),
+    })
+}
+
+/// How long the keeper may say nothing, from now on.
+fn patience(ask: &Ask) -> Option<Duration> {
+    match ask {
+        Ask::Look | Ask::Input { .. } | Ask::Resize { .. } | Ask::Create { .. } | Ask::Remove => Some(AT_ONCE),
+        Ask::Interrupt { .. } => Some(ENDING),
+        Ask::Run { wait: false, .. } | Ask::Logs { follow: false, .. } => Some(AT_ONCE),
+        Ask::Run { timeout_ms, .. } => timeout_ms.map(|time| Duration::from_millis(time) + ENDING),
+        Ask::Logs { .. } => None,
+    }
+}
+
+/// Passes on one request and its answers, frame by frame.
+fn pass_on(id: &str, ask: &Ask, to: &mut dyn Write) -> Result<(), Trouble> {
+    let socket = open(id)?;
+    converse(id, socket, (ask, patience(ask)), to)
+}
+
+fn converse(
+    id: &str,
+    mut socket: UnixStream,
+    (ask, patience): (&Ask, Option<Duration>),
+    to: &mut dyn Write,
+) -> Result<(), Trouble> {
+    let heard = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => silent(id),
+        // It went before it had taken the question.
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => killed(id),
+        _ => failed("hear the session")(error),
+    };
+    socket.set_write_timeout(Some(AT_ONCE)).map_err(heard)?;
+    let deadline = patience.map(|patience| Instant::now() + patience);
+    wire::write_json(&mut socket, wire::REQUEST, ask).map_err(heard)?;
+    let mut frame = Vec::new();
+    loop {
+        // A time of nothing would mean for ever.
+        let rest = deadline.map(|at| at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
+        socket.set_read_timeout(rest).map_err(heard)?;
+        match wire::read(&mut socket, &mut frame).map_err(heard)? {
+            Some(wire::END) => {
+                return match wire::parse::<wire::Ending>(&frame).map_err(failed("hear the session"))? {
+                    Some(trouble) => Err(trouble),
+                    None => Ok(()),
+                };
+            }
+            Some(kind) => {
+                wire::write(to, kind, &frame)
+                    .and_then(|()| to.flush())
+                    .map_err(failed("tell what the session says"))?;
+            }
+            None => return Err(killed(id)),
+        }
+    }
+}
+
+fn killed(id: &str) -> Trouble {
+    Trouble::new("ended", format!("the session `{id}` was killed"))
+}
+
+/// Ends it, whether it answers or not.
+fn remove(id: &str) -> Result<(), Trouble> {
+    let socket = match open(id) {
+        Ok(socket) => Some(socket),
+        // There is nothing left of it now.
+        Err(trouble) if trouble.kind == "lost" => return Ok(()),
+        Err(trouble) if trouble.kind == "not_found" => return Err(trouble),
+        Err(_) => None,
+    };
+    let keeper = socket.as_ref().and_then(|socket| getsockopt(socket, sockopt::PeerCredentials).ok());
+    let told = socket.map(|socket| converse(id, socket, (&Ask::Remove, Some(AT_ONCE)), &mut io::sink()));
+    match told {
+        Some(Ok(())) => return Ok(()),
+        Some(Err(trouble)) if trouble.kind == "ended" => {}
+        _ => {
+            // The kernel says who listens there.
+            let known = keeper.map(|who| who.pid()).or_else(|| descendants::keeper_of(id));
+            let pid = known.filter(|pid| *pid > 1).ok_or_else(|| silent(id))?;
+            descendants::kill_with_all_below(pid);
+        }
+    }
+    match fs::remove_dir_all(place().join(id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove what is left of the session")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn look_at_all(to: &mut dyn Write) -> Result<(), Trouble> {
+    let listed = match fs::read_dir(place()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        listed => listed.map_err(failed("look at the sessions"))?,
+    };
+    let mut ids: Vec<String> = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    ids.sort();
+    for id in ids.iter().filter(|id| is_id(id)) {
+        let looked = open(id).and_then(|socket| converse(id, socket, (&Ask::Look, Some(GLANCE)), to));
+        match looked {
+            Ok(()) => {}
+            Err(trouble) if matches!(trouble.kind.as_str(), "not_found" | "ended" | "lost") => {}
+            Err(_) => {
+                let session = Session { id: id.clone(), kind: Kind::Silent, ended: None, jobs: Vec::new() };
+                wire::write_json(to, wire::ITEM, &session).map_err(failed("tell of the session"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// For the keeper: the socket that the tool has given it, and where it lies.
+pub fn given(id: &str) -> io::Result<(UnixListener, PathBuf)> {
+    use std::os::fd::AsFd as _;
+    let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // Once more, so that the kernel tells whoever connects that it is us (unix(7), `SO_PEERCRED`).
+    nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXALLOWABLE)?;
+    Ok((listener, place().join(id)))
+}
