@@ -21,8 +21,8 @@ use std::time::Duration;
 const OPEN_FILES: (u64, u64) = (1024, 4096);
 /// Locked memory of a process.
 const LOCKED_MEMORY: u64 = 8 << 20;
-/// Bytes in POSIX message queues; pending signals.
-const MESSAGE_QUEUES: u64 = 819_200;
+/// Bytes in POSIX message queues, a quarter of what a user usually has; pending signals.
+const MESSAGE_QUEUES: u64 = 204_800;
 const PENDING_SIGNALS: u64 = 4096;
 
 /// What the kernel counts for each user. Whoever makes a user namespace passes these limits on to all of its users together
@@ -48,7 +48,6 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
         let resource = libc::RLIMIT_CPU as u32;
         steps.push(Step::Limit { resource, name: "RLIMIT_CPU", soft: seconds, hard: seconds + 1 });
     }
-    steps.push(unasked(host, libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", OPEN_FILES));
     // 1, not 0: to the kernel 1 means "no dump, not even into a pipe", and so no handler of the host's is started
     // for a crash inside (CVE-2025-4598, CVE-2025-5054). A caller with a hard limit of 0 cannot have 1.
     steps.push(unasked(host, libc::RLIMIT_CORE, "RLIMIT_CORE", (1, 1)));
@@ -64,6 +63,18 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     of_the_bundle(spec, host, false, steps);
 }
 
+/// Open files, when all descriptors that are sent have been: who may have as many open as the user has in flight sends none
+/// (unix(7), `ETOOMANYREFS`).
+pub fn plan_descriptors(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
+    let mut asked = spec.bundle.iter().flat_map(|bundle| &bundle.limits);
+    let asked = asked.rfind(|asked| asked.resource == libc::RLIMIT_NOFILE as u32);
+    let own = host.hard_limits.get(libc::RLIMIT_NOFILE as usize).copied().unwrap_or(u64::MAX);
+    // What is sent must leave room for us, who may have no more than the caller.
+    let room = if own >= 2 * OPEN_FILES.0 { own / 2 } else { own };
+    let (soft, hard) = asked.map_or((OPEN_FILES.0, OPEN_FILES.1.min(room)), |asked| (asked.soft, asked.hard));
+    steps.push(unasked(host, libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", (soft, hard)));
+}
+
 /// Whether the writable layer lies on a disk, where nobody limits it but we.
 pub fn keeps_files(spec: &Spec) -> bool {
     spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some())
@@ -77,13 +88,15 @@ const COUNTED: [u32; 3] = [libc::RLIMIT_MEMLOCK as u32, libc::RLIMIT_MSGQUEUE as
 fn of_the_bundle(spec: &Spec, host: &Host, counted: bool, steps: &mut Vec<Step>) {
     let Some(bundle) = &spec.bundle else { return };
     for asked in bundle.limits.iter().filter(|asked| COUNTED.contains(&asked.resource) == counted) {
+        if asked.resource == libc::RLIMIT_NOFILE as u32 {
+            continue;
+        }
         let same = |step: &Step| matches!(step, Step::Limit { resource, .. } if *resource == asked.resource);
         let there = steps.iter().position(same).map(|index| steps.remove(index));
         let mut wanted = unasked(host, asked.resource, asked.name, (asked.soft, asked.hard));
         if let (Step::Limit { soft, hard, .. }, Some(Step::Limit { soft: least, hard: most, .. })) =
             (&mut wanted, there)
             && !counted
-            && asked.resource != libc::RLIMIT_NOFILE as u32
         {
             (*soft, *hard) = ((*soft).min(least), (*hard).min(most));
         }

@@ -17,6 +17,7 @@ mod proc;
 mod tree;
 mod views;
 
+pub use proc::{plan_network, plan_seal};
 pub use views::Cgroup;
 
 use crate::host::{EntryKind, Host};
@@ -178,7 +179,12 @@ fn places(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
         skeleton.directory(path, mode);
     }
     skeleton.link("/run", "var/run");
-    skeleton.directory(identity::home(identity::user(spec, host), host).trim_start_matches('/'), 0o700);
+    let home = identity::home(identity::user(spec, host), host).trim_start_matches('/');
+    if home.starts_with("home/") {
+        // Of several users none need know of the others.
+        skeleton.directory("home", 0o711);
+    }
+    skeleton.directory(home, 0o700);
     if let Some(workdir) = &spec.workdir {
         skeleton.place(&workdir.to_string_lossy());
     }

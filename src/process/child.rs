@@ -30,6 +30,8 @@ pub struct Context<'a> {
     pub cgroup: Fd,
     /// The code to copy in, or the program to execute, or -1.
     pub code: Fd,
+    /// After how long pid 1 or the leader ends the command by itself.
+    pub time_left: Option<libc::timespec>,
     /// What becomes 0, 1 and 2 of the payload.
     pub streams: [Fd; 3],
     /// `argv`, null-terminated.
@@ -87,6 +89,10 @@ pub struct Walk {
     pub devices: (Fd, Fd),
     /// The writable layer, where it is held.
     pub writable: Fd,
+    /// `/proc/sys` as it was before it became read-only.
+    pub settings: Fd,
+    /// The lists of System V IPC, where they are held.
+    pub ipc: [Fd; 3],
     /// The master side of the terminal.
     pub terminal: Fd,
     /// The payload's process, in pid 1.
@@ -104,6 +110,8 @@ impl Walk {
             proc: -1,
             devices: (-1, -1),
             writable: -1,
+            settings: -1,
+            ipc: [-1; 3],
             terminal: -1,
             payload: -1,
             payload_pidfd: -1,
@@ -113,6 +121,9 @@ impl Walk {
 
 /// Which call of a step was refused, and how.
 type Applied = Result<(), (u8, i32)>;
+
+/// The machine has some thousands of terminals for everybody.
+const TERMINALS: &CStr = c"newinstance,ptmxmode=0666,mode=0620,max=64";
 
 fn at<T>(stage: u8, answer: Result<T, i32>) -> Result<T, (u8, i32)> {
     answer.map_err(|errno| (stage, errno))
@@ -190,18 +201,14 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::Mask { name, directory } => super::mount::mask(name, *directory),
         Step::View { source, name } => super::mount::view(source, name),
         Step::MountCgroups => super::mount::mount_cgroups(),
-        Step::Setting { name, value } => super::mount::setting(name, value),
-        Step::SealSettings => super::mount::seal_settings(),
-        Step::Terminals => at(
-            0,
-            child::mount(
-                c"devpts",
-                c"root/dev/pts",
-                c"devpts",
-                libc::MS_NOSUID | libc::MS_NOEXEC,
-                c"newinstance,ptmxmode=0666,mode=0620",
-            ),
-        ),
+        Step::Setting { name, value, of } => super::mount::setting(walk, name, value, *of),
+        Step::SealSettings => super::mount::seal_settings(walk),
+        Step::HoldIpc => super::mount::hold_ipc(walk),
+        Step::SealProc => super::mount::seal_proc(),
+        Step::BeExpendable => at(0, write_to(c"/proc/self/oom_score_adj", b"1000")),
+        Step::Terminals => {
+            at(0, child::mount(c"devpts", c"root/dev/pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, TERMINALS))
+        }
         Step::EnterRoot => enter_root(),
         Step::DetachHost => detach_host(),
         Step::JoinNetwork => join_network(context, walk),

@@ -102,6 +102,13 @@ pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32])
     all[0] = child::open(child::CWD, c"/", libc::O_PATH | flags, 0).map_err(|errno| (0, errno))?;
     all[1] = child::open(child::CWD, c"/proc", libc::O_RDONLY | flags, 0).map_err(|errno| (1, errno))?;
     let mut count = 2;
+    for held in &mut state.ipc {
+        if let Some(slot) = all.get_mut(count).filter(|_| *held >= 0) {
+            *slot = core::mem::replace(held, -1);
+            count += 1;
+        }
+    }
+    let lists = (count - 2) as u8;
     for (slot, kind) in all.iter_mut().skip(count).zip(namespaces) {
         *slot = child::open(child::CWD, namespace(*kind), libc::O_RDONLY | libc::O_CLOEXEC, 0)
             .map_err(|errno| (3, errno))?;
@@ -114,7 +121,8 @@ pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32])
         }
     }
     let descriptors = all.get(..count).unwrap_or_default();
-    child::send_descriptors(context.control, &Frame::Ready.encode(), descriptors).map_err(|errno| (2, errno))?;
+    child::send_descriptors(context.control, &Frame::Ready { lists }.encode(), descriptors)
+        .map_err(|errno| (2, errno))?;
     for fd in descriptors {
         child::close(*fd);
     }
@@ -163,9 +171,16 @@ fn tend(context: &Context<'_>, state: &Walk) -> ! {
         libc::pollfd { fd: context.control, events: libc::POLLIN, revents: 0 },
         libc::pollfd { fd: children, events: libc::POLLIN, revents: 0 },
     ];
+    let mut left = context.time_left;
     loop {
         reap(context, state);
-        let _ = child::poll(&mut watched);
+        if child::poll(&mut watched, left.as_mut()) == Ok(0) {
+            // The supervisor should have ended everybody by now, and is kept from its clock.
+            match context.role {
+                Role::Leader => leader::end_everybody(context, state),
+                Role::Command | Role::Host => child::exit(0),
+            }
+        }
         forward(context, state);
         let mut record = [0u8; 128];
         let _ = child::read(children, &mut record);

@@ -15,12 +15,17 @@ use crate::sys::proc;
 use crate::sys::signal::Listening;
 use core::ffi::c_char;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::time::TimeSpec;
 use std::ffi::CString;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes of the payload's stack until it executes. Debug builds keep every local of every step apart.
 const STACK: usize = 256 << 10;
+
+/// The deadline is the supervisor's to keep. When that is away from its clock, since somebody made it hard to see what is used,
+/// pid 1 or the leader keeps it so much later.
+const BACKSTOP: Duration = Duration::from_millis(50);
 
 /// Clones pid 1 and sets it going.
 ///
@@ -36,8 +41,10 @@ pub fn launch(spec: &Spec, host: &Host, plan: Plan, output: Output, joined: Opti
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
     let (ours, theirs) = (keep(ours)?, keep(theirs)?);
     proc::be_dumpable();
+    crate::sys::fd::raise_limit();
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
-    let purpose = Purpose { role: role(spec, joined), joined };
+    let until = spec.timeout.and_then(|timeout| (started + BACKSTOP).checked_add(timeout));
+    let purpose = Purpose { role: role(spec, joined), joined, until };
     let cloned = clone_init(&plan, &acquired, &theirs, delivery, &purpose);
     drop(theirs);
     acquired.child_ends.clear();
@@ -73,6 +80,8 @@ pub fn launch(spec: &Spec, host: &Host, plan: Plan, output: Output, joined: Opti
 struct Purpose<'a> {
     role: Role,
     joined: Option<&'a Joined>,
+    /// When it ends the command by itself.
+    until: Option<Instant>,
 }
 
 fn role(spec: &Spec, joined: Option<&Joined>) -> Role {
@@ -95,7 +104,7 @@ fn clone_init(
     delivery: Delivery,
     purpose: &Purpose<'_>,
 ) -> Result<(i32, OwnedFd), i32> {
-    let Purpose { role, joined } = *purpose;
+    let Purpose { role, joined, until } = *purpose;
     let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
     let (ruleset, code) = (number(&acquired.ruleset), number(&acquired.code));
     let mut kept: Vec<RawFd> = acquired.streams.to_vec();
@@ -127,6 +136,7 @@ fn clone_init(
         ruleset,
         cgroup: cgroup_number,
         code,
+        time_left: until.map(|until| *TimeSpec::from(until.saturating_duration_since(Instant::now())).as_ref()),
         streams: acquired.streams,
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),

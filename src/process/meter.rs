@@ -5,6 +5,7 @@
 //! limit is it found out exactly ([`memory`]), which costs a walk through page tables.
 
 mod files;
+mod kernel;
 mod memory;
 mod nameless;
 
@@ -12,6 +13,7 @@ pub use memory::Use;
 pub use nameless::Nameless;
 
 use crate::sys::proc;
+use kernel::Kernel;
 use memory::Memory;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub struct Meter {
     root: OwnedFd,
     /// Whether the writable layer is in memory.
     in_memory: bool,
+    /// Whether anybody inside can make files in memory that have no name.
+    files: bool,
     /// File systems in memory with a size of their own.
     places: Vec<OwnedFd>,
     /// The sandbox's user namespace, where it has users who are not the caller.
@@ -36,6 +40,7 @@ pub struct Meter {
     latest: u64,
     total: u64,
     memory: Memory,
+    kernel: Kernel,
     blind: Option<i32>,
 }
 
@@ -54,6 +59,8 @@ pub struct Reading {
     pub resident: u64,
     /// Bytes by which what they use can have grown since the reading before, files in memory aside.
     pub growth: u64,
+    /// Bytes that children touched who have ended since.
+    pub unseen: u64,
     /// Whose memory is another than in the reading before.
     pub changed: Vec<u32>,
     /// Whether there is a process that was not there before.
@@ -64,6 +71,8 @@ pub struct Reading {
     pub disk_full: bool,
     /// Bytes of all shared memory of the host.
     pub host_shared: u64,
+    /// Bytes that the kernel may use for it: page tables, and what sockets and open files take.
+    pub kernel: u64,
 }
 
 /// One process of a reading.
@@ -75,6 +84,8 @@ pub struct Process {
     pub parent: u32,
     /// Whether it is stopped, traced, or dead already.
     pub halted: bool,
+    /// Bytes of its address space.
+    pub space: u64,
 }
 
 impl Meter {
@@ -93,6 +104,7 @@ impl Meter {
             proc,
             root,
             in_memory,
+            files: true,
             places,
             user_namespace,
             page: page.unsigned_abs(),
@@ -103,10 +115,12 @@ impl Meter {
             latest: 0,
             total: 0,
             memory: Memory::default(),
+            kernel: Kernel::default(),
             blind: None,
         };
         let disk = meter.disk().0;
-        let host = meter.host();
+        let (host, kernel) = meter.host();
+        meter.kernel_memory(&Reading::default(), kernel);
         let shared = meter.memory.note_host(host);
         meter.memory.explain(shared, disk);
         meter
@@ -148,6 +162,9 @@ impl Meter {
                 }
                 reading.processes.push(stat.process(pid));
             }
+            // What children touched that were never seen alive.
+            let unseen = stat.children_faults.saturating_sub(before.children_faults);
+            reading.unseen += unseen * self.page;
             known.push((pid, stat));
         }
         self.known = known;
@@ -157,8 +174,9 @@ impl Meter {
         self.latest = with_children;
         reading.cpu = self.tick * u32::try_from(self.total).unwrap_or(u32::MAX);
         (reading.disk, reading.disk_full) = self.disk();
-        let host = self.host();
+        let (host, kernel) = self.host();
         reading.host_shared = self.memory.note_host(host);
+        reading.kernel = self.kernel_memory(&reading, kernel);
         reading
     }
 
@@ -255,10 +273,12 @@ struct Stat {
     parent: u32,
     executed: bool,
     faults: u64,
+    children_faults: u64,
     ticks: u64,
     children_ticks: u64,
     threads: u32,
     start: u64,
+    space: u64,
     resident: u64,
 }
 
@@ -269,22 +289,35 @@ impl Stat {
         let mut fields = std::str::from_utf8(bytes.get(end + 1..)?).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;
         let mut number = |skip: usize| fields.nth(skip)?.parse::<u64>().ok();
-        // ppid (4); pgrp to tpgid (5 to 8), flags (9), minflt (10); cminflt to cmajflt (11 to 13), utime, stime, cutime,
+        // ppid (4); pgrp to tpgid (5 to 8), flags (9), minflt, cminflt (10, 11); majflt, cmajflt (12, 13), utime, stime, cutime,
         // cstime (14 to 17).
         let parent = u32::try_from(number(0)?).ok()?;
         let executed = number(4)? & FORKED_ONLY == 0;
-        let faults = number(0)?;
-        let ticks = number(3)? + number(0)?;
+        let (faults, children_faults) = (number(0)?, number(0)?);
+        let ticks = number(2)? + number(0)?;
         let children_ticks = number(0)? + number(0)?;
         // priority and nice (18, 19), num_threads (20); itrealvalue, starttime (22), vsize, rss (24).
         let threads = u32::try_from(number(2)?).ok()?;
         let start = number(1)?;
-        let resident = number(1)?;
-        Some(Stat { state, parent, executed, faults, ticks, children_ticks, threads, start, resident })
+        let (space, resident) = (number(0)?, number(0)?);
+        Some(Stat {
+            state,
+            parent,
+            executed,
+            faults,
+            children_faults,
+            ticks,
+            children_ticks,
+            threads,
+            start,
+            space,
+            resident,
+        })
     }
 
     fn process(&self, pid: u32) -> Process {
-        Process { pid, parent: self.parent, halted: matches!(self.state, b'T' | b't' | b'Z' | b'X') }
+        let halted = matches!(self.state, b'T' | b't' | b'Z' | b'X');
+        Process { pid, parent: self.parent, halted, space: self.space }
     }
 }
 
@@ -300,10 +333,12 @@ mod tests {
             parent: 1,
             executed: true,
             faults: 100,
+            children_faults: 0,
             ticks: 33,
             children_ticks: 7,
             threads: 5,
             start: 900,
+            space: 1_000_000,
             resident: 250,
         };
         assert_eq!(Stat::parse(line), Some(expected));

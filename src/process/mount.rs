@@ -3,7 +3,7 @@
 
 use super::child::Walk;
 use crate::spec::User;
-use crate::step::Access;
+use crate::step::{Access, Scope};
 use crate::sys::child::{self, CWD, Fd};
 use core::ffi::CStr;
 
@@ -199,9 +199,14 @@ pub fn device(walk: &Walk, name: &CStr, (major, minor): (u32, u32)) -> Applied {
 }
 
 /// Step `SealDevices`. Writing to a device is no writing to its mount.
-pub fn seal_devices(walk: &Walk) -> Applied {
-    at(0, set(walk.devices.1, c"", AT_RECURSIVE, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, 0))?;
-    at(1, set(walk.devices.1, c"", 0, ATTR_NODEV, 0))
+pub fn seal_devices(walk: &mut Walk) -> Applied {
+    let (host, inside) = core::mem::replace(&mut walk.devices, (-1, -1));
+    at(0, set(inside, c"", AT_RECURSIVE, ATTR_RDONLY | ATTR_NOSUID | ATTR_NOEXEC, 0))?;
+    at(1, set(inside, c"", 0, ATTR_NODEV, 0))?;
+    // A caller may have few descriptors to give.
+    child::close(host);
+    child::close(inside);
+    Ok(())
 }
 
 fn is_device(fd: Fd, major: u32, minor: u32) -> Result<(), i32> {
@@ -253,16 +258,36 @@ pub fn mount_cgroups() -> Applied {
     Ok(())
 }
 
-/// Writes a setting of the new namespaces.
-pub fn setting(name: &CStr, value: &CStr) -> Applied {
-    let fd = at(0, child::open(CWD, name, libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0))?;
+/// Writes a setting of the new namespaces. The file shows the namespace of who opens it.
+pub fn setting(walk: &Walk, name: &CStr, value: &CStr, of: Scope) -> Applied {
+    let directory = if of == Scope::Network { walk.settings } else { CWD };
+    let fd = at(0, child::open(directory, name, libc::O_WRONLY | libc::O_NOFOLLOW | libc::O_CLOEXEC, 0))?;
     let result = at(1, child::write(fd, value.to_bytes())).map(|_| ());
     child::close(fd);
     result
 }
 
-/// `/proc/sys` once more on itself, read-only: some of its files belong to the sandbox's own root.
-pub fn seal_settings() -> Applied {
-    at(0, child::mount(c"sys", c"sys", c"", libc::MS_BIND, c""))?;
-    at(1, set(CWD, c"sys", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0))
+/// Step `HoldIpc`. A kernel without System V IPC has no such lists, and nothing to count.
+pub fn hold_ipc(walk: &mut Walk) -> Applied {
+    child::close(core::mem::replace(&mut walk.settings, -1));
+    for (fd, name) in walk.ipc.iter_mut().zip([c"/proc/sysvipc/shm", c"/proc/sysvipc/sem", c"/proc/sysvipc/msg"]) {
+        match child::open(CWD, name, libc::O_RDONLY | libc::O_CLOEXEC, 0) {
+            Err(libc::ENOENT) => {}
+            answer => *fd = at(0, answer)?,
+        }
+    }
+    Ok(())
+}
+
+/// `/proc/sys` once more on itself, read-only: some of its files belong to the sandbox's own root. Those of the network are
+/// written when that is there, past the mount.
+pub fn seal_settings(walk: &mut Walk) -> Applied {
+    walk.settings = at(0, child::open(CWD, c"sys", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
+    at(1, child::mount(c"sys", c"sys", c"", libc::MS_BIND, c""))?;
+    at(2, set(CWD, c"sys", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0))
+}
+
+/// Step `SealProc`. What a descriptor's link in there leads to is opened through its own mount.
+pub fn seal_proc() -> Applied {
+    at(0, set(CWD, c"/proc", 0, ATTR_RDONLY | ATTR_NOSUID | ATTR_NODEV | ATTR_NOEXEC, 0))
 }

@@ -43,7 +43,7 @@ impl Plan {
     pub fn new(spec: &Spec, host: &Host) -> Result<Plan, Error> {
         // Enough for most plans: a list that has to grow is copied, and nothing comes back from the arena.
         let mut steps = Steps { init: Vec::with_capacity(160), payload: Vec::with_capacity(48) };
-        steps.init.push(Step::DieWithSupervisor);
+        steps.init.extend([Step::DieWithSupervisor, Step::BeExpendable]);
         // First of all, since the network takes as long as everything else.
         namespaces::plan_start(spec, host, &mut steps);
         let filter = filter(spec)?;
@@ -57,6 +57,7 @@ impl Plan {
         let cgroup = if host.cgroup.is_there() { mounts::Cgroup::MountPoint } else { mounts::Cgroup::Files };
         mounts::plan(spec, host, cgroup, |place| program::code_file(spec, place), &mut steps);
         namespaces::plan_join(spec, host, &mut steps);
+        mounts::plan_network(namespaces::own_network(spec), host, &mut steps.init);
         if spec.tty {
             steps.init.push(Step::OpenTerminal);
             identity::plan_terminal(spec, host, &mut steps.init);
@@ -72,6 +73,7 @@ impl Plan {
             steps.init.push(Step::OfferRoot);
             steps.init.push(Step::DetachHost);
         }
+        mounts::plan_seal(spec, &mut steps.init);
         steps.init.push(Step::ReportReady { namespaces: namespaces::to_join(spec) });
         identity::plan_drop_of_init(spec, host, &mut steps.init);
         // A change of credentials takes it back.
@@ -200,6 +202,7 @@ fn restrict(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) {
     let home = || identity::home(identity::user(spec, host), host).into();
     let workdir = identity::working_directory(spec, host).unwrap_or_else(home);
     steps.payload.push(Step::WorkingDirectory(crate::step::c_string(workdir.into_os_string().into_encoded_bytes())));
+    limits::plan_descriptors(spec, host, &mut steps.payload);
     landlock::plan(spec, host, &mounts::writable_directories(spec, host), steps);
     steps.payload.push(Step::CloseDescriptors);
     steps.payload.push(Step::UnblockSignals);
@@ -219,6 +222,16 @@ fn needs_keyring(spec: &Spec, filter: &Step) -> bool {
         _ => true,
     };
     required || reachable
+}
+
+/// Whether anybody inside can make a file in memory that has no name.
+pub fn files_in_memory(spec: &Spec) -> bool {
+    let name = match (&spec.privileges, &spec.seccomp) {
+        (Privileges::Build { .. }, _) => seccomp::BUILD,
+        (_, Seccomp::Builtin(name)) => name,
+        (_, Seccomp::Custom { .. }) => return true,
+    };
+    seccomp::builtin(name).is_none_or(|program| seccomp::lets_through(program, libc::SYS_memfd_create as u32))
 }
 
 /// The controller that would hold a limit exactly.

@@ -6,8 +6,11 @@
 /// One frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame {
-    /// The root is ready; comes with the descriptors of `/`, `/proc` and perhaps a terminal.
-    Ready,
+    /// The root is ready; comes with the descriptors of `/`, `/proc`, lists of System V IPC, namespaces, and perhaps a terminal.
+    Ready {
+        /// How many lists.
+        lists: u8,
+    },
     /// The leader of a command that joins, by its pid; comes with a pidfd of it.
     Joined(i32),
     /// Comes with the user namespace of a range.
@@ -57,7 +60,7 @@ impl Frame {
     /// The frame as bytes.
     pub fn encode(self) -> [u8; SIZE] {
         let (kind, stage, step, value) = match self {
-            Frame::Ready => (READY, 0, 0, 0),
+            Frame::Ready { lists } => (READY, lists, 0, 0),
             Frame::Joined(pid) => (JOINED, 0, 0, pid),
             Frame::Users => (USERS, 0, 0, 0),
             Frame::Terminal => (TERMINAL, 0, 0, 0),
@@ -79,7 +82,7 @@ impl Frame {
         let value = i32::from_le_bytes([a, b, c, d]);
         let refusal = Refusal { step: u16::from_le_bytes([step_low, step_high]), stage, errno: value };
         match kind {
-            READY => Some(Frame::Ready),
+            READY => Some(Frame::Ready { lists: stage }),
             JOINED => Some(Frame::Joined(value)),
             USERS => Some(Frame::Users),
             TERMINAL => Some(Frame::Terminal),
@@ -117,7 +120,7 @@ mod tests {
     fn a_frame_survives_the_wire() {
         let refusal = Refusal { step: 513, stage: 3, errno: 13 };
         for frame in [
-            Frame::Ready,
+            Frame::Ready { lists: 3 },
             Frame::KeyringShared,
             Frame::Joined(70_000),
             Frame::Users,

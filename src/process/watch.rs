@@ -241,6 +241,11 @@ impl Running {
         self.relays.close_input();
         let waited = proc::wait_with_usage(self.pid);
         self.flush();
+        let late = self.spec.timeout.is_some_and(|timeout| wall >= timeout);
+        if late && self.cause.is_none() && matches!(self.ended, None | Some(Ended::Status(libc::SIGKILL))) {
+            // pid 1 or the leader was first.
+            self.cause = Some(Cause::Deadline);
+        }
         if self.ended.is_none() && self.cause.is_none() {
             attendant.gone(&mut self);
         }

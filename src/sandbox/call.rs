@@ -211,6 +211,7 @@ impl Line {
             Some(libc::ENOENT | libc::ECONNREFUSED) => entry.removed(),
             _ => failed("call the supervisor", &error),
         };
+        fd::raise_limit();
         let directory = File::open(&entry.directory).map_err(failed)?;
         let connected = || -> nix::Result<OwnedFd> {
             let socket = new_socket()?;

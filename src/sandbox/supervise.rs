@@ -82,6 +82,12 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     told
 }
 
+/// Says something with descriptors; or why they cannot be sent, as where the user has too many of them in flight.
+fn hand(line: &Line, answer: &Answer, descriptors: &[RawFd]) -> std::io::Result<()> {
+    line.say(answer, descriptors)
+        .or_else(|error| line.say(&Answer::Refused(format!("send what is asked for: {error}")), &[]))
+}
+
 /// Writes down what the command says, up to a limit.
 fn keep(mut log: File) -> process::Follower {
     let mut room = LONGEST_LOG;
@@ -366,7 +372,7 @@ impl Supervisor<'_> {
                     .iter()
                     .map(|layer| layer.as_raw_fd())
                     .collect();
-                line.say(&Answer::Done, &files)
+                hand(line, &Answer::Done, &files)
             }
             Call::Stop { grace_ms, reason } => {
                 let (before, first) = self.asked.get().unwrap_or((Duration::MAX, reason));
@@ -382,7 +388,7 @@ impl Supervisor<'_> {
                     held.writable.iter().flat_map(|layer| held.namespaces.iter().take(2).chain([layer]))
                 });
                 let places: Vec<_> = places.map(|fd| fd.as_raw_fd()).collect();
-                line.say(&Answer::Done, &places)
+                hand(line, &Answer::Done, &places)
             }
             Call::Limits { memory, millicpus, pids, disk } => {
                 self.disk.set(disk);
@@ -418,7 +424,7 @@ impl Supervisor<'_> {
             enforcement: run.enforcement.clone(),
             mount_is_directory: run.mount_is_directory.clone(),
         };
-        line.say(&answer, &descriptors)?;
+        hand(line, &answer, &descriptors)?;
         line.asked.set(Asked::Joined);
         match self.reason {
             Some((reason, signal)) => line.say(&Answer::Ending { reason, signal }, &[]),

@@ -19,7 +19,7 @@ mod evaluate;
 mod tests;
 
 pub use error::ProfileError;
-pub use reach::lets_keyrings_through;
+pub use reach::{lets_keyrings_through, lets_through};
 
 use seccompiler::TargetArch;
 

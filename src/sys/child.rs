@@ -364,10 +364,11 @@ pub fn wait(pid: i32, options: i32) -> Answer<(i32, i32)> {
     Ok((pid as i32, status))
 }
 
-/// ppoll(2) without limit of time.
-pub fn poll(descriptors: &mut [libc::pollfd]) -> Answer<usize> {
-    // SAFETY: the slice is writable for its length; null time and mask mean "for ever" and "unchanged".
-    answer(unsafe { syscall!(Sysno::ppoll, descriptors.as_mut_ptr(), descriptors.len(), NONE, NONE, SIGSET_SIZE) })
+/// ppoll(2); the kernel takes what has passed off `left`. None: without limit of time.
+pub fn poll(descriptors: &mut [libc::pollfd], left: Option<&mut libc::timespec>) -> Answer<usize> {
+    let left = left.map_or(core::ptr::null_mut(), core::ptr::from_mut);
+    // SAFETY: slice and time are writable; null time and mask mean "for ever" and "unchanged".
+    answer(unsafe { syscall!(Sysno::ppoll, descriptors.as_mut_ptr(), descriptors.len(), left, NONE, SIGSET_SIZE) })
 }
 
 /// futex(2) `FUTEX_WAIT` while `word` is `expected`.
@@ -452,7 +453,7 @@ pub fn unlock_terminal(master: Fd) -> Answer<()> {
 }
 
 /// The most descriptors of one message: those of a sandbox that others join.
-pub const MOST_DESCRIPTORS: usize = 11;
+pub const MOST_DESCRIPTORS: usize = 14;
 
 /// The other side of a terminal, by its master (`TIOCGPTPEER`, Linux 4.13).
 pub fn terminal_peer(master: Fd, flags: i32) -> Answer<Fd> {

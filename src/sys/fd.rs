@@ -19,6 +19,18 @@ pub fn reserve_standard() {
     }
 }
 
+/// Raises the number of files that this process may have open to what it may be: as long as more descriptors of its user's
+/// are on their way through sockets, whoever has put them there, it can send none (unix(7), `ETOOMANYREFS`).
+pub fn raise_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
+        && soft < hard
+    {
+        // Where it is refused all goes on as before.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+}
+
 /// Takes over a descriptor that the caller passed by number, to be written to.
 pub fn inherited(fd: RawFd) -> std::io::Result<OwnedFd> {
     if fd <= 2 {

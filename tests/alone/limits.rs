@@ -223,7 +223,7 @@ fn files_in_memory_that_nobody_maps_count() {
     let _alone = alone();
     let code =
         "import os\nwhile True:\n  fd = os.memfd_create('x')\n  for _ in range(10): os.write(fd, bytes(1 << 20))";
-    stops_at_its_limit(200 * MIB, &[], code);
+    stops_at_its_limit(200 * MIB, &["--seccomp", "debug"], code);
 }
 
 #[test]
@@ -238,7 +238,7 @@ for _ in range(8):
     if os.fork() == 0: sum(x[i] for i in range(0, len(x), 4096)); time.sleep(60)
 time.sleep(1.5)
 "#;
-    let result = python_result(&["--memory", "220M", "--cpus", "2"], code);
+    let result = python_result(&["--memory", "220M", "--cpus", "2", "--seccomp", "debug"], code);
     assert_eq!(ended(&result), ("exited", &json!(0), &Value::Null), "{result}");
     assert!(usage(&result, "peak_memory_bytes") >= 100 * MIB, "{result}");
 }

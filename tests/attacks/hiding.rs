@@ -3,6 +3,9 @@
 
 use crate::common::{python, python_result};
 
+/// Most profiles have no files in memory.
+const DEBUG: [&str; 2] = ["--seccomp", "debug"];
+
 /// Not dumpable: nobody reads the list of its files.
 const HIDE: &str = "import ctypes; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0)\n";
 
@@ -16,14 +19,14 @@ fn fill(mebibytes: u32) -> String {
 #[test]
 fn files_in_memory_that_a_process_hides_count() {
     let code = format!("{HIDE}{}", fill(600));
-    let result = python_result(&["--memory", "128M"], &code);
+    let result = python_result(&[&["--memory", "128M"], &DEBUG[..]].concat(), &code);
     assert_eq!((&result["status"], &result["stdout"]), (&"out_of_memory".into(), &"".into()), "{result}");
 }
 
 #[test]
 fn a_process_that_hides_its_files_and_stays_below_the_limit_runs() {
     let code = format!("{HIDE}{}", fill(32));
-    let run = python(&["--memory", "1G"], &code);
+    let run = python(&[&["--memory", "1G"], &DEBUG[..]].concat(), &code);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "done\n"), "{}", run.stderr);
 }
 
@@ -33,6 +36,57 @@ fn a_program_that_may_be_run_and_not_read_hides_nothing() {
         "import os, shutil, sys\nshutil.copy(os.path.realpath(sys.executable), '/tmp/p'); os.chmod('/tmp/p', 0o111)\nos.execv('/tmp/p', ['python3', '-c', {:?}])",
         fill(600)
     );
-    let result = python_result(&["--memory", "128M"], &code);
+    let result = python_result(&[&["--memory", "128M"], &DEBUG[..]].concat(), &code);
     assert_eq!((&result["status"], &result["stdout"]), (&"out_of_memory".into(), &"".into()), "{result}");
+}
+
+const MAPPINGS: &str = "
+import ctypes, os, socket, time
+L = ctypes.CDLL(None, use_errno=True)
+L.mmap.restype = L.shmat.restype = ctypes.c_void_p
+L.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+L.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+L.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+L.shmdt.argtypes = [ctypes.c_void_p]
+def shared(mebibytes): return L.mmap(None, mebibytes << 20, 3, 0x21, -1, 0)
+def fill(address, mebibytes): ctypes.memset(address, 1, mebibytes << 20)
+";
+
+/// Nobody has it mapped any more, and it is there all the same.
+#[test]
+fn memory_that_was_let_go_of_and_not_given_back_counts() {
+    let ways = [
+        "p = shared(64); fill(p, 64); L.madvise(p, 64 << 20, 4)",
+        "p = shared(64); fill(p, 64); L.munmap(p + 4096, (64 << 20) - 4096)",
+        "p = shared(16)\n  if os.fork() == 0: fill(p, 16); os._exit(0)\n  os.wait(); L.munmap(p + 4096, (16 << 20) - 4096)",
+        "p = L.shmat(L.shmget(0, 16 << 20, 0o1600), None, 0); fill(p, 16); L.shmdt(p)",
+    ];
+    for way in ways {
+        let code = format!("{MAPPINGS}\nfor i in range(30):\n  {way}\ntime.sleep(1); print('kept')");
+        let result = python_result(&["--memory", "128M"], &code);
+        assert_eq!((&result["status"], &result["stdout"]), (&"out_of_memory".into(), &"".into()), "{way}: {result}");
+    }
+}
+
+#[test]
+fn memory_of_the_kernel_counts_that_a_sandbox_has_it_use() {
+    let ways = [
+        "[L.semget(0, 32000, 0o1600) for i in range(400)]",
+        "pairs = [socket.socketpair() for i in range(500)]\n[a.setblocking(False) for a, b in pairs]\nfor a, b in pairs * 8:\n  try: a.send(bytes(60000))\n  except OSError: pass",
+        "for i in range(200):\n  p = L.mmap(None, 1 << 30, 1, 0x4022, -1, 0); L.madvise(p, 1 << 30, 15); L.madvise(p, 1 << 30, 22)",
+    ];
+    for way in ways {
+        let code = format!("{MAPPINGS}\n{way}\ntime.sleep(2); print('kept')");
+        let result = python_result(&["--memory", "64M", "--timeout", "60s"], &code);
+        assert_eq!((&result["status"], &result["stdout"]), (&"out_of_memory".into(), &"".into()), "{way}: {result}");
+    }
+}
+
+#[test]
+fn whoever_shares_memory_and_opens_sockets_and_stays_below_the_limit_runs() {
+    let code = format!(
+        "{MAPPINGS}\np = shared(64); fill(p, 8); pairs = [socket.socketpair() for i in range(300)]\ntime.sleep(1); print('done')"
+    );
+    let run = python(&["--memory", "256M"], &code);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "done\n"), "{}", run.stderr);
 }

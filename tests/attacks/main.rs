@@ -6,3 +6,4 @@ mod common;
 mod escapes;
 mod hiding;
 mod kernel;
+mod quotas;

@@ -2,8 +2,9 @@
 //!
 //! Counts private memory by the kernel's proportional shares, files of the writable layer by its tmpfs, files in
 //! memory (memfd_create(2)) by their own size wherever a process has them open, and other shared memory by the
-//! proportional shares of those who have it mapped. Not seen: shared memory that no process has mapped or open at
-//! the moment, as a descriptor that waits in a socket; kernel memory.
+//! proportional shares of those who have it mapped; and System V segments by the kernel's list. What a mapping has let go of and
+//! not given back counts by what has come on top on the host, as far as somebody inside can have touched it. What the kernel
+//! uses for the sandbox is added ([`super::kernel`]). Not seen: files in memory whose descriptor waits in a socket.
 
 use super::files::Place;
 use super::{Meter, Reading};
@@ -17,6 +18,8 @@ use std::time::{Duration, Instant};
 const SMALL: u64 = 1 << 20;
 /// An exact reading may cost one part in so many of the time that passes, as long as nothing can have gone wrong.
 const THRIFT: u32 = 16;
+/// How long the walks through page tables of one reading may take.
+const BUDGET: Duration = Duration::from_millis(250);
 /// How often to look for what may have hidden behind somebody else's giving memory back.
 const SOMETIMES: Duration = Duration::from_secs(1);
 
@@ -43,6 +46,9 @@ pub struct Memory {
     exact: u64,
     /// By how much that can have grown since.
     growth: u64,
+    /// What anybody inside can have touched since, and shared memory that nobody has mapped any more.
+    touched: u64,
+    left: u64,
     /// When it was read, and how long that took.
     taken: Option<(Instant, Duration)>,
     /// Each process's share of private and of mapped shared memory.
@@ -73,40 +79,43 @@ impl Meter {
     /// Bytes by which the memory of the whole host has grown since the last reading: one file, however many processes
     /// there are. Who reads each of them all the time has no time left when they run all the time.
     pub fn host_growth(&mut self) -> u64 {
-        let (private, shared) = self.host();
+        let ((private, shared), _) = self.host();
         (private + shared).saturating_sub(self.memory.host)
     }
 
-    /// Bytes of private and of shared memory of the whole host, from `/proc/meminfo`; 0 where that cannot be read.
-    pub fn host(&mut self) -> (u64, u64) {
+    /// Bytes of private and of shared memory of the whole host, and of the kernel's own, from `/proc/meminfo`; 0 where that cannot
+    /// be read.
+    pub fn host(&mut self) -> ((u64, u64), u64) {
         use std::io::Read as _;
         let read = std::fs::File::open("/proc/meminfo").and_then(|mut file| file.read(&mut self.buffer));
         let read = self.seen(read.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO)));
-        read.map_or((0, 0), |length| {
+        read.map_or(((0, 0), 0), |length| {
             let of = |key| kibibytes(&self.buffer[..length], key);
-            (of("AnonPages:"), of("Shmem:"))
+            ((of("AnonPages:"), of("Shmem:")), super::kernel::of_the_host(&self.buffer[..length]))
         })
     }
 
     /// Memory that the sandbox uses; `None` where it takes an exact reading to hold it against `limit`.
     pub fn memory(&mut self, reading: &Reading, limit: u64) -> Option<Use> {
         self.memory.growth = self.memory.growth.saturating_add(reading.growth);
+        self.memory.touched = self.memory.touched.saturating_add(reading.growth).saturating_add(reading.unseen);
         self.memory.changed.extend(&reading.changed);
         if reading.arrived {
             self.memory.complete = None;
         }
         // No less than it uses, unless somebody else on the host has given shared memory back.
         let shared = reading.host_shared.saturating_sub(self.memory.foreign);
-        let estimate = reading.resident + reading.disk.max(shared);
+        let estimate = reading.resident + reading.disk.max(shared) + reading.kernel;
         let since = self.memory.taken.map(|(when, _)| when.elapsed());
         let cost = self.memory.taken.map_or(Duration::ZERO, |(_, cost)| cost);
         let hidden = reading.resident + reading.host_shared > limit;
         let rested = |pause: Duration| since.is_none_or(|since| since >= pause.max(cost * THRIFT));
         if estimate <= limit && !(hidden && rested(SOMETIMES)) {
-            return Some(Use { bytes: reading.resident + reading.disk, at_most: estimate, exact: false });
+            let bytes = reading.resident + reading.disk + reading.kernel;
+            return Some(Use { bytes, at_most: estimate, exact: false });
         }
         let shared_growth = shared.saturating_sub(self.memory.own);
-        let bound = self.memory.exact.saturating_add(self.memory.growth).saturating_add(shared_growth);
+        let bound = self.memory.exact.saturating_add(self.memory.growth).saturating_add(shared_growth) + reading.kernel;
         if self.memory.taken.is_some() && bound <= limit && !rested(Duration::ZERO) {
             return Some(Use { bytes: bound, at_most: bound, exact: false });
         }
@@ -124,15 +133,17 @@ impl Meter {
         let (own, exact) = self.shared(reading, &sharers, mapped);
         self.memory.explain(reading.host_shared, own);
         self.memory.exact = private + own;
-        self.memory.growth = 0;
+        (self.memory.growth, self.memory.touched) = (0, 0);
         self.memory.taken = Some((Instant::now(), begun.elapsed()));
-        Use { bytes: self.memory.exact, at_most: self.memory.exact, exact }
+        let bytes = self.memory.exact + reading.kernel;
+        Use { bytes, at_most: bytes, exact }
     }
 
     /// Reads the shares of those in which something has changed, which is quick when many wait while few fill memory.
     /// A share of somebody else can only have grown by that: two stop sharing a page. Where a process came, pages are
     /// shared by more, and all are read.
     fn read_shares(&mut self, reading: &Reading) {
+        let begun = Instant::now();
         let mut before = std::mem::take(&mut self.memory.shares);
         let changed = std::mem::take(&mut self.memory.changed);
         if self.memory.complete.is_none_or(|complete| complete.elapsed() >= SOMETIMES) {
@@ -141,7 +152,12 @@ impl Meter {
         }
         for process in &reading.processes {
             let known = before.get(&process.pid).filter(|_| !changed.contains(&process.pid)).copied();
-            let shares = known.unwrap_or_else(|| self.shares(process.pid));
+            let shares = match known {
+                Some(shares) => shares,
+                None if begun.elapsed() < BUDGET => self.shares(process.pid),
+                // Whoever makes it a long walk counts in full.
+                None => self.full_shares(process.pid),
+            };
             self.memory.shares.insert(process.pid, shares);
         }
     }
@@ -154,11 +170,7 @@ impl Meter {
                 (of("Pss_Anon:") + of("SwapPss:"), of("Pss_Shmem:"))
             }
             // A process that made itself unreadable counts in full.
-            Err(libc::EACCES | libc::EPERM) => {
-                let file = proc::read_process_file(self.proc.as_fd(), pid, "status", &mut self.buffer);
-                let of = |key: &str| file.as_ref().map_or(0, |bytes| kibibytes(bytes, key));
-                (of("RssAnon:") + of("VmSwap:"), of("RssShmem:"))
-            }
+            Err(libc::EACCES | libc::EPERM) => self.full_shares(pid),
             Err(errno) => {
                 self.seen::<()>(Err(errno));
                 (0, 0)
@@ -166,16 +178,33 @@ impl Meter {
         }
     }
 
+    /// All that a process has, whoever shares it: the kernel has counted it already.
+    fn full_shares(&mut self, pid: u32) -> (u64, u64) {
+        let file = proc::read_process_file(self.proc.as_fd(), pid, "status", &mut self.buffer);
+        let of = |key: &str| file.as_ref().map_or(0, |bytes| kibibytes(bytes, key));
+        (of("RssAnon:") + of("VmSwap:"), of("RssShmem:"))
+    }
+
     /// Bytes of the sandbox's shared memory: the writable layer, files in memory that are open, and what else is mapped
     /// outside of both; and whether nothing of it is guessed.
     fn shared(&mut self, reading: &Reading, sharers: &[u32], mapped: u64) -> (u64, bool) {
         let Some(place) = self.place() else { return (reading.disk.max(mapped), true) };
-        let (files, hidden) = self.files_in_memory(reading, place);
+        // Under most profiles nobody inside can make any.
+        let (mut files, hidden) =
+            if self.files { self.files_in_memory(reading, place) } else { (BTreeMap::new(), false) };
+        files.extend(self.segments());
         let mut own = reading.disk + files.values().sum::<u64>();
         if mapped >= SMALL {
             for pid in sharers {
                 own += self.mapped_elsewhere(*pid, place.device, &files);
             }
+        }
+        let unexplained = reading.host_shared.saturating_sub(self.memory.foreign).saturating_sub(own);
+        if unexplained >= SMALL && !hidden && self.shares_memory(reading, place.device) {
+            self.memory.left = self.memory.left.saturating_add(self.memory.touched).min(unexplained);
+            own += self.memory.left;
+        } else {
+            self.memory.left = 0;
         }
         if hidden {
             // Whoever hides its files is taken to have all that has come on top on the host.
@@ -222,7 +251,7 @@ pub fn mapping(line: &[u8]) -> Option<(libc::dev_t, u64)> {
 }
 
 /// The number of a line `KEY:   N kB`, in bytes.
-fn kibibytes(bytes: &[u8], key: &str) -> u64 {
+pub fn kibibytes(bytes: &[u8], key: &str) -> u64 {
     let text = String::from_utf8_lossy(bytes);
     text.lines()
         .find_map(|line| line.strip_prefix(key)?.split_ascii_whitespace().next()?.parse::<u64>().ok())

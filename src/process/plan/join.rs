@@ -20,7 +20,8 @@ impl Plan {
         let mut steps = Steps::default();
         let range = spec.userns == Userns::Range;
         // Nobody inside may look at who comes, before there is anything to see (CVE-2016-9962).
-        steps.init.extend([Step::DieWithSupervisor, Step::BeUndumpable, Step::ForgetCommandLine, Step::EnterCgroup]);
+        steps.init.extend([Step::DieWithSupervisor, Step::BeExpendable, Step::BeUndumpable, Step::ForgetCommandLine]);
+        steps.init.push(Step::EnterCgroup);
         steps.init.extend([Step::JoinNamespaces { kinds: kinds.to_vec() }, Step::Lead]);
         if range {
             identity::plan_root_of_range(&mut steps.init);

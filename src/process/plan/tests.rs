@@ -54,6 +54,7 @@ fn a_build_keeps_two_capabilities_and_finds_devices_and_proc_in_the_root_that_it
     let mut expected: Vec<String> =
         nodes.map(|name| format!("+ bind root/dev/{name} on build/root/dev/{name} again")).to_vec();
     expected.push("+ bind /proc/root/proc on build/root/proc again".to_owned());
+    expected.push("- make proc read-only".to_owned());
     for drop in ["drop ambient and bounding capabilities", "clear capabilities"] {
         expected.push(format!("- {drop}"));
         expected.push(format!("+ {drop} but CAP_DAC_OVERRIDE CAP_SYS_CHROOT"));

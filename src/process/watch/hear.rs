@@ -3,6 +3,7 @@
 use super::{Ended, Running};
 use crate::process::child::Role;
 use crate::process::meter::Meter;
+use crate::process::plan::files_in_memory;
 use crate::process::relay::{Inlet, Outlet};
 use crate::process::report::{Frame, SIZE};
 use crate::sys::tty::copy_size;
@@ -33,7 +34,7 @@ impl Running {
             }
         };
         match Frame::decode(bytes) {
-            Some(Frame::Ready) => self.ready(descriptors),
+            Some(Frame::Ready { lists }) => self.ready(descriptors, lists.into()),
             Some(Frame::Joined(pid)) => self.joined(pid, descriptors),
             Some(Frame::Users) => self.held.users = descriptors.into_iter().next(),
             Some(Frame::Terminal) => self.terminal(descriptors),
@@ -54,8 +55,8 @@ impl Running {
         }
     }
 
-    fn ready(&mut self, descriptors: Vec<OwnedFd>) {
-        if let Err(errno) = self.take_over(descriptors) {
+    fn ready(&mut self, descriptors: Vec<OwnedFd>, lists: usize) {
+        if let Err(errno) = self.take_over(descriptors, lists) {
             self.end_without_eyes(errno);
         }
     }
@@ -94,12 +95,16 @@ impl Running {
         self.end();
     }
 
-    fn take_over(&mut self, descriptors: Vec<OwnedFd>) -> Result<(), i32> {
+    fn take_over(&mut self, descriptors: Vec<OwnedFd>, lists: usize) -> Result<(), i32> {
         let mut descriptors = descriptors.into_iter();
         let mut next = || descriptors.next().ok_or(libc::EMFILE);
         let (root, proc) = (next()?, next()?);
+        let lists: Vec<OwnedFd> = descriptors.by_ref().take(lists).collect();
         let places = self.own_places(&root)?;
         self.meter = Some(Meter::new((root, !self.keeps_files()), proc, self.user_namespace.take(), places));
+        if let Some(meter) = &mut self.meter {
+            meter.count_ipc(lists, files_in_memory(&self.spec));
+        }
         let mut rest: Vec<OwnedFd> = descriptors.collect();
         if self.role != Role::Leader && self.spec.tty {
             self.take_terminal(rest.pop().ok_or(libc::EMFILE)?)?;

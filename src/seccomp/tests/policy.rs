@@ -156,6 +156,34 @@ fn strict_has_no_locks_no_leases_and_no_sync() {
 }
 
 #[test]
+fn what_nobody_needs_and_a_hostile_program_can_use_is_refused() {
+    use libc::{SYS_mbind, SYS_memfd_create, SYS_personality, SYS_seccomp, SYS_set_mempolicy, SYS_vmsplice};
+    for name in NAMES.into_iter().chain(["build"]) {
+        for number in [SYS_mbind, SYS_set_mempolicy, SYS_vmsplice] {
+            assert_eq!(verdict(name, number, [0; 6]), errno(libc::EPERM), "{name} {number}");
+        }
+        // Installing a filter is allowed, asking about filters is not.
+        for operation in [2, 3] {
+            assert_eq!(
+                verdict(name, SYS_seccomp, [operation, 0, 0, 0, 0, 0]),
+                errno(libc::EPERM),
+                "{name} {operation}"
+            );
+        }
+        let debug = name == "debug";
+        assert_eq!(verdict(name, SYS_personality, [8, 0, 0, 0, 0, 0]), errno(libc::EPERM), "{name}");
+        let randomized = if debug { ALLOW } else { errno(libc::EPERM) };
+        assert_eq!(verdict(name, SYS_personality, [0x4_0000, 0, 0, 0, 0, 0]), randomized, "{name}");
+        let in_memory = if debug { ALLOW } else { errno(libc::ENOSYS) };
+        assert_eq!(verdict(name, SYS_memfd_create, [0; 6]), in_memory, "{name}");
+        for number in [libc::SYS_sync, libc::SYS_syncfs] {
+            let answer = if name == "build" { errno(0) } else { errno(libc::EPERM) };
+            assert_eq!(verdict(name, number, [3, 0, 0, 0, 0, 0]), answer, "{name} {number}");
+        }
+    }
+}
+
+#[test]
 fn what_runtimes_need_to_start_is_allowed() {
     let needed = [
         libc::SYS_arch_prctl,

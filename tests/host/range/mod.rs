@@ -187,7 +187,7 @@ fn memory_counts_whoever_uses_it() {
             &format!("os.execvp('python3', ['python3', '-c', {:?}])", format!("import mmap, os\n{fill}")),
         );
         for code in [as_user(1000, &format!("import mmap\n{fill}")), program] {
-            let result = python_result(&[RANGE, &["--memory", "200M"]].concat(), &code);
+            let result = python_result(&[RANGE, &["--memory", "200M", "--seccomp", "debug"]].concat(), &code);
             assert_eq!(result["status"], "out_of_memory", "{fill}: {result}");
         }
     }
