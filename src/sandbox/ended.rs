@@ -1,14 +1,15 @@
 //! How sandboxes that nobody kept have ended: told for a while after they are gone, to whoever waits for them too late.
 //!
-//! `ended/AT-ID` below the sandboxes' directory, AT in seconds since 1970. Nothing of them is ever entered or started.
+//! `ended/AT-ID` below the sandboxes' directory, AT in microseconds since 1970. Nothing of them is ever entered or started.
 
-use super::place::{is_name, now};
+use super::place::is_name;
 use super::{Entry, Run, Sandboxes};
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Seconds for which an end is told.
-const TOLD_FOR: u64 = 3600;
+/// For how long an end is told.
+const TOLD_FOR: Duration = Duration::from_secs(3600);
 /// How many are told, the newest.
 const MOST: usize = 256;
 
@@ -28,7 +29,7 @@ impl Sandboxes {
         let Ok(text) = serde_json::to_vec(&told) else { return };
         let _ = fs::create_dir_all(&place);
         let written =
-            fs::write(&draft, text).and_then(|()| fs::rename(&draft, place.join(file_name(now(), &entry.id))));
+            fs::write(&draft, text).and_then(|()| fs::rename(&draft, place.join(file_name(since_1970(), &entry.id))));
         if written.is_err() {
             let _ = fs::remove_file(&draft);
         }
@@ -53,7 +54,7 @@ impl Sandboxes {
         let ends = self.ends();
         let old = |file: &String| {
             let at = file.split_once('-').and_then(|(at, _)| at.parse::<u64>().ok());
-            at.is_none_or(|at| now() > at.saturating_add(TOLD_FOR))
+            at.is_none_or(|at| since_1970().saturating_sub(Duration::from_micros(at)) > TOLD_FOR)
         };
         let too_many = ends.len().saturating_sub(MOST);
         for (_, file) in ends.iter().enumerate().filter(|(index, file)| *index < too_many || old(file)) {
@@ -71,7 +72,11 @@ impl Sandboxes {
     }
 }
 
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Of a width that sorts by time.
-fn file_name(at: u64, id: &str) -> String {
-    format!("{at:012}-{id}")
+fn file_name(at: Duration, id: &str) -> String {
+    format!("{:020}-{id}", at.as_micros())
 }

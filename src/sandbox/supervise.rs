@@ -229,8 +229,9 @@ impl Supervisor<'_> {
         };
         drop(quota);
         if passed {
-            running.kill_commands();
+            // First: the news of the kill must not be quicker than its reason.
             self.tell_joined(&Answer::Reached("disk".to_owned()));
+            running.kill_commands();
         }
         if !self.frozen.get() {
             running.thaw();
