@@ -48,7 +48,7 @@ pub struct Files<'f> {
 pub fn layer(files: Files<'_>, to: &mut dyn Write) -> Result<(), Error> {
     let mut writer =
         Writer { builder: ManuallyDrop::new(tar::Builder::new(to)), path: PathBuf::new(), linked: HashMap::new() };
-    let mut walk = Walk::new(files.upper).map_err(|errno| cannot("look through", b".", errno))?;
+    let mut walk = Walk::of_what_lasts(files.upper).map_err(|errno| cannot("look through", b".", errno))?;
     while let Some(found) = walk.next() {
         match found {
             Found::Directory { .. } => {}

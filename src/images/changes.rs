@@ -75,7 +75,7 @@ const MODE: u32 = 0o7777;
 /// `Setup` for what cannot be looked at.
 pub fn changes(upper: BorrowedFd<'_>, base: &Base) -> Result<Vec<Change>, Error> {
     let mut comparison = Comparison { base, path: Vec::new(), found: Vec::new(), seen: BTreeSet::new() };
-    let mut walk = Walk::new(upper).map_err(|errno| cannot(b".", errno))?;
+    let mut walk = Walk::of_what_lasts(upper).map_err(|errno| cannot(b".", errno))?;
     while let Some(found) = walk.next() {
         match found {
             Found::Directory { .. } => {}

@@ -33,7 +33,7 @@ const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::
 pub fn copy(files: Files<'_>, into: BorrowedFd<'_>, owner: Option<(u32, u32)>) -> Result<(), Error> {
     let top = openat(into, ".", DIRECTORY, Mode::empty()).map_err(|errno| unwritten(b".", errno))?;
     let mut copying = Copying { top: into, here: top, path: Vec::new(), owner, linked: HashMap::new() };
-    let mut walk = Walk::new(files.upper).map_err(|errno| cannot("look through", b".", errno))?;
+    let mut walk = Walk::of_what_lasts(files.upper).map_err(|errno| cannot("look through", b".", errno))?;
     while let Some(found) = walk.next() {
         match found {
             Found::Directory { .. } => {}

@@ -46,6 +46,31 @@ fn a_fork_has_all_files_and_is_independent() {
 }
 
 #[test]
+fn a_copy_has_none_of_the_sessions_of_the_original() {
+    let sandboxes = Sandboxes::new("forked-sessions");
+    for (from, to, options) in [("box", "other", &["--keep"][..]), ("quick", "slow", &[])] {
+        sandboxes.create(from, options);
+        sandboxes.done(&["session", "create", from, "sh"]);
+        sandboxes.done(&["session", "exec", from, "sh", "kept=1; echo mine > /tmp/.belljar-mine"]);
+        assert!(!sandboxes.done(&["diff", from]).contains(".belljar-1"), "{from}");
+        sandboxes.done(&["fork", from, to]);
+        assert_eq!(said(&sandboxes.shell(to, "ls -a /tmp | grep belljar")), (Some(0), ".belljar-mine\n", ""));
+        assert_eq!(said(&sandboxes.call(&["session", "ls", to])), (Some(0), "no sessions\n", ""));
+        let none = "belljar: no session `sh`\n";
+        assert_eq!(said(&sandboxes.call(&["session", "rm", to, "sh"])), (Some(1), "", none));
+        assert_eq!(said(&sandboxes.call(&["session", "create", to, "sh"])), (Some(0), "", ""));
+        assert_eq!(said(&sandboxes.call(&["session", "exec", to, "sh", "echo [$kept]"])), (Some(0), "[]\n", ""));
+        assert_eq!(said(&sandboxes.call(&["session", "exec", from, "sh", "echo [$kept]"])), (Some(0), "[1]\n", ""));
+    }
+    // What was kept over a stop is lost, and says so.
+    sandboxes.done(&["stop", "box"]);
+    sandboxes.done(&["start", "box"]);
+    let run = sandboxes.call(&["session", "exec", "box", "sh", "true"]);
+    assert!(run.code == Some(1) && run.stderr.contains("the session `sh` is lost"), "{run:?}");
+    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "", ""));
+}
+
+#[test]
 fn nothing_moves_while_a_copy_is_made() {
     let sandboxes = Sandboxes::new("frozen");
     sandboxes.create("box", &["--keep", "--cpus", "2"]);

@@ -37,6 +37,8 @@ pub struct Walk {
     levels: Vec<Level>,
     /// What the owner must be allowed in each directory.
     needed: u32,
+    /// Whether what belongs to processes alone is passed over.
+    lasting: bool,
     /// Entries of the innermost directory that were read and not yet told: `buffer[start..end]`.
     buffer: Box<[u8]>,
     start: usize,
@@ -64,6 +66,13 @@ impl Walk {
         Walk::begin(top, b".", 0o500)
     }
 
+    /// The same through the files of a sandbox, but for what belongs to its sessions: they are processes, and no copy has them.
+    pub fn of_what_lasts(top: BorrowedFd<'_>) -> nix::Result<Walk> {
+        let mut walk = Walk::new(top)?;
+        walk.lasting = true;
+        Ok(walk)
+    }
+
     /// Through the directory `name` of `parent`, where everything is to be removed.
     pub fn to_remove(parent: BorrowedFd<'_>, name: &[u8]) -> nix::Result<Walk> {
         Walk::begin(parent, name, 0o700)
@@ -72,7 +81,7 @@ impl Walk {
     fn begin(parent: BorrowedFd<'_>, name: &[u8], needed: u32) -> nix::Result<Walk> {
         let top = Level::open(parent, name, needed)?;
         let buffer = vec![0; BUFFER].into_boxed_slice();
-        Ok(Walk { levels: vec![top], needed, buffer, start: 0, end: 0, reading: true })
+        Ok(Walk { levels: vec![top], needed, lasting: false, buffer, start: 0, end: 0, reading: true })
     }
 
     /// The next step; none at the end.
@@ -134,6 +143,10 @@ impl Walk {
                 },
                 kind => kind == libc::DT_DIR,
             };
+            let in_tmp = depth == 1 && self.levels.get(1).is_some_and(|level| level.name == b"tmp");
+            if self.lasting && is_directory && in_tmp && is_place_of_sessions(&name) {
+                continue;
+            }
             return Ok(Some((name, is_directory)));
         }
     }
@@ -162,6 +175,12 @@ impl Walk {
             Err(errno) => Err((left.name, errno)),
         }
     }
+}
+
+/// `/tmp/.belljar-UID`, as the sessions inside have it.
+fn is_place_of_sessions(name: &[u8]) -> bool {
+    let user = name.strip_prefix(b".belljar-").unwrap_or_default();
+    !user.is_empty() && user.iter().all(u8::is_ascii_digit)
 }
 
 impl Drop for Walk {
