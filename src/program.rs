@@ -99,6 +99,10 @@ pub fn code_words(code: &Code, path: Option<&OsStr>) -> Vec<OsString> {
         Language::Shell => "sh",
     };
     let mut words = vec![OsString::from(interpreter)];
+    if code.language == Language::Python {
+        // What it has written is there when its time is over.
+        words.push("-u".into());
+    }
     match (&code.source, path) {
         (_, Some(path)) => words.push(path.into()),
         (Source::Text(text), None) => {

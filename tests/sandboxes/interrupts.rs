@@ -149,3 +149,35 @@ fn a_keeper_that_is_stopped_is_listed_and_removed() {
     assert!(eventually(10, || left().trim() == "0"), "{}", left());
     assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "", ""));
 }
+
+#[test]
+fn a_memory_limit_that_ends_a_sandbox_with_its_sessions_is_named() {
+    if !installed("python3") {
+        return;
+    }
+    let sandboxes = Sandboxes::new("memory-limit");
+    for (name, words) in [
+        ("a", &["code", "--sandbox", "a", "--context", "py", "python", "-e", "x = bytearray(900 << 20)"][..]),
+        ("b", &["session", "exec", "b", "sh", "python3 -c 'x = bytearray(900 << 20)'"]),
+    ] {
+        sandboxes.create(name, &["--memory", "300M"]);
+        sandboxes.done(&["session", "create", name, "sh"]);
+        let run = sandboxes.call(words);
+        // Where the kernel keeps the limit, the greedy process alone goes.
+        let ended = run.stderr.contains("its memory limit was passed") || matches!(run.code, Some(137));
+        assert!(ended && run.code != Some(0), "{run:?}");
+    }
+}
+
+#[test]
+fn what_python_has_written_before_its_time_was_over_is_there() {
+    if !installed("python3") {
+        return;
+    }
+    let sandboxes = Sandboxes::new("unbuffered");
+    sandboxes.create("box", &[]);
+    let words =
+        ["code", "--sandbox", "box", "--timeout", "1s", "python", "-e", "print('x')\nimport time; time.sleep(60)"];
+    let run = sandboxes.call(&words);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(124), "x\n"), "{run:?}");
+}

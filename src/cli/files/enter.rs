@@ -55,7 +55,8 @@ fn ended(outcome: &Outcome) -> Trouble {
         }
         Some(limit) => Trouble::new("ended", format!("the tool inside was ended: the limit of {limit} was passed")),
         None if outcome.status == Status::OutOfMemory => {
-            Trouble::new("ended", "the tool inside was ended: the limit of memory was passed")
+            Trouble::new("ended", "the sandbox was ended: its memory limit was passed")
+                .hint("make one with a larger `--memory`")
         }
         None if outcome.status == Status::Cancelled => Trouble::new("ended", "its caller was told to end"),
         None => Trouble::new("ended", "the tool inside was killed by somebody inside, or broke off"),
