@@ -230,6 +230,25 @@ fn requests_run_beside_each_other_and_can_be_cancelled() {
 }
 
 #[test]
+fn a_job_of_a_session_that_is_cancelled_is_interrupted_and_has_a_result() {
+    let sandboxes = Sandboxes::new("cancelled-job");
+    let mut driver = Driver::new(&sandboxes);
+    driver.result("create", json!({ "name": "box" }));
+    driver.result("session.create", json!({ "sandbox": "box", "id": "sh" }));
+    driver.asks("job", "session.exec", json!({ "sandbox": "box", "id": "sh", "lines": "touch /tmp/begun; sleep 60" }));
+    let begun = || sandboxes.shell("box", "test -e /tmp/begun").code == Some(0);
+    assert!(eventually(30, begun));
+    driver.asks("stop", "cancel", json!({ "id": "job" }));
+    assert_eq!(driver.hears()["id"], "stop");
+    let ended = driver.hears();
+    let end = &ended["result"]["end"];
+    assert_eq!((&ended["id"], &end["interrupted"]), (&json!("job"), &json!(true)), "{ended}");
+    let next = driver.result("session.exec", json!({ "sandbox": "box", "id": "sh", "lines": "echo next" }));
+    assert_eq!(next["stdout"], "next\n");
+    assert_eq!(driver.ends(), Some(0));
+}
+
+#[test]
 fn streams_come_as_they_are_written_and_input_as_it_is_given() {
     let sandboxes = Sandboxes::new("streams");
     let mut driver = Driver::new(&sandboxes);

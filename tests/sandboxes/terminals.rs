@@ -126,3 +126,19 @@ fn what_is_pasted_arrives_whole_and_one_that_does_not_read_is_told() {
     let run = Run::from(child.wait_with_output().expect("wait for belljar"));
     assert!(run.code == Some(1) && run.stderr.contains("the job does not read: it took "), "{run:?}");
 }
+
+#[test]
+fn questions_to_a_terminal_are_not_asked_again_of_whoever_comes_later() {
+    let sandboxes = Sandboxes::new("questions");
+    sandboxes.create("box", &[]);
+    let script = "printf '\\033[6n\\033[c\\033]11;?\\007\\033P+q544e\\033\\\\\\033[31mred\\033[0m'; echo asked; read line; echo end";
+    sandboxes.done(&["pty", "create", "box", "t", "--", "sh", "-c", script]);
+    let shown = || sandboxes.call(&["session", "logs", "box", "t", "1"]).stdout;
+    assert!(eventually(20, || shown().contains("asked")), "{:?}", shown());
+    let viewer = Viewer::new(&sandboxes);
+    viewer.sees(&["asked"]);
+    let seen = viewer.shown();
+    assert!(seen.contains("\x1b[31mred\x1b[0masked"), "{seen:?}");
+    assert!(!["\x1b[6n", "\x1b[c", "\x1b]11", "\x1bP"].iter().any(|question| seen.contains(question)), "{seen:?}");
+    assert_eq!(viewer.leaves(), Some(0));
+}
