@@ -52,10 +52,6 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     // for a crash inside (CVE-2025-4598, CVE-2025-5054). A caller with a hard limit of 0 cannot have 1.
     steps.push(unasked(host, libc::RLIMIT_CORE, "RLIMIT_CORE", (1, 1)));
     steps.push(unasked(host, libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO", (0, 0)));
-    // No process may reserve more than the machine has, whatever the host's overcommit policy; between two samples
-    // this is what stands.
-    let data = host.memory.max(spec.memory);
-    steps.push(unasked(host, libc::RLIMIT_DATA, "RLIMIT_DATA", (data, data)));
     // Files that are kept have no quota: where nothing else is written to, none of them is larger than the limit.
     if keeps_files(spec) && !spec.mounts.iter().any(|mount| mount.writable) {
         steps.push(unasked(host, libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", (spec.disk, spec.disk)));

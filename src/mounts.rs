@@ -80,7 +80,7 @@ pub fn plan(
     let init = &mut steps.init;
     init.push(Step::PrivateMounts);
     // The rest of the quota lies on file systems of their own.
-    let disk = spec.disk - spec.bundle.as_ref().map_or(0, Bundle::bytes).min(spec.disk);
+    let disk = spec.layer().min(spec.disk - spec.bundle.as_ref().map_or(0, Bundle::bytes).min(spec.disk));
     init.push(Step::Scaffold { options: c_string(format!("mode=0755,size={disk},nr_inodes={}", inodes(disk))) });
     let kept = spec.lasting.as_ref().and_then(|lasting| lasting.kept.as_deref());
     let overlaid = host.image.is_some() || kept.is_some();

@@ -346,6 +346,14 @@ pub struct Requirement {
     pub exact: bool,
 }
 
+impl Spec {
+    /// Bytes of what is written in memory: a file system larger than the memory limit would not be full, it would be the end of
+    /// the sandbox. A quarter is left for those who write.
+    pub fn layer(&self) -> u64 {
+        self.disk.min(self.memory / 4 * 3)
+    }
+}
+
 impl Default for Spec {
     fn default() -> Self {
         Spec {

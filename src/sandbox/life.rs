@@ -199,10 +199,11 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
     let mut spec = entry.spec()?;
+    let before = spec.layer();
     spec.memory = wish.memory.unwrap_or(spec.memory);
     spec.millicpus = wish.millicpus.unwrap_or(spec.millicpus);
     spec.pids = wish.pids.unwrap_or(spec.pids);
-    let (lives, mut enlarge) = (entry.lives(), false);
+    let lives = entry.lives();
     if let Some(disk) = wish.disk {
         let problem = |message: &str, hint: &str| {
             Trouble::Failed(Error::Invalid(vec![Problem::new("disk", message.to_owned()).hint(hint)]))
@@ -210,14 +211,13 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(
         if disk < spec.disk {
             return Err(problem("the writable layer can only be made larger", "make another sandbox"));
         }
-        enlarge = lives && disk > spec.disk;
         spec.disk = disk;
     }
     spec::check(&spec)?;
     // What is kept is counted, and has no size of its own.
-    if enlarge && spec.lasting.as_ref().is_none_or(|lasting| lasting.kept.is_none()) {
+    if lives && spec.layer() > before && spec.lasting.as_ref().is_none_or(|lasting| lasting.kept.is_none()) {
         let places = <[OwnedFd; 3]>::try_from(Line::to(&entry)?.ask(&entry, &Call::Layer)?.1);
-        process::enlarge(places.map_err(|_| Trouble::NotRunning(entry.name()))?, spec.disk)?;
+        process::enlarge(places.map_err(|_| Trouble::NotRunning(entry.name()))?, spec.layer())?;
     }
     if lives {
         let Spec { memory, millicpus, pids, disk, .. } = spec;

@@ -444,7 +444,10 @@ impl Supervisor<'_> {
             cpu_ms: cpu.as_millis() as u64,
             millicpus_limit: millicpus,
             disk_bytes: self.quota.as_ref().map_or(0, |quota| quota.borrow().bytes()) + disk_bytes,
-            disk_limit_bytes: self.disk.get(),
+            disk_limit_bytes: match self.quota {
+                Some(_) => self.disk.get(),
+                None => Spec { memory, disk: self.disk.get(), ..Spec::default() }.layer(),
+            },
             uptime_ms: self.born.elapsed().as_millis() as u64,
         }
     }

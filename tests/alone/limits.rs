@@ -214,8 +214,18 @@ time.sleep(0.5)
 #[test]
 fn what_fills_the_writable_layer_counts_as_memory() {
     let _alone = alone();
-    let code = "file = open('/dev/shm/x', 'wb')\nwhile True: file.write(bytes(1 << 20))";
+    let code = "file = open('/dev/shm/x', 'wb', 0)\nfor _ in range(140): file.write(bytes(1 << 20))\nx = []\nwhile True: x.append(bytearray(b'x' * (1 << 20)))";
     stops_at_its_limit(200 * MIB, &["--disk", "2G"], code);
+}
+
+#[test]
+fn a_writable_layer_that_is_full_has_no_space_left_and_ends_nothing() {
+    let code = "try:\n  file = open('/tmp/x', 'wb', 0)\n  while True: file.write(bytes(1 << 20))\nexcept OSError as error: print(error.errno)";
+    for options in [&[][..], &["--disk", "8G", "--memory", "200M"]] {
+        let result = python_result(options, code);
+        assert_eq!((&result["status"], &result["stdout"]), (&json!("exited"), &json!("28\n")), "{result}");
+        assert_eq!(result["limits_reached"], json!(["disk"]));
+    }
 }
 
 #[test]

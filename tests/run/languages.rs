@@ -113,6 +113,17 @@ fn gcc(options: &[&str]) {
     assert_eq!(printed(options, script), "hello\n");
 }
 
+// Its shadow memory is an address space of terabytes, which nobody uses.
+#[test]
+fn a_program_with_an_address_sanitizer_runs_and_finds_what_is_wrong() {
+    if !installed("gcc") {
+        return;
+    }
+    let script = "cd /tmp && printf '#include <stdlib.h>\\nint main(int n, char **v) { char *p = malloc(8); p[7 + n] = 1; return p[0]; }\\n' >a.c && gcc -fsanitize=address a.c -o a || exit 77; ASAN_OPTIONS=detect_leaks=0 ./a";
+    let run = shell(&[], script);
+    assert!(run.code == Some(77) || run.code == Some(1) && run.stderr.contains("heap-buffer-overflow"), "{run:?}");
+}
+
 #[test]
 fn gcc_compiles_and_its_program_runs() {
     gcc(&[]);

@@ -157,6 +157,6 @@ fn the_disk_of_a_kept_sandbox_holds_whatever_way_it_is_filled() {
         let (mebibytes, inodes, result) = filled(&script);
         assert_eq!(result["limits_reached"], json!(["disk"]), "{way}: {mebibytes} MiB, {inodes} inodes, {result}");
         assert!(!result["stdout"].as_str().is_some_and(|text| text.contains("all written")), "{way}: {result}");
-        assert!(mebibytes < 48 + 64 && inodes < 12288 + 8192, "{way}: {mebibytes} MiB, {inodes} inodes");
+        assert!(mebibytes < 48 + 64 && inodes < 3 * 12288, "{way}: {mebibytes} MiB, {inodes} inodes");
     }
 }

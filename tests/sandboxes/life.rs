@@ -203,9 +203,9 @@ fn a_running_sandbox_gets_other_limits() {
     assert_eq!(sandboxes.shell("other", fill).stdout, "12000000\n");
     assert_eq!(
         sandboxes.shell("other", "df --output=size -B1 /tmp | tail -1").stdout.trim(),
-        (2_u64 << 30).to_string()
+        (768_u64 << 20).to_string()
     );
-    assert!(sandboxes.done(&["stats", "--json", "other"]).contains(&format!("\"disk_limit_bytes\":{}", 2_u64 << 30)));
+    assert!(sandboxes.done(&["stats", "--json", "other"]).contains(&format!("\"disk_limit_bytes\":{}", 768_u64 << 20)));
     sandboxes.create("kept", &["--keep", "--disk", "8M"]);
     sandboxes.done(&["resize", "kept", "--disk", "200M"]);
     let slow = "for i in 1 2 3 4; do head -c 12000000 /dev/zero > /tmp/f$i; sleep 0.5; done; echo done";

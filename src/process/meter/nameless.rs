@@ -11,6 +11,11 @@ use nix::sys::stat::{FileStat, fstatat};
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::Duration;
+
+/// How often, and how long after, somebody is looked at again who shows nothing.
+const LOOKS: u32 = 5;
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +37,15 @@ impl Meter {
         let mut may_hide = own.is_none();
         // Who leads a command has its parent outside, shows nobody its files, and writes none.
         for process in self.processes().into_iter().filter(|process| process.parent != 0) {
-            match self.nameless_of(process.pid, own, &mut found) {
+            // Whoever is about to execute a program shows nothing for a moment, stopped or not.
+            let mut answer = self.nameless_of(process.pid, own, &mut found);
+            for _ in 0..LOOKS {
+                if matches!(answer, Err(libc::EACCES | libc::EPERM)) {
+                    std::thread::sleep(MOMENT);
+                    answer = self.nameless_of(process.pid, own, &mut found);
+                }
+            }
+            match answer {
                 Ok(hides) => may_hide |= hides,
                 Err(libc::ENOENT | libc::ESRCH) => {}
                 Err(_) => may_hide = true,
