@@ -53,7 +53,16 @@ pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error>
     match (spec.image.as_deref(), &spec.program) {
         (Some(store::HOST), _) | (None, Program::Command(_) | Program::Nothing | Program::Own(_)) => Ok(None),
         (Some(name), _) => match store {
-            Some(store) => store.lease(name).map(Some),
+            Some(store) => {
+                let lease = store.lease(name)?;
+                match lease.record.needs_host {
+                    true => Err(Error::Invalid(vec![
+                        Problem::new("image", format!("`{name}` lies on the machine's own files"))
+                            .hint(format!("`belljar create --image {name}` makes a sandbox from it")),
+                    ])),
+                    false => Ok(Some(lease)),
+                }
+            }
             None => Err(Error::Invalid(vec![
                 Problem::new("image", "there is no place for images")
                     .hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`"),

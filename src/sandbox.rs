@@ -42,7 +42,7 @@ pub use carry::{Brought, Export, export, import, read};
 pub use diff::diff;
 pub use entry::Entry;
 pub use exec::{Exec, exec};
-pub use life::{follow_log, label, remove, rename, resize, stats, stop, wait};
+pub use life::{follow_log, is_log_full, label, remove, rename, resize, stats, stop, wait};
 pub use place::{Sandboxes, is_name};
 pub use record::{End, Reason, Record, Run, State};
 pub use start::{Report, Wish, create, start};
@@ -66,6 +66,8 @@ pub enum Trouble {
     Running(String),
     /// It ended while the call was under way, and why, as far as that is known.
     Ended(String, Option<String>),
+    /// The request itself, by a kind of its own: `misused` where it cannot be understood.
+    Refused(&'static str, Vec<Problem>),
     /// Anything else.
     Failed(Error),
 }
@@ -86,6 +88,7 @@ impl Trouble {
             Trouble::NotRunning(_) => "not_running",
             Trouble::Running(_) => "running",
             Trouble::Ended(..) => "ended",
+            Trouble::Refused(kind, _) => kind,
             Trouble::Failed(error) => error.kind(),
         }
     }
@@ -113,6 +116,7 @@ impl Trouble {
                 format!("`{name}` has ended meanwhile: {why}"),
                 "`belljar ls` says whether it is still there; `belljar start` starts it again then",
             ),
+            Trouble::Refused(_, problems) => Error::Invalid(problems),
             Trouble::Failed(error) => error,
         }
     }

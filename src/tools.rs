@@ -12,6 +12,7 @@ mod client;
 pub mod draft;
 pub mod inside;
 mod name;
+mod patient;
 pub mod session;
 pub mod tree;
 pub mod wire;
@@ -22,6 +23,12 @@ pub use name::Name;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
+use std::time::Duration;
+
+/// How long the tool may be silent.
+const SILENCE: Duration = Duration::from_secs(30);
+/// The same where one call to the kernel after another is made and nothing is to be told.
+const LONG_SILENCE: Duration = Duration::from_secs(600);
 
 /// What is asked of the tool inside. Relative paths count from the sandbox's working directory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -156,6 +163,19 @@ pub enum Request {
 }
 
 impl Request {
+    /// How long the tool may be silent before it is given up. It says every second that it is at work where it looks for something;
+    /// a job may take its time.
+    pub fn patience(&self) -> Option<Duration> {
+        match self {
+            Request::Session { ask: session::Ask::Run { wait: true, timeout_ms, .. }, .. } => {
+                timeout_ms.map(|time| Duration::from_millis(time).saturating_add(SILENCE))
+            }
+            Request::Session { ask: session::Ask::Logs { follow: true, .. }, .. } => None,
+            Request::Remove { .. } | Request::ChangeMode { .. } | Request::Push { .. } => Some(LONG_SILENCE),
+            _ => Some(SILENCE),
+        }
+    }
+
     /// Whether data follows the request.
     pub fn has_data(&self) -> bool {
         matches!(self, Request::Write { .. } | Request::Push { .. })
@@ -231,6 +251,24 @@ pub struct Skipped {
     pub failed: bool,
 }
 
+/// The kinds of trouble that a tool inside may have.
+const KINDS: [&str; 14] = [
+    "not_found",
+    "exists",
+    "not_a_directory",
+    "is_a_directory",
+    "not_empty",
+    "denied",
+    "no_space",
+    "not_a_file",
+    "invalid",
+    "ended",
+    "failed",
+    "too_large",
+    "misused",
+    "session_ended",
+];
+
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -254,7 +292,12 @@ impl Trouble {
     /// What the kernel answered.
     pub fn of(error: &io::Error) -> Trouble {
         let Some(errno) = error.raw_os_error() else {
-            let kind = if error.kind() == io::ErrorKind::UnexpectedEof { "ended" } else { "failed" };
+            let kind = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "ended",
+                io::ErrorKind::OutOfMemory => "too_large",
+                io::ErrorKind::TimedOut => "ended",
+                _ => "failed",
+            };
             return Trouble::new(kind, error.to_string());
         };
         let kind = match errno {
@@ -269,6 +312,12 @@ impl Trouble {
             _ => "failed",
         };
         Trouble::new(kind, crate::error::describe(errno))
+    }
+
+    /// The same as it is believed when it comes from inside: its kind is one of those that tools have. All others are the host's.
+    pub fn from_inside(self) -> Trouble {
+        let known = KINDS.contains(&self.kind.as_str());
+        if known { self } else { Trouble { kind: "failed".to_owned(), ..self } }
     }
 
     /// The same about `path`, unless it is about another already.

@@ -376,10 +376,22 @@ const PROTECTIONS: &str = "Protections";
 
 /// The whole command line, for help, man pages and completions.
 pub fn whole() -> Command {
-    Cli::command()
+    let command = Cli::command();
+    ["create", "import"].into_iter().fold(command, |command, verb| command.mut_subcommand(verb, without_deadline))
+}
+
+/// A sandbox that lasts has no deadline unless one is asked for.
+fn without_deadline(command: Command) -> Command {
+    command.mut_arg("timeout", |arg| {
+        arg.help("Wall clock of the whole sandbox, in seconds or with h, m, s, ms; or `none` [default: none]").long_help(
+            "Wall clock of the whole sandbox, in seconds or with h, m, s, ms; or `none` [default: none]\n\nAs in 30s, 2.5s or 1h30m; \
+             a plain number counts seconds. When it has passed, everything inside is killed and the sandbox has ended.",
+        )
+    })
 }
 
 /// One subcommand alone. `run` is started thousands of times: what it does not need is not built.
 pub fn alone<A: Args>(name: &'static str, usage_name: &'static str) -> Command {
-    A::augment_args(Command::new(name).bin_name(usage_name))
+    let command = A::augment_args(Command::new(name).bin_name(usage_name));
+    if name == "create" { without_deadline(command) } else { command }
 }

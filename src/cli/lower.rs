@@ -69,8 +69,7 @@ pub fn create(create: args::sandbox::Create, env: Env<'_>) -> Result<Box<CreateR
     for label in &create.label {
         match super::sandbox::split(label) {
             Ok((key, value)) => drop(labels.insert(key, value)),
-            Err(Error::Invalid(problems)) => faults.0.extend(problems),
-            Err(_) => {}
+            Err(problem) => faults.0.push(problem),
         }
     }
     let mut time = |field, word: Option<OsString>| word.and_then(|word| faults.unit(field, word, spec::parse_duration));

@@ -20,6 +20,7 @@ mod sandbox;
 mod session;
 
 pub use parse::{Env, Report, Request, RunRequest, SchemaOf, Usage, parse};
+pub use rpc::understand;
 
 use crate::error::Error;
 use std::ffi::OsString;
@@ -35,7 +36,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Import(request)) => sandbox::import(*request),
         Ok(Request::Life(verb, home)) => sandbox::run(verb, home.as_deref()),
         Ok(Request::Files(verb, home)) => files::run(verb, home.as_deref()),
-        Ok(Request::InSandbox(name, aside, home)) => files::enter(&name, aside, home.as_deref()),
+        Ok(Request::InSandbox(name, aside, key, home)) => files::enter(&name, aside, &key, home.as_deref()),
         Ok(Request::TakeTerminal(path, words)) => files::take(&path, &words),
         Ok(Request::Pty(verb, home)) => session::pty(verb, home.as_deref()),
         Ok(Request::KeepSession(id, kind, words)) => files::keep(&id, &kind, &words),
@@ -60,9 +61,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         },
         Err(Usage::Asked(text)) => render::print(&text, 0),
         Err(Usage::Wrong { problems, exit_code: render::FAILED, report }) => refuse(problems, report),
-        Err(Usage::Wrong { problems, exit_code, .. }) => {
+        Err(Usage::Wrong { problems, exit_code, report }) => {
             render::problems(&problems);
-            exit_code
+            if !report.json {
+                return exit_code;
+            }
+            let error = crate::outcome::ErrorReport {
+                kind: "misused".to_owned(),
+                ..crate::outcome::ErrorReport::new(&Error::Invalid(problems))
+            };
+            render::object(&serde_json::json!({ "version": 1, "error": error }), exit_code)
         }
     }
 }

@@ -50,8 +50,8 @@ pub enum Request {
     Life(LifeVerb, Option<PathBuf>),
     /// `cp` and `fs`, and where sandboxes are.
     Files(FilesVerb, Option<PathBuf>),
-    /// Not for people: bring our own program into the sandbox of this name.
-    InSandbox(String, bool, Option<PathBuf>),
+    /// Not for people: bring our own program into the sandbox of this name, with the key of what we say ourselves.
+    InSandbox(String, bool, String, Option<PathBuf>),
     /// Not for people: inside, keep the session of this id and kind, with these words.
     KeepSession(String, String, Vec<OsString>),
     /// Not for people: inside, take the terminal at this path, and become the command.
@@ -124,7 +124,7 @@ pub enum Usage {
     Wrong {
         /// Everything that is wrong with it.
         problems: Vec<Problem>,
-        /// 125 for `run` and `code`, 2 for all others.
+        /// 125 for `run`, `code` and `exec`, 2 for all others.
         exit_code: i32,
         /// Where the caller expects to read of it.
         report: Report,
@@ -150,8 +150,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
         return Ok(Request::Supervise(id.to_string_lossy().into_owned(), lower::home(env)));
     }
     match rest {
-        [verb, how, name] if verb == files::ENTER => {
-            return Ok(Request::InSandbox(name.to_string_lossy().into_owned(), how == "aside", lower::home(env)));
+        [verb, how, name, key] if verb == files::ENTER => {
+            let [name, key] = [name, key].map(|word| word.to_string_lossy().into_owned());
+            return Ok(Request::InSandbox(name, how == "aside", key, lower::home(env)));
         }
         [verb, path, words @ ..] if verb == TAKE => {
             return Ok(Request::TakeTerminal(path.clone(), words.to_vec()));
@@ -168,7 +169,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
     }
     match rest.first().and_then(|word| word.to_str()) {
         Some("exec") => lower::exec(alone::<Exec>("exec", "belljar exec", rest)?, env),
-        Some("create") => lower::create(alone::<Create>("create", "belljar create", rest)?, env).map(Request::Create),
+        Some("create") => {
+            let create = alone::<Create>("create", "belljar create", rest).map_err(as_others)?;
+            lower::create(create, env).map(Request::Create).map_err(as_others)
+        }
         Some("run") => lower::run(alone::<Run>("run", "belljar run", rest)?, env).map(Request::Run),
         Some("code") => lower::code(alone::<Code>("code", "belljar code", rest)?, env),
         _ => match whole(&words)?.verb {
@@ -176,7 +180,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Run(run) => lower::run(run, env).map(Request::Run),
             Verb::Code(code) => lower::code(code, env),
             Verb::Exec(exec) => lower::exec(exec, env),
-            Verb::Create(create) => lower::create(create, env).map(Request::Create),
+            Verb::Create(create) => lower::create(create, env).map(Request::Create).map_err(as_others),
             Verb::Start(names) => Ok(Request::Life(LifeVerb::Start(names), lower::home(env))),
             Verb::Stop(stop) => Ok(Request::Life(LifeVerb::Stop(stop), lower::home(env))),
             Verb::Rm(rm) => Ok(Request::Life(LifeVerb::Rm(rm), lower::home(env))),
@@ -197,7 +201,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
             Verb::Export(export) => Ok(Request::Life(LifeVerb::Export(export), lower::home(env))),
-            Verb::Import(import) => lower::import(import, env).map(Request::Import),
+            Verb::Import(import) => lower::import(import, env).map(Request::Import).map_err(as_others),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb, lower::home(env))),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Doctor(doctor) => {
@@ -212,6 +216,14 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),
             Verb::Man(man) => Ok(Request::Man(man.dir.into())),
         },
+    }
+}
+
+/// For a verb that takes the options of `run` and ends as all others do.
+fn as_others(usage: Usage) -> Usage {
+    match usage {
+        Usage::Wrong { problems, report, .. } => Usage::Wrong { problems, exit_code: 2, report },
+        asked => asked,
     }
 }
 
@@ -234,7 +246,7 @@ fn whole(words: &[OsString]) -> Result<Cli, Usage> {
         path = format!("{path} {verb}");
     }
     let help = format!("try `{path} --help`");
-    read.map_err(|error| usage(&error, &help, 2, Report::default()))
+    read.map_err(|error| usage(&error, &help, 2, expected_report(words)))
 }
 
 /// clap's error in our form: one problem, its tips as cures.

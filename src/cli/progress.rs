@@ -36,14 +36,14 @@ impl Progress for Bars {
             bar.set_style(style.progress_chars("=> "));
         }
         let bar = self.0.add(bar);
-        bar.set_message(what.to_owned());
+        bar.set_message(super::render::plain(what, false).into_owned());
         bar.enable_steady_tick(Duration::from_millis(125));
         Box::new(Bar(bar))
     }
 
     fn note(&self, line: &str) {
         // A terminal that is gone has nobody who reads it.
-        let _ = self.0.println(line);
+        let _ = self.0.println(super::render::plain(line, false));
     }
 }
 

@@ -8,6 +8,7 @@ use super::parse::Report;
 use crate::error::{Error, Problem, describe_io, used_up};
 use crate::outcome::{ErrorReport, Outcome, Status, Usage};
 use crate::spec::{Spec, show_bytes, show_duration};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -67,7 +68,46 @@ pub fn problems(problems: &[Problem]) {
     }
 }
 
-/// Text of our own on stdout; the exit code, `done` or [`FAILED`].
+/// Text without what a terminal would act on: control characters, and those that turn the direction of text. Line ends and
+/// tabs stay where `lines` is true. Whatever was escaped before comes through as it is.
+pub fn plain(text: &str, lines: bool) -> Cow<'_, str> {
+    let is_plain = |letter: char| lines && matches!(letter, '\n' | '\t') || !is_active(letter);
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_plain(letter) { shown.push(letter) } else { shown.extend(letter.escape_default()) }
+    }
+    Cow::Owned(shown)
+}
+
+/// What a terminal acts on instead of showing it.
+fn is_active(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Lines for people on stdout; the exit code, `done` or [`FAILED`].
+pub fn people(text: &str, done: i32) -> i32 {
+    print(&plain(text, true), done)
+}
+
+/// An object on stdout; the exit code, `done` or [`FAILED`].
+pub fn object(object: &serde_json::Value, done: i32) -> i32 {
+    print(&format!("{}\n", json(&object.to_string())), done)
+}
+
+/// JSON that a terminal does not act on either: what JSON itself lets stand is written as it writes control characters.
+fn json(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_active(letter) { shown.push_str(&format!("\\u{:04x}", u32::from(letter))) } else { shown.push(letter) }
+    }
+    shown
+}
+
+/// Text as it is on stdout; the exit code, `done` or [`FAILED`].
 pub fn print(text: &str, done: i32) -> i32 {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -79,9 +119,9 @@ pub fn print(text: &str, done: i32) -> i32 {
     }
 }
 
-/// One line on stderr as it is.
+/// One line on stderr.
 pub fn bare(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", plain(line, false));
 }
 
 fn cannot_write(what: &str, error: &io::Error) {
@@ -91,12 +131,12 @@ fn cannot_write(what: &str, error: &io::Error) {
 
 /// One line on stderr under our name. If nobody can read it there is nobody left to tell.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "belljar: {line}");
+    let _ = writeln!(io::stderr(), "belljar: {}", plain(line, false));
 }
 
 /// A cure, on a line of its own.
 pub fn hint_line(hint: &str) {
-    let _ = writeln!(io::stderr(), "hint: {hint}");
+    let _ = writeln!(io::stderr(), "hint: {}", plain(hint, false));
 }
 
 /// The objects that were asked for. One that cannot be written makes the run a failure of ours: a caller that
@@ -124,7 +164,7 @@ pub fn deliver(outcome: &Outcome, report: Report, status: StatusFd, code: i32) -
 }
 
 fn line(outcome: &Outcome) -> io::Result<String> {
-    let mut text = serde_json::to_string(outcome).map_err(io::Error::other)?;
+    let mut text = json(&serde_json::to_string(outcome).map_err(io::Error::other)?);
     text.push('\n');
     Ok(text)
 }
@@ -199,6 +239,25 @@ mod tests {
         for (status, why) in table {
             assert_eq!(ended(&of(status), &spec).as_deref(), why, "{status:?}");
         }
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_acts_on_is_printed() {
+        let table = [
+            ("größe `a`\tb", "größe `a`\\tb"),
+            ("a\nbelljar: all is well", "a\\nbelljar: all is well"),
+            ("\u{1b}[2J\u{9b}31m\u{7f}", "\\u{1b}[2J\\u{9b}31m\\u{7f}"),
+            ("ex\u{202e}gpj\u{2066}\u{200f}", "ex\\u{202e}gpj\\u{2066}\\u{200f}"),
+            ("\\u{1b} was escaped", "\\u{1b} was escaped"),
+        ];
+        for (text, shown) in table {
+            assert_eq!(plain(text, false), shown);
+        }
+        assert_eq!(plain("a\n\tb\r", true), "a\n\tb\\r");
+        let value = serde_json::json!({ "a": "\u{202e}\u{1b}\u{9b}" });
+        let text = json(&value.to_string());
+        assert_eq!(text, r#"{"a":"\u202e\u001b\u009b"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 
     #[test]

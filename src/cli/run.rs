@@ -52,9 +52,9 @@ fn plan(spec: &Spec, store: Option<&Store>, report: Report, status: StatusFd) ->
         Err(error) => return render::error(&error, Some(spec), report, status),
     };
     if !report.json {
-        return render::print(&plan.to_string(), 0);
+        return render::people(&plan.to_string(), 0);
     }
-    render::print(&format!("{}\n", serde_json::json!({ "version": 1, "image": plan.image, "steps": plan.lines() })), 0)
+    render::object(&serde_json::json!({ "version": 1, "image": plan.image, "steps": plan.lines() }), 0)
 }
 
 /// Takes the descriptor over: from here on it is ours, and close-on-exec.

@@ -8,7 +8,7 @@ use super::import::docker_manifest;
 use super::intake::{Expected, Intake, Layer, invalid};
 use super::manifest::parse;
 use super::pack;
-use super::store::{Lease, Store, may_name, refused};
+use super::store::{HOST, Lease, Store, may_name, refused};
 use super::tree::{Found, Walk};
 use super::unpack::{Bounds, is_opaque};
 use super::{Digest, Reference};
@@ -195,35 +195,65 @@ fn unwritable(error: io::Error) -> Error {
     refused("write a layer", &error)
 }
 
-/// Keeps the image `base` with `upper` on top of it as the image `name`; `label` says of which sandbox.
+/// What an image of a sandbox's files is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'s> {
+    /// Its name.
+    pub name: &'s Reference,
+    /// The sandbox.
+    pub of: &'s str,
+    /// When, as RFC 3339 has it.
+    pub created: &'s str,
+}
+
+/// Keeps the image `base` with `files` on top of it; without a base, an image of the files alone, which needs the machine's own.
 ///
 /// # Errors
 ///
 /// As for [`layer`]; `Setup`, where the store cannot be written to.
-pub fn snapshot(store: &Store, base: &Lease, files: Files<'_>, name: &Reference, label: &str) -> Result<Digest, Error> {
-    may_name(name)?;
+pub fn snapshot(
+    store: &Store,
+    base: Option<&Lease>,
+    files: Files<'_>,
+    snapshot: Snapshot<'_>,
+) -> Result<Digest, Error> {
+    may_name(snapshot.name)?;
     let intake = Intake::begin(store)?;
     let top = through(|to| layer(files, to), |from| intake.layer(from, None, &Bounds::default()))?;
-    let mut layers = layers_of(&intake, base)?;
+    let mut layers = base.map_or(Ok(Vec::new()), |base| layers_of(&intake, base))?;
     layers.push(top);
-    let config = store.document(&base.record.config_digest)?;
-    let mut config: Value = serde_json::from_slice(&config).map_err(|error| invalid("image", error.to_string()))?;
+    let mut config = match base {
+        Some(base) => serde_json::from_slice(&store.document(&base.record.config_digest)?)
+            .map_err(|error| invalid("image", error.to_string()))?,
+        None => json!({ "architecture": "amd64", "os": "linux", "config": { "Labels": { NEEDS: HOST } },
+            "rootfs": { "type": "layers" }, "history": [] }),
+    };
+    config["created"] = json!(snapshot.created);
     config["rootfs"]["diff_ids"] = json!(layers.iter().map(|layer| layer.diff_id).collect::<Vec<_>>());
     if config["config"]["Labels"].is_null() {
         config["config"]["Labels"] = json!({});
     }
-    config["config"]["Labels"][LABEL] = json!(label);
+    config["config"]["Labels"][LABEL] = json!(snapshot.of);
     if let Some(history) = config["history"].as_array_mut() {
-        history.push(json!({ "created_by": "belljar snapshot" }));
+        history.push(json!({ "created": snapshot.created, "created_by": "belljar snapshot" }));
     }
     let config = config.to_string().into_bytes();
     let manifest = intake.image(&docker_manifest(&config, &layers), &config, &layers)?;
-    store.name(name, &manifest)?;
+    store.name(snapshot.name, &manifest)?;
     Ok(manifest)
 }
 
 /// The label of an image that is a snapshot.
 pub const LABEL: &str = "belljar.snapshot";
+
+/// The label of an image that lies on something which is not in it.
+const NEEDS: &str = "belljar.needs";
+
+/// Whether an image is good for sandboxes on the machine's own files only.
+pub fn needs_host(config: &oci_spec::image::ImageConfiguration) -> bool {
+    let labels = config.config().as_ref().and_then(|config| config.labels().as_ref());
+    labels.and_then(|labels| labels.get(NEEDS)).is_some_and(|needs| needs == HOST)
+}
 
 /// Of which sandbox an image is a snapshot, if it is one.
 pub fn of_sandbox(store: &Store, lease: &Lease) -> Option<String> {

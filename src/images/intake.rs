@@ -256,6 +256,7 @@ impl<'s> Intake<'s> {
             blobs,
             bytes,
             created: read.created().clone(),
+            needs_host: super::capture::needs_host(&read),
         })?;
         Ok(digest)
     }

@@ -62,6 +62,9 @@ pub struct Record {
     pub created: Option<String>,
     /// What bears on a sandbox.
     pub config: Config,
+    /// Whether it lies on the machine's own files, and is good for sandboxes on them only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_host: bool,
 }
 
 /// An image in use: it is not removed while this lives.

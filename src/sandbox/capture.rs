@@ -9,6 +9,7 @@ use super::start::{Supervisor, launch, new_id};
 use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
 use crate::error::{Error, Problem};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
+use crate::images::store::{HOST, Lease};
 use crate::images::{self, Digest, Reference, Store, capture};
 use crate::spec::{Lasting, Spec, Userns};
 use nix::fcntl::Flock;
@@ -59,22 +60,50 @@ impl Still {
     }
 }
 
-/// Makes an image of a sandbox's image with the sandbox's files on top.
+/// Makes an image of a sandbox's image with the sandbox's files on top. That of a sandbox on the machine's own files needs these.
 ///
 /// # Errors
 ///
-/// `Invalid` for a sandbox that is on no image, or has a range of ids.
-pub fn snapshot(sandboxes: &Sandboxes, word: &str, store: &Store, name: &Reference) -> Result<Digest, Trouble> {
+/// `Invalid` for a sandbox that has a range of ids.
+pub fn snapshot(
+    sandboxes: &Sandboxes,
+    word: &str,
+    store: &Store,
+    name: &Reference,
+    created: &str,
+) -> Result<Digest, Trouble> {
     let entry = sandboxes.find(word)?;
-    let Some(base) = images::lease(&entry.spec()?, Some(store))? else {
-        let problem =
-            Problem::new("sandbox", format!("`{}` is on the machine's own files, and not on an image", entry.name()));
-        return Err(Trouble::Failed(Error::Invalid(vec![
-            problem.hint("make the sandbox with `--image`, or `belljar fork` it"),
-        ])));
-    };
+    let base = images::lease(&entry.spec()?, Some(store))?;
     let still = Still::hold(&entry)?;
-    Ok(capture::snapshot(store, &base, still.files(), name, &entry.name())?)
+    let snapshot = capture::Snapshot { name, of: &entry.name(), created };
+    Ok(capture::snapshot(store, base.as_ref(), still.files(), snapshot)?)
+}
+
+/// The image of a snapshot that lies on the machine's own files, where `spec` names one.
+pub(super) fn on_the_host(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Trouble> {
+    let named = spec.image.as_deref().filter(|name| *name != HOST);
+    let lease = named.zip(store).map(|(name, store)| store.find(name)).transpose()?.flatten();
+    Ok(lease.filter(|lease| lease.record.needs_host))
+}
+
+/// Makes a sandbox on the machine's own files, with those of a snapshot.
+pub(super) fn restore(
+    sandboxes: &Sandboxes,
+    store: &Store,
+    lease: &Lease,
+    draft: Draft,
+    supervisor: Supervisor<'_>,
+) -> Result<(Entry, Run), Trouble> {
+    let Draft { record, spec } = draft;
+    let record = Record { filling: true, ..record };
+    let mut fill = |upper: BorrowedFd<'_>, owner| {
+        for layer in &lease.record.layers {
+            let layer = File::open(store.layer(layer)).map_err(|error| failed("open a layer of the image", &error))?;
+            images::copy::copy(capture::Files { upper: layer.as_fd(), gone: &[] }, upper, owner)?;
+        }
+        Ok(())
+    };
+    made_with_files(sandboxes, Some(store), Draft { record, spec }, supervisor, &mut fill)
 }
 
 /// Makes another sandbox with a copy of the files of this one, and starts it.

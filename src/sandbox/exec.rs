@@ -3,11 +3,11 @@
 use super::call::{Answer, Call, Line};
 use super::entry::GLANCE;
 use super::{Entry, Reason, Run, Sandboxes, Trouble, failed, life, program};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::images::{Store, tree};
 use crate::outcome::{Enforcement, ErrorReport, Outcome, Status, signal_number};
 use crate::process::{self, Attendant, Delivery, Joined, LEADER_LOST, Running};
-use crate::spec::{OutputLimit, Program, Protection, Spec, User};
+use crate::spec::{OutputLimit, Program, Protection, Spec, User, Userns};
 use nix::poll::{PollFd, PollFlags};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -84,7 +84,9 @@ pub fn exec(
     delivery: Delivery,
 ) -> Result<(Outcome, Spec), Trouble> {
     let entry = sandboxes.find(word)?;
-    let spec = exec.over(&entry.spec()?);
+    let own = entry.spec()?;
+    check_user(&own, exec)?;
+    let spec = exec.over(&own);
     let ((answer, descriptors), line, program) = loop {
         let called = Line::to(&entry).and_then(|line| {
             let program = exec.own.then(|| program::of(&entry, &line)).transpose()?;
@@ -141,6 +143,18 @@ pub fn exec(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Refuses another user where the sandbox has one id only: outside of it that would be nobody, or the caller by another name.
+fn check_user(own: &Spec, exec: &Exec) -> Result<(), Trouble> {
+    if exec.user.is_none() || exec.user == own.user || own.userns == Userns::Range {
+        return Ok(());
+    }
+    let problem = Problem::new("user", "the sandbox has one user, and `exec` cannot be another");
+    Err(Trouble::Refused(
+        "misused",
+        vec![problem.hint("make the sandbox with `--user`, or with `--userns range` to have several")],
+    ))
 }
 
 /// Runs our own program over the files of a sandbox that does not run and keeps them, in a sandbox of its own that is exactly like

@@ -195,7 +195,7 @@ pub fn stats(entry: &Entry) -> Result<Stats, Trouble> {
 /// # Errors
 ///
 /// `Running`, for the disk; `Invalid` for values that no sandbox may have.
-pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(), Trouble> {
+pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<Spec, Trouble> {
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
     let mut spec = entry.spec()?;
@@ -223,7 +223,13 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<(
         let Spec { memory, millicpus, pids, disk, .. } = spec;
         Line::to(&entry)?.ask(&entry, &Call::Limits { memory, millicpus, pids, disk })?;
     }
-    entry.write("spec.json", &spec)
+    entry.write("spec.json", &spec)?;
+    Ok(spec)
+}
+
+/// Whether the sandbox's own command has written as much as is kept of it, or more.
+pub fn is_log_full(entry: &Entry) -> bool {
+    std::fs::metadata(entry.path("log")).is_ok_and(|found| found.len() >= super::supervise::LONGEST_LOG)
 }
 
 /// Copies what the sandbox's own command has written to `to`; with `follow`, until it ends.

@@ -64,6 +64,10 @@ pub fn create(
 ) -> Result<(Entry, Run), Trouble> {
     spec.lasting = Some(Lasting::default());
     check_wish(&spec, wish)?;
+    let on_the_host = super::capture::on_the_host(&spec, store)?;
+    if on_the_host.is_some() {
+        spec.image = Some(images::store::HOST.to_owned());
+    }
     // Not the name: that may stand for another image by the time the sandbox is entered.
     if let Some(lease) = images::lease(&spec, store)? {
         spec.image = Some(lease.record.manifest.to_string());
@@ -84,6 +88,10 @@ pub fn create(
         idle_stop: seconds(wish.idle_stop),
         idle_rm: seconds(wish.idle_rm),
     };
+    if let Some((lease, store)) = on_the_host.zip(store) {
+        let draft = super::capture::Draft { record, spec };
+        return super::capture::restore(sandboxes, store, &lease, draft, supervisor);
+    }
     let (entry, turn) = sandboxes.add(&record, &spec)?;
     if wish.keep {
         spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()) });
@@ -118,7 +126,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Trouble> {
     }
     let problem = Problem::new("name", format!("`{}` is no name of a sandbox", name.escape_debug()));
     let problem = problem.hint("use letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
-    Err(Trouble::Failed(Error::Invalid(vec![problem])))
+    Err(Trouble::Refused("misused", vec![problem]))
 }
 
 /// What no sandbox that lasts can be.
@@ -129,7 +137,7 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
         Ok(()) => Vec::new(),
     };
     if let Some(name) = wish.name.as_deref()
-        && let Err(Trouble::Failed(Error::Invalid(wrong))) = check_name(name)
+        && let Err(Trouble::Refused(_, wrong)) = check_name(name)
     {
         problems.extend(wrong);
     }
@@ -137,7 +145,7 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
         let problem = Problem::new("keep", "files of a range of ids cannot be kept");
         problems.push(problem.hint("leave `--keep` or `--userns range` out"));
     }
-    if problems.is_empty() { Ok(()) } else { Err(Trouble::Failed(Error::Invalid(problems))) }
+    if problems.is_empty() { Ok(()) } else { Err(Trouble::Refused("misused", problems)) }
 }
 
 /// Starts a sandbox that was stopped.

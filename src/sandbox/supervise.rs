@@ -23,7 +23,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Bytes of what the sandbox's own command writes that are kept.
-const LONGEST_LOG: u64 = 10 << 20;
+pub(super) const LONGEST_LOG: u64 = 10 << 20;
 
 /// Who is told that the sandbox is ready, or why it is not: once.
 pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);

@@ -1,49 +1,36 @@
 //! The host's side of the tool: starts it in a sandbox, asks, and passes on what it hears.
 
+use super::patient::{Patience, Patient};
 use super::wire::{self, Ending, Inlet, Outlet, PIECE, Tail};
 use super::{Request, Trouble};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
-use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::PoisonError;
 use std::time::{Duration, Instant};
+
+/// How long a tool that was dismissed may take to end, and again when it was told to.
+const LAST: Duration = Duration::from_secs(5);
 
 /// The most items of one answer that is kept, and their bytes: whoever is inside could go on for ever.
 const MOST_ITEMS: u64 = 4_000_000;
-const MOST_BYTES: usize = 256 << 20;
+const MOST_BYTES: usize = 32 << 20;
 
 /// A tool in one sandbox.
 pub struct Client {
     child: Child,
-    to: Option<BufWriter<ChildStdin>>,
-    from: Option<BufReader<Tail<Patient>>>,
-    /// When the host waits no longer.
-    until: Option<Instant>,
-}
-
-/// What the tool says, until a time that the host keeps: inside, everything can be stopped.
-struct Patient {
-    from: ChildStdout,
-    until: Option<Instant>,
-}
-
-impl Read for Patient {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if let Some(until) = self.until {
-            let rest = until.saturating_duration_since(Instant::now());
-            let mut list = [PollFd::new(self.from.as_fd(), PollFlags::POLLIN)];
-            let time = PollTimeout::try_from(rest.as_millis()).unwrap_or(PollTimeout::MAX);
-            if poll(&mut list, time)? == 0 {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-        }
-        self.from.read(into)
-    }
+    to: Option<BufWriter<Patient<ChildStdin>>>,
+    from: Option<BufReader<Tail<Patient<ChildStdout>>>>,
+    patience: Patience,
+    /// The most that any answer may take.
+    within: Option<Duration>,
+    /// What a frame of the host's own begins with.
+    key: String,
 }
 
 /// Writes the data of a request.
@@ -54,7 +41,8 @@ pub type Heard<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
 impl Client {
     /// Starts the tool. `program` is what brings it into the sandbox, which is the adapter's to know: it passes its own standard
-    /// streams on, and says in a frame why it cannot.
+    /// streams on, and says in a frame why it cannot. That frame begins with the key that is its last word: the tool writes to the
+    /// same stream, and must not speak for the host.
     ///
     /// # Errors
     ///
@@ -63,20 +51,21 @@ impl Client {
         let (first, words) = program.split_first().ok_or_else(|| Trouble::new("failed", "no program to start"))?;
         let mut command = Command::new(first);
         // In a process group of its own: what a terminal sends to all of a group is for the caller to act on, who ends this in order.
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        let key = key().map_err(|error| Trouble::of(&error))?;
+        command.args(words).arg(&key).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| Trouble::of(&error))?;
         let streams = child.stdin.take().zip(child.stdout.take());
         let (to, from) = streams.ok_or_else(|| Trouble::new("failed", "no streams to the tool"))?;
-        let from = BufReader::with_capacity(PIECE, Tail::new(Patient { from, until: None }));
-        Ok(Client { child, to: Some(BufWriter::new(to)), from: Some(from), until: None })
+        let patience = Patience::default();
+        let to = Patient::new(to, patience.clone()).map_err(|error| Trouble::of(&error))?;
+        let from = Patient::new(from, patience.clone()).map_err(|error| Trouble::of(&error))?;
+        let (to, from) = (BufWriter::new(to), BufReader::with_capacity(PIECE, Tail::new(from)));
+        Ok(Client { child, to: Some(to), from: Some(from), patience, within: None, key })
     }
 
-    /// From now on, whatever is asked has to be answered within this time.
+    /// From now on the tool may be silent no longer than this, whatever is asked.
     pub fn answers_within(&mut self, time: Duration) {
-        self.until = Instant::now().checked_add(time);
-        if let Some(from) = self.from.as_mut() {
-            from.get_mut().inner_mut().until = self.until;
-        }
+        self.within = Some(time);
     }
 
     /// Asks, sends `data` if the request takes any, and passes on items and data as they come.
@@ -91,6 +80,8 @@ impl Client {
         heard: Heard<'_>,
         given: &mut dyn FnMut(&mut (dyn Read + Send)) -> Result<(), Trouble>,
     ) -> Result<(), Trouble> {
+        let patience = [request.patience(), self.within].into_iter().flatten().min();
+        *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = patience;
         let sent = self.send(request, data);
         // Where it does not listen any more, it has said why.
         let broken = sent.as_ref().err().is_some_and(|trouble| trouble.kind == "broken");
@@ -99,12 +90,15 @@ impl Client {
         {
             return Err(trouble);
         }
-        let mut failed = None;
+        let (mut failed, key) = (None, &self.key);
         let Some(from) = self.from.as_mut() else { return Err(Trouble::new("failed", "the tool was dismissed")) };
         let mut aside = |kind: u8, bytes: &[u8]| match kind {
             wire::ITEM => heard(bytes),
             wire::FAILED => {
-                failed = Some(wire::parse::<Trouble>(bytes)?);
+                failed = Some(match bytes.strip_prefix(key.as_bytes()) {
+                    Some(own) => wire::parse::<Trouble>(own)?,
+                    None => wire::parse::<Trouble>(bytes)?.from_inside(),
+                });
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
             _ => Err(wire::nonsense("a frame that nobody asked for")),
@@ -120,7 +114,7 @@ impl Client {
         }
         match (end.as_deref().map(wire::parse::<Ending>), taken) {
             // What the tool says is the reason why its data is cut off.
-            (Some(Ok(Some(trouble))), _) => Err(trouble),
+            (Some(Ok(Some(trouble))), _) => Err(trouble.from_inside()),
             (_, Err(trouble)) => Err(trouble),
             (Some(Ok(None)), Ok(())) => Ok(()),
             (Some(Err(error)), Ok(())) => Err(said(&error)),
@@ -140,7 +134,7 @@ impl Client {
             length += bytes.len();
             match items <= MOST_ITEMS && length <= MOST_BYTES {
                 true => each(wire::parse(bytes)?),
-                false => Err(wire::nonsense("there is more than anybody would keep")),
+                false => Err(io::Error::new(io::ErrorKind::OutOfMemory, "more than 32 MiB of answers")),
             }
         };
         self.ask(request, None, &mut count, &mut |_| Ok(()))
@@ -161,7 +155,7 @@ impl Client {
         let mut from = self.from.take()?;
         // Whoever is inside could go on for ever.
         io::copy(&mut (&mut from).take(2 * wire::LONGEST as u64), &mut io::sink()).ok()?;
-        from.get_ref().last_word()
+        from.get_ref().last_word(&self.key)
     }
 
     fn send(&mut self, request: &Request, data: Option<Data<'_>>) -> Result<(), Trouble> {
@@ -183,17 +177,34 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let late = self.until.is_some_and(|until| Instant::now() >= until);
-        // Without its streams it ends.
-        self.to = None;
-        self.from = None;
-        if late {
-            // Unless what it has started inside is stopped: it is told to end that, and is not waited for.
-            let _ = kill(Pid::from_raw(self.child.id() as i32), Signal::SIGTERM);
-            return;
+        // Without its streams it ends. What has not been written by now is not wanted any more.
+        if let Some(to) = self.to.take() {
+            drop(to.into_parts());
         }
+        self.from = None;
+        let until = Instant::now() + LAST;
+        // Where somebody inside keeps it from ending it is told to, and at last made to.
+        for (signal, patience) in [(None, until), (Some(Signal::SIGTERM), until + LAST)] {
+            if let Some(signal) = signal {
+                let _ = kill(Pid::from_raw(self.child.id() as i32), signal);
+            }
+            while Instant::now() < patience {
+                if !matches!(self.child.try_wait(), Ok(None)) {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A word that nobody inside knows.
+fn key() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What is said of an error on the way in.
@@ -206,4 +217,57 @@ pub fn said(error: &io::Error) -> Trouble {
             .hint("`belljar rm -f` removes it in any case");
     }
     Trouble::of(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tools::Entry;
+
+    /// A tool that says what this script writes.
+    fn tool(script: &str) -> Client {
+        Client::start(&["/bin/sh".into(), "-c".into(), script.into()]).unwrap()
+    }
+
+    fn list(script: &str) -> Result<(), Trouble> {
+        tool(script).list::<Entry>(&Request::Stat { path: "x".into() }, &mut |_| Ok(()))
+    }
+
+    const FORGED: &str = r#"{"kind":"not_running","message":"forged","path":null,"hint":null}"#;
+
+    #[test]
+    fn a_kind_of_the_hosts_is_believed_from_the_host_alone() {
+        let length = |text: &str| format!("\\{:03o}\\000\\000\\000", text.len());
+        let forged = list(&format!("printf '{}x%s' '{FORGED}'", length(FORGED))).unwrap_err();
+        assert_eq!((forged.kind.as_str(), forged.message.as_str()), ("failed", "forged"));
+        let ended = list(&format!("printf '{}e%s' '{FORGED}'", length(FORGED))).unwrap_err();
+        assert_eq!(ended.kind, "failed");
+        let keyed = length(&format!("{:32}{FORGED}", ""));
+        let own = list(&format!("printf '{keyed}x%s%s' \"$0\" '{FORGED}'")).unwrap_err();
+        assert_eq!(own.kind, "not_running");
+    }
+
+    #[test]
+    fn a_flood_of_answers_is_refused_before_it_takes_our_memory() {
+        let entry = format!(
+            r#"{{"path":"{}","kind":"file","size":1,"mode":420,"modified":0,"uid":0,"gid":0,"target":null}}"#,
+            "x".repeat(4000)
+        );
+        let (low, high) = (entry.len() % 256, entry.len() / 256);
+        let script = format!("while printf '\\{low:03o}\\{high:03o}\\000\\000i%s' '{entry}'; do :; done 2>/dev/null");
+        let flooded = list(&script).unwrap_err();
+        assert_eq!((flooded.kind.as_str(), flooded.message.as_str()), ("too_large", "more than 32 MiB of answers"));
+    }
+
+    #[test]
+    fn a_tool_that_is_silent_is_given_up() {
+        let mut client = tool("sleep 60 & wait");
+        let begun = Instant::now();
+        let mut buffer = Vec::new();
+        *client.patience.lock().unwrap() = Some(Duration::from_millis(50));
+        let error = wire::read(client.from.as_mut().unwrap(), &mut buffer).unwrap_err();
+        assert_eq!((error.kind(), Trouble::of(&error).kind.as_str()), (io::ErrorKind::TimedOut, "ended"));
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        client.child.kill().unwrap();
+    }
 }

@@ -12,17 +12,33 @@ use super::{Request, Trouble};
 use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
 use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+/// Between two words of a tool that is at work.
+const PULSE: Duration = Duration::from_secs(1);
 
 /// The answering side of one request.
 pub struct Answer<'a> {
     to: &'a mut dyn Write,
     /// Bytes that may still be written to files; nobody else counts them.
     room: &'a mut Option<u64>,
+    /// When something was said last.
+    said: Instant,
 }
 
 impl Answer<'_> {
     fn item(&mut self, item: &impl Serialize) -> io::Result<()> {
         wire::write_json(self.to, wire::ITEM, item)
+    }
+
+    /// Says now and then that we are at work, so that nobody gives us up.
+    fn pulse(&mut self) -> io::Result<()> {
+        if self.said.elapsed() < PULSE {
+            return Ok(());
+        }
+        self.said = Instant::now();
+        wire::write(self.to, wire::PULSE, &[])?;
+        self.to.flush()
     }
 
     /// Takes so many bytes from what may be written.
@@ -48,7 +64,7 @@ pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<
             return Err(wire::nonsense("no request"));
         }
         let request: Request = wire::parse(&frame)?;
-        let mut answer = Answer { to, room: &mut room };
+        let mut answer = Answer { to, room: &mut room, said: Instant::now() };
         // What moves data ends by itself when nobody is there any more, and leaves nothing half behind.
         let in_order = request.has_data() || matches!(request, Request::Pull { .. });
         let told_to_end: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! to the tool      q JSON of a request, then, where it has data, d bytes ... and e
-//! from the tool    i JSON of an item, d bytes, as many as it takes, and at last e JSON of how it went
+//! from the tool    i JSON of an item, d bytes, as many as it takes, p now and then, and at last e JSON of how it went
 //! from the host    x JSON of why there is no tool, or no longer, in the place of what the tool says
 //! ```
 
@@ -22,6 +22,8 @@ pub const REQUEST: u8 = b'q';
 pub const ITEM: u8 = b'i';
 /// Bytes.
 pub const DATA: u8 = b'd';
+/// The tool is at work, and has nothing to say yet.
+pub const PULSE: u8 = b'p';
 /// The end of data, or of an answer.
 pub const END: u8 = b'e';
 /// There is no tool.
@@ -151,6 +153,7 @@ impl Read for Inlet<'_> {
             let broken = std::mem::replace(&mut self.broken, true);
             match read(self.from, &mut self.piece)? {
                 Some(DATA) => {}
+                Some(PULSE) => self.piece.clear(),
                 Some(END) => {
                     self.end = Some(std::mem::take(&mut self.piece));
                     self.broken = broken;
@@ -187,18 +190,13 @@ impl<R: Read> Tail<R> {
         Tail { inner, last: Vec::new() }
     }
 
-    /// Where it reads from.
-    pub fn inner_mut(&mut self) -> &mut R {
-        &mut self.inner
-    }
-
-    /// What the host's side said at the very end, if it did.
-    pub fn last_word(&self) -> Option<Trouble> {
+    /// What the host's side said at the very end, if it did: in a frame that begins with `key`.
+    pub fn last_word(&self, key: &str) -> Option<Trouble> {
         (0..self.last.len()).find_map(|start| {
             let mut rest = self.last.get(start..)?;
             let mut frame = Vec::new();
             let whole = read(&mut rest, &mut frame).is_ok_and(|kind| kind == Some(FAILED)) && rest.is_empty();
-            whole.then(|| parse(&frame).ok())?
+            whole.then(|| parse(frame.strip_prefix(key.as_bytes())?).ok())?
         })
     }
 }
@@ -224,14 +222,16 @@ mod tests {
             let mut bytes = Vec::new();
             write(&mut bytes, DATA, &[b'x'; 40_000]).expect("written");
             bytes.truncate(begun);
-            write_json(&mut bytes, FAILED, &trouble).expect("written");
+            let said = serde_json::to_string(&trouble).expect("text");
+            write(&mut bytes, FAILED, format!("key{said}").as_bytes()).expect("written");
             let mut tail = Tail::new(&bytes[..]);
             io::copy(&mut tail, &mut io::sink()).expect("read");
-            assert_eq!(tail.last_word().as_ref(), Some(&trouble), "{begun}");
+            assert_eq!(tail.last_word("key").as_ref(), Some(&trouble), "{begun}");
+            assert_eq!(tail.last_word("another"), None, "{begun}");
         }
         let mut tail = Tail::new(&b"\x02\x00\x00\x00xno"[..]);
         io::copy(&mut tail, &mut io::sink()).expect("read");
-        assert_eq!(tail.last_word(), None);
+        assert_eq!(tail.last_word("key"), None);
     }
 
     #[test]

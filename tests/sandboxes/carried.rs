@@ -45,7 +45,7 @@ fn a_sandbox_goes_to_another_machine_as_one_file() {
         assert_eq!(import(&there, &["--memory", "200M", file, "second"]).stdout, "second\n");
         assert_eq!(there.inspect("second")["limits"]["memory_bytes"], 200 << 20);
         let taken = import(&there, &[file]);
-        assert!(taken.code == Some(125) && taken.stderr.contains("there is a sandbox `"), "{taken:?}");
+        assert!(taken.code == Some(1) && taken.stderr.contains("there is a sandbox `"), "{taken:?}");
         there.done(&["rm", "-f", name, "second"]);
         here.done(&["rm", "-f", name]);
     }
@@ -87,7 +87,7 @@ fn a_sandbox_on_an_image_takes_it_along() {
     }
     assert_eq!(there.call(&["image", "gc"]).code, Some(0));
     let missing = with(&there, &["import", file]);
-    assert!(missing.code == Some(125) && missing.stderr.contains("image: "), "{missing:?}");
+    assert!(missing.code == Some(1) && missing.stderr.contains("image: "), "{missing:?}");
     assert_eq!(there.call(&["ls", "--json"]).stdout.trim(), json!({ "version": 1, "sandboxes": [] }).to_string());
     assert_eq!(here.call(&["rm", "-f", "box"]).code, Some(0));
 }
@@ -117,12 +117,12 @@ fn a_file_that_somebody_else_has_made_decides_nothing_of_the_host() {
         json!({ "stdin": "/etc/passwd" }),
     ] {
         let run = attempt(&whole(&description(wish.clone()), good()));
-        assert!(run.code == Some(125) && run.stderr.contains("wants what is the host's"), "{wish}: {run:?}");
+        assert!(run.code == Some(1) && run.stderr.contains("wants what is the host's"), "{wish}: {run:?}");
     }
     for name in ["../../x", "-x", "a/b"] {
         let text = json!({ "version": 1, "name": name, "spec": {} }).to_string();
         let run = attempt(&whole(&text, good()));
-        assert!(run.code == Some(125) && run.stderr.contains("is no name of a sandbox"), "{run:?}");
+        assert!(run.code == Some(1) && run.stderr.contains("is no name of a sandbox"), "{run:?}");
     }
     let text = json!({ "version": 1, "name": "box", "labels": { "a": "\u{1b}[2J" }, "spec": {} }).to_string();
     assert!(attempt(&whole(&text, good())).stderr.contains("no line of text"));

@@ -190,7 +190,14 @@ fn a_copy_that_is_ended_leaves_nothing_and_a_killed_one_is_swept_by_the_next() {
         begun(&|| !inside().is_empty());
         copy.signal(signal);
         assert_eq!(copy.end_signal(), Some(signal as i32));
-        assert!(crate::common::eventually(5, || inside().is_empty()), "{signal}: {}", inside());
+        if signal == Signal::SIGKILL {
+            // The tool takes back what is half where it has the time; else the next call does.
+            std::thread::sleep(Duration::from_secs(2));
+            assert_eq!(said(&sandboxes.call(&["cp", "/etc/hostname", "box:/tmp/w"])), (Some(0), "", ""));
+            assert_eq!(inside(), "hostname\n");
+        } else {
+            assert!(crate::common::eventually(5, || inside().is_empty()), "{signal}: {}", inside());
+        }
     }
 }
 

@@ -20,4 +20,5 @@ mod rpc;
 mod sessions;
 mod storm;
 mod terminals;
+mod verbs;
 mod volumes;

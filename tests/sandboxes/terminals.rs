@@ -65,12 +65,15 @@ impl Viewer {
 fn a_terminal_goes_on_when_nobody_looks_and_shows_what_was_there() {
     let sandboxes = Sandboxes::new("terminal");
     sandboxes.create("box", &[]);
-    assert_eq!(said(&sandboxes.call(&["pty", "create", "box", "t", "--", "sh"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.call(&["pty", "create", "box", "t", "--", "sh"])), (Some(0), "t\n", ""));
     let mut first = Viewer::new(&sandboxes);
     first.types("kept=5; test -t 0 && test -t 1 && echo a-$((1+1))-terminal; stty size\n");
     first.sees(&["a-2-terminal", "24 80"]);
     assert_eq!(first.leaves(), Some(0));
-    assert_eq!(said(&sandboxes.call(&["pty", "resize", "box", "t", "100", "40"])), (Some(0), "", ""));
+    assert_eq!(
+        said(&sandboxes.call(&["pty", "resize", "box", "t", "100", "40"])),
+        (Some(0), "t: 100 columns, 40 rows\n", "")
+    );
     let wrong = "belljar: a terminal has from 1 to 1000 columns and rows\n";
     assert_eq!(said(&sandboxes.call(&["pty", "resize", "box", "t", "0", "40"])), (Some(1), "", wrong));
     // What was shown before comes first, to each of those who look at once.

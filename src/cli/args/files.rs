@@ -54,6 +54,26 @@ pub struct At {
     pub json: bool,
 }
 
+/// A directory in a sandbox, maybe the one that commands begin in.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Place {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "SANDBOX")]
+    pub sandbox: OsString,
+    /// The path inside [default: the sandbox's working directory]
+    #[arg(value_name = "PATH", default_value = ".", hide_default_value = true)]
+    pub path: OsString,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<Place> for At {
+    fn from(Place { sandbox, path, json }: Place) -> At {
+        At { sandbox, path, json }
+    }
+}
+
 /// What to do with files.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Verb {
@@ -61,7 +81,7 @@ pub enum Verb {
     Ls {
         /// Where.
         #[command(flatten)]
-        at: At,
+        at: Place,
         /// Levels down
         #[arg(long, value_name = "N", default_value_t = 1)]
         depth: u32,
@@ -70,7 +90,7 @@ pub enum Verb {
     Tree {
         /// Where.
         #[command(flatten)]
-        at: At,
+        at: Place,
         /// Levels down [default: all]
         #[arg(long, value_name = "N")]
         depth: Option<u32>,

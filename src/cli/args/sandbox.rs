@@ -75,8 +75,11 @@ pub struct Exec {
     #[arg(long, value_name = "FILE", help_heading = IO)]
     pub stdin: Option<OsString>,
     /// Give the command a terminal of its own [default: off]
-    #[arg(long, help_heading = IO)]
+    #[arg(short, long, help_heading = IO)]
     pub tty: bool,
+    /// Read the caller's standard input, which is always so: for those who write `-it`
+    #[arg(short, long, help_heading = IO)]
+    pub interactive: bool,
     /// Print the result as one JSON object on stdout, the output in it [default: off]
     #[arg(long, help_heading = IO)]
     pub json: bool,
@@ -194,6 +197,9 @@ pub struct Logs {
     /// Go on until it ends
     #[arg(short, long)]
     pub follow: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `belljar resize`.
@@ -216,6 +222,9 @@ pub struct Resize {
     /// Size of the writable layer, upward only
     #[arg(long, value_name = "SIZE", allow_hyphen_values = true)]
     pub disk: Option<OsString>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `belljar rename`.
@@ -227,6 +236,9 @@ pub struct Rename {
     /// What to call it from now on
     #[arg(value_name = "NEW")]
     pub new: OsString,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `belljar label`.
@@ -236,7 +248,7 @@ pub struct Label {
     #[arg(value_name = "NAME")]
     pub name: OsString,
     /// Labels to set; `K=` takes one away
-    #[arg(value_name = "K=V")]
+    #[arg(id = "label", value_name = "K=V")]
     pub labels: Vec<OsString>,
     /// Print one JSON object
     #[arg(long)]
@@ -269,7 +281,9 @@ pub struct Snapshot {
 /// What to do with snapshots.
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum SnapshotVerb {
-    /// Make an image of a kept sandbox's image and its files, as they are at this moment
+    /// Make an image of a sandbox's image and its files, as they are at this moment
+    ///
+    /// The image of a sandbox on the machine's own files needs them: only `create --image` takes it.
     Create {
         /// The sandbox, by its name or the beginning of its id
         #[arg(value_name = "NAME")]
@@ -277,6 +291,9 @@ pub enum SnapshotVerb {
         /// Name of the image
         #[arg(value_name = "IMAGE")]
         image: OsString,
+        /// Give it the name of an image that is there
+        #[arg(short, long)]
+        force: bool,
         /// Print one JSON object
         #[arg(long)]
         json: bool,

@@ -39,6 +39,9 @@ pub enum Verb {
         /// Where it begins [default: the sandbox's working directory]
         #[arg(long, value_name = "DIR")]
         workdir: Option<OsString>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// List the sessions of a sandbox
     Ls {
@@ -90,6 +93,9 @@ pub enum Verb {
         /// The number of the job
         #[arg(value_name = "JOB")]
         job: u64,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Interrupt a job, as the end of its time does; those behind it go on
     Interrupt {
@@ -105,6 +111,9 @@ pub enum Verb {
         /// Which.
         #[command(flatten)]
         one: One,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -135,6 +144,9 @@ pub enum PtyVerb {
         /// The command and its arguments [default: bash, or sh]
         #[arg(value_name = "COMMAND", last = true, num_args = 0..)]
         words: Vec<OsString>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// Look at it and type into it; Ctrl-] leaves it alone again
     Attach {
@@ -153,5 +165,8 @@ pub enum PtyVerb {
         /// Rows
         #[arg(value_name = "ROWS")]
         rows: u16,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
 }

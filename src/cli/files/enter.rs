@@ -17,8 +17,8 @@ pub const ENTER: &str = "enter-sandbox";
 pub const SERVE: &str = "serve-tools";
 
 /// Runs our own program in the sandbox `name`, or `aside` over the files of one that does not run, with our standard streams as its own; the exit code. What goes wrong is said in
-/// a frame.
-pub fn enter(name: &str, aside: bool, home: Option<&Path>) -> i32 {
+/// a frame that begins with `key`.
+pub fn enter(name: &str, aside: bool, key: &str, home: Option<&Path>) -> i32 {
     // What waits inside for something to happen does not hear that nobody listens any more. Where it cannot be asked for, a killed
     // caller leaves us until then.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
@@ -39,7 +39,8 @@ pub fn enter(name: &str, aside: bool, home: Option<&Path>) -> i32 {
     };
     let mut out = std::io::stdout().lock();
     // A caller that is gone does not want to know.
-    let _ = wire::write_json(&mut out, wire::FAILED, &trouble).and_then(|()| out.flush());
+    let said = serde_json::to_string(&trouble).unwrap_or_default();
+    let _ = wire::write(&mut out, wire::FAILED, format!("{key}{said}").as_bytes()).and_then(|()| out.flush());
     render::FAILED
 }
 

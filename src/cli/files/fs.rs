@@ -20,8 +20,14 @@ const LONGEST_CONTENT: u64 = 64 << 20;
 /// Does it; whether as JSON, and what is told.
 pub fn run(verb: Verb) -> (bool, Result<Told, Trouble>) {
     match verb {
-        Verb::Ls { at, depth } => (at.json, list(&at, Request::List { path: path(&at), depth }, row)),
-        Verb::Tree { at, depth } => (at.json, tree(&at, depth.unwrap_or(u32::MAX))),
+        Verb::Ls { at, depth } => {
+            let at = At::from(at);
+            (at.json, list(&at, Request::List { path: path(&at), depth }, row))
+        }
+        Verb::Tree { at, depth } => {
+            let at = At::from(at);
+            (at.json, tree(&at, depth.unwrap_or(u32::MAX)))
+        }
         Verb::Stat(at) => (at.json, stat(&at)),
         Verb::Cat { at, offset, length } => (at.json, cat(&at, offset, length)),
         Verb::Write { at, mode, parents, append } => (at.json, write(&at, mode.as_deref(), parents, append)),
@@ -77,7 +83,7 @@ fn octal(text: &str) -> Result<u32, Trouble> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
     mode.ok_or_else(|| {
         let shown = text.escape_debug();
-        Trouble::new("misused", format!("mode: `{shown}` are no permissions"))
+        Trouble::new("misused", format!("mode: `{shown}` is not an octal mode"))
             .hint("write octal digits, as in `644` or `0755`")
     })
 }

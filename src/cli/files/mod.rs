@@ -33,8 +33,8 @@ pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
         FilesVerb::Fs(verb) => fs::run(verb),
     };
     match told {
-        Ok(told) if json => render::print(&format!("{}\n", told.object), told.code),
-        Ok(told) => render::print(&told.people, told.code),
+        Ok(told) if json => render::object(&told.object, told.code),
+        Ok(told) => render::people(&told.people, told.code),
         Err(trouble) => complain(&trouble, json, UNDONE),
     }
 }
@@ -44,7 +44,7 @@ pub fn complain(trouble: &Trouble, json: bool, undone: i32) -> i32 {
     trouble.hint.iter().flat_map(|hint| hint.lines()).for_each(render::hint_line);
     let code = if trouble.kind == "misused" { MISUSED } else { undone };
     if json {
-        return render::print(&format!("{}\n", json!({ "version": 1, "error": trouble })), code);
+        return render::object(&json!({ "version": 1, "error": trouble }), code);
     }
     code
 }

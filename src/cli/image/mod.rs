@@ -46,13 +46,13 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         Verb::Gc(gc) => (gc.json, look::gc(&store)),
     };
     match told {
-        Ok(told) if json && !told.object.is_null() => render::print(&format!("{}\n", told.object), 0),
-        Ok(told) => render::print(&told.people, 0),
+        Ok(told) if json && !told.object.is_null() => render::object(&told.object, 0),
+        Ok(told) => render::people(&told.people, 0),
         Err(error) => {
             render::failure(&error);
             if json {
                 let report = serde_json::json!({ "version": 1, "error": crate::outcome::ErrorReport::new(&error) });
-                return render::print(&format!("{report}\n"), UNDONE);
+                return render::object(&report, UNDONE);
             }
             UNDONE
         }

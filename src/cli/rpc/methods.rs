@@ -203,6 +203,9 @@ fn key(arg: &Arg) -> String {
         None => {
             let shown =
                 arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string).unwrap_or_default();
+            if shown.contains('=') {
+                return arg.get_id().to_string();
+            }
             shown.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default().to_lowercase()
         }
     }

@@ -53,6 +53,22 @@ struct Broker {
     calls: Vec<Call>,
     /// Whether more requests may come.
     open: bool,
+    /// Whether what is read belongs to a line that was too long, and refused.
+    overlong: bool,
+}
+
+/// What a line asks for: the words of a command line, or why it asks for nothing.
+///
+/// # Errors
+///
+/// As it is answered.
+pub fn understand(line: &[u8]) -> Result<Vec<std::ffi::OsString>, String> {
+    let request = message::read(line).map_err(|(_, _, why)| why)?;
+    let verb = methods::verb(&args::whole(), &request.method, &request.parameters, false);
+    verb.map(|verb| verb.words).map_err(|wrong| match wrong {
+        Wrong::Method => "no such method".to_owned(),
+        Wrong::Parameter(why) => why,
+    })
 }
 
 /// Answers until input ends and everything is answered; the exit code.
@@ -93,6 +109,7 @@ impl Broker {
             piece: vec![0; PIECE],
             calls: Vec::new(),
             open: true,
+            overlong: false,
         })
     }
 
@@ -213,15 +230,22 @@ impl Broker {
             let end = searched.max(from) + end;
             let line = self.read.get(from..end).unwrap_or_default().to_vec();
             from = end + 1;
-            self.ask(&line);
+            if !std::mem::take(&mut self.overlong) {
+                self.ask(&line);
+            }
         }
         self.read.drain(..from);
+        // The rest of a line that was refused is passed over.
+        if self.overlong {
+            self.read.clear();
+        }
         if !self.open {
             let line = std::mem::take(&mut self.read);
             self.ask(&line);
         } else if self.read.len() > LONGEST_LINE {
             self.tell(&message::error(&Value::Null, Code::Parse, "a line is longer than 96 MiB", None));
-            self.open = false;
+            self.read = Vec::new();
+            self.overlong = true;
         }
         Ok(())
     }

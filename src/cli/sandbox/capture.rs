@@ -1,5 +1,6 @@
 //! `belljar fork`, `belljar diff` and `belljar snapshot`.
 
+use super::look::now;
 use super::{Told, supervisor, table, word};
 use crate::cli::args::sandbox::{self as args, SnapshotVerb};
 use crate::cli::resolve;
@@ -48,20 +49,34 @@ pub fn diff(sandboxes: &Sandboxes, home: &Path, name: &str) -> Result<Told, Trou
 pub fn snapshot(sandboxes: &Sandboxes, home: &Path, verb: SnapshotVerb) -> (bool, Result<Told, Trouble>) {
     let store = resolve::store(home);
     match verb {
-        SnapshotVerb::Create { name, image, json } => (json, create(sandboxes, &store, &word(&name), &image)),
+        SnapshotVerb::Create { name, image, force, json } => {
+            (json, create(sandboxes, &store, &word(&name), (&image, force)))
+        }
         SnapshotVerb::Ls { json } => (json, ls(&store)),
         SnapshotVerb::Rm { images, json } => (json, rm(&store, &images)),
     }
 }
 
-fn reference(text: &OsString) -> Result<Reference, Error> {
-    Reference::parse(&word(text)).map_err(|why| Error::Invalid(vec![Problem::new("image", why)]))
+fn reference(text: &OsString) -> Result<Reference, Trouble> {
+    Reference::parse(&word(text)).map_err(|why| Trouble::Refused("misused", vec![Problem::new("image", why)]))
 }
 
-fn create(sandboxes: &Sandboxes, store: &Store, name: &str, image: &OsString) -> Result<Told, Trouble> {
+fn create(
+    sandboxes: &Sandboxes,
+    store: &Store,
+    name: &str,
+    (image, force): (&OsString, bool),
+) -> Result<Told, Trouble> {
     let image = reference(image)?;
-    let digest = sandbox::snapshot(sandboxes, name, store, &image)?;
     let shown = short(&image);
+    if !force && store.names()?.iter().any(|named| named.reference == image) {
+        let problem = Problem::new("image", format!("there is an image `{shown}` already"));
+        return Err(Trouble::Refused(
+            "name_taken",
+            vec![problem.hint("choose another name, or replace it with `--force`")],
+        ));
+    }
+    let digest = sandbox::snapshot(sandboxes, name, store, &image, &super::time(now()))?;
     Ok(Told::new(format!("{shown}  {digest}\n"), json!({ "version": 1, "name": shown, "digest": digest })))
 }
 

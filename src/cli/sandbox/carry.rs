@@ -67,10 +67,10 @@ pub fn import(request: ImportRequest) -> i32 {
         Ok((entry, run)) if json => {
             let object = json!({ "version": 1, "id": entry.id, "name": entry.name(), "image": run.image,
                 "enforcement": run.enforcement });
-            render::print(&format!("{object}\n"), 0)
+            render::object(&object, 0)
         }
-        Ok((entry, _)) => render::print(&format!("{}\n", entry.name()), 0),
-        Err(trouble) => complain(trouble, json, render::FAILED),
+        Ok((entry, _)) => render::people(&format!("{}\n", entry.name()), 0),
+        Err(trouble) => complain(trouble, json),
     }
 }
 
@@ -91,7 +91,7 @@ fn bring(mut request: ImportRequest) -> Result<(Entry, Run), Trouble> {
     let task = progress.begin(&format!("importing {}", request.file.to_string_lossy()), size);
     let mut brought = sandbox::read(Box::new(Followed::new(file, task)))?;
     request.run.ambient = request.run.ambient.over(brought.spec.clone());
-    let spec = resolve(request.run)?;
+    let spec = resolve(request.run).map_err(super::life::misused)?;
     if let Some(name) = request.name {
         brought.name = name;
     }

@@ -1,6 +1,6 @@
 //! What is done to sandboxes.
 
-use super::{Told, UNDONE, complain, no_home, place, supervisor, word};
+use super::{Told, complain, no_home, place, supervisor, word};
 use crate::cli::args::sandbox as args;
 use crate::cli::parse::RunRequest;
 use crate::cli::render;
@@ -28,19 +28,27 @@ pub struct CreateRequest {
 /// Makes it; the exit code.
 pub fn create(request: CreateRequest) -> i32 {
     let json = request.run.report.json;
-    let Some(home) = request.run.home.clone() else { return complain(no_home().into(), json, render::FAILED) };
+    let Some(home) = request.run.home.clone() else { return complain(no_home().into(), json) };
     let store = resolve::store(&home);
     let made = resolve(request.run)
-        .map_err(Trouble::from)
+        .map_err(misused)
         .and_then(|spec| sandbox::create(&place(&home), Some(&store), spec, &request.wish, &supervisor()));
     match made {
         Ok((entry, run)) if json => {
             let object = json!({ "version": 1, "id": entry.id, "name": entry.name(), "image": run.image,
                 "enforcement": run.enforcement });
-            render::print(&format!("{object}\n"), 0)
+            render::object(&object, 0)
         }
-        Ok((entry, _)) => render::print(&format!("{}\n", entry.name()), 0),
-        Err(trouble) => complain(trouble, json, render::FAILED),
+        Ok((entry, _)) => render::people(&format!("{}\n", entry.name()), 0),
+        Err(trouble) => complain(trouble, json),
+    }
+}
+
+/// A spec that cannot be is a request that is not understood.
+pub fn misused(error: Error) -> Trouble {
+    match error {
+        Error::Invalid(problems) => Trouble::Refused("misused", problems),
+        error => error.into(),
     }
 }
 
@@ -57,7 +65,7 @@ fn each(names: &args::Names, mut act: impl FnMut(&str) -> Result<Value, Trouble>
             Err(trouble) if names.names.len() == 1 => return Err(trouble),
             Err(trouble) => {
                 let kind = trouble.kind().to_owned();
-                code = complain(trouble, false, UNDONE);
+                code = complain(trouble, false);
                 done.push(json!({ "name": name, "error": kind }));
             }
         }
@@ -100,9 +108,8 @@ fn unit<T>(
     text: Option<&OsString>,
     read: impl Fn(&str) -> Result<T, UnitError>,
 ) -> Result<Option<T>, Trouble> {
-    let wrong = |error: UnitError| {
-        Trouble::Failed(Error::Invalid(vec![Problem::new(field, error.to_string()).hint(error.right)]))
-    };
+    let wrong =
+        |error: UnitError| Trouble::Refused("misused", vec![Problem::new(field, error.to_string()).hint(error.right)]);
     text.map(|text| read(&text.to_string_lossy()).map_err(wrong)).transpose()
 }
 
@@ -116,21 +123,25 @@ pub fn resize(sandboxes: &Sandboxes, resize: &args::Resize) -> Result<Told, Trou
     };
     if wish == PartialSpec::default() {
         let problem = Problem::new("command line", "no limit").hint("give `--memory`, `--cpus`, `--pids` or `--disk`");
-        return Err(Trouble::Failed(Error::Invalid(vec![problem])));
+        return Err(Trouble::Refused("misused", vec![problem]));
     }
-    sandbox::resize(sandboxes, &word(&resize.name), &wish)?;
-    Ok(Told::new("", json!({ "version": 1 })))
+    let spec = sandbox::resize(sandboxes, &word(&resize.name), &wish)?;
+    let (name, cpus) = (word(&resize.name), f64::from(spec.millicpus) / 1000.0);
+    let sizes = [spec.memory, spec.disk].map(spec::show_bytes);
+    let people = format!("{name}: memory {}, cpus {cpus}, processes {}, disk {}\n", sizes[0], spec.pids, sizes[1]);
+    Ok(Told::new(people, json!({ "version": 1, "name": name, "limits": super::look::limits(&spec) })))
 }
 
 pub fn rename(sandboxes: &Sandboxes, rename: &args::Rename) -> Result<Told, Trouble> {
-    sandbox::rename(sandboxes, &word(&rename.name), &word(&rename.new))?;
-    Ok(Told::new("", json!({ "version": 1 })))
+    let (name, new) = (word(&rename.name), word(&rename.new));
+    sandbox::rename(sandboxes, &name, &new)?;
+    Ok(Told::new(format!("{name} is {new} now\n"), json!({ "version": 1, "name": new, "was": name })))
 }
 
 pub fn label(sandboxes: &Sandboxes, label: &args::Label) -> Result<Told, Trouble> {
     let mut wanted = BTreeMap::new();
     for text in &label.labels {
-        let (key, value) = split(text)?;
+        let (key, value) = split(text).map_err(|problem| Trouble::Refused("misused", vec![problem]))?;
         wanted.insert(key, (!value.is_empty()).then_some(value));
     }
     let labels = sandbox::label(sandboxes, &word(&label.name), &wanted)?;
@@ -139,12 +150,13 @@ pub fn label(sandboxes: &Sandboxes, label: &args::Label) -> Result<Told, Trouble
 }
 
 /// `K=V`.
-pub fn split(text: &OsString) -> Result<(String, String), Error> {
+pub fn split(text: &OsString) -> Result<(String, String), Problem> {
     let shown = text.to_string_lossy();
     match text.to_str().and_then(|text| text.split_once('=')).filter(|(key, _)| !key.is_empty()) {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => Err(Error::Invalid(vec![
-            Problem::new("label", format!("`{}` is no label", shown.escape_debug())).hint("write `KEY=VALUE`"),
-        ])),
+        None => {
+            let problem = Problem::new("label", format!("`{}` is not a label", shown.escape_debug()));
+            Err(problem.hint("write `KEY=VALUE`"))
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{Told, table};
 use crate::cli::args::sandbox as args;
-use crate::cli::render::size;
+use crate::cli::render::{say, size};
 use crate::sandbox::{self, End, Entry, Run, Sandboxes, State, Trouble};
 use crate::spec::{Network, Spec, show_bytes};
+use crate::tools::Name;
 use serde_json::{Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -45,7 +46,7 @@ fn object(entry: &Entry) -> Result<(Value, Run, State), Trouble> {
     Ok((object, run, state))
 }
 
-fn limits(spec: &Spec) -> Value {
+pub fn limits(spec: &Spec) -> Value {
     json!({
         "memory_bytes": spec.memory,
         "cpus": f64::from(spec.millicpus) / 1000.0,
@@ -55,10 +56,14 @@ fn limits(spec: &Spec) -> Value {
 }
 
 pub fn ls(sandboxes: &Sandboxes, ls: &args::Ls) -> Result<Told, Trouble> {
-    let wanted = ls.label.iter().map(super::life::split).collect::<Result<Vec<_>, _>>()?;
+    let wanted = ls.label.iter().map(super::life::split).collect::<Result<Vec<_>, _>>();
+    let wanted = wanted.map_err(|problem| Trouble::Refused("misused", vec![problem]))?;
     let heading = ["NAME", "ID", "STATE", "IMAGE", "CREATED"].map(str::to_owned).to_vec();
     let (mut rows, mut objects) = (vec![heading], Vec::new());
-    for entry in sandboxes.list()? {
+    let mut entries: Vec<_> = sandboxes.list()?;
+    // In the order in which they were made; those of one second by their names.
+    entries.sort_by_cached_key(|entry| entry.record().ok().map(|record| (record.created, record.name)));
+    for entry in entries {
         let (record, (object, run, state)) = match entry.record().and_then(|record| Ok((record, object(&entry)?))) {
             Ok(known) => known,
             // Gone between the list and the look.
@@ -98,9 +103,19 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
     Ok(Told { people: format!("{code}\n"), object: json!({ "version": 1, "end": run.end }), code })
 }
 
-pub fn logs(sandboxes: &Sandboxes, word: &str, follow: bool) -> Result<Told, Trouble> {
-    sandbox::follow_log(&sandboxes.find(word)?, follow, &mut std::io::stdout().lock())?;
-    Ok(Told::new("", Value::Null))
+pub fn logs(sandboxes: &Sandboxes, logs: &args::Logs) -> Result<Told, Trouble> {
+    let entry = sandboxes.find(&super::word(&logs.name))?;
+    if !logs.json {
+        sandbox::follow_log(&entry, logs.follow, &mut std::io::stdout().lock())?;
+        if sandbox::is_log_full(&entry) {
+            say("the command wrote more than is kept of it (10 MiB), and the rest was dropped");
+        }
+        return Ok(Told::new("", Value::Null));
+    }
+    let mut bytes = Vec::new();
+    sandbox::follow_log(&entry, logs.follow, &mut bytes)?;
+    let object = json!({ "version": 1, "log": Name(bytes), "truncated": sandbox::is_log_full(&entry) });
+    Ok(Told::new("", object))
 }
 
 pub fn stats(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
@@ -138,10 +153,14 @@ fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, of_year - (153 * shifted + 2) / 5 + 1)
 }
 
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 /// As people say it.
 fn ago(seconds: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    match now.saturating_sub(seconds) {
+    match now().saturating_sub(seconds) {
         age @ ..60 => format!("{age} s ago"),
         age @ ..3600 => format!("{} min ago", age / 60),
         age @ ..86_400 => format!("{} h ago", age / 3600),

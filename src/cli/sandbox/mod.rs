@@ -1,6 +1,6 @@
 //! The verbs of sandboxes that last: each read, handed down and told.
 //!
-//! Tables for people, one object for `--json`. Of `create` and `exec` 125 means that we failed; of all others 1.
+//! Tables for people, one object for `--json`. 0: done; 1: failed; 2: not understood. Of `exec` 125 means that we failed.
 
 mod capture;
 mod carry;
@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 
 /// Exit code of what could not be done.
 const UNDONE: i32 = 1;
+/// Exit code of what is not understood.
+const MISUSED: i32 = 2;
 
 /// What a verb tells: lines for people, an object for programs, and an exit code.
 pub struct Told {
@@ -53,10 +55,10 @@ pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
             LifeVerb::Ls(ls) => (ls.json, look::ls(&sandboxes, &ls)),
             LifeVerb::Inspect(name) => (true, look::inspect(&sandboxes, &word(&name.name))),
             LifeVerb::Wait(name) => (name.json, look::wait(&sandboxes, &word(&name.name))),
-            LifeVerb::Logs(logs) => (false, look::logs(&sandboxes, &word(&logs.name), logs.follow)),
+            LifeVerb::Logs(logs) => (logs.json, look::logs(&sandboxes, &logs)),
             LifeVerb::Stats(name) => (name.json, look::stats(&sandboxes, &word(&name.name))),
-            LifeVerb::Resize(resize) => (false, life::resize(&sandboxes, &resize)),
-            LifeVerb::Rename(rename) => (false, life::rename(&sandboxes, &rename)),
+            LifeVerb::Resize(resize) => (resize.json, life::resize(&sandboxes, &resize)),
+            LifeVerb::Rename(rename) => (rename.json, life::rename(&sandboxes, &rename)),
             LifeVerb::Fork(fork) => (fork.json, capture::fork(&sandboxes, home.unwrap_or(Path::new("")), &fork)),
             LifeVerb::Export(export) => {
                 (export.json, carry::export(&sandboxes, home.unwrap_or(Path::new("")), &export))
@@ -69,20 +71,21 @@ pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
         },
     };
     match told {
-        Ok(told) if json => render::print(&format!("{}\n", told.object), told.code),
-        Ok(told) => render::print(&told.people, told.code),
-        Err(trouble) => complain(trouble, json, UNDONE),
+        Ok(told) if json => render::object(&told.object, told.code),
+        Ok(told) => render::people(&told.people, told.code),
+        Err(trouble) => complain(trouble, json),
     }
 }
 
-/// Tells what went wrong.
-fn complain(trouble: Trouble, json: bool, code: i32) -> i32 {
+/// Tells what went wrong; the exit code.
+fn complain(trouble: Trouble, json: bool) -> i32 {
     let kind = trouble.kind().to_owned();
+    let code = if kind == "misused" { MISUSED } else { UNDONE };
     let error = trouble.error();
     render::failure(&error);
     if json {
         let report = ErrorReport { kind, ..ErrorReport::new(&error) };
-        return render::print(&format!("{}\n", json!({ "version": 1, "error": report })), code);
+        return render::object(&json!({ "version": 1, "error": report }), code);
     }
     code
 }

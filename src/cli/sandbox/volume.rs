@@ -1,6 +1,6 @@
 //! `belljar volume`.
 
-use super::{Told, UNDONE, complain, no_home, place, table, time, word};
+use super::{Told, complain, no_home, place, table, time, word};
 use crate::cli::args::volume::Verb;
 use crate::cli::render::{self, size};
 use crate::sandbox::{Trouble, Volumes};
@@ -10,16 +10,16 @@ use std::time::UNIX_EPOCH;
 
 /// Does it; the exit code.
 pub fn volume(verb: Verb, home: Option<&Path>) -> i32 {
-    let Some(home) = home else { return complain(Trouble::Failed(no_home()), false, UNDONE) };
+    let Some(home) = home else { return complain(Trouble::Failed(no_home()), false) };
     let (json, told) = match verb {
         Verb::Create { name, json } => (json, create(home, &word(&name))),
         Verb::Ls { json } => (json, ls(home)),
         Verb::Rm { names, json } => (json, rm(home, &names.iter().map(word).collect::<Vec<_>>())),
     };
     match told {
-        Ok(told) if json => render::print(&format!("{}\n", told.object), told.code),
-        Ok(told) => render::print(&told.people, told.code),
-        Err(trouble) => complain(trouble, json, UNDONE),
+        Ok(told) if json => render::object(&told.object, told.code),
+        Ok(told) => render::people(&told.people, told.code),
+        Err(trouble) => complain(trouble, json),
     }
 }
 
@@ -54,7 +54,7 @@ fn rm(home: &Path, names: &[String]) -> Result<Told, Trouble> {
             }
             Err(trouble) if names.len() == 1 => return Err(trouble),
             // The rest is removed all the same.
-            Err(trouble) => code = complain(trouble, false, UNDONE),
+            Err(trouble) => code = complain(trouble, false),
         }
     }
     Ok(Told { people, object: json!({ "version": 1, "removed": removed }), code })

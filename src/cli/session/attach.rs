@@ -1,12 +1,13 @@
 //! `belljar pty`: a terminal in a sandbox, and the caller's own before it.
 
-use super::{Collected, quietly};
+use super::{Collected, quietly, told};
 use crate::cli::args::session::{One, PtyVerb};
 use crate::cli::{files, render};
 use crate::sys::tty::{RawTerminal, size};
 use crate::tools::session::{Ask, Kind};
 use crate::tools::{Client, Name, Request, Trouble};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde_json::json;
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -20,22 +21,28 @@ const GLANCE_MS: u16 = 100;
 /// Does it; the exit code.
 pub fn pty(verb: PtyVerb, home: Option<&Path>) -> i32 {
     if home.is_none() {
-        return render::error(&crate::cli::sandbox::no_home(), None, Default::default(), None);
+        render::failure(&crate::cli::sandbox::no_home());
+        return super::UNDONE;
     }
-    let done = match verb {
-        PtyVerb::Create { one, workdir, words } => {
+    let (json, done) = match verb {
+        PtyVerb::Create { one, workdir, words, json } => {
             let ask = Ask::Create {
                 kind: Kind::Terminal,
                 words: words.into_iter().map(Name::from).collect(),
                 env: Vec::new(),
                 directory: workdir.map(Name::from),
             };
-            quietly(&one.sandbox, &one.id, ask)
+            let done = quietly(&one.sandbox, &one.id, ask);
+            (json, done.map(|_| told(json, &one.id, json!({ "session": one.id, "kind": Kind::Terminal.name() }))))
         }
-        PtyVerb::Attach { one } => attach(&one),
-        PtyVerb::Resize { one, columns, rows } => quietly(&one.sandbox, &one.id, Ask::Resize { columns, rows }),
+        PtyVerb::Attach { one } => (false, attach(&one)),
+        PtyVerb::Resize { one, columns, rows, json } => {
+            let done = quietly(&one.sandbox, &one.id, Ask::Resize { columns, rows });
+            let size = format!("{}: {columns} columns, {rows} rows", one.id);
+            (json, done.map(|_| told(json, &size, json!({ "session": one.id, "columns": columns, "rows": rows }))))
+        }
     };
-    done.unwrap_or_else(|trouble| files::complain(&trouble, false, super::UNDONE))
+    done.unwrap_or_else(|trouble| files::complain(&trouble, json, super::UNDONE))
 }
 
 /// How looking at it ended.
@@ -63,7 +70,7 @@ fn attach(one: &One) -> Result<i32, Trouble> {
                 // The cursor stands behind a prompt of the other side. Who cannot read this has gone.
                 let _ = writeln!(std::io::stderr());
             }
-            render::say("left; it goes on");
+            render::say("detached; the terminal goes on");
             Ok(0)
         }
     }

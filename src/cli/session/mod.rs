@@ -38,16 +38,20 @@ const PIECE: usize = 32 << 10;
 /// Does it; the exit code.
 pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
     if home.is_none() {
-        return render::error(&super::sandbox::no_home(), None, Default::default(), None);
+        render::failure(&super::sandbox::no_home());
+        return UNDONE;
     }
     let (json, done) = match verb {
-        Verb::Create { one, workdir } => (false, create(&one, workdir)),
+        Verb::Create { one, workdir, json } => (json, create(&one, workdir, json)),
         Verb::Ls { sandbox, json } => (json, ls(&sandbox, json)),
         Verb::Exec { one, text, detach, timeout, json } => (json, exec(&one, text, detach, timeout, json)),
         Verb::Logs { one, job, follow, json } => (json, logs(&one, Ask::Logs { job, follow }, json)),
-        Verb::Input { one, job } => (false, input(&one, job)),
+        Verb::Input { one, job, json } => (json, input(&one, job, json)),
         Verb::Interrupt { one, job } => (false, quietly(&one.sandbox, &one.id, Ask::Interrupt { job })),
-        Verb::Rm { one } => (false, quietly(&one.sandbox, &one.id, Ask::Remove)),
+        Verb::Rm { one, json } => {
+            let done = quietly(&one.sandbox, &one.id, Ask::Remove);
+            (json, done.map(|_| if json { told(json, &one.id, json!({ "session": one.id })) } else { 0 }))
+        }
     };
     done.unwrap_or_else(|trouble| files::complain(&trouble, json, UNDONE))
 }
@@ -71,9 +75,16 @@ fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Trouble> {
     Ok(0)
 }
 
-fn create(one: &One, workdir: Option<OsString>) -> Result<i32, Trouble> {
+/// Says what was done; the exit code.
+fn told(json: bool, people: &str, mut object: Value) -> i32 {
+    object["version"] = json!(1);
+    if json { render::object(&object, 0) } else { render::people(&format!("{people}\n"), 0) }
+}
+
+fn create(one: &One, workdir: Option<OsString>, json: bool) -> Result<i32, Trouble> {
     let ask = Ask::Create { kind: Kind::Shell, words: Vec::new(), env: Vec::new(), directory: workdir.map(Name::from) };
-    quietly(&one.sandbox, &one.id, ask)
+    quietly(&one.sandbox, &one.id, ask)?;
+    Ok(told(json, &one.id, json!({ "session": one.id, "kind": Kind::Shell.name() })))
 }
 
 fn logs(one: &One, ask: Ask, json: bool) -> Result<i32, Trouble> {
@@ -91,7 +102,7 @@ fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
         Ok(())
     })?;
     if json {
-        return Ok(render::print(&format!("{}\n", json!({ "version": 1, "sessions": all })), 0));
+        return Ok(render::object(&json!({ "version": 1, "sessions": all }), 0));
     }
     let mut rows = vec![["ID", "KIND", "STATE", "JOBS", "LAST"].map(str::to_owned).to_vec()];
     rows.extend(all.iter().map(|session| {
@@ -106,7 +117,7 @@ fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
         vec![session.id.clone(), session.kind.name().to_owned(), state, count, text.unwrap_or_default()]
     }));
     let people = if all.is_empty() { "no sessions\n".to_owned() } else { super::sandbox::table(&rows) };
-    Ok(render::print(&people, 0))
+    Ok(render::people(&people, 0))
 }
 
 /// A time that somebody typed.
@@ -132,12 +143,16 @@ fn exec(one: &One, text: String, detach: bool, timeout: Option<OsString>, json: 
     said.tell()
 }
 
-fn input(one: &One, job: u64) -> Result<i32, Trouble> {
+fn input(one: &One, job: u64, json: bool) -> Result<i32, Trouble> {
     let mut client = files::client(&one.sandbox, false)?;
-    let (mut stdin, mut piece) = (std::io::stdin().lock(), vec![0; PIECE]);
+    let (mut stdin, mut piece, mut given) = (std::io::stdin().lock(), vec![0; PIECE], 0);
     loop {
         let count = stdin.read(&mut piece).map_err(|error| Trouble::of(&error))?;
-        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else { return Ok(0) };
+        let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
+            let object = json!({ "version": 1, "session": one.id, "job": job, "bytes": given });
+            return Ok(if json { render::object(&object, 0) } else { 0 });
+        };
+        given += bytes.len();
         let ask = Ask::Input { job, bytes: Name(bytes.to_vec()) };
         client.list::<Value>(&Request::Session { id: Some(one.id.clone()), ask }, &mut |_| Ok(()))?;
     }
@@ -174,7 +189,7 @@ pub fn detach(request: Detached) -> i32 {
         directory: request.workdir.as_deref().map(Name::from),
     };
     match quietly(OsStr::new(&request.sandbox), &id, ask) {
-        Ok(_) if request.json => render::print(&format!("{}\n", json!({ "version": 1, "session": id, "job": 1 })), 0),
+        Ok(_) if request.json => render::object(&json!({ "version": 1, "session": id, "job": 1 }), 0),
         Ok(_) => render::print(&format!("{id}\n"), 0),
         Err(trouble) => files::complain(&trouble, request.json, render::FAILED),
     }

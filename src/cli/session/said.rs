@@ -148,7 +148,7 @@ impl Collected {
         let code = self.exit_code();
         self.keep()?;
         if self.hold {
-            return Ok(render::print(&format!("{}\n", self.object()), code));
+            return Ok(render::object(&self.object(), code));
         }
         if self.open {
             self.show().map_err(|error| Trouble::of(&error))?;

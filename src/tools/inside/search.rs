@@ -34,7 +34,7 @@ pub fn find(
 ) -> Result<(), Trouble> {
     walk(top, depth.unwrap_or(ANY_DEPTH), &mut |_, entry: &Entry| {
         let wanted = kind.is_none_or(|kind| kind == entry.kind) && matches(pattern, entry.path.path());
-        if wanted { answer.item(entry) } else { Ok(()) }
+        if wanted { answer.item(entry) } else { answer.pulse() }
     })
 }
 
@@ -53,6 +53,7 @@ pub fn grep(
         return lines(top, pattern, ignore_case, answer).map_err(about);
     }
     walk(top, ANY_DEPTH, &mut |_, entry| {
+        answer.pulse()?;
         if entry.kind != EntryKind::File || !matches(files, entry.path.path()) {
             return Ok(());
         }
@@ -86,6 +87,7 @@ fn lines(path: &Name, pattern: &str, ignore_case: bool, answer: &mut Answer<'_>)
             bytes.pop();
         }
         let text = if ignore_case { bytes.to_ascii_lowercase() } else { bytes.clone() };
+        answer.pulse()?;
         if places(&text, wanted.as_bytes()).next().is_some() {
             answer.item(&Line { path: path.clone(), line: number, content: Name(bytes.clone()) })?;
         }
