@@ -63,7 +63,7 @@ pub struct Record {
     /// What bears on a sandbox.
     pub config: Config,
     /// Whether it lies on the machine's own files, and is good for sandboxes on them only.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub needs_host: bool,
 }
 
@@ -401,10 +401,9 @@ impl Store {
     pub fn keep(&self, record: &Record) -> Result<(), Error> {
         let text = serde_json::to_vec(record).map_err(|error| damaged("a record", &error.to_string()))?;
         // The very file stays where it says the same: sandboxes may have pinned it.
-        if fs::read(self.record_path(&record.manifest)).is_ok_and(|there| there == text) {
-            return Ok(());
-        }
-        self.place(&text, &self.record_path(&record.manifest))
+        let path = self.record_path(&record.manifest);
+        let same = fs::read(&path).is_ok_and(|there| there == text);
+        if same { Ok(()) } else { self.place(&text, &path) }
     }
 
     /// Keeps an image from being removed as long as the link at `link` is there, beside its names and users.

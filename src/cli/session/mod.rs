@@ -145,6 +145,19 @@ fn exec(one: &One, text: String, detach: bool, timeout: Option<OsString>, json: 
 
 fn input(one: &One, job: u64, json: bool) -> Result<i32, Trouble> {
     let mut client = files::client(&one.sandbox, false)?;
+    // Whether there is such a job is known before anything is read, also where there is nothing to read.
+    let mut known = false;
+    let look = Request::Session { id: Some(one.id.clone()), ask: Ask::Look };
+    client.list(&look, &mut |session: Session| {
+        known |= session.jobs.iter().any(|one| one.job == job);
+        Ok(())
+    })?;
+    if !known {
+        return Err(Trouble::new(
+            "not_found",
+            format!("no job {job} in the session `{}`", Name::from(one.id.as_str())),
+        ));
+    }
     let (mut stdin, mut piece, mut given) = (std::io::stdin().lock(), vec![0; PIECE], 0);
     loop {
         let count = stdin.read(&mut piece).map_err(|error| Trouble::of(&error))?;
