@@ -16,7 +16,7 @@ impl Shell {
         let sandboxes = Sandboxes::new(name);
         sandboxes.create("box", &[]);
         let shell = Shell(sandboxes);
-        assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "", ""));
+        assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "sh\n", ""));
         shell
     }
 
@@ -93,7 +93,7 @@ fn a_session_that_ends_itself_says_so_and_takes_nothing_more() {
     assert_eq!(said(&shell.call(&["logs", "box", "sh"])), (Some(4), "bye\n", message));
     assert_eq!(said(&shell.call(&["rm", "box", "sh"])), (Some(0), "", ""));
     assert_eq!(said(&shell.exec("true")), (Some(1), "", "belljar: no session `sh`\n"));
-    assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "", ""));
+    assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "sh\n", ""));
     let there = "belljar: there is a session `sh` already\n";
     assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(1), "", there));
     assert_eq!(shell.call(&["create", "box", "../x"]).code, Some(1));
@@ -132,7 +132,7 @@ fn a_session_on_a_full_disk_says_so_and_goes_on_when_there_is_room() {
     let sandboxes = Sandboxes::new("full-session");
     sandboxes.create("box", &["--disk", "2M"]);
     let shell = Shell(sandboxes);
-    assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "", ""));
+    assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "sh\n", ""));
     shell.0.shell("box", "cat /dev/zero > /tmp/filled");
     let message = "belljar: the job could not be begun: No space left on device\n";
     assert_eq!(said(&shell.exec("echo here")), (Some(1), "", message));
