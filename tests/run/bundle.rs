@@ -338,7 +338,7 @@ fn what_umoci_unpacks_runs_as_it_is() {
 fn what_lies_in_its_own_file_systems_counts_as_memory_and_as_disk() {
     let Some(mut bundle) = Bundle::new("counted") else { return };
     bundle.config["mounts"] = json!([{ "destination": "/t", "type": "tmpfs", "options": ["size=64m"] }]);
-    let script = "/bin/busybox dd if=/dev/zero of=/t/f bs=1M count=8 2>&-";
+    let script = "/bin/busybox dd if=/dev/zero of=/t/f bs=1M count=8 2>&-; sleep 1";
     let run = bundle.run(&["--json", "--", "sh", "-c", script]);
     assert!(result(&run)["usage"]["disk_bytes"].as_u64() >= Some(8 << 20), "{run:?}");
     let script = "/bin/busybox dd if=/dev/zero of=/t/f bs=1M count=60 2>&-; sleep 5";

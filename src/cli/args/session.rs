@@ -105,6 +105,9 @@ pub enum Verb {
         /// The number of the job [default: the one that runs]
         #[arg(value_name = "JOB")]
         job: Option<u64>,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
     },
     /// End a session, and everything that it has started
     Rm {

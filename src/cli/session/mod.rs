@@ -47,11 +47,8 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         Verb::Exec { one, text, detach, timeout, json } => (json, exec(&one, text, detach, timeout, json)),
         Verb::Logs { one, job, follow, json } => (json, logs(&one, Ask::Logs { job, follow }, json)),
         Verb::Input { one, job, json } => (json, input(&one, job, json)),
-        Verb::Interrupt { one, job } => (false, quietly(&one.sandbox, &one.id, Ask::Interrupt { job })),
-        Verb::Rm { one, json } => {
-            let done = quietly(&one.sandbox, &one.id, Ask::Remove);
-            (json, done.map(|_| if json { told(json, &one.id, json!({ "session": one.id })) } else { 0 }))
-        }
+        Verb::Interrupt { one, job, json } => (json, silently(&one, Ask::Interrupt { job }, json)),
+        Verb::Rm { one, json } => (json, silently(&one, Ask::Remove, json)),
     };
     done.unwrap_or_else(|trouble| files::complain(&trouble, json, UNDONE))
 }
@@ -73,6 +70,12 @@ fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Trouble> {
     client.answers_within(AT_ONCE);
     client.list::<Value>(&request, &mut |_| Ok(()))?;
     Ok(0)
+}
+
+/// Does what has nothing to tell but that it is done, in JSON where that is wanted; the exit code.
+fn silently(one: &One, ask: Ask, json: bool) -> Result<i32, Trouble> {
+    quietly(&one.sandbox, &one.id, ask)?;
+    Ok(if json { told(json, &one.id, json!({ "session": one.id })) } else { 0 })
 }
 
 /// Says what was done; the exit code.
