@@ -376,8 +376,10 @@ const PROTECTIONS: &str = "Protections";
 
 /// The whole command line, for help, man pages and completions.
 pub fn whole() -> Command {
-    let command = Cli::command();
-    ["create", "import"].into_iter().fold(command, |command, verb| command.mut_subcommand(verb, without_deadline))
+    Cli::command().mut_subcommands(|command| match command.get_name() {
+        "create" | "import" => without_deadline(command),
+        _ => command,
+    })
 }
 
 /// A sandbox that lasts has no deadline unless one is asked for.
