@@ -252,7 +252,7 @@ pub struct Skipped {
 }
 
 /// The kinds of trouble that a tool inside may have.
-const KINDS: [&str; 14] = [
+const KINDS: [&str; 15] = [
     "not_found",
     "exists",
     "not_a_directory",
@@ -267,6 +267,7 @@ const KINDS: [&str; 14] = [
     "too_large",
     "misused",
     "session_ended",
+    "lost",
 ];
 
 /// Why something was not done.
