@@ -424,10 +424,16 @@ impl Running {
             Role::Leader => self.relays.close_sources(),
             Role::Command | Role::Host => self.relays.forget_unopened(),
         }
+        // Whoever asked for the end, in the moment of it even, does not wait for ever for a reader who takes nothing.
+        let asked = self.forwarded.map(|(_, signal)| signal);
         while !self.relays.drained() {
             let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];
             self.relays.interests(&mut list);
-            let _ = ppoll(&mut list, None, None);
+            let ready = ppoll(&mut list, asked.map(|_| TimeSpec::from_duration(GRACE)), None);
+            if let (Some(signal), Ok(0)) = (asked, ready) {
+                self.cause.get_or_insert(Cause::Cancelled(signal));
+                return;
+            }
             let signalled = list[0].revents().is_some_and(|events| !events.is_empty());
             drop(list);
             if signalled && let Some(signal) = self.listening.next().filter(|signal| *signal != Signal::SIGWINCH) {

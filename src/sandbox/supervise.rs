@@ -239,10 +239,19 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Answers one who waits for everybody to go on; whether it is still there. Those who are in stay known as such.
+    fn let_in_one(&self, line: &Line, running: &Running) -> bool {
+        if line.asked.get() != Asked::Join {
+            return true;
+        }
+        line.asked.set(Asked::Nothing);
+        self.join(line, running).is_ok()
+    }
+
     /// Answers those who wait for everybody to go on.
     fn let_in(&mut self, running: &Running) {
         let mut lines = std::mem::take(&mut self.lines);
-        lines.retain(|line| line.asked.replace(Asked::Nothing) != Asked::Join || self.join(line, running).is_ok());
+        lines.retain(|line| self.let_in_one(line, running));
         self.lines = lines;
     }
 
@@ -328,7 +337,7 @@ impl Supervisor<'_> {
         if self.frozen.get() && !lines.iter().any(|line| line.asked.get() == Asked::Freeze) {
             running.thaw();
             self.frozen.set(false);
-            lines.retain(|line| line.asked.replace(Asked::Nothing) != Asked::Join || self.join(line, running).is_ok());
+            lines.retain(|line| self.let_in_one(line, running));
         }
         if lines.len() < before {
             self.used = Instant::now();

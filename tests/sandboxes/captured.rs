@@ -58,7 +58,7 @@ fn a_copy_has_none_of_the_sessions_of_the_original() {
         assert_eq!(said(&sandboxes.call(&["session", "ls", to])), (Some(0), "no sessions\n", ""));
         let none = "belljar: no session `sh`\n";
         assert_eq!(said(&sandboxes.call(&["session", "rm", to, "sh"])), (Some(1), "", none));
-        assert_eq!(said(&sandboxes.call(&["session", "create", to, "sh"])), (Some(0), "", ""));
+        assert_eq!(said(&sandboxes.call(&["session", "create", to, "sh"])), (Some(0), "sh\n", ""));
         assert_eq!(said(&sandboxes.call(&["session", "exec", to, "sh", "echo [$kept]"])), (Some(0), "[]\n", ""));
         assert_eq!(said(&sandboxes.call(&["session", "exec", from, "sh", "echo [$kept]"])), (Some(0), "[1]\n", ""));
     }
@@ -67,7 +67,7 @@ fn a_copy_has_none_of_the_sessions_of_the_original() {
     sandboxes.done(&["start", "box"]);
     let run = sandboxes.call(&["session", "exec", "box", "sh", "true"]);
     assert!(run.code == Some(1) && run.stderr.contains("the session `sh` is lost"), "{run:?}");
-    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "sh\n", ""));
 }
 
 #[test]

@@ -116,10 +116,10 @@ fn a_session_whose_keeper_was_killed_is_lost_and_says_so() {
     sandboxes.shell("box", kill);
     let lost = "belljar: the session `sh` is lost: what kept it was killed, or the sandbox was stopped since\nhint: make another; what it had set is gone\n";
     assert_eq!(said(&sandboxes.call(&["session", "exec", "box", "sh", "true"])), (Some(1), "", lost));
-    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "sh\n", ""));
     sandboxes.shell("box", kill);
     // Made anew without a look at the old one.
-    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "sh\n", ""));
     assert_eq!(said(&sandboxes.call(&["session", "exec", "box", "sh", "echo new"])), (Some(0), "new\n", ""));
     if installed("python3") {
         let code = |text| sandboxes.call(&["code", "--sandbox", "box", "--context", "py", "python", "-e", text]);
@@ -147,7 +147,7 @@ fn a_keeper_that_is_stopped_is_listed_and_removed() {
     let left =
         || sandboxes.shell("box", "grep -l [1]014 /proc/[0-9]*/cmdline 2>/dev/null | grep -v self | wc -l").stdout;
     assert!(eventually(10, || left().trim() == "0"), "{}", left());
-    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.call(&["session", "create", "box", "sh"])), (Some(0), "sh\n", ""));
 }
 
 #[test]

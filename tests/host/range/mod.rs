@@ -178,7 +178,6 @@ fn memory_counts_whoever_uses_it() {
         "x = [bytearray(b'x' * (1 << 20)) for _ in range(900)]",
         "fd = os.memfd_create('x')\n[os.write(fd, bytes(1 << 20)) for _ in range(900)]",
         "x = mmap.mmap(-1, 900 << 20)\nfor at in range(0, len(x), 4096): x[at] = 1",
-        "f = open('/dev/shm/x', 'wb')\n[f.write(bytes(1 << 20)) for _ in range(900)]",
     ];
     for fill in fills {
         // A program that was executed as that user, too: the kernel lets others look at it by other rules.
@@ -191,6 +190,10 @@ fn memory_counts_whoever_uses_it() {
             assert_eq!(result["status"], "out_of_memory", "{fill}: {result}");
         }
     }
+    // Files are full before.
+    let fill = as_user(1000, "f = open('/dev/shm/x', 'wb')\n[f.write(bytes(1 << 20)) for _ in range(900)]");
+    let result = python_result(&[RANGE, &["--memory", "200M"]].concat(), &fill);
+    assert_eq!((&result["status"], &result["limits_reached"]), (&json!("exited"), &json!(["disk"])), "{result}");
 }
 
 #[test]
