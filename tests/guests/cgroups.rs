@@ -66,8 +66,9 @@ fn memory_never_passes_its_limit() {
     let _alone = alone();
     let one = "x = bytearray(100 << 20)";
     let many = "import os\nfor _ in range(8):\n  if os.fork() == 0: break\nx = bytearray(20 << 20)\nimport time; time.sleep(9)";
-    let files = "f = open('/tmp/x', 'wb')\nfor _ in range(100): f.write(bytes(1 << 20)); f.flush()";
-    let shared = "f = open('/dev/shm/x', 'wb')\nfor _ in range(100): f.write(bytes(1 << 20)); f.flush()";
+    // Files alone are full before.
+    let files = "x = bytearray(b'x' * (24 << 20))\nf = open('/tmp/x', 'wb')\nfor _ in range(100): f.write(bytes(1 << 20)); f.flush()";
+    let shared = "x = bytearray(b'x' * (24 << 20))\nf = open('/dev/shm/x', 'wb')\nfor _ in range(100): f.write(bytes(1 << 20)); f.flush()";
     for code in [one, many, files, shared] {
         let result = python(&["--memory", "64M"], code);
         let ended = (&result["status"], &result["exit_code"], &result["signal"]);
