@@ -139,7 +139,8 @@ impl Attendant for Supervisor<'_> {
         list.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
         list.extend(self.lines.iter().map(|line| PollFd::new(line.descriptor(), PollFlags::POLLIN)));
         // Nobody writes while nobody runs.
-        let look = self.quota.as_ref().map(RefCell::borrow).filter(|quota| !self.quiet || quota.is_open());
+        let look =
+            self.quota.as_ref().map(RefCell::borrow).filter(|quota| !self.quiet || quota.is_open() || self.waits());
         let look = look.map(|quota| quota.next());
         let begun = (self.run.is_none() && self.has_command()).then(|| Instant::now() + GLANCE);
         self.ends_at().into_iter().chain(look).chain(self.program.until()).chain(begun).min()
@@ -220,7 +221,13 @@ impl Supervisor<'_> {
         let Some(quota) = &self.quota else { return };
         let (mut quota, limit) = (quota.borrow_mut(), self.disk.get());
         let passed = match quota.look(now, limit, self.quiet) {
-            Next::Nothing => return,
+            Next::Nothing => {
+                drop(quota);
+                if self.waits() && !self.frozen.get() {
+                    self.let_in(running);
+                }
+                return;
+            }
             Next::Stop => {
                 running.hold_still();
                 return quota.count(now);
@@ -237,6 +244,11 @@ impl Supervisor<'_> {
             running.thaw();
             self.let_in(running);
         }
+    }
+
+    /// Whether somebody waits to be let in.
+    fn waits(&self) -> bool {
+        self.lines.iter().any(|line| line.asked.get() == Asked::Join)
     }
 
     /// Answers one who waits for everybody to go on; whether it is still there. Those who are in stay known as such.
