@@ -217,6 +217,8 @@ impl Sandboxes {
             }
             // What kept it from being made is what the caller has to know.
             let _ = self.discard(&format!("{NEW}{}", record.id));
+            // By that name where it was not known to have reached the disk.
+            let _ = self.discard(&record.id);
         })
     }
 
