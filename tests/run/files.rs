@@ -8,14 +8,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What the shell printed, in a run that went well.
-fn printed(options: &[&str], script: &str) -> String {
+pub fn printed(options: &[&str], script: &str) -> String {
     let run = shell(options, script);
     assert_eq!(run.code, Some(0), "{run:?}");
     run.stdout
 }
 
 /// The kernel's answers to `attempts`, python expressions, in one sandbox.
-fn errors(options: &[&str], attempts: &[&str]) -> Vec<String> {
+pub fn errors(options: &[&str], attempts: &[&str]) -> Vec<String> {
     let code = format!(
         "import ctypes,errno,fcntl,os,socket,stat
 def attempt(f):

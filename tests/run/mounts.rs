@@ -1,33 +1,11 @@
 //! Mounts: what they promise to whoever asks for one, and the cases of the catalogue (73, 75, 76, 86, 88) that attack
 //! it. What asks for propagation is tried in a mount namespace of the test's own, with shared mounts, as its root.
 
-use crate::common::{Scratch, available, bind, call, python, shell};
+use super::files::{errors, printed};
+use crate::common::{Scratch, available, bind, call, shell};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
-
-/// What the shell printed, in a run that went well.
-fn printed(options: &[&str], script: &str) -> String {
-    let run = shell(options, script);
-    assert_eq!(run.code, Some(0), "{run:?}");
-    run.stdout
-}
-
-/// The kernel's answers to `attempts`, python expressions, in one sandbox.
-fn errors(options: &[&str], attempts: &[&str]) -> Vec<String> {
-    let code = format!(
-        "import ctypes,errno,fcntl,os,socket,stat
-def attempt(f):
-  try: f(); return 'allowed'
-  except OSError as e: return errno.errorcode[e.errno]
-def write(path, text='1'): os.write(os.open(path, os.O_WRONLY), text.encode())
-{}",
-        attempts.iter().map(|attempt| format!("print(attempt(lambda: {attempt}))\n")).collect::<String>()
-    );
-    let run = python(options, &code);
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""), "{}", run.stdout);
-    run.stdout.lines().map(str::to_owned).collect()
-}
 
 /// Runs `script` as root of a mount namespace of its own, whose mounts are shared; `$belljar` is the binary.
 fn in_shared_mounts(script: &str) -> Option<crate::common::Run> {
