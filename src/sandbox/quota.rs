@@ -9,7 +9,6 @@
 //! The walks are a thread's, since a million files take longer than the supervisor may be away from its clock. Nothing is
 //! followed, and nothing but directories is opened.
 
-use super::Entry;
 use crate::images::tree;
 use crate::mounts::inodes;
 use crate::process::Nameless;
@@ -113,6 +112,8 @@ pub struct Quota {
     known: bool,
     /// Whether somebody may have written since.
     dirty: bool,
+    /// Whether somebody waits for a count, whoever runs inside.
+    wanted: bool,
     /// Bytes at the last walk of either kind.
     bytes: u64,
     judged: Instant,
@@ -123,9 +124,8 @@ pub struct Quota {
 }
 
 impl Quota {
-    /// Counts what is in `entry`'s upper layer, beginning now. `empty`: nobody runs inside yet.
-    pub fn new(entry: &Entry, empty: bool) -> std::io::Result<Quota> {
-        let upper = File::open(entry.path("upper"))?;
+    /// Counts what is in the directory `upper`, beginning now. `empty`: nobody runs inside yet.
+    pub fn new(upper: File, empty: bool) -> std::io::Result<Quota> {
         let theirs = upper.try_clone()?;
         let over = Arc::new(AtomicBool::new(false));
         let ends = over.clone();
@@ -158,6 +158,7 @@ impl Quota {
             hidden: Count::default(),
             known: false,
             dirty: true,
+            wanted: false,
             bytes: 0,
             judged: now,
             next: now,
@@ -204,7 +205,7 @@ impl Quota {
         }
         if self.walk != Walk::Still {
             // As soon as may be.
-            (self.dirty, self.rested, self.next) = (true, self.begun, self.begun);
+            (self.dirty, self.wanted, self.rested, self.next) = (true, true, self.begun, self.begun);
         }
         None
     }
@@ -220,7 +221,9 @@ impl Quota {
         self.next = now + if still { STILL } else { pause(ceiling.minus(self.at_most())) };
         let beyond = self.at_most().is_beyond(ceiling);
         match self.walk {
-            Walk::None if now >= self.rested && (beyond || !self.known || (quiet && self.dirty)) => Next::Stop,
+            Walk::None if now >= self.rested && (beyond || self.wanted || !self.known || (quiet && self.dirty)) => {
+                Next::Stop
+            },
             Walk::None => {
                 if now >= self.beside && !quiet {
                     self.begin(Walk::Beside, now);
@@ -262,7 +265,7 @@ impl Quota {
         self.hidden = if nameless.may_hide && self.known { self.hidden.plus(unfound) } else { Count::default() };
         self.counted = found.plus(self.hidden);
         (self.bytes, self.free, self.judged) = (self.counted.bytes, free, Instant::now());
-        (self.known, self.dirty) = (named.is_some(), false);
+        (self.known, self.dirty, self.wanted) = (named.is_some(), false, false);
         named.is_none() || self.counted.is_beyond(ceiling)
     }
 
@@ -333,5 +336,37 @@ mod tests {
         assert_eq!((room(u64::MAX, u64::MAX), room(0, u64::MAX), room(u64::MAX, 0)), (SLOW, FAST, FAST));
         assert_eq!(room(64 << 20, 1 << 20), Duration::from_nanos(15_625_000));
         assert_eq!(room(1 << 40, 4000), Duration::from_millis(10));
+    }
+
+    /// What the next count finds, though somebody may run inside.
+    fn judged(quota: &mut Quota, limit: u64) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            match quota.look(Instant::now(), limit, false) {
+                Next::Nothing => std::thread::sleep(STILL),
+                Next::Stop => quota.count(Instant::now()),
+                Next::Judge => return quota.judge(limit, Nameless::default()),
+            }
+        }
+        panic!("nothing was counted");
+    }
+
+    #[test]
+    fn whoever_waits_for_room_in_a_full_sandbox_gets_an_answer_though_somebody_runs_inside() {
+        let (limit, room) = (1 << 20, std::env::temp_dir().join(format!("belljar-quota-{}", std::process::id())));
+        std::fs::create_dir(&room).expect("make it");
+        let mut quota = Quota::new(File::open(&room).expect("open it"), true).expect("count");
+        assert!(!judged(&mut quota, limit), "an empty directory is full");
+        std::fs::write(room.join("much"), vec![1; 3 << 20]).expect("fill it");
+        while !quota.at_most().is_beyond(Count::limit(limit)) {
+            std::thread::sleep(STILL);
+        }
+        assert!(judged(&mut quota, limit), "more than the limit is no news");
+        // Somebody was seen inside since, but is above the limit no further.
+        quota.dirty = true;
+        assert_eq!(quota.has_room(limit), None);
+        judged(&mut quota, limit);
+        assert_eq!(quota.has_room(limit), Some(false));
+        std::fs::remove_dir_all(room).expect("remove it");
     }
 }

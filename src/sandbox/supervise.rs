@@ -211,7 +211,7 @@ impl Supervisor<'_> {
     fn count(&mut self) -> std::io::Result<()> {
         if self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) {
             let empty = self.spec.program == Program::Nothing;
-            self.quota = Some(RefCell::new(Quota::new(self.entry, empty)?));
+            self.quota = Some(RefCell::new(Quota::new(File::open(self.entry.path("upper"))?, empty)?));
         }
         Ok(())
     }

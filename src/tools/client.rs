@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::PoisonError;
@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// How long a tool that was dismissed may take to end, and again when it was told to.
 const LAST: Duration = Duration::from_secs(5);
+
+/// How much longer a tool may live than others in a sandbox that ends.
+const DYING: Duration = Duration::from_millis(250);
 
 /// The most items of one answer that is kept, and their bytes: whoever is inside could go on for ever.
 const MOST_ITEMS: u64 = 4_000_000;
@@ -113,8 +116,13 @@ impl Client {
             return Err(trouble);
         }
         match (end.as_deref().map(wire::parse::<Ending>), taken) {
-            // What the tool says is the reason why its data is cut off.
-            (Some(Ok(Some(trouble))), _) => Err(trouble.from_inside()),
+            // What the tool says is the reason why its data is cut off. Where something has ended in there, the whole sandbox may
+            // have with it, and only the host's side knows that and why.
+            (Some(Ok(Some(trouble))), _) => {
+                let inside = trouble.from_inside();
+                let host = if inside.kind == "ended" { self.word_of_the_end() } else { None };
+                Err(host.unwrap_or(inside))
+            }
             (_, Err(trouble)) => Err(trouble),
             (Some(Ok(None)), Ok(())) => Ok(()),
             (Some(Err(error)), Ok(())) => Err(said(&error)),
@@ -147,6 +155,16 @@ impl Client {
         each: &mut (dyn FnMut(T) -> io::Result<()> + Send),
     ) -> Result<(), Trouble> {
         self.ask(request, None, &mut |bytes| each(wire::parse(bytes)?), &mut |_| Ok(()))
+    }
+
+    /// Why the sandbox has ended, if it has: its processes are killed one after the other, and the tool lives a moment longer than
+    /// what it speaks of.
+    fn word_of_the_end(&mut self) -> Option<Trouble> {
+        *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = Some(DYING);
+        // Nothing comes from a tool that lives on.
+        let _ = self.from.as_mut()?.fill_buf();
+        *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = Some(LAST);
+        self.last_word()
     }
 
     /// Why the tool was cut off, if the host's side says it.

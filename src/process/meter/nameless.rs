@@ -13,9 +13,9 @@ use std::io::{BufRead as _, BufReader};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
-/// How often, and how long after, somebody is looked at again who shows nothing.
-const LOOKS: u32 = 5;
-const MOMENT: Duration = Duration::from_millis(2);
+/// How long all those together are waited for who are about to execute a program, and between two looks.
+const PATIENCE: Duration = Duration::from_millis(100);
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,14 +35,20 @@ impl Meter {
         let own = told.and_then(|told| mount(&told));
         let mut found = BTreeMap::new();
         let mut may_hide = own.is_none();
+        let mut waited = Duration::ZERO;
         // Who leads a command has its parent outside, shows nobody its files, and writes none.
         for process in self.processes().into_iter().filter(|process| process.parent != 0) {
-            // Whoever is about to execute a program shows nothing for a moment, stopped or not.
             let mut answer = self.nameless_of(process.pid, own, &mut found);
-            for _ in 0..LOOKS {
-                if matches!(answer, Err(libc::EACCES | libc::EPERM)) {
+            // Whoever is about to execute a program shows nothing, and stops only when it has.
+            while matches!(answer, Err(libc::EACCES | libc::EPERM)) && waited < PATIENCE {
+                let halted = self.is_halted(process.pid);
+                if !halted {
                     std::thread::sleep(MOMENT);
-                    answer = self.nameless_of(process.pid, own, &mut found);
+                    waited += MOMENT;
+                }
+                answer = self.nameless_of(process.pid, own, &mut found);
+                if halted {
+                    break;
                 }
             }
             match answer {
