@@ -28,6 +28,7 @@ mod ended;
 mod entry;
 mod exec;
 mod life;
+mod names;
 mod place;
 mod program;
 mod quota;

@@ -46,7 +46,12 @@ impl Entry {
 
     /// What was asked for.
     pub fn spec(&self) -> Result<Spec, Trouble> {
-        self.read("spec.json")
+        let mut spec: Spec = self.read("spec.json")?;
+        // Wherever it is now: whoever has moved or copied it means these files.
+        if let Some(kept) = spec.lasting.as_mut().and_then(|lasting| lasting.kept.as_mut()) {
+            kept.clone_from(&self.directory);
+        }
+        Ok(spec)
     }
 
     /// What its supervisor said.

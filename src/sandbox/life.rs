@@ -116,9 +116,9 @@ pub fn rename(sandboxes: &Sandboxes, word: &str, name: &str) -> Result<(), Troub
     sandboxes.claim(name, &entry.id)?;
     let before = std::mem::replace(&mut record.name, name.to_owned());
     match entry.write("record.json", &record) {
-        Ok(()) => sandboxes.unname(&before),
+        Ok(()) => sandboxes.unname(&before, &entry.id),
         Err(error) => {
-            sandboxes.unname(name);
+            sandboxes.unname(name, &entry.id);
             return Err(error);
         }
     }

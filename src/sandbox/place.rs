@@ -1,4 +1,4 @@
-//! Where sandboxes are: their directories, names and locks.
+//! Where sandboxes are: their directories, and what is swept away there.
 
 use super::entry::sync_directory;
 use super::{Entry, Record, Trouble, failed};
@@ -12,12 +12,12 @@ use std::fs::{self, DirBuilder, File};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::ErrorKind;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown, symlink};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A directory that is still being filled.
-const NEW: &str = "new.";
+pub(super) const NEW: &str = "new.";
 /// A directory that is being removed.
 const GONE: &str = "gone.";
 /// How long somebody may take to fill a directory: no longer than it takes to write three small files.
@@ -42,7 +42,7 @@ impl Sandboxes {
 
     /// Makes the place.
     pub(super) fn make(&self) -> Result<(), Trouble> {
-        let names = self.root.join("names");
+        let names = self.names();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&names);
         made.map_err(|error| failed(format!("make `{}`", names.display()), &error))
     }
@@ -84,22 +84,23 @@ impl Sandboxes {
         }
     }
 
-    /// The id behind a name.
-    fn named(&self, name: &str) -> Option<String> {
-        fs::read_link(self.name(name)).ok()?.to_str().filter(|id| is_id(id)).map(str::to_owned)
-    }
-
     /// Where it is said how those that are gone have ended.
     pub(super) fn ended(&self) -> PathBuf {
         self.root.join("ended")
     }
 
-    fn name(&self, name: &str) -> PathBuf {
-        self.root.join("names").join(name)
+    /// Where their names are.
+    pub(super) fn names(&self) -> PathBuf {
+        self.root.join("names")
+    }
+
+    /// Where a directory of that name is.
+    pub(super) fn place(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
     /// The sandbox of that id, if there is one.
-    fn entry(&self, id: &str) -> Option<Entry> {
+    pub(super) fn entry(&self, id: &str) -> Option<Entry> {
         let directory = self.root.join(id);
         (is_id(id) && directory.is_dir()).then(|| Entry::at(id, directory))
     }
@@ -138,11 +139,12 @@ impl Sandboxes {
                 self.sweep_one(&entry)?;
             }
         }
+        self.sweep_names();
         Ok(())
     }
 
     /// Removes a directory that is still being filled, if whoever filled it was killed.
-    fn sweep_new(&self, name: &str, id: &str) -> Result<(), Trouble> {
+    pub(super) fn sweep_new(&self, name: &str, id: &str) -> Result<(), Trouble> {
         let entry = Entry::at(id, self.root.join(name));
         // It has its turn from the first moment on, or for that moment not yet.
         let lock = File::open(entry.path("turn")).ok().map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
@@ -154,10 +156,8 @@ impl Sandboxes {
         if !dead || !entry.directory.exists() {
             return Ok(());
         }
-        if let Ok(record) = entry.record()
-            && self.named(&record.name).is_some_and(|named| named == id)
-        {
-            self.unname(&record.name);
+        if let Ok(record) = entry.record() {
+            self.unname(&record.name, id);
         }
         self.discard(name)
     }
@@ -206,15 +206,13 @@ impl Sandboxes {
             let directory = self.root.join(&record.id);
             fs::rename(&filling, &directory).map_err(|error| failed(attempt(), &error))?;
             if record.keep || record.filling {
-                sync_directory(&self.root.join("names"))?;
+                sync_directory(&self.names())?;
                 sync_directory(&self.root)?;
             }
             Ok((Entry { called: record.name.clone(), ..Entry::at(&record.id, directory) }, turn))
         };
         filled().inspect_err(|_| {
-            if self.named(&record.name).is_some_and(|id| id == record.id) {
-                self.unname(&record.name);
-            }
+            self.unname(&record.name, &record.id);
             // What kept it from being made is what the caller has to know.
             let _ = self.discard(&format!("{NEW}{}", record.id));
             // By that name where it was not known to have reached the disk.
@@ -222,46 +220,15 @@ impl Sandboxes {
         })
     }
 
-    /// Gives a sandbox a name that no other has.
-    pub(super) fn claim(&self, name: &str, id: &str) -> Result<(), Trouble> {
-        let link = self.name(name);
-        // A name whose sandbox is gone is nobody's.
-        for _ in 0..16 {
-            match symlink(id, &link) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(format!("make `{}`", link.display()), &error)),
-            }
-            match self.named(name) {
-                Some(other) if other == id => return Ok(()),
-                Some(other) => {
-                    let new = format!("{NEW}{other}");
-                    self.sweep_new(&new, &other)?;
-                    if [&other, &new].iter().any(|name| self.root.join(name).exists()) {
-                        break;
-                    }
-                    self.unname(name);
-                }
-                None => self.unname(name),
-            }
-        }
-        Err(Trouble::NameTaken(name.to_owned()))
-    }
-
-    /// Takes a name away. Whoever has it by now keeps it only if it was never ours, which callers know.
-    pub(super) fn unname(&self, name: &str) {
-        let _ = fs::remove_file(self.name(name));
-    }
-
-    /// Removes a sandbox that does not run.
+    /// Removes a sandbox that does not run. One that was kept does not come back after a power cut.
     pub(super) fn remove(&self, entry: &Entry) -> Result<(), Trouble> {
-        if let Ok(record) = entry.record()
-            && self.named(&record.name).is_some_and(|id| id == entry.id)
-        {
-            self.unname(&record.name);
+        let record = entry.record();
+        if let Ok(record) = &record {
+            self.unname(&record.name, &entry.id);
         }
         let gone = format!("{GONE}{}", entry.id);
-        match fs::rename(&entry.directory, self.root.join(&gone)) {
+        match fs::rename(&entry.directory, self.place(&gone)) {
+            Ok(()) if record.map_or(true, |record| record.keep) => sync_directory(&self.root)?,
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(failed(format!("rename `{}`", entry.directory.display()), &error));
             }
@@ -302,7 +269,7 @@ impl Record {
 }
 
 /// Sixteen hexadecimal digits.
-fn is_id(word: &str) -> bool {
+pub(super) fn is_id(word: &str) -> bool {
     word.len() == 16 && word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 

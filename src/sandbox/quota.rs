@@ -223,7 +223,7 @@ impl Quota {
         match self.walk {
             Walk::None if now >= self.rested && (beyond || self.wanted || !self.known || (quiet && self.dirty)) => {
                 Next::Stop
-            },
+            }
             Walk::None => {
                 if now >= self.beside && !quiet {
                     self.begin(Walk::Beside, now);
