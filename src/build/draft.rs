@@ -3,7 +3,8 @@
 use crate::error::{Error, Problem, describe_io};
 use crate::images::recipe::{Content, FILE, Recipe, parse};
 use crate::spec::MAX_FILE;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use crate::sys::directory::open_within;
+use nix::fcntl::{OFlag, ResolveFlag};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -88,10 +89,8 @@ impl Draft {
 
 /// A file below `directory`, whatever links lie there.
 fn beside(directory: &File, path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-    match openat2(directory, path, how) {
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    match open_within(directory, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, resolve) {
         Ok(found) => read(Ok(File::from(found)), most),
         Err(nix::errno::Errno::EXDEV) => Err(io::Error::other("leads out of the recipe's directory")),
         Err(errno) => Err(errno.into()),

@@ -6,8 +6,8 @@
 use crate::bundle::{self, FILE, Wish};
 use crate::error::{Error, Problem, describe_io};
 use crate::spec::User;
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use crate::sys::directory::open_within;
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::unistd::{getegid, geteuid};
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -73,13 +73,7 @@ fn text(directory: &File) -> io::Result<String> {
 
 fn below(directory: &File, path: &Path, flags: OFlag) -> io::Result<std::os::fd::OwnedFd> {
     let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    loop {
-        match openat2(directory, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve)) {
-            // The kernel saw something being renamed.
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            answer => return Ok(answer?),
-        }
-    }
+    Ok(open_within(directory, path, flags, resolve)?)
 }
 
 /// Makes its paths absolute; what does not lie in the directory is a problem.

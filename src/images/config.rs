@@ -7,7 +7,8 @@ use super::digest::Digest;
 use super::store::Store;
 use crate::error::{Error, Problem};
 use crate::host::image::Config;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use crate::sys::directory::open_within;
+use nix::fcntl::{OFlag, ResolveFlag};
 use oci_spec::image::ImageConfiguration;
 use std::fs::File;
 use std::io::Read as _;
@@ -79,10 +80,8 @@ fn text(store: &Store, layers: &[Digest], path: &str) -> String {
 /// `None` where the tree has no such regular file; what is no text is none.
 fn small(tree: &Path, path: &str) -> Option<String> {
     let tree = File::open(tree).ok()?;
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let file = File::from(openat2(&tree, path, how).ok()?);
+    let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let file = File::from(open_within(&tree, path, OFlag::O_RDONLY | OFlag::O_NONBLOCK, resolve).ok()?);
     file.metadata().ok().filter(std::fs::Metadata::is_file)?;
     let mut text = String::new();
     file.take(LARGEST).read_to_string(&mut text).ok()?;

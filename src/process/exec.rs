@@ -5,7 +5,8 @@
 use crate::error::{CommandError, CommandReason};
 use crate::program;
 use crate::step::Command;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use crate::sys::directory::open_within;
+use nix::fcntl::{AtFlags, OFlag, ResolveFlag};
 use nix::sys::stat::SFlag;
 use std::ffi::CString;
 use std::io::Read as _;
@@ -29,7 +30,7 @@ pub fn explain(command: &Command, image: &str, (index, errno): (u8, i32), root: 
 /// A file of the sandbox as it is seen inside.
 fn open(root: &OwnedFd, path: &CString, flags: OFlag) -> nix::Result<OwnedFd> {
     let resolve = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-    openat2(root, path.as_c_str(), OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve))
+    open_within(root, path.as_c_str(), flags, resolve)
 }
 
 fn kind(root: &OwnedFd, path: &CString) -> Option<SFlag> {

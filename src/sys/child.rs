@@ -60,13 +60,19 @@ struct OpenHow {
     resolve: u64,
 }
 
-/// openat2(2) with `resolve` flags (`RESOLVE_IN_ROOT`, …).
+/// openat2(2) with `resolve` flags (`RESOLVE_IN_ROOT`, …), again where something was renamed or mounted somewhere on the machine
+/// meanwhile and the kernel could not be sure (EAGAIN).
 pub fn open_resolved(directory: Fd, path: &CStr, flags: i32, resolve: u64) -> Answer<Fd> {
     let how = OpenHow { flags: flags as u32 as u64, mode: 0, resolve };
-    // SAFETY: `path` and `how` outlive the call; the size names the structure's version.
-    descriptor(unsafe {
-        syscall!(Sysno::openat2, directory, path.as_ptr(), core::ptr::from_ref(&how), size_of::<OpenHow>())
-    })
+    loop {
+        // SAFETY: `path` and `how` outlive the call; the size names the structure's version.
+        let opened = descriptor(unsafe {
+            syscall!(Sysno::openat2, directory, path.as_ptr(), core::ptr::from_ref(&how), size_of::<OpenHow>())
+        });
+        if opened != Err(libc::EAGAIN) {
+            return opened;
+        }
+    }
 }
 
 /// close(2). The descriptor is gone whatever the answer is, so there is none.

@@ -2,10 +2,11 @@
 #![allow(unsafe_code)]
 
 use super::Answer;
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat, openat2};
 use nix::sys::stat::{Mode, fstat};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static BY_STEPS: AtomicBool = AtomicBool::new(false);
@@ -27,8 +28,22 @@ pub fn open_beneath(directory: BorrowedFd<'_>, path: &[u8]) -> nix::Result<Owned
             | ResolveFlag::RESOLVE_NO_MAGICLINKS
             | ResolveFlag::RESOLVE_NO_XDEV,
     );
+    open_as(directory, path, how)
+}
+
+/// Opens `path` and never leaves `root` (openat2(2)); `resolve` says what of links and `..` is followed in there.
+pub fn open_within(
+    root: impl AsFd,
+    path: &(impl NixPath + ?Sized),
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> nix::Result<OwnedFd> {
+    open_as(root.as_fd(), path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve))
+}
+
+fn open_as(directory: BorrowedFd<'_>, path: &(impl NixPath + ?Sized), how: OpenHow) -> nix::Result<OwnedFd> {
     loop {
-        // EAGAIN: something was renamed or mounted somewhere meanwhile, and the kernel could not be sure.
+        // EAGAIN: something was renamed or mounted somewhere on the machine meanwhile, and the kernel could not be sure.
         match openat2(directory, path, how) {
             Err(Errno::EAGAIN | Errno::EINTR) => {}
             answer => return answer,

@@ -125,6 +125,16 @@ fn unsafe_stands_only_next_to_system_calls() {
 }
 
 #[test]
+fn openat2_is_asked_again_where_it_is_not_sure() {
+    let calls_it = |file: &Source| places(&file.code, "openat2").next().is_some();
+    let callers = sources().into_iter().filter(calls_it).map(|file| file.path);
+    let known = ["src/sys/child.rs", "src/sys/directory.rs"];
+    report(
+        callers.filter(|path| !known.contains(&path.as_str())).map(|path| format!("{path}: use open_within")).collect(),
+    );
+}
+
+#[test]
 fn nobody_but_pulling_speaks_http() {
     let elsewhere = |file: &&Source| !file.path.starts_with(HTTP_PLACE);
     let mut violations = Vec::new();

@@ -245,6 +245,29 @@ fn links_in_its_root_lead_nowhere_outside() {
 }
 
 #[test]
+fn a_link_upwards_is_followed_though_somebody_renames_files_all_the_time() {
+    let Some(mut bundle) = Bundle::new("renames") else { return };
+    shell(&bundle.path().join("rootfs"), "ln -s /bin/.. elsewhere");
+    bundle.config["mounts"] = json!([{ "destination": "/elsewhere/deep", "type": "tmpfs" }]);
+    let (one, two) = (bundle.scratch.file("one", ""), bundle.scratch.0.join("two"));
+    let over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                for (from, to) in [(&one, &two), (&two, &one)] {
+                    std::fs::rename(from, to).expect("rename it");
+                }
+            }
+        });
+        let runs: Vec<Run> = (0..10).map(|_| bundle.shell("ls -d /deep")).collect();
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        for run in runs {
+            assert_eq!(said(&run), (Some(0), "/deep\n", ""));
+        }
+    });
+}
+
+#[test]
 fn what_the_caller_says_himself_goes() {
     let Some(mut bundle) = Bundle::new("consent") else { return };
     bundle.config["linux"] = json!({ "seccomp": { "defaultAction": "SCMP_ACT_ALLOW" } });

@@ -9,8 +9,9 @@ use super::super::store::{LARGEST_DOCUMENT, refused};
 use super::super::unpack::Bounds;
 use super::{Parts, about, wrong_entry};
 use crate::error::{Error, Problem};
+use crate::sys::directory::open_within;
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, ResolveFlag};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -38,10 +39,8 @@ impl<'s, 'i> Directory<'s, 'i> {
     }
 
     fn open(&self, name: &str) -> Result<Option<File>, Error> {
-        let how = OpenHow::new()
-            .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let file = match openat2(&self.root, name, how) {
+        let resolve = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+        let file = match open_within(&self.root, name, OFlag::O_RDONLY | OFlag::O_NONBLOCK, resolve) {
             Ok(file) => File::from(file),
             Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
             Err(Errno::EXDEV) => return Err(wrong_entry(name, "is a link that leads out of the directory")),

@@ -11,7 +11,8 @@ use super::super::unpack::Bounds;
 use super::names::{Wish, by_file};
 use super::{Imported, docker};
 use crate::error::{Error, Problem};
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use crate::sys::directory::open_within;
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::sys::stat::{SFlag, fstat};
 use serde_json::{Value, json};
 use std::fs::{self, File};
@@ -103,8 +104,7 @@ impl Tree {
 
     /// Whether a regular file is there, links followed as inside.
     fn has(&self, name: &str) -> bool {
-        let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_IN_ROOT);
-        let found = openat2(&self.root, name, how).and_then(fstat);
+        let found = open_within(&self.root, name, OFlag::O_PATH, ResolveFlag::RESOLVE_IN_ROOT).and_then(fstat);
         found.is_ok_and(|found| SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG)
     }
 

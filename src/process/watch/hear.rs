@@ -6,9 +6,10 @@ use crate::process::meter::Meter;
 use crate::process::plan::files_in_memory;
 use crate::process::relay::{Inlet, Outlet};
 use crate::process::report::{Frame, SIZE};
+use crate::sys::directory::open_within;
 use crate::sys::tty::copy_size;
 use crate::sys::{fd, proc};
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{OFlag, ResolveFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -67,11 +68,10 @@ impl Running {
         let of_bundle = of_bundle.map(|tmpfs| tmpfs.target.as_path());
         // Where files are kept on a disk, this is what is left in memory.
         let shared = self.keeps_files().then_some(Path::new("dev/shm"));
-        let how = OpenHow::new()
-            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let opened =
-            of_bundle.chain(shared).map(|path| openat2(root, path, how).map_err(|errno| errno as i32)).collect();
+        let (flags, resolve) =
+            (OFlag::O_PATH | OFlag::O_DIRECTORY, ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        let open = |path| open_within(root, path, flags, resolve).map_err(|errno| errno as i32);
+        let opened = of_bundle.chain(shared).map(open).collect();
         match opened {
             // A quick command may have ended before we look, and with pid 1 went the mounts. There is nothing to be held.
             Err(_) if self.is_ending() => Ok(Vec::new()),
