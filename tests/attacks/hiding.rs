@@ -1,7 +1,8 @@
 //! Memory that a command hides from the supervisor, where that holds the memory limit by looking: the list of a process's
 //! open files is its user's, and nobody's where the process is not dumpable.
 
-use crate::common::{python, python_result};
+use crate::common::{ended, installed, python, python_result};
+use serde_json::json;
 
 /// Most profiles have no files in memory.
 const DEBUG: [&str; 2] = ["--seccomp", "debug"];
@@ -89,4 +90,23 @@ fn whoever_shares_memory_and_opens_sockets_and_stays_below_the_limit_runs() {
     );
     let run = python(&["--memory", "256M"], &code);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "done\n"), "{}", run.stderr);
+}
+
+/// To look at a process takes the longer the more mappings it has; the deadline is kept by timers that look at nothing.
+#[test]
+fn the_deadline_holds_however_much_there_is_to_look_at() {
+    if !installed("python3") {
+        return;
+    }
+    let code = "import ctypes, os, time\n\
+        libc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p\n\
+        for _ in range(40):\n\
+        \x20   if os.fork() == 0: break\n\
+        start = libc.mmap(None, ctypes.c_size_t(60000 << 12), 0, 0x22, -1, 0)\n\
+        for page in range(0, 60000, 2): libc.mprotect(ctypes.c_void_p(start + (page << 12)), 4096, 1)\n\
+        time.sleep(60)";
+    let result = python_result(&["--timeout", "3s", "--memory", "4G"], code);
+    assert_eq!(ended(&result), ("timed_out", &json!(null), &json!("SIGKILL")), "{result}");
+    let wall = result["usage"]["wall_ms"].as_u64().expect("a number");
+    assert!((3000..4500).contains(&wall), "{result}");
 }
