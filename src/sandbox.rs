@@ -108,8 +108,12 @@ impl Trouble {
             Trouble::NameTaken(name) => {
                 problem(format!("there is a sandbox `{name}` already"), "choose another name, or `belljar rm` that one")
             }
-            Trouble::NotRunning(name) => problem(format!("`{name}` does not run"), "`belljar start` it"),
-            Trouble::Running(name) => problem(format!("`{name}` runs"), "`belljar stop` it before"),
+            Trouble::NotRunning(name) => {
+                problem(format!("`{name}` is not running"), &format!("start it first: `belljar start {name}`"))
+            }
+            Trouble::Running(name) => {
+                problem(format!("`{name}` is running"), &format!("stop it first: `belljar stop {name}`"))
+            }
             Trouble::Ended(name, None) => {
                 problem(format!("`{name}` has ended meanwhile"), "`belljar inspect` says how")
             }

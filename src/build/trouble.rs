@@ -196,7 +196,7 @@ fn errors(tail: &Tail) -> String {
     }
     let shown = &found[found.len().saturating_sub(SHOWN)..];
     let text = shown.iter().map(|line| plain(line)).collect::<Vec<_>>().join("; ");
-    if text.is_empty() { "ended without a word".to_owned() } else { text }
+    if text.is_empty() { "ended without a message".to_owned() } else { text }
 }
 
 #[cfg(test)]
@@ -261,7 +261,7 @@ mod tests {
             ),
             ("E: one\nI: two\nE: mmdebstrap failed to run\n", ("setup", "build `x`: one")),
             ("first\nlast", ("setup", "build `x`: first; last")),
-            ("", ("setup", "build `x`: ended without a word")),
+            ("", ("setup", "build `x`: ended without a message")),
         ];
         for (output, (kind, message)) in table {
             let (found, text) = told(output);

@@ -173,7 +173,7 @@ pub struct Doctor {
 #[derive(Debug, Args)]
 #[command(about = "Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc")]
 pub struct Schema {
-    /// Of what
+    /// Which schema to print
     #[arg(value_parser = ["result", "spec", "doctor", "rpc"], default_value = "result")]
     pub of: String,
 }

@@ -208,7 +208,7 @@ fn ended(outcome: &Outcome, spec: &Spec) -> Option<String> {
         Status::ForbiddenSyscall => Some("a system call that the seccomp profile forbids".to_owned()),
         // With the sandbox, and the error says why.
         Status::Cancelled if outcome.error.is_some() => None,
-        Status::Cancelled => Some(format!("told to by {}", signal.unwrap_or("a signal"))),
+        Status::Cancelled => Some(format!("stopped by {}", signal.unwrap_or("a signal"))),
     }
 }
 
@@ -234,7 +234,7 @@ mod tests {
             (Status::OutOfMemory, Some("memory limit of 1 GiB passed")),
             (Status::OutputLimit, Some("output limit passed")),
             (Status::ForbiddenSyscall, Some("a system call that the seccomp profile forbids")),
-            (Status::Cancelled, Some("told to by a signal")),
+            (Status::Cancelled, Some("stopped by a signal")),
         ];
         for (status, why) in table {
             assert_eq!(ended(&of(status), &spec).as_deref(), why, "{status:?}");

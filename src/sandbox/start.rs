@@ -124,7 +124,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Trouble> {
     if is_name(name) {
         return Ok(());
     }
-    let problem = Problem::new("name", format!("`{}` is no name of a sandbox", name.escape_debug()));
+    let problem = Problem::new("name", format!("`{}` is not a valid sandbox name", name.escape_debug()));
     let problem = problem.hint("use letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
     Err(Trouble::Refused("misused", vec![problem]))
 }
@@ -192,7 +192,10 @@ pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, T
         Err(_) => {
             let _ = child.kill();
             let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            Err(failed(format!("{attempt}: it ended without a word ({status})"), &std::io::Error::from_raw_os_error(0)))
+            Err(failed(
+                format!("{attempt}: it exited without reporting ({status})"),
+                &std::io::Error::from_raw_os_error(0),
+            ))
         }
     }
 }

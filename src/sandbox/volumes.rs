@@ -58,7 +58,7 @@ impl Volumes {
     /// `Invalid` for a name that is none, or that another has.
     pub fn create(&self, name: &str) -> Result<(), Trouble> {
         if !is_name(name) {
-            let problem = Problem::new("volume", format!("`{}` is no name of a volume", name.escape_debug()));
+            let problem = Problem::new("volume", format!("`{}` is not a valid volume name", name.escape_debug()));
             let hint = "use letters, digits, `-`, `_` and `.`, at most 128, and begin with a letter or digit";
             return Err(invalid(problem.hint(hint)));
         }

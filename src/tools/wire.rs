@@ -78,7 +78,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
 
 /// The other side does not keep to this.
 pub fn nonsense(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("what came from the other side is not understood: {what}"))
+    io::Error::new(io::ErrorKind::InvalidData, format!("the other side sent a malformed message: {what}"))
 }
 
 /// Data on its way out, in frames.

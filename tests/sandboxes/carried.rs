@@ -122,7 +122,7 @@ fn a_file_that_somebody_else_has_made_decides_nothing_of_the_host() {
     for name in ["../../x", "-x", "a/b"] {
         let text = json!({ "version": 1, "name": name, "spec": {} }).to_string();
         let run = attempt(&whole(&text, good()));
-        assert!(run.code == Some(2) && run.stderr.contains("is no name of a sandbox"), "{run:?}");
+        assert!(run.code == Some(2) && run.stderr.contains("is not a valid sandbox name"), "{run:?}");
     }
     let text = json!({ "version": 1, "name": "box", "labels": { "a": "\u{1b}[2J" }, "spec": {} }).to_string();
     assert!(attempt(&whole(&text, good())).stderr.contains("no line of text"));

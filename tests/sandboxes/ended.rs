@@ -119,9 +119,10 @@ fn is_told(run: &Run, failed: i32, end: End, json: bool) -> bool {
     // What is removed once it has ended may be found gone, and then it is all that is known.
     let whys = [end.why(), "it was removed"].map(|why| format!("`box` has ended meanwhile: {why}\n"));
     // Another call of the round may have made the session.
-    let known =
-        ["`box` does not run", "no sandbox `box`", "there is a session "].iter().any(|text| run.stderr.contains(text))
-            || whys.iter().any(|why| run.stderr.contains(why));
+    let known = ["`box` is not running", "no sandbox `box`", "there is a session "]
+        .iter()
+        .any(|text| run.stderr.contains(text))
+        || whys.iter().any(|why| run.stderr.contains(why));
     let kinds = [json!("ended"), json!("not_running"), json!("not_found")];
     let typed = !json || kinds.contains(&result(run)["error"]["kind"]);
     known && typed && (memory || run.code == Some(failed))

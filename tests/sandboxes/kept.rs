@@ -21,9 +21,15 @@ fn files_of_a_kept_sandbox_are_there_after_each_start_and_processes_are_not() {
         assert_eq!(said(&sandboxes.shell("box", read)), (Some(0), "home\nhome\ndeep\n700\nnone\n", ""));
     }
     let run = sandboxes.call(&["rm", "box"]);
-    assert_eq!(said(&run), (Some(1), "", "belljar: sandbox: `box` runs\nhint: `belljar stop` it before\n"));
+    assert_eq!(
+        said(&run),
+        (Some(1), "", "belljar: sandbox: `box` is running\nhint: stop it first: `belljar stop box`\n")
+    );
     let run = sandboxes.call(&["start", "box"]);
-    assert_eq!(said(&run), (Some(1), "", "belljar: sandbox: `box` runs\nhint: `belljar stop` it before\n"));
+    assert_eq!(
+        said(&run),
+        (Some(1), "", "belljar: sandbox: `box` is running\nhint: stop it first: `belljar stop box`\n")
+    );
     sandboxes.done(&["rm", "-f", "box"]);
     assert_eq!(sandboxes.leavings(), [""; 0]);
 }

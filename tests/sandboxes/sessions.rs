@@ -307,7 +307,10 @@ fn code_runs_in_a_sandbox_that_is_there() {
     sandboxes.create("kept", &["--keep"]);
     sandboxes.done(&["stop", "kept"]);
     let run = sandboxes.call(&["session", "create", "kept", "sh"]);
-    assert_eq!(said(&run), (Some(1), "", "belljar: sandbox: `kept` does not run\nhint: `belljar start` it\n"));
+    assert_eq!(
+        said(&run),
+        (Some(1), "", "belljar: sandbox: `kept` is not running\nhint: start it first: `belljar start kept`\n")
+    );
 }
 
 #[test]

@@ -18,8 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Why a call may fail that met others: the sandbox is not there, or not as the call needs it, or went meanwhile.
 const EXPLAINED: [&str; 7] = [
     "no sandbox `",
-    "does not run",
-    "` runs",
+    "is not running",
+    "` is running",
     "there is a sandbox `",
     "has ended meanwhile",
     "the sandbox is not ready",

@@ -31,7 +31,7 @@ pub struct Copy {
 #[command(
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "All of it is done inside, by the sandbox's own rules. Of a sandbox that was stopped and is kept it is done all the same. \
+    after_help = "All of it is done inside, by the sandbox's own rules. Also works on a kept sandbox that is stopped. \
 Relative paths count from the sandbox's working directory."
 )]
 pub struct Fs {

@@ -91,7 +91,7 @@ pub fn verify(store: &Store, verify: &Verify) -> Result<Told, Error> {
     let faults = verify::verify(store, name.as_deref(), &*followed())?;
     if faults.is_empty() {
         let object = json!({ "version": 1, "faults": [] });
-        return Ok(Told { people: "everything is as its digest says\n".to_owned(), object });
+        return Ok(Told { people: "all images match their digests\n".to_owned(), object });
     }
     Err(Error::Invalid(faults.iter().map(|fault| Problem::new("store", fault.to_string()).hint(&fault.cure)).collect()))
 }

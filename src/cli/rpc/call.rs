@@ -219,7 +219,7 @@ impl Call {
         let said = String::from_utf8_lossy(&self.kept[1]);
         let words = said.lines().next().unwrap_or_default();
         let words = words.strip_prefix("belljar: ").unwrap_or(words);
-        let words = if words.is_empty() { "it failed without a word" } else { words };
+        let words = if words.is_empty() { "it failed and printed no message" } else { words };
         if self.too_long {
             let message = "it printed more than 256 MiB: ask for it with `stream`, or by a file";
             return Some(message::error(id, Code::Failed, message, None));

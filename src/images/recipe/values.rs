@@ -92,7 +92,7 @@ pub fn package(text: &str) -> Read<String> {
         return Ok(text.to_owned());
     }
     wrong(
-        format!("{} is no name of a package", shown(text)),
+        format!("{} is not a valid package name", shown(text)),
         "as in `packages = [\"git\"]`; a version is pinned as in `git=1:2.47.3-0+deb13u1`",
     )
 }
@@ -154,7 +154,7 @@ pub fn source(text: &str) -> Read<PathBuf> {
         );
     }
     if text.is_empty() || !normal(path) || text.contains('\0') {
-        return wrong(format!("{} is no name of a file", shown(text)), "name a file beside the recipe");
+        return wrong(format!("{} is not a valid file name", shown(text)), "name a file beside the recipe");
     }
     Ok(path.into())
 }
@@ -183,7 +183,7 @@ pub fn variable(name: &str, value: &str) -> Read<()> {
 
 pub fn label(name: &str, value: &str) -> Read<()> {
     if name.is_empty() || name.contains('\0') || value.contains('\0') {
-        return wrong(format!("{} is no name of a label", shown(name)), "give it a name");
+        return wrong(format!("{} is not a valid label name", shown(name)), "give it a name");
     }
     Ok(())
 }

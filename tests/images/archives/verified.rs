@@ -141,7 +141,7 @@ fn one_image_is_verified_without_the_others() {
     let home = two("one");
     let mark = in_tree(&home, "etc/mark", "two");
     fs::write(mark, "changed").expect("write");
-    assert_eq!(home.done(&["image", "verify", "one:1"]), "everything is as its digest says\n");
+    assert_eq!(home.done(&["image", "verify", "one:1"]), "all images match their digests\n");
     let run = home.call(&["image", "verify", "localhost/two:2"]);
     assert!(run.code == Some(1) && run.stderr.contains("`etc/mark`"), "{run:?}");
     let run = home.call(&["image", "verify", "three"]);
