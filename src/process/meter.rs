@@ -5,6 +5,7 @@
 //! limit is it found out exactly ([`memory`]), which costs a walk through page tables.
 
 mod files;
+mod fleeting;
 mod kernel;
 mod memory;
 mod nameless;
@@ -13,10 +14,11 @@ pub use memory::Use;
 pub use nameless::Nameless;
 
 use crate::sys::proc;
+use fleeting::{Fleeting, Since};
 use kernel::Kernel;
 use memory::Memory;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Reads a sandbox.
 pub struct Meter {
@@ -39,6 +41,10 @@ pub struct Meter {
     /// Ticks of the last reading with those of waited-for children, and of all readings together.
     latest: u64,
     total: u64,
+    /// The same with what those used who came and went in between. Never falls.
+    used: Duration,
+    fleeting: Fleeting,
+    cpus: f64,
     memory: Memory,
     kernel: Kernel,
     blind: Option<i32>,
@@ -55,6 +61,8 @@ pub struct Reading {
     pub running: u32,
     /// CPU time since the first reading and before, as far as it was seen. Never falls.
     pub cpu: Duration,
+    /// Whether somebody runs who was not there before.
+    pub fleeting: bool,
     /// Bytes that the processes have in memory; what they share counts for each.
     pub resident: u64,
     /// Bytes by which what they use can have grown since the reading before, files in memory aside.
@@ -114,6 +122,9 @@ impl Meter {
             known: Vec::new(),
             latest: 0,
             total: 0,
+            used: Duration::ZERO,
+            fleeting: Fleeting::default(),
+            cpus: value(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).unwrap_or(1).max(1) as f64,
             memory: Memory::default(),
             kernel: Kernel::default(),
             blind: None,
@@ -140,7 +151,8 @@ impl Meter {
     pub fn read(&mut self) -> Reading {
         let mut reading = Reading::default();
         let mut known = Vec::with_capacity(self.known.len());
-        let (mut with_children, mut alone) = (0, 0);
+        let (mut with_children, mut alone, mut of_known, mut new) = (0, 0, 0, 0.0);
+        let time = self.fleeting.since_last_look(Instant::now());
         self.list();
         for index in 0..self.listed.len() {
             let pid = self.listed[index];
@@ -149,6 +161,11 @@ impl Meter {
             let before = self.before(pid, &stat);
             with_children += stat.ticks + stat.children_ticks;
             alone += stat.ticks.saturating_sub(before.ticks);
+            if before.start > 0 {
+                of_known += stat.ticks.saturating_sub(before.ticks);
+            } else {
+                new += self.threads_running(pid, &stat);
+            }
             if pid != 1 {
                 reading.threads += stat.threads;
                 reading.running += u32::from(stat.state == b'R');
@@ -160,7 +177,7 @@ impl Meter {
                 if stat.resident != before.resident || stat.faults != before.faults {
                     reading.changed.push(pid);
                 }
-                reading.processes.push(stat.process(pid));
+                reading.processes.push(self.process(pid, &stat));
             }
             // What children touched that were never seen alive.
             let unseen = stat.children_faults.saturating_sub(before.children_faults);
@@ -170,14 +187,24 @@ impl Meter {
         self.known = known;
         // Two ways to count, neither complete: what a child used passes to its parent only when that waits for it
         // (not where SIGCHLD is ignored), and what lived between two readings was never seen alive.
-        self.total += alone.max(with_children.saturating_sub(self.latest));
+        let measured = alone.max(with_children.saturating_sub(self.latest));
+        self.total += measured;
         self.latest = with_children;
-        reading.cpu = self.tick * u32::try_from(self.total).unwrap_or(u32::MAX);
+        // Those who came and went are not in either.
+        let (measured, of_known) = (self.ticks(measured), self.ticks(of_known));
+        let since = Since { time, measured, known: of_known, new: new.min(self.cpus) };
+        self.used = self.used.max(self.ticks(self.total) + self.fleeting.account(&since));
+        reading.fleeting = new > 0.0;
+        reading.cpu = self.used;
         (reading.disk, reading.disk_full) = self.disk();
         let (host, kernel) = self.host();
         reading.host_shared = self.memory.note_host(host);
         reading.kernel = self.kernel_memory(&reading, kernel);
         reading
+    }
+
+    fn ticks(&self, ticks: u64) -> Duration {
+        self.tick * u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
     /// Why something that is there could not be read: the host or the caller had no more of what it takes. What was
@@ -204,14 +231,14 @@ impl Meter {
         self.list();
         let listed = std::mem::take(&mut self.listed);
         let found = listed.iter().filter(|pid| **pid != 1);
-        let found = found.filter_map(|pid| Some(self.stat(*pid)?.process(*pid))).collect();
+        let found = found.filter_map(|pid| self.stat(*pid).map(|stat| self.process(*pid, &stat))).collect();
         self.listed = listed;
         found
     }
 
     /// Whether a process does not run any more.
     pub fn is_halted(&mut self, pid: u32) -> bool {
-        self.stat(pid).is_none_or(|stat| stat.process(pid).halted)
+        self.stat(pid).is_none_or(|stat| self.process(pid, &stat).halted)
     }
 
     /// Whether somebody besides pid 1 has executed a program.
@@ -226,6 +253,28 @@ impl Meter {
     /// Whether a process waits where no signal but a deadly one reaches it: in vfork(2), or for a disk.
     pub fn is_out_of_reach(&mut self, pid: u32) -> bool {
         self.stat(pid).is_some_and(|stat| stat.state == b'D')
+    }
+
+    /// A process has the state of its first thread, and goes on without it as long as there are others.
+    fn process(&mut self, pid: u32, stat: &Stat) -> Process {
+        let alone = stat.threads <= 1 || stat.state == b'T';
+        let halted = stat.is_halted() && (alone || self.threads(pid).iter().all(|(_, thread)| thread.is_halted()));
+        Process { pid, parent: stat.parent, halted, space: stat.space }
+    }
+
+    /// The threads of a process; none, where it has ended meanwhile.
+    fn threads(&mut self, pid: u32) -> Vec<(u32, Stat)> {
+        let mut threads = Vec::new();
+        let opened = proc::open_process_entry(self.proc.as_fd(), pid, "task");
+        let Some(tasks) = self.seen(opened) else { return threads };
+        let mut listed = Vec::new();
+        // Fails only when the process is gone.
+        let _ = proc::for_each_number(tasks.as_fd(), &mut self.buffer, |thread| listed.push(thread));
+        for thread in listed {
+            let read = proc::read_process_file(tasks.as_fd(), thread, "stat", &mut self.buffer).map(Stat::parse);
+            threads.extend(self.seen(read).flatten().map(|stat| (thread, stat)));
+        }
+        threads
     }
 
     fn stat(&mut self, pid: u32) -> Option<Stat> {
@@ -283,6 +332,10 @@ struct Stat {
 }
 
 impl Stat {
+    fn is_halted(&self) -> bool {
+        matches!(self.state, b'T' | b't' | b'Z' | b'X')
+    }
+
     /// The name, field 2, may hold anything, closing parentheses too: the fields begin after the last one.
     fn parse(bytes: &[u8]) -> Option<Stat> {
         let end = bytes.iter().rposition(|byte| *byte == b')')?;
@@ -313,11 +366,6 @@ impl Stat {
             space,
             resident,
         })
-    }
-
-    fn process(&self, pid: u32) -> Process {
-        let halted = matches!(self.state, b'T' | b't' | b'Z' | b'X');
-        Process { pid, parent: self.parent, halted, space: self.space }
     }
 }
 

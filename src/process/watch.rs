@@ -42,6 +42,8 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Between two readings, at most and at least.
 const SLOW: Duration = Duration::from_millis(20);
 const FAST: Duration = Duration::from_micros(500);
+/// Between two while processes come and go.
+const QUICK: Duration = Duration::from_millis(4);
 /// How long a leader may take to end what it leads; after that the whole sandbox is ended.
 const LEADERS_TIME: Duration = Duration::from_secs(3);
 

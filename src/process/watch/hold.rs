@@ -1,9 +1,11 @@
 //! Holding the sandbox to its limits: what a cgroup holds is only counted, everything else is sampled.
 
-use super::{Cause, FAST, Running, SLOW};
+use super::{Cause, FAST, QUICK, Running, SLOW};
 use crate::cgroup::Cgroup;
 use crate::process::meter::{Meter, Reading, Use};
 use crate::process::throttle::Throttle;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::time::{Duration, Instant};
 
 /// Between two looks at counters that no limit waits for.
@@ -36,6 +38,12 @@ fn look_closely(meter: &mut Meter, reading: &Reading, limit: u64, cpus: u32) -> 
 fn pause(room: u64, cpus: u32) -> Duration {
     let nanoseconds = (room / 2).saturating_mul(1_000_000_000) / (FILL_RATE * u64::from(cpus));
     Duration::from_nanos(nanoseconds).clamp(FAST, SLOW)
+}
+
+/// At a moment that nobody inside can know: whoever knew it would not run just then.
+fn unforeseen(pause: Duration) -> Duration {
+    let part = RandomState::new().hash_one(pause) % 1024;
+    pause * (1024 + part as u32) / 2048
 }
 
 /// The highest values of all readings.
@@ -73,6 +81,11 @@ impl Running {
     pub(super) fn end_blind(&mut self, errno: i32) {
         self.fault = Some(("read what the sandbox uses", errno));
         self.end();
+    }
+
+    /// Whether a limit rests on how much CPU time was seen to be used.
+    fn holds_cpu(&self) -> bool {
+        self.throttle.is_some() || self.spec.cpu_time.is_some()
     }
 
     /// Whether no cgroup holds the memory limit.
@@ -115,6 +128,7 @@ impl Running {
             Ok(counted) => counted,
             Err(errno) => return self.end_blind(errno),
         };
+        let holds_cpu = self.holds_cpu();
         let Some(meter) = &mut self.meter else { return };
         if now < self.whole_reading {
             let room = self.room.saturating_sub(meter.host_growth());
@@ -141,7 +155,10 @@ impl Running {
         let room = limit.saturating_sub(memory.at_most);
         let pause = pause(room, self.cpus);
         self.room = room.saturating_sub(COUNTED_LATE * u64::from(self.cpus));
-        self.whole_reading = now + SLOW;
+        // Who comes and goes is seen the better the more often somebody looks.
+        let whole = unforeseen(if reading.fleeting && holds_cpu { QUICK } else { SLOW });
+        let pause = pause.min(whole);
+        self.whole_reading = now + whole;
         if memory.bytes > limit {
             return self.end_for(Cause::Memory);
         }
