@@ -29,6 +29,7 @@ mod entry;
 mod exec;
 mod life;
 mod names;
+mod orphans;
 mod place;
 mod program;
 mod quota;

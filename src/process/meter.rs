@@ -92,6 +92,8 @@ pub struct Process {
     pub parent: u32,
     /// Whether it is stopped, traced, or dead already.
     pub halted: bool,
+    /// Whether it is dead, and only its parent has not asked how.
+    pub dead: bool,
     /// Bytes of its address space.
     pub space: u64,
 }
@@ -259,7 +261,8 @@ impl Meter {
     fn process(&mut self, pid: u32, stat: &Stat) -> Process {
         let alone = stat.threads <= 1 || stat.state == b'T';
         let halted = stat.is_halted() && (alone || self.threads(pid).iter().all(|(_, thread)| thread.is_halted()));
-        Process { pid, parent: stat.parent, halted, space: stat.space }
+        let dead = halted && matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
+        Process { pid, parent: stat.parent, halted, dead, space: stat.space }
     }
 
     /// The threads of a process; none, where it has ended meanwhile.

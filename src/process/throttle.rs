@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn parents_come_before_their_children_whatever_their_ids() {
-        let process = |pid, parent| Process { pid, parent, halted: false, space: 0 };
+        let process = |pid, parent| Process { pid, parent, halted: false, dead: false, space: 0 };
         let sorted = parents_first(&[process(2, 900), process(3, 2), process(900, 1), process(901, 1)]);
         assert_eq!(sorted.iter().map(|process| process.pid).collect::<Vec<_>>(), [900, 901, 2, 3]);
     }

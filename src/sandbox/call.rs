@@ -12,7 +12,7 @@ use nix::sys::socket::{
     socket,
 };
 use serde::{Deserialize, Serialize};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -30,6 +30,9 @@ pub enum Call {
     /// What a command needs to join. As long as the connection is there the sandbox counts as used, and when the sandbox
     /// ends the caller is told.
     Join,
+    /// Of one who has joined: that the leader of its command, which comes with the call as a pidfd, ends with the connection, and so does
+    /// everything that descends from it. Needs no answer.
+    Lead,
     /// To end, with so much time to do it.
     Stop {
         /// Milliseconds between asking and killing.
@@ -91,6 +94,9 @@ pub enum Answer {
         enforcement: BTreeMap<String, Enforcement>,
         /// Of each mount, whether it is a directory.
         mount_is_directory: Vec<bool>,
+        /// Whether [`Call::Lead`] is understood.
+        #[serde(default)]
+        holds_leaders: bool,
     },
     /// It was done.
     Done,
@@ -183,6 +189,8 @@ pub struct Line {
     pub asked: Cell<Asked>,
     /// Whether the caller runs nothing but our own program.
     pub own: Cell<bool>,
+    /// The leader of the caller's command.
+    pub leader: RefCell<Option<OwnedFd>>,
 }
 
 /// What a caller waits for.
@@ -223,7 +231,7 @@ impl Line {
 
     /// The supervisor's side of an accepted call.
     pub fn of(socket: OwnedFd) -> Line {
-        Line { socket, asked: Cell::default(), own: Cell::default() }
+        Line { socket, asked: Cell::default(), own: Cell::default(), leader: RefCell::default() }
     }
 
     /// To wait for.

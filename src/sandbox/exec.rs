@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -103,9 +103,10 @@ pub fn exec(
             called => break called?,
         }
     };
+    let hands_leader = matches!(answer, Answer::Joined { holds_leaders: true, .. });
     let mut joined = joined(answer, descriptors).ok_or_else(|| entry.ended())?;
     joined.program = program;
-    let mut lease = Lease { line, ending: None, ended: None, reached: Vec::new() };
+    let mut lease = Lease { line, hands_leader, ending: None, ended: None, reached: Vec::new() };
     let outcome = process::join(&spec, store, &joined, delivery, &mut lease);
     match outcome {
         Ok(mut outcome) => {
@@ -179,7 +180,7 @@ fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) 
 
 /// What the supervisor handed over, if it is what it says.
 fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
-    let Answer::Joined { namespaces, users, cgroup, enforcement, mount_is_directory } = answer else { return None };
+    let Answer::Joined { namespaces, users, cgroup, enforcement, mount_is_directory, .. } = answer else { return None };
     let mut descriptors = descriptors.into_iter();
     let all: Vec<OwnedFd> = descriptors.by_ref().take(namespaces).collect();
     let users = if users { Some(descriptors.next()?) } else { None };
@@ -199,6 +200,8 @@ fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
 /// The connection to the supervisor: as long as it is there the sandbox counts as used, and over it comes the sandbox's end.
 struct Lease {
     line: Line,
+    /// Whether the supervisor has still to be given the leader of the command: should we be killed, it sees to the end of that.
+    hands_leader: bool,
     /// Why everybody inside is asked to end, and by which signal.
     ending: Option<(Reason, i32)>,
     /// It has ended; how, where its supervisor said so.
@@ -278,6 +281,17 @@ impl Lease {
 }
 
 impl Lease {
+    fn hand_leader(&mut self, running: &mut Running) {
+        let Some(leader) = running.leader().filter(|_| self.hands_leader) else { return };
+        let handed = self.line.say(&Call::Lead, &[leader.as_raw_fd()]);
+        self.hands_leader = false;
+        match handed.map_err(|error| error.raw_os_error().unwrap_or(libc::EIO)) {
+            // The supervisor has gone, and everybody inside goes with it.
+            Ok(()) | Err(libc::EPIPE | libc::ECONNRESET) => {}
+            Err(errno) => running.fail("hand the leader of the command to the supervisor", errno),
+        }
+    }
+
     fn tell(&self, running: &mut Running) {
         // Of a supervisor that went without a word nothing is known.
         if let Some(Some(run)) = &self.ended {
@@ -296,6 +310,7 @@ impl Attendant for Lease {
     }
 
     fn attend(&mut self, running: &mut Running, _now: Instant) {
+        self.hand_leader(running);
         if self.ended.is_none() {
             self.listen(Duration::ZERO);
             self.tell(running);

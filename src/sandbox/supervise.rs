@@ -5,6 +5,7 @@
 
 use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::entry::GLANCE;
+use super::orphans::Orphans;
 use super::place::now;
 use super::program::Kept;
 use super::quota::{Next, Quota};
@@ -49,6 +50,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         program: Kept::default(),
         listener,
         lines: Vec::new(),
+        orphans: Orphans::default(),
         run: None,
         quota: None,
         quiet: false,
@@ -114,6 +116,8 @@ struct Supervisor<'a> {
     program: Kept,
     listener: OwnedFd,
     lines: Vec<Line>,
+    /// Commands whose caller is gone.
+    orphans: Orphans,
     /// What was written down when it was ready.
     run: Option<Run>,
     /// What counts the files that are kept, once there is a sandbox: a process with threads never clones.
@@ -143,7 +147,8 @@ impl Attendant for Supervisor<'_> {
             self.quota.as_ref().map(RefCell::borrow).filter(|quota| !self.quiet || quota.is_open() || self.waits());
         let look = look.map(|quota| quota.next());
         let begun = (self.run.is_none() && self.has_command()).then(|| Instant::now() + GLANCE);
-        self.ends_at().into_iter().chain(look).chain(self.program.until()).chain(begun).min()
+        let others = [self.program.until(), self.orphans.next(), begun];
+        self.ends_at().into_iter().chain(look).chain(others.into_iter().flatten()).min()
     }
 
     fn attend(&mut self, running: &mut Running, now: Instant) {
@@ -160,6 +165,9 @@ impl Attendant for Supervisor<'_> {
         self.accept();
         self.answer(running);
         self.program.tend(now);
+        if !self.orphans.tend(running, now) {
+            self.asked.set(Some((Duration::ZERO, Reason::LeaderLost)));
+        }
         running.set_busy(!self.lines.is_empty());
         self.quiet = running.is_quiet();
         self.hold_disk(running, now);
@@ -333,8 +341,9 @@ impl Supervisor<'_> {
     fn answer(&mut self, running: &mut Running) {
         let mut lines = std::mem::take(&mut self.lines);
         let before = lines.len();
+        let mut left = Vec::new();
         lines.retain(|line| {
-            loop {
+            let stays = loop {
                 match line.hear::<Call>() {
                     Ok(Some((call, descriptors))) => {
                         if self.answer_one(line, (call, descriptors), running).is_err() {
@@ -344,8 +353,13 @@ impl Supervisor<'_> {
                     Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => break true,
                     Ok(None) | Err(_) => break false,
                 }
+            };
+            if !stays {
+                left.extend(line.leader.take());
             }
+            stays
         });
+        left.into_iter().for_each(|leader| self.orphans.take(leader, Instant::now()));
         if self.frozen.get() && !lines.iter().any(|line| line.asked.get() == Asked::Freeze) {
             running.thaw();
             self.frozen.set(false);
@@ -382,6 +396,10 @@ impl Supervisor<'_> {
                 Ok(())
             }
             Call::Join => self.join(line, running),
+            Call::Lead => {
+                line.leader.replace(descriptors.into_iter().next());
+                Ok(())
+            }
             Call::Freeze => {
                 self.frozen.set(true);
                 if !running.freeze() {
@@ -445,6 +463,7 @@ impl Supervisor<'_> {
             cgroup: cgroup.is_some(),
             enforcement: run.enforcement.clone(),
             mount_is_directory: run.mount_is_directory.clone(),
+            holds_leaders: true,
         };
         hand(line, &answer, &descriptors)?;
         line.asked.set(Asked::Joined);

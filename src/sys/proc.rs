@@ -210,6 +210,20 @@ pub fn send_signal(pidfd: RawFd, signal: i32) -> Answer<()> {
     if result == 0 { Ok(()) } else { Err(Errno::last_raw()) }
 }
 
+/// The pid of a process in the innermost namespace that it is in; `None` where it has ended.
+pub fn innermost_pid(pidfd: BorrowedFd<'_>) -> Option<u32> {
+    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    // From ours to its own (proc_pid_fdinfo(5)); -1 or nothing once it has ended.
+    let pids = told.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    pids.split_ascii_whitespace().last()?.parse().ok().filter(|pid| *pid > 0)
+}
+
+/// Whether a process has ended, and leaves at most its status to be read.
+pub fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
+    let mut list = [nix::poll::PollFd::new(pidfd, nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut list, nix::poll::PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 /// `PID/NAME\0` into a buffer that is large enough for both.
 fn write_path(path: &mut [u8; 64], pid: u32, name: &str) {
     use std::io::Write as _;

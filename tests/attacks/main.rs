@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod cpu;
 mod escapes;
 mod hiding;
 mod kernel;

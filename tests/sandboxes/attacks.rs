@@ -2,7 +2,8 @@
 
 use crate::common::chance::scaled_from;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Started, eventually, said, stdout};
+use crate::common::{Started, eventually, mark, processes_with, said, stdout};
+use nix::sys::signal::{Signal, kill};
 use serde_json::json;
 
 /// CVE-2016-9962, CVE-2019-5736: whoever enters is looked at, opened, traced and read before it has given up what it had.
@@ -98,6 +99,98 @@ fn nobody_escapes_a_deadline_by_stopping_the_leader() {
         let left = sandboxes.result(&[], "box", "cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'kill -STO[P]'");
         assert_eq!(stdout(&left), "0\n");
     }
+}
+
+fn gone_soon(mark: &str) {
+    assert!(eventually(3, || processes_with(mark).is_empty()), "still there: {:?}", processes_with(mark));
+}
+
+/// The leader was to end it at its deadline, and the caller to wake the leader.
+#[test]
+fn nobody_outlives_a_killed_caller_by_having_stopped_the_leader() {
+    let sandboxes = Sandboxes::new("orphan");
+    sandboxes.create("box", &[]);
+    let (other, own) = (mark("background"), mark("orphan"));
+    sandboxes.shell("box", &format!("setsid sh -c 'sleep 60; : {other}' > /dev/null 2>&1 &"));
+    let stop = "(while kill -STOP $PPID; do :; done) 2> /dev/null &";
+    let script =
+        format!("{stop} setsid sh -c 'sleep 60; : {own}' & (sleep 60; : {own}) & echo ready; sleep 60; : {own}");
+    let words = ["exec", "--timeout", "3s", "box", "--", "sh", "-c", &script];
+    for by_the_host in [false, true] {
+        let mut caller = Started::new(&mut sandboxes.command(&words));
+        assert_eq!(caller.first_line(), "ready");
+        if by_the_host {
+            let id = caller.pid();
+            let leader = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("read the children");
+            kill(nix::unistd::Pid::from_raw(leader.trim().parse().expect("one leader")), Signal::SIGSTOP)
+                .expect("stop");
+        }
+        caller.signal(Signal::SIGKILL);
+        caller.end_signal();
+        gone_soon(&own);
+    }
+    // Whoever has nothing to do with it goes on.
+    assert_eq!(said(&sandboxes.shell("box", "echo on")), (Some(0), "on\n", ""));
+    assert!(!processes_with(&other).is_empty());
+}
+
+#[test]
+fn nobody_outlives_a_killed_caller_by_killing_the_leader_at_its_work() {
+    let sandboxes = Sandboxes::new("orphan-killer");
+    let own = mark("orphan-killer");
+    let code = format!(
+        "
+import os, signal, time
+leader = os.getppid()
+for _ in range(20):
+  if not os.fork(): time.sleep(60)
+def react(*_):
+  os.kill(leader, signal.SIGKILL)
+signal.signal(signal.SIGCHLD, react)
+if not os.fork():
+  os.setsid()
+  signal.signal(signal.SIGCHLD, react)
+  if not os.fork(): time.sleep(60)
+  while True: time.sleep(60)
+print('ready', flush=True)
+while True: time.sleep(60) # {own}"
+    );
+    for round in 0..scaled_from(3, 30) {
+        let name = format!("box-{round}");
+        sandboxes.create(&name, &[]);
+        let mut caller = Started::new(&mut sandboxes.command(&["exec", &name, "--", "python3", "-u", "-c", &code]));
+        assert_eq!(caller.first_line(), "ready");
+        caller.signal(Signal::SIGKILL);
+        caller.end_signal();
+        // With the sandbox, where it cannot be told any more who descends from whom.
+        gone_soon(&own);
+    }
+}
+
+/// Nobody counts it for whoever forks by another call.
+#[test]
+fn commands_that_come_and_go_have_no_more_cpus_together_than_allowed() {
+    let sandboxes = Sandboxes::new("fleeting");
+    sandboxes.create("box", &["--cpus", "0.2"]);
+    let code = "
+import mmap, os, signal, struct, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+clocks, end, slot = mmap.mmap(-1, 1 << 20), time.time() + 2, 0
+while time.time() < end:
+  slot += 1
+  pid = os.fork()
+  if not pid:
+    while time.process_time() < 0.005: pass
+    struct.pack_into('d', clocks, 8 * slot, time.process_time()); os._exit(0)
+  try:
+    while time.time() < end: os.kill(pid, 0); time.sleep(0.0002)
+  except ProcessLookupError: pass
+print(sum(struct.unpack('131072d', clocks)) + time.process_time())";
+    let exec = || Started::new(&mut sandboxes.command(&["exec", "box", "--", "python3", "-c", code]));
+    let used: f64 =
+        [exec(), exec()].map(|call| call.finish().stdout.trim().parse::<f64>().expect("seconds")).iter().sum();
+    println!("{used:.3} s of 0.4");
+    assert!(used < 0.7, "{used}");
 }
 
 #[test]

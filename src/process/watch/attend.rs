@@ -11,7 +11,8 @@ use crate::process::throttle::{PATIENCE, Throttle};
 use crate::sys::proc;
 use nix::poll::PollFd;
 use nix::sys::signal::Signal;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Somebody who is asked at every turn of the loop. Must not wait.
@@ -117,6 +118,29 @@ impl Running {
         }
     }
 
+    /// The leader of a command that has joined.
+    pub fn leader(&self) -> Option<&OwnedFd> {
+        Some(&self.pidfd).filter(|_| self.held.leader)
+    }
+
+    /// Kills everything inside that descends from a leader, which as their reaper has everything below it that lives, and answers who
+    /// that was. Who forks meanwhile is found the next time.
+    pub fn kill_descendants(&mut self, leader: u32) -> Vec<u32> {
+        let Some(meter) = &mut self.meter else { return Vec::new() };
+        let alive = descendants(leader, &meter.processes());
+        for pid in &alive {
+            // It may have ended by now, which is as good.
+            let _ = proc::signal_process(meter.proc().as_fd(), *pid, libc::SIGKILL);
+        }
+        alive
+    }
+
+    /// Whether any of these lives.
+    pub fn any_lives(&mut self, pids: &[u32]) -> bool {
+        let all = self.meter.as_mut().map(Meter::processes).unwrap_or_default();
+        all.iter().any(|process| !process.dead && pids.contains(&process.pid))
+    }
+
     /// Stops everybody inside. Whether all of them stand still: who waits for a disk may not.
     pub fn freeze(&mut self) -> bool {
         self.resume();
@@ -215,5 +239,42 @@ impl Running {
             Some((_, signal)) => self.end_for(Cause::Cancelled(signal)),
             None => self.quiet = !self.busy,
         }
+    }
+}
+
+/// Who of `all` lives and descends from `ancestor`.
+fn descendants(ancestor: u32, all: &[Process]) -> Vec<u32> {
+    let mut family = BTreeSet::from([ancestor]);
+    loop {
+        let before = family.len();
+        family.extend(
+            all.iter()
+                .filter(|process| family.contains(&process.parent))
+                .map(|process| process.pid)
+                .collect::<Vec<_>>(),
+        );
+        if family.len() == before {
+            break;
+        }
+    }
+    let alive = all.iter().filter(|process| process.pid != ancestor && family.contains(&process.pid) && !process.dead);
+    alive.map(|process| process.pid).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_descends_from_a_leader_is_found_whatever_the_order() {
+        let process = |pid, parent, dead| Process { pid, parent, halted: dead, dead, space: 0 };
+        let all = [
+            process(3, 9, false),
+            process(5, 0, false),
+            process(7, 5, true),
+            process(9, 7, false),
+            process(11, 1, false),
+        ];
+        assert_eq!(descendants(5, &all), [3, 9]);
     }
 }
