@@ -17,7 +17,7 @@ pub mod session;
 pub mod tree;
 pub mod wire;
 
-pub use client::{Client, Heard, said};
+pub use client::{Client, Heard, MOST_BYTES, Most, said};
 pub use name::Name;
 
 use serde::{Deserialize, Serialize};

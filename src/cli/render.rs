@@ -4,6 +4,10 @@
 //! stderr does not depend on `--json`. A stdout that cannot take our words is an error of ours: it is said on
 //! stderr and ends in 125, never in a panic.
 
+mod listed;
+
+pub use listed::{Lines, Listed, listed};
+
 use super::parse::Report;
 use crate::error::{Error, Problem, describe_io, used_up};
 use crate::outcome::{ErrorReport, Outcome, Status, Usage};
@@ -95,7 +99,10 @@ pub fn people(text: &str, done: i32) -> i32 {
 
 /// An object on stdout; the exit code, `done` or [`FAILED`].
 pub fn object(object: &serde_json::Value, done: i32) -> i32 {
-    print(&format!("{}\n", json(&object.to_string())), done)
+    listed::written(done, |out| {
+        serde_json::to_writer(&mut *out, object)?;
+        out.write_all(b"\n")
+    })
 }
 
 /// JSON that a terminal does not act on either: what JSON itself lets stand is written as it writes control characters.
@@ -112,11 +119,14 @@ pub fn print(text: &str, done: i32) -> i32 {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => done,
-        Err(error) => {
-            cannot_write("stdout", &error);
-            FAILED
-        }
+        Err(error) => unwritten(&error),
     }
+}
+
+/// Says that stdout cannot be written to; the exit code.
+fn unwritten(error: &io::Error) -> i32 {
+    cannot_write("stdout", error);
+    FAILED
 }
 
 /// One line on stderr.

@@ -20,9 +20,32 @@ const LAST: Duration = Duration::from_secs(5);
 /// How much longer a tool may live than others in a sandbox that ends.
 const DYING: Duration = Duration::from_millis(250);
 
-/// The most items of one answer that is kept, and their bytes: whoever is inside could go on for ever.
-const MOST_ITEMS: u64 = 4_000_000;
-const MOST_BYTES: usize = 32 << 20;
+/// The most bytes of one answer that is kept: whoever is inside could go on for ever.
+pub const MOST_BYTES: usize = 32 << 20;
+
+/// How many items an answer may have that is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Most {
+    /// None: it is done, or it is not.
+    Nothing,
+    /// What one thing is.
+    One,
+    /// Sessions: each of them is at least a process.
+    Few,
+    /// Files and lines: their bytes are bounded, [`MOST_BYTES`], and no more.
+    Many,
+}
+
+impl Most {
+    fn items(self) -> usize {
+        match self {
+            Most::Nothing => 0,
+            Most::One => 1,
+            Most::Few => 4096,
+            Most::Many => usize::MAX,
+        }
+    }
+}
 
 /// A tool in one sandbox.
 pub struct Client {
@@ -134,18 +157,31 @@ impl Client {
     pub fn list<T: DeserializeOwned>(
         &mut self,
         request: &Request,
+        most: Most,
         each: &mut (dyn FnMut(T) -> io::Result<()> + Send),
     ) -> Result<(), Trouble> {
         let (mut items, mut length) = (0, 0);
         let mut count = |bytes: &[u8]| {
             items += 1;
             length += bytes.len();
-            match items <= MOST_ITEMS && length <= MOST_BYTES {
-                true => each(wire::parse(bytes)?),
-                false => Err(io::Error::new(io::ErrorKind::OutOfMemory, "more than 32 MiB of answers")),
+            let too_much = |what: &str| Err(io::Error::new(io::ErrorKind::OutOfMemory, what));
+            match most {
+                Most::Nothing => Err(wire::nonsense("an item that nobody asked for")),
+                _ if items > most.items() => too_much(&format!("more than {} answers", most.items())),
+                _ if length > MOST_BYTES => too_much("more than 32 MiB of answers"),
+                _ => each(wire::parse(bytes)?),
             }
         };
         self.ask(request, None, &mut count, &mut |_| Ok(()))
+    }
+
+    /// As [`ask`](Client::ask), for what is done or is not, and has no answer but that.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn order(&mut self, request: &Request) -> Result<(), Trouble> {
+        self.list::<serde::de::IgnoredAny>(request, Most::Nothing, &mut |_| Ok(()))
     }
 
     /// The same for items that the caller passes on as they come.
@@ -248,7 +284,7 @@ mod tests {
     }
 
     fn list(script: &str) -> Result<(), Trouble> {
-        tool(script).list::<Entry>(&Request::Stat { path: "x".into() }, &mut |_| Ok(()))
+        tool(script).list::<Entry>(&Request::Stat { path: "x".into() }, Most::Many, &mut |_| Ok(()))
     }
 
     const FORGED: &str = r#"{"kind":"not_running","message":"forged","path":null,"hint":null}"#;
@@ -275,6 +311,17 @@ mod tests {
         let script = format!("while printf '\\{low:03o}\\{high:03o}\\000\\000i%s' '{entry}'; do :; done 2>/dev/null");
         let flooded = list(&script).unwrap_err();
         assert_eq!((flooded.kind.as_str(), flooded.message.as_str()), ("too_large", "more than 32 MiB of answers"));
+    }
+
+    #[test]
+    fn there_are_no_more_answers_than_the_question_has() {
+        let flood = "while printf '\\004\\000\\000\\000inull'; do :; done 2>/dev/null";
+        let ask =
+            |most| tool(flood).list::<serde_json::Value>(&Request::Stat { path: "x".into() }, most, &mut |_| Ok(()));
+        let told = |most| ask(most).map_err(|trouble| trouble.message).unwrap_err();
+        assert!(told(Most::Nothing).ends_with("an item that nobody asked for"));
+        assert_eq!(told(Most::One), "more than 1 answers");
+        assert_eq!(told(Most::Few), "more than 4096 answers");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod replay;
 mod shell;
 pub mod terminal;
 
+pub use jobs::LONGEST_LOG;
 pub use reach::answer;
 
 use super::Name;
@@ -118,6 +119,11 @@ pub enum Ask {
     Remove,
 }
 
+/// Jobs of which a session tells in a list. A keeper remembers fewer, and lets fewer wait.
+pub const MOST_JOBS: usize = 256;
+/// Values and pictures of one job that are kept.
+pub const MOST_RESULTS: usize = 4096;
+
 /// What is known of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
@@ -129,6 +135,13 @@ pub struct Session {
     pub ended: Option<i32>,
     /// The last of its jobs.
     pub jobs: Vec<JobState>,
+}
+
+impl Session {
+    /// Whether a keeper of ours can have said this: whoever has taken its place says what he likes.
+    pub fn is_credible(&self) -> bool {
+        is_id(&self.id) && self.jobs.len() <= MOST_JOBS
+    }
 }
 
 /// What is known of a job.

@@ -13,6 +13,7 @@ mod ended;
 mod exec;
 mod files;
 mod interrupts;
+mod keepers;
 mod kept;
 mod killed;
 mod life;

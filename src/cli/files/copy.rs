@@ -6,7 +6,7 @@ use crate::cli::args::files as args;
 use crate::cli::progress::followed;
 use crate::cli::render;
 use crate::images::progress::{Progress, Quiet, Task};
-use crate::tools::{Client, EntryKind, Name, Request, Skipped, Trouble, tree, wire};
+use crate::tools::{Client, EntryKind, Most, Name, Request, Skipped, Trouble, tree, wire};
 use serde_json::json;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
@@ -173,7 +173,7 @@ impl Copying<'_> {
         let mut client = self.client(sandbox)?;
         let mut total = None;
         if self.seen {
-            client.list(&Request::Measure { path: path.clone() }, &mut |bytes: u64| {
+            client.list(&Request::Measure { path: path.clone() }, Most::One, &mut |bytes: u64| {
                 total = Some(bytes);
                 Ok(())
             })?;
@@ -218,7 +218,7 @@ impl Copying<'_> {
         self.interrupt.release();
         let mut client = client(sandbox, true)?;
         let mut kind = None;
-        client.list::<crate::tools::Entry>(&Request::Stat { path: path.clone() }, &mut |entry| {
+        client.list::<crate::tools::Entry>(&Request::Stat { path: path.clone() }, Most::One, &mut |entry| {
             kind = Some(entry.kind);
             Ok(())
         })?;

@@ -3,9 +3,9 @@
 use super::copy::{from_stdin, to_stdout};
 use super::{Told, UNDONE, client};
 use crate::cli::args::files::{At, Verb};
-use crate::cli::render;
+use crate::cli::render::{self, Lines, Listed};
 use crate::cli::sandbox::time;
-use crate::tools::{Entry, EntryKind, Line, Name, Replaced, Request, Trouble};
+use crate::tools::{Entry, EntryKind, Line, Most, Name, Replaced, Request, Trouble};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -22,7 +22,7 @@ pub fn run(verb: Verb) -> (bool, Result<Told, Trouble>) {
     match verb {
         Verb::Ls { at, depth } => {
             let at = At::from(at);
-            (at.json, list(&at, Request::List { path: path(&at), depth }, row))
+            (at.json, list(&at, Request::List { path: path(&at), depth }, String::new(), row))
         }
         Verb::Tree { at, depth } => {
             let at = At::from(at);
@@ -48,18 +48,26 @@ pub fn run(verb: Verb) -> (bool, Result<Told, Trouble>) {
             let kind = kind.as_deref().and_then(kind_of);
             (
                 at.json,
-                list(&at, Request::Find { path: path(&at), pattern: name, kind, depth }, |entry: &Entry| {
-                    format!("{}\n", entry.path)
-                }),
+                list(
+                    &at,
+                    Request::Find { path: path(&at), pattern: name, kind, depth },
+                    String::new(),
+                    |entry: &Entry| format!("{}\n", entry.path),
+                ),
             )
         }
         Verb::Grep { at, text, name, ignore_case } => {
             let request = Request::Grep { path: path(&at), pattern: text, files: name, ignore_case };
-            (at.json, list(&at, request, |line: &Line| format!("{}:{}:{}\n", line.path, line.line, line.content)))
+            (
+                at.json,
+                list(&at, request, String::new(), |line: &Line| {
+                    format!("{}:{}:{}\n", line.path, line.line, line.content)
+                }),
+            )
         }
         Verb::Replace { sandbox, text, new, files, json } => {
             let files = files.into_iter().map(Name::from).collect();
-            (json, replace(&sandbox, Request::Replace { files, pattern: text, text: new }))
+            (json, replace(&sandbox, json, Request::Replace { files, pattern: text, text: new }))
         }
     }
 }
@@ -88,22 +96,22 @@ fn octal(text: &str) -> Result<u32, Trouble> {
     })
 }
 
-/// Items of one shape, each a line for people.
+/// Items of one shape, each a line for people behind `head`, or all of them one object.
 fn list<T: DeserializeOwned + Shown>(
     at: &At,
     request: Request,
+    head: String,
     line: impl Fn(&T) -> String + Send + Sync,
 ) -> Result<Told, Trouble> {
-    let (mut people, mut all) = (String::new(), Vec::new());
-    client(&at.sandbox, true)?.list(&request, &mut |item: T| {
-        if at.json {
-            all.push(item.object());
-        } else {
-            people.push_str(&line(&item));
-        }
-        Ok(())
-    })?;
-    Ok(Told::new(people, json!({ "version": 1, T::MANY: all })))
+    if at.json {
+        let mut listed = Listed::new(T::MANY);
+        client(&at.sandbox, true)?.list(&request, Most::Many, &mut |item: T| listed.push(&item.object()))?;
+        return Ok(Told { listed: Some(listed), ..Told::new("", Value::Null) });
+    }
+    let mut lines = Lines::new(head);
+    let came = client(&at.sandbox, true)?.follow(&request, &mut |item: T| lines.show(&line(&item)));
+    let code = lines.end(came)?;
+    Ok(Told { code, ..Told::new("", Value::Null) })
 }
 
 /// As programs read it.
@@ -154,21 +162,20 @@ fn row(entry: &Entry) -> String {
 fn tree(at: &At, depth: u32) -> Result<Told, Trouble> {
     let top = at.path.as_encoded_bytes();
     let above = top.len() + usize::from(!top.ends_with(b"/"));
-    let told =
-        list(at, Request::Find { path: path(at), pattern: None, kind: None, depth: Some(depth) }, |entry: &Entry| {
-            let below = entry.path.0.get(above..).unwrap_or_default();
-            let level = below.iter().filter(|byte| **byte == b'/').count();
-            let name = Name(below.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec());
-            let mark = if entry.kind == EntryKind::Directory { "/" } else { "" };
-            let target = entry.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
-            format!("{}{name}{mark}{target}\n", "  ".repeat(level + 1))
-        })?;
-    Ok(Told { people: format!("{}\n{}", path(at), told.people), ..told })
+    let request = Request::Find { path: path(at), pattern: None, kind: None, depth: Some(depth) };
+    list(at, request, format!("{}\n", path(at)), |entry: &Entry| {
+        let below = entry.path.0.get(above..).unwrap_or_default();
+        let level = below.iter().filter(|byte| **byte == b'/').count();
+        let name = Name(below.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec());
+        let mark = if entry.kind == EntryKind::Directory { "/" } else { "" };
+        let target = entry.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
+        format!("{}{name}{mark}{target}\n", "  ".repeat(level + 1))
+    })
 }
 
 fn stat(at: &At) -> Result<Told, Trouble> {
     let mut found = None;
-    client(&at.sandbox, true)?.list(&Request::Stat { path: path(at) }, &mut |entry: Entry| {
+    client(&at.sandbox, true)?.list(&Request::Stat { path: path(at) }, Most::One, &mut |entry: Entry| {
         found = Some(entry);
         Ok(())
     })?;
@@ -222,18 +229,25 @@ fn done(at: &At, request: Request) -> Result<Told, Trouble> {
     Ok(Told::new("", json!({ "version": 1, "path": path(at) })))
 }
 
-fn replace(sandbox: &OsStr, request: Request) -> Result<Told, Trouble> {
-    let (mut people, mut all, mut code) = (String::new(), Vec::new(), 0);
-    client(sandbox, true)?.list(&request, &mut |file: Replaced| {
-        match &file.error {
-            Some(trouble) => {
-                render::say(&trouble.to_string());
-                code = UNDONE;
-            }
-            None => people.push_str(&format!("{}: {}\n", file.path, file.count)),
+fn replace(sandbox: &OsStr, json: bool, request: Request) -> Result<Told, Trouble> {
+    let (mut listed, mut lines, mut code) = (Listed::new(Replaced::MANY), Lines::new(String::new()), 0);
+    let mut client = client(sandbox, true)?;
+    let mut each = |file: Replaced| {
+        if let Some(trouble) = &file.error {
+            render::say(&trouble.to_string());
+            code = UNDONE;
         }
-        all.push(file.object());
-        Ok(())
-    })?;
-    Ok(Told { people, object: json!({ "version": 1, Replaced::MANY: all }), code })
+        match (&file.error, json) {
+            (_, true) => listed.push(&file.object()),
+            (None, false) => lines.show(&format!("{}: {}\n", file.path, file.count)),
+            (Some(_), false) => Ok(()),
+        }
+    };
+    if json {
+        client.list(&request, Most::Many, &mut each)?;
+        return Ok(Told { code, listed: Some(listed), ..Told::new("", Value::Null) });
+    }
+    let came = client.follow(&request, &mut each);
+    let code = lines.end(came)?.max(code);
+    Ok(Told { code, ..Told::new("", Value::Null) })
 }

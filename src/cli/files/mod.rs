@@ -33,6 +33,7 @@ pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
         FilesVerb::Fs(verb) => fs::run(verb),
     };
     match told {
+        Ok(Told { listed: Some(listed), code, .. }) if json => render::listed(&listed, code),
         Ok(told) if json => render::object(&told.object, told.code),
         Ok(told) => render::people(&told.people, told.code),
         Err(trouble) => complain(&trouble, json, UNDONE),

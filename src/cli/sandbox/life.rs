@@ -70,7 +70,7 @@ fn each(names: &args::Names, mut act: impl FnMut(&str) -> Result<Value, Trouble>
             }
         }
     }
-    Ok(Told { people, object: json!({ "version": 1, "sandboxes": done }), code })
+    Ok(Told { code, ..Told::new(people, json!({ "version": 1, "sandboxes": done })) })
 }
 
 pub fn start(sandboxes: &Sandboxes, names: &args::Names) -> Result<Told, Trouble> {

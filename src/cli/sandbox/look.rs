@@ -100,7 +100,7 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
     let run = sandbox::wait(sandboxes, word)?;
     // As if the caller had run the sandbox's command itself; without a word of its supervisor nothing is known.
     let code = run.end.as_ref().map_or(UNKNOWN, End::exit_code);
-    Ok(Told { people: format!("{code}\n"), object: json!({ "version": 1, "end": run.end }), code })
+    Ok(Told { code, ..Told::new(format!("{code}\n"), json!({ "version": 1, "end": run.end })) })
 }
 
 pub fn logs(sandboxes: &Sandboxes, logs: &args::Logs) -> Result<Told, Trouble> {

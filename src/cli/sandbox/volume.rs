@@ -57,5 +57,5 @@ fn rm(home: &Path, names: &[String]) -> Result<Told, Trouble> {
             Err(trouble) => code = complain(trouble, false),
         }
     }
-    Ok(Told { people, object: json!({ "version": 1, "removed": removed }), code })
+    Ok(Told { code, ..Told::new(people, json!({ "version": 1, "removed": removed })) })
 }

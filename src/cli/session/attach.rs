@@ -52,7 +52,7 @@ fn attach(one: &One) -> Result<i32, Trouble> {
     let mut typing = files::client(&one.sandbox, false)?;
     let ask = |client: &mut Client, ask: Ask| {
         let request = Request::Session { id: Some(one.id.clone()), ask };
-        client.list::<serde_json::Value>(&request, &mut |_| Ok(()))
+        client.order(&request)
     };
     let stdin = std::io::stdin();
     let mut known = None;

@@ -12,11 +12,12 @@ pub use attach::pty;
 pub use code::{CodeRequest, code};
 
 use super::args::session::{One, Verb};
-use super::{files, render};
+use super::files;
+use super::render::{self, Listed};
 use crate::error::Problem;
 use crate::spec;
 use crate::tools::session::{Ask, Kind, Session};
-use crate::tools::{Name, Request, Trouble, wire};
+use crate::tools::{Most, Name, Request, Trouble, wire};
 use said::Collected;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
@@ -32,6 +33,8 @@ const AT_ONCE: Duration = Duration::from_secs(30);
 const LONGEST: usize = 128 << 10;
 /// What to do with a longer one.
 const COPY_IT: &str = "copy it in with `belljar cp`, and read it there";
+/// Letters of a job's text in a table.
+const WIDEST: usize = 200;
 /// What one call gives to a job at once.
 const PIECE: usize = 32 << 10;
 
@@ -68,7 +71,7 @@ fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Trouble> {
     let request = Request::Session { id: Some(id.to_owned()), ask };
     let mut client = files::client(sandbox, false)?;
     client.answers_within(AT_ONCE);
-    client.list::<Value>(&request, &mut |_| Ok(()))?;
+    client.order(&request)?;
     Ok(0)
 }
 
@@ -97,29 +100,33 @@ fn logs(one: &One, ask: Ask, json: bool) -> Result<i32, Trouble> {
 }
 
 fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
-    let mut all: Vec<Session> = Vec::new();
+    let mut listed = Listed::new("sessions");
+    let mut rows = vec![["ID", "KIND", "STATE", "JOBS", "LAST"].map(str::to_owned).to_vec()];
     let mut client = files::client(sandbox, false)?;
     client.answers_within(AT_ONCE);
-    client.list(&Request::Session { id: None, ask: Ask::Look }, &mut |session| {
-        all.push(session);
-        Ok(())
-    })?;
-    if json {
-        return Ok(render::object(&json!({ "version": 1, "sessions": all }), 0));
-    }
-    let mut rows = vec![["ID", "KIND", "STATE", "JOBS", "LAST"].map(str::to_owned).to_vec()];
-    rows.extend(all.iter().map(|session| {
+    client.list(&Request::Session { id: None, ask: Ask::Look }, Most::Few, &mut |session: Session| {
+        if !session.is_credible() {
+            return Err(wire::nonsense("what is told of a session"));
+        }
+        if json {
+            return listed.push(&session);
+        }
         let state = match session.ended {
             Some(code) => format!("ended ({code})"),
             None if session.kind == Kind::Silent => "does not answer".to_owned(),
             None => "running".to_owned(),
         };
         let last = session.jobs.last();
-        let text = last.map(|job| Name::from(job.text.lines().next().unwrap_or_default()).to_string());
+        let first = |text: &str| text.lines().next().unwrap_or_default().chars().take(WIDEST).collect::<String>();
+        let text = last.map(|job| Name::from(first(&job.text).as_str()).to_string());
         let count = last.map_or(0, |job| job.job).to_string();
-        vec![session.id.clone(), session.kind.name().to_owned(), state, count, text.unwrap_or_default()]
-    }));
-    let people = if all.is_empty() { "no sessions\n".to_owned() } else { super::sandbox::table(&rows) };
+        rows.push(vec![session.id, session.kind.name().to_owned(), state, count, text.unwrap_or_default()]);
+        Ok(())
+    })?;
+    if json {
+        return Ok(render::listed(&listed, 0));
+    }
+    let people = if rows.len() == 1 { "no sessions\n".to_owned() } else { super::sandbox::table(&rows) };
     Ok(render::people(&people, 0))
 }
 
@@ -151,7 +158,7 @@ fn input(one: &One, job: u64, json: bool) -> Result<i32, Trouble> {
     // Whether there is such a job is known before anything is read, also where there is nothing to read.
     let mut known = false;
     let look = Request::Session { id: Some(one.id.clone()), ask: Ask::Look };
-    client.list(&look, &mut |session: Session| {
+    client.list(&look, Most::One, &mut |session: Session| {
         known |= session.jobs.iter().any(|one| one.job == job);
         Ok(())
     })?;
@@ -170,7 +177,7 @@ fn input(one: &One, job: u64, json: bool) -> Result<i32, Trouble> {
         };
         given += bytes.len();
         let ask = Ask::Input { job, bytes: Name(bytes.to_vec()) };
-        client.list::<Value>(&Request::Session { id: Some(one.id.clone()), ask }, &mut |_| Ok(()))?;
+        client.order(&Request::Session { id: Some(one.id.clone()), ask })?;
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a job says: to our own streams as it comes, or all together in one object.
 
 use crate::cli::render;
-use crate::tools::session::{End, Raised, Said};
+use crate::tools::session::{End, LONGEST_LOG, MOST_RESULTS, Raised, Said};
+use crate::tools::wire::LONGEST;
 use crate::tools::{Client, Name, Request, Trouble};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,8 +17,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const TIMED_OUT: i32 = 124;
 /// Exit code of a job that was interrupted, as shells have it.
 const INTERRUPTED: i32 = 130;
-/// What a session says of one job at most, and some more: whoever answers in its place could go on for ever.
-const MOST: usize = 32 << 20;
+/// What is kept of what a session says of one job, which is all that any keeps: whoever answers in its place could go on for ever.
+const MOST: usize = LONGEST_LOG + LONGEST;
 /// What people are shown of values.
 const PLAIN: &str = "text/plain";
 
@@ -78,11 +79,11 @@ impl Collected {
     fn take(&mut self, said: Said) -> io::Result<()> {
         self.length += match &said {
             Said::Stdout(bytes) | Said::Stderr(bytes) if self.hold => bytes.0.len(),
-            Said::Result { data, .. } => data.len(),
+            Said::Result { data, media_type, .. } => data.len() + if self.open { 0 } else { media_type.len() },
             Said::Raised(Raised { name, value, traceback }) => name.len() + value.len() + traceback.len(),
             Said::Stdout(_) | Said::Stderr(_) | Said::Job(_) | Said::Truncated | Said::Ended(_) => 0,
         };
-        if self.length > MOST {
+        if self.length > MOST || self.results.len() > MOST_RESULTS {
             return Err(crate::tools::wire::nonsense("there is more than any session keeps"));
         }
         match said {

@@ -1,6 +1,6 @@
 //! Jobs: what was asked for, what it wrote, and how it ended; shared by the threads of a keeper.
 
-use super::{End, JobState, Kind, Raised, Said, Session, descendants};
+use super::{End, JobState, Kind, MOST_RESULTS, Raised, Said, Session, descendants};
 use crate::tools::Name;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -15,6 +15,8 @@ pub const LONGEST_LOG: usize = 10 << 20;
 const LONGEST_SCREEN: usize = 256 << 10;
 /// Jobs that are remembered after their end.
 const MOST_REMEMBERED: usize = 64;
+/// Jobs that wait for those before them.
+const MOST_WAITING: usize = 128;
 /// The longest text of a job that is told in a list.
 const LONGEST_SHOWN: usize = 200;
 
@@ -64,6 +66,8 @@ pub struct Job {
     /// Of a terminal only what was said last is kept, and so much was let go.
     gone: Option<usize>,
     kept: usize,
+    /// Values and pictures among it.
+    results: usize,
     /// Whether it may be given input.
     fed: bool,
     /// When it began, in the ticks of proc_pid_stat(5).
@@ -121,10 +125,12 @@ impl Jobs {
                 Said::Raised(Raised { name, value, traceback }) => name.len() + value.len() + traceback.len(),
                 Said::Job(_) | Said::Truncated | Said::Ended(_) => 0,
             };
+            let result = usize::from(matches!(said, Said::Result { .. }));
             if job.gone.is_some() {
                 job.scroll(said, length);
-            } else if job.kept + length <= LONGEST_LOG {
+            } else if job.kept + length <= LONGEST_LOG && job.results + result <= MOST_RESULTS {
                 job.kept += length;
+                job.results += result;
                 job.said.push_back(said);
             } else if job.kept <= LONGEST_LOG {
                 job.kept = LONGEST_LOG + 1;
@@ -197,11 +203,14 @@ impl Jobs {
 }
 
 impl State {
-    /// Adds a job; its number.
-    pub fn add(&mut self, text: String, fed: bool) -> u64 {
+    /// Adds a job; its number. `None`: too many wait already.
+    pub fn add(&mut self, text: String, fed: bool) -> Option<u64> {
+        if self.jobs.iter().filter(|job| job.end.is_none()).count() > MOST_WAITING {
+            return None;
+        }
         self.last += 1;
         self.jobs.push_back(Job { number: self.last, text, fed, ..Job::default() });
-        self.last
+        Some(self.last)
     }
 
     /// The job of that number, if it is remembered.

@@ -88,7 +88,7 @@ fn begin(id: &str, kind: Kind, words: &[OsString]) -> io::Result<(Keeper, Runner
     };
     if matches!(kind, Kind::Command | Kind::Terminal) {
         let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        let job = jobs.lock().add(text.join(" "), false);
+        let job = jobs.lock().add(text.join(" "), false).ok_or(io::ErrorKind::InvalidInput)?;
         if let (Kind::Terminal, Runner::Command(Streams([Some(master), _]))) = (kind, &runner) {
             let master = master.try_clone()?;
             jobs.change(|state| state.job(job).map(|job| job.on_terminal(master)));

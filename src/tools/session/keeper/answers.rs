@@ -104,14 +104,19 @@ impl Keeper {
             )
             .hint("take another for it: each has one language"));
         }
-        let job = self.jobs.change(|state| if state.ended.is_some() { None } else { Some(state.add(text, !wait)) });
+        let job = self.jobs.change(|state| match state.ended {
+            Some(code) => {
+                let how = if self.kind == Kind::Shell { String::new() } else { format!(" ({code})") };
+                Err(Trouble::new("session_ended", format!("the session `{}` has ended{how}", self.id))
+                    .hint("`belljar session rm` it, and make another"))
+            }
+            None => state.add(text, !wait).ok_or_else(|| {
+                Trouble::new("busy", format!("too many jobs wait in the session `{}`", self.id))
+                    .hint("wait until some have ended, or take another session")
+            }),
+        });
         self.jobs.ring();
-        job.ok_or_else(|| {
-            let code = self.jobs.lock().ended.unwrap_or_default();
-            let how = if self.kind == Kind::Shell { String::new() } else { format!(" ({code})") };
-            Trouble::new("session_ended", format!("the session `{}` has ended{how}", self.id))
-                .hint("`belljar session rm` it, and make another")
-        })
+        job
     }
 
     /// Tells the caller what a job says until it ends, which it has to at its time, and where he goes.
