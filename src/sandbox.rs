@@ -34,6 +34,7 @@ mod place;
 mod program;
 mod quota;
 mod record;
+mod silence;
 mod start;
 mod supervise;
 mod volumes;
@@ -68,6 +69,8 @@ pub enum Trouble {
     Running(String),
     /// It ended while the call was under way, and why, as far as that is known.
     Ended(String, Option<String>),
+    /// Its supervisor does not answer; the process, where it is known.
+    Silent(String, Option<i32>),
     /// The request itself, by a kind of its own: `misused` where it cannot be understood.
     Refused(&'static str, Vec<Problem>),
     /// Anything else.
@@ -90,6 +93,7 @@ impl Trouble {
             Trouble::NotRunning(_) => "not_running",
             Trouble::Running(_) => "running",
             Trouble::Ended(..) => "ended",
+            Trouble::Silent(..) => "silent",
             Trouble::Refused(kind, _) => kind,
             Trouble::Failed(error) => error.kind(),
         }
@@ -122,6 +126,13 @@ impl Trouble {
                 format!("`{name}` has ended meanwhile: {why}"),
                 "`belljar ls` says whether it is still there; `belljar start` starts it again then",
             ),
+            Trouble::Silent(name, supervisor) => {
+                let goes_on = supervisor.map_or(String::new(), |pid| format!("; `kill -CONT {pid}` lets it go on"));
+                problem(
+                    format!("the supervisor of `{name}` does not answer: it is stopped, or has no time"),
+                    &format!("`belljar rm -f {name}` removes the sandbox in any case{goes_on}"),
+                )
+            }
             Trouble::Refused(_, problems) => Error::Invalid(problems),
             Trouble::Failed(error) => error,
         }

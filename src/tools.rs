@@ -168,9 +168,10 @@ impl Request {
     pub fn patience(&self) -> Option<Duration> {
         match self {
             Request::Session { ask: session::Ask::Run { wait: true, timeout_ms, .. }, .. } => {
-                timeout_ms.map(|time| Duration::from_millis(time).saturating_add(SILENCE))
+                Some(timeout_ms.map_or(LONG_SILENCE, |time| Duration::from_millis(time).saturating_add(SILENCE)))
             }
-            Request::Session { ask: session::Ask::Logs { follow: true, .. }, .. } => None,
+            // Its keeper gives a sign of life every second; while somebody takes a copy of the sandbox, everybody inside stands still.
+            Request::Session { ask: session::Ask::Logs { follow: true, .. }, .. } => Some(LONG_SILENCE),
             Request::Remove { .. } | Request::ChangeMode { .. } | Request::Push { .. } => Some(LONG_SILENCE),
             _ => Some(SILENCE),
         }

@@ -3,23 +3,30 @@
 //! Only its owner, and root, can call: the socket lies in a directory that nobody else may enter, and the supervisor asks the
 //! kernel who is there. It runs nothing for a caller, and reads no path that a caller sent.
 
-use super::{Entry, Reason, Run, Trouble, failed};
+use super::{Entry, Reason, Run, Trouble, failed, silence};
 use crate::error::{Error, Failure};
 use crate::outcome::Enforcement;
 use crate::sys::fd;
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, listen, sendmsg,
-    socket,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, listen,
+    sendmsg, setsockopt, socket, sockopt,
 };
+use nix::sys::time::{TimeVal, TimeValLike as _};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 /// The longest datagram: what is known of the protections of one sandbox.
 pub const LONGEST: usize = 64 << 10;
+/// How long a supervisor may take to take a call in.
+const AT_ONCE: Duration = Duration::from_secs(5);
+/// How long it may take for what it does at once.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Callers who wait to be heard.
 const BACKLOG: i32 = 128;
 
@@ -217,12 +224,15 @@ impl Line {
         let failed = |error: io::Error| match error.raw_os_error() {
             Some(libc::ENOENT | libc::ECONNREFUSED) if entry.directory.exists() => Trouble::NotRunning(entry.name()),
             Some(libc::ENOENT | libc::ECONNREFUSED) => entry.removed(),
+            // So many wait to be heard that nobody else can.
+            Some(libc::EAGAIN) => entry.silent(),
             _ => failed("call the supervisor", &error),
         };
         fd::raise_limit();
         let directory = File::open(&entry.directory).map_err(failed)?;
         let connected = || -> nix::Result<OwnedFd> {
             let socket = new_socket()?;
+            setsockopt(&socket, sockopt::SendTimeout, &TimeVal::seconds(AT_ONCE.as_secs() as i64))?;
             connect(socket.as_raw_fd(), &address(&directory)?)?;
             Ok(socket)
         };
@@ -232,6 +242,12 @@ impl Line {
     /// The supervisor's side of an accepted call.
     pub fn of(socket: OwnedFd) -> Line {
         Line { socket, asked: Cell::default(), own: Cell::default(), leader: RefCell::default() }
+    }
+
+    /// The process that listens there, if it can be seen.
+    pub fn other_side(&self) -> Option<Pid> {
+        let known = getsockopt(&self.socket, sockopt::PeerCredentials).ok().map(|peer| peer.pid());
+        known.filter(|pid| *pid > 1).map(Pid::from_raw)
     }
 
     /// To wait for.
@@ -289,6 +305,20 @@ impl Line {
             _ => failed("call the supervisor", &error),
         };
         self.say(call, descriptors).map_err(lost)?;
+        let until = match call {
+            // It may be held still, or be counted, for as long as that takes; and it lives as long as it likes.
+            Call::Join | Call::Freeze | Call::Wait => None,
+            Call::Stop { .. }
+            | Call::Program { .. }
+            | Call::KeepProgram { .. }
+            | Call::Stats
+            | Call::Limits { .. }
+            | Call::Layer => Some(Instant::now() + PATIENCE),
+        };
+        // Whoever waits for its end waits for a stopped one as well.
+        if *call != Call::Wait && !silence::await_word(self.descriptor(), self.other_side(), until) {
+            return Err(entry.silent());
+        }
         match self.hear().map_err(lost)? {
             Some((Answer::Refused(why), _)) => Err(failed(why, &io::Error::from_raw_os_error(0))),
             Some((Answer::Ended(run), _)) if *call != Call::Wait => Err(entry.ended_so(&run)),

@@ -41,7 +41,7 @@ impl Still {
         let kept = spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some());
         let image = spec.image.is_some();
         let (mut layers, line) = loop {
-            if kept && !entry.at_rest() {
+            if kept && !entry.at_rest()? {
                 break (Vec::new(), None);
             }
             match Line::to(entry).and_then(|line| Ok((line.ask(entry, &Call::Freeze)?.1, line))) {

@@ -160,17 +160,6 @@ impl Entry {
         Ok(turn)
     }
 
-    /// Waits, for one who has its turn, until it neither starts nor stops: then it stays as it is. Whether it runs.
-    pub(super) fn at_rest(&self) -> bool {
-        while self.lives() {
-            if self.state() == State::Running {
-                return true;
-            }
-            std::thread::sleep(GLANCE);
-        }
-        false
-    }
-
     fn lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, Trouble> {
         let path = self.path(name);
         let opened = File::options().read(true).write(true).create(name == "turn").truncate(false).open(&path);
@@ -191,15 +180,23 @@ impl Entry {
         turn.ok_or_else(|| self.removed())
     }
 
-    pub(super) fn try_turn(&self) -> Option<Flock<File>> {
-        self.lock("turn", FlockArg::LockExclusiveNonblock).ok().flatten()
+    /// The same, where nobody else has it.
+    pub(super) fn turn_at_once(&self) -> Result<Option<Flock<File>>, Trouble> {
+        self.lock("turn", FlockArg::LockExclusiveNonblock)
     }
 
-    /// The right to be its supervisor.
+    pub(super) fn try_turn(&self) -> Option<Flock<File>> {
+        self.turn_at_once().ok().flatten()
+    }
+
+    /// The right to be its supervisor, which it writes down that it is.
     pub(super) fn life(&self) -> Result<Flock<File>, Trouble> {
         // Whoever looks whether it lives holds the lock for a moment.
         let life = self.lock("alive", FlockArg::LockExclusive)?;
-        life.ok_or_else(|| Trouble::Running(self.name()))
+        let mut life = life.ok_or_else(|| Trouble::Running(self.name()))?;
+        let written = life.set_len(0).and_then(|()| write!(life, "{}", std::process::id()));
+        written.map_err(|error| failed("write down who supervises", &error))?;
+        Ok(life)
     }
 
     /// Waits until it has ended.

@@ -162,7 +162,7 @@ fn check_user(own: &Spec, exec: &Exec) -> Result<(), Trouble> {
 /// it. Nobody starts or removes it meanwhile. `None` for one that somebody has started before we had its turn: it can be joined.
 fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Option<Outcome>, Trouble> {
     let _turn = entry.turn()?;
-    if entry.at_rest() {
+    if entry.at_rest()? {
         return Ok(None);
     }
     if !entry.record()?.keep {

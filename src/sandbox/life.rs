@@ -1,11 +1,10 @@
 //! What becomes of a sandbox that is there.
 
 use super::call::{Answer, Call, Line, Stats};
-use super::{Entry, Reason, Run, Sandboxes, State, Trouble, failed};
+use super::{Entry, Reason, Run, Sandboxes, State, Trouble, failed, silence};
 use crate::error::{Error, Problem};
 use crate::process;
 use crate::spec::{self, PartialSpec, Spec};
-use nix::sys::socket::{getsockopt, sockopt};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write};
@@ -42,8 +41,18 @@ fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration, reason: Reason) ->
         match Line::to(entry) {
             Ok(line) => break hang_up(entry, &line, grace, reason)?,
             // On its way down, or up: whoever had started it was killed. Nobody may start it while we have the turn.
-            Err(Trouble::NotRunning(_)) if entry.at_rest() => std::thread::sleep(GLANCE),
-            Err(Trouble::NotRunning(_)) => break None,
+            Err(Trouble::NotRunning(_)) => match entry.at_rest() {
+                Ok(true) => std::thread::sleep(GLANCE),
+                Ok(false) => break None,
+                Err(_) => {
+                    entry.kill_supervisor();
+                    break None;
+                }
+            },
+            Err(Trouble::Silent(..)) => {
+                entry.kill_supervisor();
+                break None;
+            }
             Err(error) => return Err(error),
         }
     };
@@ -63,14 +72,9 @@ fn hang_up(entry: &Entry, line: &Line, grace: Duration, reason: Reason) -> Resul
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => return Ok(None),
         said => said.map_err(failed)?,
     }
-    let left = until.saturating_duration_since(Instant::now()).as_millis().min(i32::MAX as u128) as i32;
-    let mut list = [nix::poll::PollFd::new(line.descriptor(), nix::poll::PollFlags::POLLIN)];
-    let timeout = nix::poll::PollTimeout::try_from(left).unwrap_or(nix::poll::PollTimeout::MAX);
-    if nix::poll::poll(&mut list, timeout).unwrap_or(0) == 0 {
-        // It does not listen: stopped, perhaps. Its end is the end of everything inside.
-        let supervisor =
-            getsockopt(&line.descriptor(), sockopt::PeerCredentials).map_err(|errno| failed(errno.into()))?;
-        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(supervisor.pid()), nix::sys::signal::Signal::SIGKILL);
+    if !silence::await_word(line.descriptor(), line.other_side(), Some(until)) {
+        // It does not listen.
+        entry.kill_supervisor();
         return Ok(None);
     }
     match line.hear::<Answer>().map_err(failed)? {
@@ -87,7 +91,7 @@ fn hang_up(entry: &Entry, line: &Line, grace: Duration, reason: Reason) -> Resul
 /// `Running`, where it may not.
 pub fn remove(sandboxes: &Sandboxes, word: &str, kill: bool) -> Result<(), Trouble> {
     let entry = sandboxes.find(word)?;
-    let _turn = entry.turn()?;
+    let _turn = if kill { entry.turn_by_force()? } else { entry.turn()? };
     if entry.lives() {
         if !kill {
             return Err(Trouble::Running(entry.name()));

@@ -1,7 +1,7 @@
 //! Making a sandbox and starting its supervisor.
 
 use super::place::{is_name, now};
-use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
+use super::{Entry, Record, Run, Sandboxes, Trouble, failed, silence};
 use crate::error::{Error, Problem};
 use crate::images::{self, Store};
 use crate::spec::{Lasting, Spec, check};
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
+use std::os::fd::AsFd as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -180,6 +181,13 @@ pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, T
     let mut child = command.spawn().map_err(|error| failed(attempt, &error))?;
     let mut line = String::new();
     if let Some(pipe) = child.stdout.take() {
+        if !silence::await_word(pipe.as_fd(), Some(nix::unistd::Pid::from_raw(child.id() as i32)), None) {
+            let trouble = entry.silent();
+            entry.kill_supervisor();
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(trouble);
+        }
         BufReader::new(pipe).read_line(&mut line).map_err(|error| failed(attempt, &error))?;
     }
     match serde_json::from_str(&line) {

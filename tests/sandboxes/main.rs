@@ -20,6 +20,7 @@ mod life;
 mod lost;
 mod rpc;
 mod sessions;
+mod stopped;
 mod storm;
 mod terminals;
 mod verbs;

@@ -7,10 +7,11 @@
 use super::{Ask, KEEP, Kind, Session, descendants, is_id, place};
 use crate::tools::wire;
 use crate::tools::{Name, Trouble};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead as _, Read as _, Write};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,9 @@ use std::time::{Duration, Instant};
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// The same where several are asked.
 const GLANCE: Duration = Duration::from_secs(1);
+const SECOND: Duration = Duration::from_secs(1);
+/// So many seconds a keeper may say nothing of a job that somebody waits for: it gives a sign of life in each.
+const SILENT: u32 = 15;
 /// How long the end of a job may take from the moment on in which it is told to end.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -171,6 +175,26 @@ fn patience(ask: &Ask) -> Option<Duration> {
     }
 }
 
+/// Whether its keeper says every second that it is there, until the job ends.
+fn is_awaited(ask: &Ask) -> bool {
+    matches!(ask, Ask::Run { wait: true, .. } | Ask::Logs { follow: true, .. })
+}
+
+/// Waits for the next word of a keeper, second by second: where everybody inside was stopped, so were we, and that counts as one.
+fn await_word(socket: &UnixStream, deadline: Option<Instant>, seconds: u32) -> io::Result<()> {
+    for _ in 0..seconds {
+        let step = deadline.map_or(SECOND, |at| at.saturating_duration_since(Instant::now()).min(SECOND));
+        let timeout = PollTimeout::try_from(step).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut [PollFd::new(socket.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(0) if deadline.is_some_and(|at| Instant::now() >= at) => break,
+            Ok(0) | Err(nix::errno::Errno::EINTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
+}
+
 /// Passes on one request and its answers, frame by frame.
 fn pass_on(id: &str, ask: &Ask, to: &mut dyn Write) -> Result<(), Trouble> {
     let socket = open(id)?;
@@ -193,10 +217,11 @@ fn converse(
     let deadline = patience.map(|patience| Instant::now() + patience);
     wire::write_json(&mut socket, wire::REQUEST, ask).map_err(heard)?;
     let mut frame = Vec::new();
+    // What has begun to come comes.
+    socket.set_read_timeout(Some(AT_ONCE)).map_err(heard)?;
+    let seconds = if is_awaited(ask) { SILENT } else { u32::MAX };
     loop {
-        // A time of nothing would mean for ever.
-        let rest = deadline.map(|at| at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)));
-        socket.set_read_timeout(rest).map_err(heard)?;
+        await_word(&socket, deadline, seconds).map_err(heard)?;
         match wire::read(&mut socket, &mut frame).map_err(heard)? {
             Some(wire::END) => {
                 return match wire::parse::<wire::Ending>(&frame).map_err(failed("hear the session"))? {
@@ -270,7 +295,6 @@ fn look_at_all(to: &mut dyn Write) -> Result<(), Trouble> {
 
 /// For the keeper: the socket that the tool has given it, and where it lies.
 pub fn given(id: &str) -> io::Result<(UnixListener, PathBuf)> {
-    use std::os::fd::AsFd as _;
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     // Once more, so that the kernel tells whoever connects that it is us (unix(7), `SO_PEERCRED`).
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXALLOWABLE)?;

@@ -25,6 +25,8 @@ const STEPS: u32 = 8;
 const READERS_TIME: u16 = 2000;
 /// Between two looks whether a caller is still there.
 const GLANCE: Duration = Duration::from_millis(100);
+/// Between two signs of life of a keeper whose job says nothing.
+const PULSE: Duration = Duration::from_secs(1);
 /// What a terminal takes for Ctrl-C.
 const INTERRUPT: &[u8] = b"\x03";
 
@@ -138,6 +140,7 @@ impl Keeper {
         to: &mut UnixStream,
     ) -> io::Result<Result<(), Trouble>> {
         let (mut place, mut ending) = (0, deadline.map(|at| (0, at)));
+        let mut spoken = Instant::now();
         loop {
             let (mut said, next, end) = {
                 let mut state = self.jobs.lock();
@@ -153,6 +156,10 @@ impl Keeper {
                     self.step(job, step, Why::TimedOut);
                     ending = Some((step + 1, at + STEP));
                 }
+                if spoken.elapsed() >= PULSE {
+                    wire::write(to, wire::PULSE, &[])?;
+                    spoken = Instant::now();
+                }
                 self.await_more(job, place, ending.map(|(_, at)| at));
                 continue;
             }
@@ -160,6 +167,7 @@ impl Keeper {
                 said = replay::without_queries(said);
             }
             place = next;
+            spoken = Instant::now();
             for one in &said {
                 wire::write_json(to, wire::ITEM, one)?;
             }
