@@ -77,6 +77,11 @@ pub fn home(user: User, host: &Host) -> &str {
     }
 }
 
+/// Whether nobody has made anything for the user of a command that joins.
+pub fn is_guest(spec: &Spec) -> bool {
+    spec.lasting.as_ref().is_some_and(|lasting| lasting.guest)
+}
+
 fn account(user: User, host: &Host) -> Option<(&str, &str)> {
     host.image.as_ref().and_then(|image| image.config.account(user.uid))
 }
@@ -235,16 +240,16 @@ pub fn enforcement(spec: &Spec, host: &Host) -> Enforcement {
 pub fn environment(spec: &Spec, host: &Host) -> Vec<CString> {
     let user = user(spec, host);
     let term = spec.term.clone().filter(|_| spec.tty).unwrap_or_else(|| "dumb".to_owned());
-    let mut variables: Vec<(OsString, OsString)> = [
-        ("PATH", PATH),
-        ("HOME", home(user, host)),
-        ("LANG", "C.UTF-8"),
-        ("TERM", term.as_str()),
-        ("USER", name(user, host)),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.into(), value.into()))
-    .collect();
+    let number = user.uid.to_string();
+    let (name, home) = match account(user, host) {
+        None if is_guest(spec) => (number.as_str(), "/"),
+        _ => (name(user, host), home(user, host)),
+    };
+    let mut variables: Vec<(OsString, OsString)> =
+        [("PATH", PATH), ("HOME", home), ("LANG", "C.UTF-8"), ("TERM", term.as_str()), ("USER", name)]
+            .into_iter()
+            .map(|(key, value)| (key.into(), value.into()))
+            .collect();
     let of_the_image = host.image.iter().flat_map(|image| &image.config.env).filter_map(|line| line.split_once('='));
     let of_the_image = of_the_image.map(|(key, value)| (key.into(), value.into()));
     for (key, value) in of_the_image.chain(spec.env.iter().cloned()) {

@@ -119,8 +119,8 @@ pub fn plan(
     }
     let layer = match &spec.lasting {
         None => Writable::Own,
-        Some(Lasting { kept: None }) => Writable::Apart,
-        Some(Lasting { kept: Some(_) }) => Writable::Kept,
+        Some(Lasting { kept: None, .. }) => Writable::Apart,
+        Some(Lasting { kept: Some(_), .. }) => Writable::Kept,
     };
     init.push(if overlaid { overlay::root(host.image.as_ref(), layer) } else { Step::Root });
     if host.image.is_some() {

@@ -247,6 +247,9 @@ pub enum CgroupParent {
 pub struct Lasting {
     /// The directory with `upper` and `work` in which its files are kept. `None`: they are in memory, and go with it.
     pub kept: Option<PathBuf>,
+    /// Of a command that joins: it is another user than the sandbox was made for, and nothing there is that user's.
+    #[serde(default)]
+    pub guest: bool,
 }
 
 /// What belljar's own work takes beyond what a sandbox is given.

@@ -74,7 +74,8 @@ const MODE: u32 = 0o7777;
 ///
 /// `Setup` for what cannot be looked at.
 pub fn changes(upper: BorrowedFd<'_>, base: &Base) -> Result<Vec<Change>, Error> {
-    let mut comparison = Comparison { base, path: Vec::new(), found: Vec::new(), seen: BTreeSet::new() };
+    let (path, found, seen) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let mut comparison = Comparison { base, path, alone: None, found, seen };
     let mut walk = Walk::of_what_lasts(upper).map_err(|errno| cannot(b".", errno))?;
     while let Some(found) = walk.next() {
         match found {
@@ -83,7 +84,7 @@ pub fn changes(upper: BorrowedFd<'_>, base: &Base) -> Result<Vec<Change>, Error>
                 comparison.path.push(name.clone());
                 comparison.directory(here).map_err(|errno| cannot(&name, errno))?;
             }
-            Found::Left { .. } => drop(comparison.path.pop()),
+            Found::Left { .. } => comparison.leave(),
             Found::Other { at, name } => comparison.other(at, &name).map_err(|errno| cannot(&name, errno))?,
             Found::Trouble { name, errno } => return Err(cannot(&name, errno)),
         }
@@ -103,6 +104,8 @@ struct Comparison<'b> {
     base: &'b Base,
     /// Of the directory at hand.
     path: Vec<Vec<u8>>,
+    /// From that depth on the base has nothing: it is not asked, as each time it would be from its root on.
+    alone: Option<usize>,
     found: Vec<Change>,
     /// Of what was given, what is there.
     seen: BTreeSet<Vec<u8>>,
@@ -117,6 +120,16 @@ impl Comparison<'_> {
         self.found.push(Change { path, how, kind });
     }
 
+    /// What the layers have there.
+    fn lookup(&self, path: &[u8]) -> nix::Result<Option<FileStat>> {
+        if self.alone.is_some() { Ok(None) } else { self.base.lookup(path) }
+    }
+
+    fn leave(&mut self) {
+        self.alone = self.alone.filter(|depth| *depth < self.path.len());
+        self.path.pop();
+    }
+
     fn directory(&mut self, here: BorrowedFd<'_>) -> nix::Result<()> {
         let path = self.path.join(&b'/');
         let now = fstat(here)?;
@@ -124,10 +137,13 @@ impl Comparison<'_> {
         let was = match self.base.given.get(&path) {
             Some(Given { item: Item::Directory(mode), .. }) => Some(libc::S_IFDIR | mode),
             Some(_) => Some(0),
-            None => self.base.lookup(&path)?.map(|found| found.st_mode),
+            None => self.lookup(&path)?.map(|found| found.st_mode),
         };
         match was {
-            None => self.note(path.clone(), How::Added, libc::S_IFDIR),
+            None => {
+                self.alone.get_or_insert(self.path.len());
+                self.note(path.clone(), How::Added, libc::S_IFDIR);
+            }
             Some(mode) if mode & (libc::S_IFMT | MODE) == now.st_mode & (libc::S_IFMT | MODE) => {}
             Some(_) => self.note(path.clone(), How::Changed, libc::S_IFDIR),
         }
@@ -151,7 +167,7 @@ impl Comparison<'_> {
         self.seen.insert(path.clone());
         // overlayfs: "a whiteout is created as a character device with 0/0 device number".
         if kind(&now) == libc::S_IFCHR && now.st_rdev == 0 {
-            if self.base.has(&path)? {
+            if self.base.given.contains_key(&path) || self.lookup(&path)?.is_some() {
                 self.note(path, How::Deleted, 0);
             }
             return Ok(());
@@ -159,7 +175,7 @@ impl Comparison<'_> {
         let how = match self.base.given.get(&path) {
             Some(given) if given.inside && is_as_given(at, name, &now, &given.item)? => return Ok(()),
             Some(_) => How::Changed,
-            None if self.base.lookup(&path)?.is_some() => How::Changed,
+            None if self.lookup(&path)?.is_some() => How::Changed,
             None => How::Added,
         };
         self.note(path, how, kind(&now));

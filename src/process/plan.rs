@@ -199,7 +199,10 @@ fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) -> Result<
 /// What is done as the payload's user, last of all.
 fn restrict(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) {
     // As the payload's own user, so that it can only begin where that user may go.
-    let home = || identity::home(identity::user(spec, host), host).into();
+    let home = || match identity::is_guest(spec) {
+        true => "/".into(),
+        false => identity::home(identity::user(spec, host), host).into(),
+    };
     let workdir = identity::working_directory(spec, host).unwrap_or_else(home);
     steps.payload.push(Step::WorkingDirectory(crate::step::c_string(workdir.into_os_string().into_encoded_bytes())));
     limits::plan_descriptors(spec, host, &mut steps.payload);

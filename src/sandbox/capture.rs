@@ -150,7 +150,7 @@ pub(super) fn made_with_files(
     let Draft { mut record, mut spec } = draft;
     let (entry, turn) = sandboxes.add(&record, &spec)?;
     let mut filled = || -> Result<(), Trouble> {
-        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()) });
+        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
         entry.write("spec.json", &spec)?;
         let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
         fill(upper.as_fd(), is_real_root().then_some((UNPRIVILEGED_ID, UNPRIVILEGED_ID)))?;

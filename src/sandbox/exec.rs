@@ -7,7 +7,7 @@ use crate::error::{Error, Problem};
 use crate::images::{Store, tree};
 use crate::outcome::{Enforcement, ErrorReport, Outcome, Status, signal_number};
 use crate::process::{self, Attendant, Delivery, Joined, LEADER_LOST, Running};
-use crate::spec::{OutputLimit, Program, Protection, Spec, User, Userns};
+use crate::spec::{Lasting, OutputLimit, Program, Protection, Spec, User, Userns};
 use nix::poll::{PollFd, PollFlags};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -55,7 +55,12 @@ impl Exec {
     fn over(&self, spec: &Spec) -> Spec {
         let mut env = spec.env.clone();
         env.extend(self.env.iter().cloned());
+        // For user 0 of a range a home was made where no image decides for whom.
+        let hosts = spec.user.is_none() && spec.image.is_none() && self.user == Some(User { uid: 0, gid: 0 });
+        let guest = self.user.is_some() && self.user != spec.user && !hosts;
+        let lasting = spec.lasting.clone().map(|lasting| Lasting { guest, ..lasting });
         Spec {
+            lasting,
             program: if self.own { Program::Own(self.words.clone()) } else { Program::Command(self.words.clone()) },
             env,
             workdir: self.workdir.clone().or_else(|| spec.workdir.clone()),

@@ -95,7 +95,7 @@ pub fn create(
     }
     let (entry, turn) = sandboxes.add(&record, &spec)?;
     if wish.keep {
-        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()) });
+        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
         entry.write("spec.json", &spec)?;
     }
     let started = pin_image(&entry, &record, &spec, store).and_then(|()| launch(&entry, supervisor));

@@ -211,3 +211,43 @@ fn a_line_that_is_too_long_is_refused_and_the_next_is_answered() {
     assert_eq!((&lines[0]["error"]["code"], &lines[0]["id"]), (&json!(-32700), &Value::Null));
     assert_eq!((&lines[1]["id"], &lines[1]["error"]["data"]["kind"]), (&json!(7), &json!("not_found")));
 }
+
+#[test]
+fn what_has_ended_is_dated_in_the_same_way_everywhere_and_no_job_is_fed_that_is_not_there() {
+    let sandboxes = Sandboxes::new("dated");
+    sandboxes.create("box", &["--keep"]);
+    sandboxes.done(&["session", "create", "box", "sh"]);
+    let nothing = "belljar: no job 99 in the session `sh`\n";
+    assert_eq!(said(&sandboxes.call(&["session", "input", "box", "sh", "99"])), (Some(1), "", nothing));
+    sandboxes.done(&["stop", "box"]);
+    let inspected = sandboxes.inspect("box")["end"].take();
+    let waited = object(&sandboxes.call(&["wait", "--json", "box"]))["end"].take();
+    let listed = object(&sandboxes.call(&["ls", "--json"]))["sandboxes"][0]["end"].take();
+    assert!(inspected["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{inspected}");
+    assert_eq!((&waited, &listed), (&inspected, &inspected));
+    assert_eq!(inspected["reason"], "stopped");
+}
+
+#[test]
+fn an_image_cannot_be_given_a_name_that_is_none() {
+    let sandboxes = Sandboxes::new("misnamed");
+    for words in [
+        &["import", "x.tar", "--name", "A B"][..],
+        &["pull", "A B"],
+        &["tag", "x", "A B"],
+        &["build", "x", "--name", "A B"],
+    ] {
+        let run = sandboxes.call(&[&["image"], words].concat());
+        assert!(run.code == Some(2) && run.stderr.starts_with("belljar: name: "), "{words:?}: {run:?}");
+    }
+}
+
+#[test]
+fn what_is_told_of_memory_that_was_too_much_is_more_than_the_limit() {
+    let sandboxes = Sandboxes::new("peak");
+    sandboxes.create("box", &["--keep", "--memory", "100M"]);
+    sandboxes.shell("box", "head -c 300M /dev/zero | tail -c 300M | wc -c");
+    let end = object(&sandboxes.call(&["wait", "--json", "box"]))["end"].take();
+    let peak = end["usage"]["peak_memory_bytes"].as_u64();
+    assert!(end["status"] == "out_of_memory" && peak.is_some_and(|peak| peak >= 95 << 20), "{end}");
+}

@@ -16,6 +16,8 @@ use std::path::Path;
 
 /// Exit code of what could not be done.
 const UNDONE: i32 = 1;
+/// Exit code of what is not understood.
+const MISUSED: i32 = 2;
 
 /// What a verb tells: lines for people, an object for programs.
 struct Told {
@@ -31,6 +33,11 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         render::problems(&[problem]);
         return UNDONE;
     };
+    if let Some((word, json)) = new_name(&verb)
+        && let Err(error) = reference(word)
+    {
+        return misused(&error, json);
+    }
     let store = resolve::store(home);
     let (json, told) = match verb {
         Verb::Import(import) => (import.json, bring::import(&store, &import)),
@@ -51,12 +58,40 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         Err(error) => {
             render::failure(&error);
             if json {
-                let report = serde_json::json!({ "version": 1, "error": crate::outcome::ErrorReport::new(&error) });
-                return render::object(&report, UNDONE);
+                let report = crate::outcome::ErrorReport::new(&error);
+                return render::object(&serde_json::json!({ "version": 1, "error": report }), UNDONE);
             }
             UNDONE
         }
     }
+}
+
+/// The name that an image is about to have, and whether what becomes of it is told as an object.
+fn new_name(verb: &Verb) -> Option<(&OsStr, bool)> {
+    match verb {
+        Verb::Import(import) => import.name.as_deref().map(|name| (name, import.json)),
+        Verb::Pull(pull) => Some((&pull.reference, pull.json)),
+        Verb::Build(build) => build.name.as_deref().map(|name| (name, build.json)),
+        Verb::Tag(tag) => Some((&tag.new, false)),
+        Verb::Load(_)
+        | Verb::Save(_)
+        | Verb::Verify(_)
+        | Verb::Ls(_)
+        | Verb::Inspect(_)
+        | Verb::Rm(_)
+        | Verb::Gc(_) => None,
+    }
+}
+
+/// Tells what cannot be understood; the exit code.
+fn misused(error: &Error, json: bool) -> i32 {
+    render::failure(error);
+    if json {
+        let report =
+            crate::outcome::ErrorReport { kind: "misused".to_owned(), ..crate::outcome::ErrorReport::new(error) };
+        return render::object(&serde_json::json!({ "version": 1, "error": report }), MISUSED);
+    }
+    MISUSED
 }
 
 /// A name that somebody typed.

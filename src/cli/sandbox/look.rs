@@ -33,17 +33,23 @@ fn object(entry: &Entry) -> Result<(Value, Run, State), Trouble> {
             Network::Host => "host",
             Network::Policy(policy) => policy,
         },
-        "end": run.end.as_ref().map(|end| json!({
-            "at": time(end.at),
-            "status": end.status,
-            "exit_code": end.exit_code,
-            "signal": end.signal,
-            "usage": end.usage,
-            "error": end.error,
-        })),
+        "end": run.end.as_ref().map(end),
         "enforcement": run.enforcement,
     });
     Ok((object, run, state))
+}
+
+/// How it ended, the same in every verb.
+pub fn end(end: &End) -> Value {
+    json!({
+        "at": time(end.at),
+        "status": end.status,
+        "exit_code": end.exit_code,
+        "signal": end.signal,
+        "usage": end.usage,
+        "error": end.error,
+        "reason": end.reason,
+    })
 }
 
 pub fn limits(spec: &Spec) -> Value {
@@ -100,7 +106,7 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
     let run = sandbox::wait(sandboxes, word)?;
     // As if the caller had run the sandbox's command itself; without a word of its supervisor nothing is known.
     let code = run.end.as_ref().map_or(UNKNOWN, End::exit_code);
-    Ok(Told { code, ..Told::new(format!("{code}\n"), json!({ "version": 1, "end": run.end })) })
+    Ok(Told { code, ..Told::new(format!("{code}\n"), json!({ "version": 1, "end": run.end.as_ref().map(end) })) })
 }
 
 pub fn logs(sandboxes: &Sandboxes, logs: &args::Logs) -> Result<Told, Trouble> {

@@ -160,6 +160,8 @@ impl Running {
         let pause = pause.min(whole);
         self.whole_reading = now + whole;
         if memory.bytes > limit {
+            // What it is judged by is what is told of it.
+            self.peak.memory = self.peak.memory.max(memory.bytes);
             return self.end_for(Cause::Memory);
         }
         if self.spec.cpu_time.is_some_and(|limit| counted.unwrap_or(reading.cpu) >= limit) {

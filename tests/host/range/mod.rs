@@ -7,8 +7,9 @@ mod packages;
 
 use crate::common::images::{Home, Image};
 use crate::common::ranges::{as_user, first_id, ranged};
+use crate::common::sandboxes::Sandboxes;
 use crate::common::{
-    Scratch, Started, assert_gone, bind, call, command, installed, is_root, mark, python, python_result, shell,
+    Scratch, Started, assert_gone, bind, call, command, installed, is_root, mark, python, python_result, said, shell,
     shell_result,
 };
 use serde_json::json;
@@ -54,6 +55,40 @@ fn the_command_is_user_0_without_other_groups_unless_another_is_asked_for() {
         printed(&["--user", "1000:5"], "id -u; id -G; cd; touch a; stat -c %u:%g a ."),
         "1000\n5\n1000:5\n1000:5\n"
     );
+}
+
+#[test]
+fn a_command_that_joins_is_the_user_that_it_asks_for_and_so_are_its_files() {
+    if !ranged() {
+        return;
+    }
+    let sandboxes = Sandboxes::new("users");
+    let show = "id -u; id -g; touch /tmp/$1; stat -c %u:%g /tmp/$1; echo $HOME $USER; pwd; sed -n 's/^CapEff:.//p' /proc/self/status";
+    let (none, kept) = ("0000000000000000", "00000000000000fb");
+    for (made, user, seen) in [
+        (&[][..], "0", format!("0\n0\n0:0\n/root root\n/root\n{kept}\n")),
+        (&[], "1000", format!("1000\n1000\n1000:1000\n/ 1000\n/\n{none}\n")),
+        (&[], "5:6", format!("5\n6\n5:6\n/ 5\n/\n{none}\n")),
+        (&[], "65535", format!("65535\n65535\n65535:65535\n/ 65535\n/\n{none}\n")),
+        (&["--user", "7"], "7", format!("7\n7\n7:7\n/home/sandbox sandbox\n/home/sandbox\n{none}\n")),
+        (&["--user", "7"], "8", format!("8\n8\n8:8\n/ 8\n/\n{none}\n")),
+        (&["--user", "7"], "0", format!("0\n0\n0:0\n/ 0\n/\n{kept}\n")),
+    ] {
+        sandboxes.create("box", &[&RANGE[..], made].concat());
+        let run = sandboxes.call(&["exec", "--user", user, "box", "--", "sh", "-c", show, "sh", "file"]);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), seen.as_str()), "{made:?} {user}: {run:?}");
+        sandboxes.done(&["rm", "-f", "box"]);
+    }
+    sandboxes.create("box", RANGE);
+    for (user, why) in [
+        (
+            "root",
+            "belljar: user: `root` is not of the form UID[:GID]\nhint: ids are numbers, as in `--user 1000:1000`; names are not looked up\n",
+        ),
+        ("65536", "belljar: user: 65536:65536 is not in the range\nhint: a range has the ids 0 to 65535\n"),
+    ] {
+        assert_eq!(said(&sandboxes.call(&["exec", "--user", user, "box", "--", "true"])), (Some(125), "", why));
+    }
 }
 
 #[test]
