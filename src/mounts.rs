@@ -44,8 +44,12 @@ pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
     if host.image.is_some() {
         return vec!["/".to_owned()];
     }
-    let home = identity::home(identity::user(spec, host), host);
-    let mut writable: Vec<String> = ["/tmp", "/var", "/run", "/mnt", "/opt", "/srv", home].map(str::to_owned).to_vec();
+    // Who joins as another user has no home there.
+    let home = if identity::is_guest(spec) { "/tmp" } else { identity::home(identity::user(spec, host), host) };
+    let mut writable: Vec<String> = ["/tmp", "/var", "/run", "/mnt", "/opt", "/srv"].map(str::to_owned).to_vec();
+    if !writable.iter().any(|directory| directory == home) {
+        writable.push(home.to_owned());
+    }
     let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
     // Everything lies below `/`: to let it be written would be to have no second layer at all.
     let covered = |path: &str| {

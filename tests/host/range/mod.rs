@@ -74,7 +74,7 @@ fn a_command_that_joins_is_the_user_that_it_asks_for_and_so_are_its_files() {
         (&["--user", "7"], "8", format!("8\n8\n8:8\n/ 8\n/\n{none}\n")),
         (&["--user", "7"], "0", format!("0\n0\n0:0\n/ 0\n/\n{kept}\n")),
     ] {
-        sandboxes.create("box", &[&RANGE[..], made].concat());
+        sandboxes.create("box", &[RANGE, made].concat());
         let run = sandboxes.call(&["exec", "--user", user, "box", "--", "sh", "-c", show, "sh", "file"]);
         assert_eq!((run.code, run.stdout.as_str()), (Some(0), seen.as_str()), "{made:?} {user}: {run:?}");
         sandboxes.done(&["rm", "-f", "box"]);
