@@ -313,7 +313,8 @@ impl Line {
             | Call::KeepProgram { .. }
             | Call::Stats
             | Call::Limits { .. }
-            | Call::Layer => Some(Instant::now() + PATIENCE),
+            | Call::Layer
+            | Call::Lead => Some(Instant::now() + PATIENCE),
         };
         // Whoever waits for its end waits for a stopped one as well.
         if *call != Call::Wait && !silence::await_word(self.descriptor(), self.other_side(), until) {
