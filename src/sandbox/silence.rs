@@ -46,11 +46,17 @@ pub fn await_word(from: BorrowedFd<'_>, supervisor: Option<Pid>, until: Option<I
     }
 }
 
-/// Whether it is stopped, by a signal or a debugger: proc_pid_stat(5), field 3; field 2 may hold anything.
+/// Whether it is stopped, by a signal or a debugger.
 fn is_stopped(pid: Pid) -> bool {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.iter().rposition(|byte| *byte == b')').and_then(|end| stat.get(end + 2));
-    matches!(state, Some(b'T' | b't'))
+    matches!(stat(pid), Some((b'T' | b't', _)))
+}
+
+/// State and parent: proc_pid_stat(5), fields 3 and 4; field 2 may hold anything.
+fn stat(pid: Pid) -> Option<(u8, Pid)> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_ascii_whitespace();
+    Some((*fields.next()?.as_bytes().first()?, Pid::from_raw(fields.next()?.parse().ok()?)))
 }
 
 impl Entry {
@@ -69,14 +75,15 @@ impl Entry {
     }
 
     /// Kills the supervisor: its end is the end of everything inside. What it has cloned in this moment does not know that yet, and
-    /// may be stopped as well; it is of its session.
+    /// may be stopped as well; it is its child, or of its session.
     pub(super) fn kill_supervisor(&self) {
         let Some(supervisor) = self.supervisor() else { return };
         let numbers = fs::read_dir("/proc").into_iter().flatten();
         let numbers = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Pid::from_raw));
-        let children = numbers.filter(|pid| getsid(Some(*pid)).is_ok_and(|session| session == supervisor));
-        let children: Vec<Pid> = children.filter(|pid| self.is_of_it(*pid)).collect();
-        for pid in [supervisor].into_iter().chain(children) {
+        let is_child = |pid: Pid| stat(pid).is_some_and(|(_, parent)| parent == supervisor);
+        let is_with_it = |pid: Pid| getsid(Some(pid)).is_ok_and(|session| session == supervisor) && self.is_of_it(pid);
+        let others: Vec<Pid> = numbers.filter(|pid| is_child(*pid) || is_with_it(*pid)).collect();
+        for pid in [supervisor].into_iter().chain(others) {
             // Gone by now is as good.
             let _ = kill(pid, Signal::SIGKILL);
         }
