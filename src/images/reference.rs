@@ -62,6 +62,9 @@ impl Reference {
                 "`{shown}`: a name is lower-case letters and digits, with single `.`, `_`, `-` and `/` between them"
             ));
         }
+        if registry.is_none() && name.parse::<Digest>().is_ok() {
+            return Err(format!("`{shown}`: a digest is no name"));
+        }
         let reference = Reference { registry, repository: repository.to_owned(), tag: tag.to_owned(), digest };
         if reference.file_name().len() > LONGEST {
             return Err(format!("`{shown}`: longer than {LONGEST} bytes"));

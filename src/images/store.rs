@@ -282,8 +282,11 @@ impl Store {
 
     /// Name and digest of what `word` names.
     fn resolve(&self, word: &str) -> Result<Option<(String, Digest)>, Error> {
-        if let Some(manifest) = self.by_digest(word)? {
-            return Ok(Some((self.name_of(&manifest)?, manifest)));
+        let known = |manifest: Digest| Ok(Some((self.name_of(&manifest)?, manifest)));
+        if word.starts_with("sha256:") {
+            let digest = word.parse().map_err(|why| Error::Invalid(vec![Problem::new("image", why)]))?;
+            // Nothing else may stand for it, or a file could decide what a digest means.
+            return if self.record_path(&digest).exists() { known(digest) } else { Ok(None) };
         }
         let invalid = |why: String| Error::Invalid(vec![Problem::new("image", why)]);
         let reference = Reference::parse(word).map_err(invalid)?;
@@ -295,7 +298,7 @@ impl Store {
                 return Ok(Some((shown, manifest)));
             }
         }
-        Ok(None)
+        self.by_digits(word)?.map_or(Ok(None), known)
     }
 
     /// What a name stands for.
@@ -311,11 +314,7 @@ impl Store {
         }
     }
 
-    fn by_digest(&self, word: &str) -> Result<Option<Digest>, Error> {
-        if word.starts_with("sha256:") {
-            let digest = word.parse().map_err(|why| Error::Invalid(vec![Problem::new("image", why)]))?;
-            return Ok(self.record_path(&digest).exists().then_some(digest));
-        }
+    fn by_digits(&self, word: &str) -> Result<Option<Digest>, Error> {
         if word.len() < LEAST_DIGITS || !word.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
             return Ok(None);
         }

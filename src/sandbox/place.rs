@@ -23,6 +23,9 @@ const GONE: &str = "gone.";
 /// How long somebody may take to fill a directory: no longer than it takes to write three small files.
 const FILLING: Duration = Duration::from_secs(60);
 
+/// The fewest digits of an id that stand for it.
+const LEAST_DIGITS: usize = 6;
+
 /// All sandboxes of one caller.
 #[derive(Clone, Debug)]
 pub struct Sandboxes {
@@ -47,7 +50,8 @@ impl Sandboxes {
         made.map_err(|error| failed(format!("make `{}`", names.display()), &error))
     }
 
-    /// The sandbox that `word` names: its name, its id, or as much of that as no other begins with.
+    /// The sandbox that `word` names: its name, its id, or at least six digits of that, with which no other begins. Fewer could be
+    /// the name of a sandbox that is gone, and would mean another.
     ///
     /// # Errors
     ///
@@ -72,7 +76,8 @@ impl Sandboxes {
         if let Some(id) = ids.iter().find(called) {
             return self.entry(id).map(|entry| Entry { called: word.to_owned(), ..entry }).ok_or_else(not_found);
         }
-        let mut ids: Vec<String> = ids.into_iter().filter(|id| id.starts_with(word)).collect();
+        let long = word.len() >= LEAST_DIGITS;
+        let mut ids: Vec<String> = ids.into_iter().filter(|id| long && id.starts_with(word)).collect();
         match (ids.len(), ids.pop()) {
             (1, Some(id)) => self.entry(&id).ok_or_else(not_found),
             (0, _) | (_, None) => Err(not_found()),

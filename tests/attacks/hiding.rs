@@ -74,6 +74,7 @@ fn memory_of_the_kernel_counts_that_a_sandbox_has_it_use() {
     let ways = [
         "[L.semget(0, 32000, 0o1600) for i in range(400)]",
         "pairs = [socket.socketpair() for i in range(500)]\n[a.setblocking(False) for a, b in pairs]\nfor a, b in pairs * 8:\n  try: a.send(bytes(60000))\n  except OSError: pass",
+        "for i in range(60):\n  if os.fork() == 0: break\nheld = []\nfor i in range(1000):\n  r, w = os.pipe(); os.set_blocking(w, False)\n  try:\n    while os.write(w, bytes(4096)): pass\n  except OSError: pass\n  os.close(w); held.append(r)",
         "for i in range(200):\n  p = L.mmap(None, 1 << 30, 1, 0x4022, -1, 0); L.madvise(p, 1 << 30, 15); L.madvise(p, 1 << 30, 22)",
     ];
     for way in ways {

@@ -33,6 +33,22 @@ fn a_sandbox_has_a_quarter_of_its_users_message_queues() {
     assert!((1..=2).contains(&made), "{made}");
 }
 
+// The machine has 65536 requests for all its users (fs.aio-max-nr).
+#[test]
+fn asynchronous_requests_of_the_machine_are_not_for_a_sandbox() {
+    let code = "import ctypes\nL = ctypes.CDLL(None, use_errno=True)\nprint(L.syscall(206, 1024, ctypes.byref(ctypes.c_ulong())), ctypes.get_errno())";
+    let run = python(&[], code);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "-1 38\n"), "{}", run.stderr);
+}
+
+// The user has 16384 pages of pipes on the host (fs.pipe-user-pages-soft).
+#[test]
+fn a_pipe_stays_as_large_as_it_is() {
+    let code = "import fcntl, os\nr, w = os.pipe()\ntry: fcntl.fcntl(w, 1031, 1 << 20)\nexcept OSError as e: print(e.errno, fcntl.fcntl(w, 1032) <= 65536)";
+    let run = python(&[], code);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "1 True\n"), "{}", run.stderr);
+}
+
 #[test]
 fn a_sandbox_is_the_first_to_go_when_the_machine_has_no_memory_left() {
     let run = call(["run", "--", "cat", "/proc/self/oom_score_adj", "/proc/1/oom_score_adj"]);

@@ -7,7 +7,6 @@ use serde_json::json;
 use std::process::Stdio;
 use std::time::Duration;
 
-/// Exit code, standard output and standard error.
 /// A store with a small image in it.
 fn small(name: &str) -> Option<Home> {
     if !installed("busybox") {
@@ -44,6 +43,18 @@ fn an_image_that_is_not_there_is_refused_with_those_that_are() {
     assert!(run.code == Some(125) && run.stderr.contains("here, not sha256:000"), "{run:?}");
     let run = home.shell("../escape", "true");
     assert!(run.code == Some(125) && run.stderr.contains("is no host name"), "{run:?}");
+}
+
+#[test]
+fn what_looks_like_a_digest_is_no_name_and_a_name_wins_over_digits() {
+    let Some(home) = small("digest-name") else { return };
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let run = home.call(&["image", "tag", "small", &digest]);
+    assert!(run.code == Some(2) && run.stderr.contains("a digest is no name"), "{run:?}");
+    assert_eq!(home.shell(&digest, "true").code, Some(125));
+    let digits = home.images()[0]["digest"].as_str().expect("a digest")[7..13].to_owned();
+    home.import(&digits, &Image::busybox().above("mkdir -p etc; touch etc/other"));
+    assert_eq!(said(&home.shell(&digits, "ls /etc/other")), (Some(0), "/etc/other\n", ""));
 }
 
 #[test]
@@ -231,7 +242,7 @@ fn names_come_and_go_and_the_image_goes_with_the_last() {
     home.done(&["image", "rm", "small"]);
     assert_eq!(said(&home.shell("registry.example:5000/team/other:1.0", "echo still")).1, "still\n");
     for name in ["host", "A", "a@sha256:0"] {
-        assert_eq!(home.call(&["image", "tag", "registry.example:5000/team/other:1.0", name]).code, Some(1), "{name}");
+        assert_eq!(home.call(&["image", "tag", "registry.example:5000/team/other:1.0", name]).code, Some(2), "{name}");
     }
     home.done(&["image", "rm", "registry.example:5000/team/other:1.0"]);
     assert_eq!((home.images().len(), home.files("layers").len()), (0, 0));

@@ -122,6 +122,13 @@ fn python(code: &str) -> String {
 
 #[test]
 fn no_file_of_a_kept_sandbox_is_larger_than_its_disk() {
+    // No room behind the end of a file, which its length does not show.
+    for script in ["-n -l 5G", "-z -n -l 5G", "-i -o 0 -l 4096"] {
+        let script = format!("head -c 8192 /dev/zero >/tmp/x; fallocate {script} /tmp/x; echo $?");
+        let (mebibytes, _, result) = filled(&script);
+        assert_eq!((&result["stdout"], &result["exit_code"]), (&json!("1\n"), &json!(0)), "{result}");
+        assert!(mebibytes <= 1, "{script}: {mebibytes} MiB");
+    }
     for script in ["exec fallocate -l 10G $HOME/x", "exec truncate -s 10G $HOME/x"] {
         let (mebibytes, _, result) = filled(script);
         assert_eq!((&result["signal"], &result["limits_reached"]), (&json!("SIGXFSZ"), &json!(["disk"])), "{result}");

@@ -36,6 +36,10 @@ fn a_sandbox_without_a_name_is_called_by_its_id_or_the_beginning_of_it() {
     for word in [&id[..], &id[..6]] {
         assert_eq!(said(&sandboxes.shell(word, "echo here")), (Some(0), "here\n", ""));
     }
+    // Fewer digits could be the name of one that is gone: nothing else is removed in its place.
+    for length in 1..6 {
+        assert_eq!(sandboxes.call(&["rm", "-f", &id[..length]]).code, Some(1), "{length}");
+    }
     assert_eq!(sandboxes.done(&["rm", "-f", &id[..10]]), format!("{}\n", &id[..10]));
     assert_eq!(sandboxes.leavings(), [""; 0]);
 }

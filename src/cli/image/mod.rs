@@ -10,6 +10,7 @@ use super::args::image::{self as args, Verb};
 use super::{render, resolve};
 use crate::error::{Error, Problem};
 use crate::images::Reference;
+use crate::images::store::may_name;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -34,7 +35,11 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         return UNDONE;
     };
     if let Some((word, json)) = new_name(&verb)
-        && let Err(error) = reference(word)
+        && let Err(error) = reference(word).and_then(|name| match verb {
+            // What is pulled may be asked for by its digest as well.
+            Verb::Pull(_) => Ok(()),
+            _ => may_name(&name),
+        })
     {
         return misused(&error, json);
     }

@@ -24,8 +24,12 @@ const SMALL_SPACE: u64 = 512 << 20;
 /// What a socket can hold at most: what may be written to it before anybody has read (`net.core.wmem_default`, doubled by the
 /// kernel's own account), and what waits in a connection.
 const SOCKET: u64 = 512 << 10;
-/// What an open file takes.
-const FILE: u64 = 1280;
+/// What an open file takes, and what waits in it where it is a pipe: two pages, or sixteen where the user has not yet filled
+/// `fs.pipe-user-pages-soft` (16384 pages).
+const FILE: u64 = 1280 + PIPE;
+const PIPE: u64 = 2 * 4096;
+const LARGE_PIPE: u64 = 16 * 4096;
+const LARGE_PIPES: u64 = 1024;
 /// What a semaphore takes, and a message beside its bytes.
 const SEMAPHORE: u64 = 64;
 const MESSAGE: u64 = 64;
@@ -94,7 +98,7 @@ impl Meter {
     }
 
     fn kernel_bound(&mut self, reading: &Reading) -> u64 {
-        let mut bound = self.semaphores_and_messages();
+        let (mut bound, mut open) = (self.semaphores_and_messages(), 0);
         for process in &reading.processes {
             if process.space > SMALL_SPACE {
                 let status = proc::read_process_file(self.proc.as_fd(), process.pid, "status", &mut self.buffer);
@@ -103,8 +107,9 @@ impl Meter {
             // How many there are is said since Linux 6.2.
             let directory = format!("{}/fd", process.pid);
             let files = nix::sys::stat::fstatat(&self.proc, directory.as_str(), AtFlags::empty());
-            bound += files.map_or(0, |status| status.st_size.unsigned_abs()) * FILE;
+            open += files.map_or(0, |status| status.st_size.unsigned_abs());
         }
+        bound += open * FILE + open.min(LARGE_PIPES) * (LARGE_PIPE - PIPE);
         // All are in one network namespace.
         let first = reading.processes.first().map(|process| process.pid);
         let sockets = first.and_then(|pid| {

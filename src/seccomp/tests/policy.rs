@@ -93,7 +93,7 @@ fn the_profiles_compile_for_aarch64() {
     let arch = TargetArch::aarch64;
     for (name, json) in SOURCES {
         let profile = Profile::parse(json.as_bytes(), arch).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert!(tree::compile(&profile, arch).unwrap().len() < 300);
+        assert!(tree::compile(&profile, arch).unwrap().len() < 320);
     }
 }
 
@@ -104,7 +104,7 @@ fn a_verdict_without_arguments_takes_few_steps() {
         let steps = |number| run(program, &Call { arch: X86_64, number, args: [0; 6] }).constant_steps;
         let total: usize = (0..470).map(steps).sum();
         assert!(total < 470 * 11, "{name}: {total} steps in {} instructions", program.len());
-        assert!(program.len() < 300, "{name}: {} instructions", program.len());
+        assert!(program.len() < 320, "{name}: {} instructions", program.len());
     }
 }
 
