@@ -144,6 +144,19 @@ impl Entry {
         if durable { sync_directory(&self.directory) } else { Ok(()) }
     }
 
+    /// The same on a disk that is full: over what stands there, whose room it has. A power cut in this moment damages it.
+    pub(super) fn write_over(&self, name: &str, value: &impl Serialize) -> Result<(), Trouble> {
+        self.write(name, value).or_else(|trouble| {
+            let text = serde_json::to_vec(value).unwrap_or_default();
+            let written = File::options().write(true).open(self.path(name)).and_then(|mut file| {
+                file.write_all(&text)?;
+                file.set_len(text.len() as u64)?;
+                file.sync_all()
+            });
+            written.map_err(|_| trouble)
+        })
+    }
+
     /// Whether files of it are kept on the disk: known even where nothing that is written about it can be read.
     pub fn keeps_files(&self) -> bool {
         self.path("upper").is_dir()

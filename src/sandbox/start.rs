@@ -157,8 +157,12 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
 pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> Result<(Entry, Run), Trouble> {
     let entry = sandboxes.find(word)?;
     let turn = entry.turn()?;
-    if entry.lives() {
+    // One that is stopping is waited for.
+    if entry.at_rest()? {
         return Err(Trouble::Running(entry.name()));
+    }
+    if !entry.directory.exists() {
+        return Err(Trouble::NotFound(word.to_owned()));
     }
     if entry.record()?.filling {
         // Whoever copied its files was killed.
@@ -177,6 +181,8 @@ pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, T
     let mut command = Command::new(program);
     // Of its last run nothing is told any more.
     entry.write("run.json", &Run::default())?;
+    // It has another working directory, from which a home that counts from ours cannot be found.
+    command.envs(entry.directory.ancestors().nth(2).map(|home| ("BELLJAR_HOME", home)));
     command.args(words).arg(&entry.id).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| failed(attempt, &error))?;
     let mut line = String::new();

@@ -201,7 +201,7 @@ impl Attendant for Supervisor<'_> {
             }
         }
         // Where it cannot be written the next call finds a sandbox that was lost, which is true as well.
-        let _ = self.entry.write("run.json", &run);
+        let _ = self.entry.write_over("run.json", &run);
         // Who has just called as well, whatever was asked.
         self.accept();
         for line in &self.lines {

@@ -2,7 +2,7 @@
 
 use crate::common::chance::{Chance, scaled_from};
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Started, eventually, said};
+use crate::common::{Run, Started, eventually, said};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -42,6 +42,18 @@ fn a_sandbox_without_a_name_is_called_by_its_id_or_the_beginning_of_it() {
     }
     assert_eq!(sandboxes.done(&["rm", "-f", &id[..10]]), format!("{}\n", &id[..10]));
     assert_eq!(sandboxes.leavings(), [""; 0]);
+}
+
+#[test]
+fn a_home_that_counts_from_the_working_directory_is_the_same_for_all() {
+    let sandboxes = Sandboxes::new("relative");
+    for words in [&["create", "--keep", "box"][..], &["exec", "box", "--", "true"], &["stop", "box"], &["start", "box"]]
+    {
+        let mut command = sandboxes.command(words);
+        let run: Run = command.env("BELLJAR_HOME", "home").current_dir(&sandboxes.0.0).output().expect("start").into();
+        assert_eq!(run.code, Some(0), "{words:?}: {run:?}");
+    }
+    assert_eq!(sandboxes.states(), [("box".to_owned(), "running".to_owned())]);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::copy::{from_stdin, to_stdout};
 use super::{Told, UNDONE, client};
 use crate::cli::args::files::{At, Verb};
 use crate::cli::render::{self, Lines, Listed};
-use crate::cli::sandbox::time;
+use crate::cli::sandbox::moment;
 use crate::tools::{Entry, EntryKind, Line, Most, Name, Replaced, Request, Trouble};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -131,7 +131,7 @@ impl Shown for Entry {
         let mut object = json!(self);
         object["name"] = json!(Name::from(self.path.path().file_name().unwrap_or_default().to_owned()));
         object["mode"] = json!(format!("{:04o}", self.mode));
-        object["modified"] = json!(time(self.modified.max(0) as u64));
+        object["modified"] = json!(moment(self.modified));
         object
     }
 }
@@ -150,12 +150,12 @@ fn row(entry: &Entry) -> String {
         EntryKind::File => '-',
         EntryKind::Directory => 'd',
         EntryKind::Link => 'l',
-        EntryKind::Special => 's',
+        EntryKind::Special => '?',
     };
     let bits: String =
         (0..9).map(|bit| if entry.mode & (0o400 >> bit) == 0 { '-' } else { ['r', 'w', 'x'][bit % 3] }).collect();
     let target = entry.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
-    let when = time(entry.modified.max(0) as u64);
+    let when = moment(entry.modified);
     format!("{letter}{bits}  {:>10}  {when}  {}{target}\n", entry.size, entry.path)
 }
 

@@ -142,21 +142,26 @@ pub fn stats(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
 
 /// RFC 3339, in UTC.
 pub fn time(seconds: u64) -> String {
-    let days = seconds / 86_400;
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    moment(seconds as i64)
+}
+
+/// The same before 1970 too.
+pub fn moment(seconds: i64) -> String {
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
     let (year, month, day) = date(days);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// The day of the Gregorian calendar, counted from 1970-01-01: years begin in March here, so that a leap day ends one.
-fn date(days: u64) -> (u64, u64, u64) {
+fn date(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
     let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, of_year - (153 * shifted + 2) / 5 + 1)
+    (era * 400 + year_of_era + i64::from(month <= 2), month, of_year - (153 * shifted + 2) / 5 + 1)
 }
 
 /// Seconds since 1970.
@@ -176,11 +181,13 @@ fn ago(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::time;
+    use super::{moment, time};
 
     #[test]
     fn a_time_is_written_as_rfc_3339_has_it() {
         assert_eq!(time(0), "1970-01-01T00:00:00Z");
+        assert_eq!(moment(-1), "1969-12-31T23:59:59Z");
+        assert_eq!(moment(-11_676_096_000), "1600-01-01T00:00:00Z");
         assert_eq!(time(951_782_400), "2000-02-29T00:00:00Z");
         assert_eq!(time(1_735_689_599), "2024-12-31T23:59:59Z");
         assert_eq!(time(4_102_444_800), "2100-01-01T00:00:00Z");

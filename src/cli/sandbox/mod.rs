@@ -13,7 +13,7 @@ mod volume;
 pub use carry::{ImportRequest, import};
 pub use exec::{ExecRequest, exec};
 pub use life::{CreateRequest, create, split};
-pub use look::time;
+pub use look::{moment, time};
 pub use supervise::{VERB, supervise};
 pub use volume::volume;
 
