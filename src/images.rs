@@ -24,6 +24,7 @@ pub mod recipe;
 pub mod reference;
 pub mod registry;
 pub mod save;
+pub mod shadows;
 pub mod store;
 pub mod tree;
 pub mod unpack;

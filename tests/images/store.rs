@@ -58,6 +58,34 @@ fn what_looks_like_a_digest_is_no_name_and_a_name_wins_over_digits() {
 }
 
 #[test]
+fn a_directory_of_a_layer_in_the_place_of_a_link_is_told_when_it_comes_in() {
+    if !installed("busybox") {
+        return;
+    }
+    let (home, scratch) = (Home::new("hidden-links"), Scratch::new("hidden-links"));
+    let image = Image::busybox()
+        .above("mkdir -p usr/lib a/b; touch usr/lib/x; ln -s usr/lib lib; ln -s ../usr a/usr; ln -s usr/lib gone; ln -s usr/lib meant")
+        .above("mkdir a; ln -s /etc a/own; touch .wh.gone; mkdir meant; touch meant/.wh..wh..opq")
+        .above("mkdir -p lib a/usr a/b gone meant; touch lib/y a/usr/y");
+    let layout = image.layout(&scratch);
+    let run = home.call(&["image", "import", "--json", "--name", "two", &layout.to_string_lossy()]);
+    let found = result(&run);
+    assert_eq!(
+        found["images"][0]["hidden_links"],
+        json!([
+            { "path": "/a/usr", "target": "../usr", "layer": 4 },
+            { "path": "/lib", "target": "usr/lib", "layer": 4 },
+        ]),
+        "{found}"
+    );
+    assert!(
+        run.stderr.contains("layer 4 has a directory `/lib` where a lower layer has a link to `usr/lib`"),
+        "{run:?}"
+    );
+    assert_eq!(said(&home.shell("two", "ls /lib; ls /usr/lib")), (Some(0), "y\nx\n", ""));
+}
+
+#[test]
 fn everything_in_an_image_can_be_written_over_and_the_image_stays_as_it_is() {
     let Some(home) = small("write") else { return };
     let script = "echo x >/etc/passwd && rm -r /usr && mkdir /usr && touch /usr/y && mkdir /new && echo z >/bin/added && ls /usr";

@@ -1,6 +1,7 @@
 //! The verbs that bring images in and carry them away.
 
 use super::super::progress::followed;
+use super::super::render;
 use super::args::{Import, Load, Pull, Save, Verify};
 use super::{Told, optional, reference};
 use crate::error::{Error, Problem, describe_io};
@@ -9,9 +10,11 @@ use crate::images::intake::Intake;
 use crate::images::manifest::Platform;
 use crate::images::registry::{self, Password, Site};
 use crate::images::save::{self, Wanted};
+use crate::images::shadows::{Shadow, shadows};
 use crate::images::store::short;
 use crate::images::unpack::Bounds;
-use crate::images::{Reference, Store, verify};
+use crate::images::{Digest, Reference, Store, verify};
+use crate::tools::Name;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -25,30 +28,48 @@ fn source(word: &OsStr) -> Source<'_> {
     if word == "-" { Source::Stream(Box::new(std::io::stdin())) } else { Source::Path(Path::new(word)) }
 }
 
+/// Links that layers of the image hide, which breaks images that were built on another base. They are told on standard error.
+fn hidden_links(store: &Store, manifest: &Digest) -> Result<Value, Error> {
+    let layers = store.record(manifest)?.map(|record| record.layers).unwrap_or_default();
+    let found = shadows(store, &layers)?;
+    for Shadow { path, target, layer } in &found {
+        render::say(&format!(
+            "layer {layer} has a directory `{}` where a lower layer has a link to `{}`: what was found by the link is hidden",
+            path.display(),
+            target.display()
+        ));
+    }
+    let one = |Shadow { path, target, layer }: &Shadow| json!({ "path": Name::from(path.as_path()), "target": Name::from(target.as_path()), "layer": layer });
+    Ok(found.iter().map(one).collect())
+}
+
 /// What came in.
-pub fn imported(images: &[Imported]) -> Told {
+pub fn imported(store: &Store, images: &[Imported]) -> Result<Told, Error> {
     let mut people = String::new();
+    let mut listed = Vec::new();
     for image in images {
         let names: Vec<String> = image.names.iter().map(short).collect();
         let shown = if names.is_empty() { "without a name".to_owned() } else { names.join(", ") };
         // Writing to a string cannot fail.
         let _ = writeln!(people, "{shown}  {}", image.manifest);
+        let names: Vec<String> = image.names.iter().map(Reference::name).collect();
+        let hidden = hidden_links(store, &image.manifest)?;
+        listed.push(json!({ "digest": image.manifest, "names": names, "hidden_links": hidden }));
     }
-    let one = |image: &Imported| json!({ "digest": image.manifest, "names": image.names.iter().map(Reference::name).collect::<Vec<_>>() });
-    Told { people, object: json!({ "version": 1, "images": images.iter().map(one).collect::<Vec<Value>>() }) }
+    Ok(Told { people, object: json!({ "version": 1, "images": listed }) })
 }
 
 /// `belljar image import`.
 pub fn import(store: &Store, import: &Import) -> Result<Told, Error> {
     let name = optional(import.name.as_deref())?;
     let intake = Intake::begin(store)?;
-    Ok(imported(&import::import(&intake, source(&import.source), name.as_ref(), &*followed())?))
+    imported(store, &import::import(&intake, source(&import.source), name.as_ref(), &*followed())?)
 }
 
 /// `belljar image load`.
 pub fn load(store: &Store, load: &Load) -> Result<Told, Error> {
     let intake = Intake::begin(store)?;
-    Ok(imported(&import::load(&intake, source(&load.source), &*followed())?))
+    imported(store, &import::load(&intake, source(&load.source), &*followed())?)
 }
 
 /// `belljar image save`.
@@ -123,6 +144,7 @@ pub fn pull(store: &Store, pull: &Pull) -> Result<Told, Error> {
     let object = json!({
         "version": 1, "digest": pulled.manifest, "names": [pulled.name.name()],
         "fetched_bytes": pulled.fetched_bytes, "kept_bytes": pulled.kept_bytes,
+        "hidden_links": hidden_links(store, &pulled.manifest)?,
     });
     Ok(Told { people, object })
 }

@@ -31,7 +31,7 @@ pub fn build(store: &Store, build: &Build) -> Result<Told, Error> {
     let removed = store.remove(&work);
     let image = result?;
     removed?;
-    Ok(bring::imported(&[image]))
+    bring::imported(store, &[image])
 }
 
 /// A directory, or a recipe of ours. What could be a path is one.
