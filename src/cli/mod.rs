@@ -70,7 +70,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
                 kind: "misused".to_owned(),
                 ..crate::outcome::ErrorReport::new(&Error::Invalid(problems))
             };
-            render::object(&serde_json::json!({ "version": 1, "error": error }), exit_code)
+            render::error_object(&error, exit_code)
         }
     }
 }

@@ -105,6 +105,18 @@ pub fn object(object: &serde_json::Value, done: i32) -> i32 {
     })
 }
 
+/// Tells an error as one object on standard output; `code`. Every verb's has the same keys.
+pub fn error_object(error: &impl serde::Serialize, code: i32) -> i32 {
+    let mut error = serde_json::to_value(error).unwrap_or_default();
+    if let Some(error) = error.as_object_mut() {
+        for key in ["kind", "message", "hint", "path", "step"] {
+            error.entry(key).or_insert(serde_json::Value::Null);
+        }
+        error.entry("fields").or_insert_with(|| serde_json::json!([]));
+    }
+    object(&serde_json::json!({ "version": 1, "error": error }), code)
+}
+
 /// JSON that a terminal does not act on either: what JSON itself lets stand is written as it writes control characters.
 fn json(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

@@ -60,7 +60,7 @@ impl Volumes {
         if !is_name(name) {
             let problem = Problem::new("volume", format!("`{}` is not a valid volume name", name.escape_debug()));
             let hint = "use letters, digits, `-`, `_` and `.`, at most 128, and begin with a letter or digit";
-            return Err(invalid(problem.hint(hint)));
+            return Err(Trouble::Refused("misused", vec![problem.hint(hint)]));
         }
         let closed = |path: &Path| DirBuilder::new().mode(0o700).recursive(true).create(path);
         closed(&self.root).map_err(|error| failed(format!("make `{}`", self.root.display()), &error))?;
@@ -72,10 +72,11 @@ impl Volumes {
             let inside = File::open(&data).map_err(|error| failed("open the volume", &error))?;
             give(&inside.into()).map_err(|errno| failed("give the volume away", &errno.into()))?;
             fs::rename(&draft, self.root.join(name)).map_err(|error| match error.kind() {
-                ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => invalid(
-                    Problem::new("volume", format!("there is a volume `{name}` already"))
-                        .hint("choose another name, or `belljar volume rm` that one"),
-                ),
+                ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => {
+                    let problem = Problem::new("volume", format!("there is a volume `{name}` already"));
+                    let problem = problem.hint("choose another name, or `belljar volume rm` that one");
+                    Trouble::Refused("name_taken", vec![problem])
+                }
                 _ => failed(format!("name the volume `{name}`"), &error),
             })
         };
@@ -215,5 +216,5 @@ fn setup(failure: Failure) -> Trouble {
 
 fn missing(name: &str) -> Trouble {
     let problem = Problem::new("volume", format!("there is no volume `{}`", name.escape_debug()));
-    invalid(problem.hint("`belljar volume ls` lists them"))
+    Trouble::Refused("not_found", vec![problem.hint("`belljar volume ls` lists them")])
 }

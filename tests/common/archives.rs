@@ -109,7 +109,7 @@ fn named<'a>(name: &Option<&'a str>) -> Vec<&'a str> {
 fn succeeded(run: Run) -> Result<String, String> {
     match run.code {
         Some(0) => Ok(run.stdout),
-        Some(1) => {
+        Some(1 | 2) => {
             // Other lines tell how far it is.
             let said = run.stderr.lines().filter_map(|line| {
                 line.strip_prefix("belljar: ").or_else(|| line.starts_with("hint: ").then_some(line))

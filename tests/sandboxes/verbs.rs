@@ -51,7 +51,12 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         assert_eq!(run.code, Some(if of_a_command { 125 } else { 1 }), "{verb:?}: {run:?}");
         assert!(run.stderr.starts_with("belljar: sandbox: no sandbox `nope`\nhint: "), "{verb:?}: {run:?}");
         if json {
-            assert_eq!(object(&run)["error"]["kind"], json!("not_found"), "{verb:?}: {run:?}");
+            let error = object(&run)["error"].take();
+            assert_eq!(error["kind"], json!("not_found"), "{verb:?}: {run:?}");
+            // Those that tell of a command do it in their result.
+            let keys: Vec<&str> = error.as_object().expect("an error").keys().map(String::as_str).collect();
+            let expected = ["fields", "hint", "kind", "message", "path", "step"];
+            assert!(keys == expected || of_a_command, "{verb:?}: {keys:?}");
         }
         unknown += 1;
     }
@@ -67,6 +72,7 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         &["fs", "chmod", "box", "/x", "rwx"],
         &["session", "exec", "box", "s", "true", "--timeout", "x"],
         &["snapshot", "create", "box", "NOT A NAME"],
+        &["volume", "create", "not/a/name"],
     ] {
         let run = sandboxes.call(&[words, &["--json"]].concat());
         assert_eq!((run.code, &object(&run)["error"]["kind"]), (Some(2), &json!("misused")), "{words:?}: {run:?}");

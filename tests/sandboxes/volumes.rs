@@ -47,7 +47,7 @@ fn what_is_wrong_with_a_volume_is_said() {
     assert_eq!(said(&run(&sandboxes, "nope:/x", "true")), (Some(125), "", missing));
     for name in ["../up", "a/b", "-x", ""] {
         let run = sandboxes.call(&["volume", "create", "--", name]);
-        assert!(run.code == Some(1) && run.stderr.contains("is not a valid volume name"), "{run:?}");
+        assert!(run.code == Some(2) && run.stderr.contains("is not a valid volume name"), "{run:?}");
     }
     sandboxes.done(&["volume", "create", "v"]);
     let taken = sandboxes.call(&["volume", "create", "v"]);

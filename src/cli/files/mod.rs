@@ -13,7 +13,6 @@ use super::args::files::FilesVerb;
 use super::render;
 use super::sandbox::{Told, no_home};
 use crate::tools::{Client, Trouble};
-use serde_json::json;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -45,7 +44,7 @@ pub fn complain(trouble: &Trouble, json: bool, undone: i32) -> i32 {
     trouble.hint.iter().flat_map(|hint| hint.lines()).for_each(render::hint_line);
     let code = if trouble.kind == "misused" { MISUSED } else { undone };
     if json {
-        return render::object(&json!({ "version": 1, "error": trouble }), code);
+        return render::error_object(trouble, code);
     }
     code
 }

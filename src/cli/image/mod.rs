@@ -64,7 +64,7 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
             render::failure(&error);
             if json {
                 let report = crate::outcome::ErrorReport::new(&error);
-                return render::object(&serde_json::json!({ "version": 1, "error": report }), UNDONE);
+                return render::error_object(&report, UNDONE);
             }
             UNDONE
         }
@@ -94,7 +94,7 @@ fn misused(error: &Error, json: bool) -> i32 {
     if json {
         let report =
             crate::outcome::ErrorReport { kind: "misused".to_owned(), ..crate::outcome::ErrorReport::new(error) };
-        return render::object(&serde_json::json!({ "version": 1, "error": report }), MISUSED);
+        return render::error_object(&report, MISUSED);
     }
     MISUSED
 }

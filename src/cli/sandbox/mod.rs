@@ -22,7 +22,7 @@ use super::render;
 use crate::error::{Error, Problem};
 use crate::outcome::ErrorReport;
 use crate::sandbox::{Sandboxes, Trouble};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +87,7 @@ fn complain(trouble: Trouble, json: bool) -> i32 {
     render::failure(&error);
     if json {
         let report = ErrorReport { kind, ..ErrorReport::new(&error) };
-        return render::object(&json!({ "version": 1, "error": report }), code);
+        return render::error_object(&report, code);
     }
     code
 }
