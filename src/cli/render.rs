@@ -5,8 +5,10 @@
 //! stderr and ends in 125, never in a panic.
 
 mod listed;
+mod out;
 
 pub use listed::{Lines, Listed, listed};
+pub use out::{is_refused, out};
 
 use super::parse::Report;
 use crate::error::{Error, Problem, describe_io, used_up};

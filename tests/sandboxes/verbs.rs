@@ -257,3 +257,31 @@ fn what_is_told_of_memory_that_was_too_much_is_more_than_the_limit() {
     let peak = end["usage"]["peak_memory_bytes"].as_u64();
     assert!(end["status"] == "out_of_memory" && peak.is_some_and(|peak| peak >= 95 << 20), "{end}");
 }
+
+#[test]
+fn what_standard_output_does_not_take_is_said_in_the_same_way_by_every_verb() {
+    let sandboxes = Sandboxes::new("unwritten");
+    sandboxes.done(&["create", "--keep", "box", "--", "sh", "-c", "echo said; sleep 1019"]);
+    assert_eq!(sandboxes.shell("box", "echo x >/tmp/f").code, Some(0));
+    sandboxes.done(&["session", "create", "box", "s"]);
+    for words in [
+        &["ls"][..],
+        &["inspect", "box"],
+        &["logs", "box"],
+        &["logs", "--json", "box"],
+        &["fs", "ls", "box", "/tmp"],
+        &["fs", "cat", "box", "/tmp/f"],
+        &["fs", "cat", "--json", "box", "/tmp/f"],
+        &["cp", "box:/tmp/f", "-"],
+        &["session", "exec", "box", "s", "echo x"],
+        &["session", "exec", "--json", "box", "s", "echo x"],
+        &["session", "logs", "box", "s", "1"],
+        &["export", "--without-image", "box", "-o", "-"],
+    ] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("open it");
+        let run: crate::common::Run = sandboxes.command(words).stdout(full).output().expect("start belljar").into();
+        let told = "belljar: cannot write to stdout: No space left on device\n";
+        assert!(run.code == Some(125) && run.stderr.starts_with(told), "{words:?}: {run:?}");
+        assert_eq!(run.stderr.matches("belljar: ").count(), 1, "{words:?}: {run:?}");
+    }
+}

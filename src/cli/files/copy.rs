@@ -257,11 +257,8 @@ fn name(path: &Path) -> OsString {
 
 /// Everything to standard output.
 pub fn to_stdout(data: &mut (dyn Read + Send)) -> Result<(), Trouble> {
-    let mut out = io::stdout().lock();
-    io::copy(data, &mut out).and_then(|_| out.flush()).map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Trouble::new("failed", "nobody reads standard output any more"),
-        _ => crate::tools::said(&error),
-    })
+    let mut out = render::out();
+    io::copy(data, &mut out).and_then(|_| out.flush()).map_err(|error| crate::tools::said(&error))
 }
 
 /// Everything from standard input.

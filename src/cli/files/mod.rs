@@ -40,6 +40,9 @@ pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
 }
 
 pub fn complain(trouble: &Trouble, json: bool, undone: i32) -> i32 {
+    if render::is_refused() {
+        return render::FAILED;
+    }
     render::say(&trouble.to_string());
     trouble.hint.iter().flat_map(|hint| hint.lines()).for_each(render::hint_line);
     let code = if trouble.kind == "misused" { MISUSED } else { undone };

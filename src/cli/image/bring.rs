@@ -88,7 +88,7 @@ pub fn save(store: &Store, save: &Save) -> Result<Told, Error> {
         let problem = Problem::new("output", "standard output is a terminal");
         return Err(Error::Invalid(vec![problem.hint("name a file, or pipe it into a program")]));
     }
-    save::save(store, &images, &mut std::io::stdout().lock(), &*followed())?;
+    save::save(store, &images, &mut render::out(), &*followed())?;
     // Standard output holds the archive.
     Ok(Told { people: String::new(), object: Value::Null })
 }

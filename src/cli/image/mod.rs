@@ -60,6 +60,7 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
     match told {
         Ok(told) if json && !told.object.is_null() => render::object(&told.object, 0),
         Ok(told) => render::people(&told.people, 0),
+        Err(_) if render::is_refused() => render::FAILED,
         Err(error) => {
             render::failure(&error);
             if json {

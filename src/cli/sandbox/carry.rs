@@ -41,11 +41,10 @@ pub fn export(sandboxes: &Sandboxes, home: &Path, export: &args::Export) -> Resu
             let hint = "name a file in the place of `-`, or go without `--json`";
             return Err(invalid("json", "the file goes to standard output, where the object would".to_owned(), hint));
         }
-        let mut stdout = std::io::stdout().lock();
-        if stdout.is_terminal() {
+        if std::io::stdout().is_terminal() {
             return Err(invalid("output", "standard output is a terminal".to_owned(), "name a file, or pipe it on"));
         }
-        sandbox::export(sandboxes, &store, exported, &mut stdout, &*progress)?
+        sandbox::export(sandboxes, &store, exported, &mut render::out(), &*progress)?
     } else {
         let mut target = Target::open(Path::new(&export.output))?;
         let left_out = sandbox::export(sandboxes, &store, exported, target.file(), &*progress)?;

@@ -2,7 +2,7 @@
 
 use super::{Told, table};
 use crate::cli::args::sandbox as args;
-use crate::cli::render::{say, size};
+use crate::cli::render::{self, say, size};
 use crate::sandbox::{self, End, Entry, Run, Sandboxes, State, Trouble};
 use crate::spec::{Network, Spec, show_bytes};
 use crate::tools::Name;
@@ -112,7 +112,7 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
 pub fn logs(sandboxes: &Sandboxes, logs: &args::Logs) -> Result<Told, Trouble> {
     let entry = sandboxes.find(&super::word(&logs.name))?;
     if !logs.json {
-        sandbox::follow_log(&entry, logs.follow, &mut std::io::stdout().lock())?;
+        sandbox::follow_log(&entry, logs.follow, &mut render::out())?;
         if sandbox::is_log_full(&entry) {
             say("the command wrote more than is kept of it (10 MiB), and the rest was dropped");
         }

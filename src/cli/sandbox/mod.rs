@@ -81,6 +81,9 @@ pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
 
 /// Tells what went wrong; the exit code.
 fn complain(trouble: Trouble, json: bool) -> i32 {
+    if render::is_refused() {
+        return render::FAILED;
+    }
     let kind = trouble.kind().to_owned();
     let code = if kind == "misused" { MISUSED } else { UNDONE };
     let error = trouble.error();

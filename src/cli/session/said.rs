@@ -91,7 +91,7 @@ impl Collected {
             Said::Stdout(Name(bytes)) if self.hold => self.stdout.extend(bytes),
             Said::Stderr(Name(bytes)) if self.hold => self.stderr.extend(bytes),
             Said::Stdout(Name(bytes)) => {
-                let mut out = io::stdout().lock();
+                let mut out = render::out();
                 out.write_all(&bytes)?;
                 out.flush()?;
             }
@@ -121,7 +121,7 @@ impl Collected {
     /// Shows the last value, as an interpreter does.
     fn show(&self) -> io::Result<()> {
         let Some(last) = self.results.last().filter(|last| last.media_type == PLAIN) else { return Ok(()) };
-        let mut out = io::stdout().lock();
+        let mut out = render::out();
         out.write_all(last.data.as_bytes())?;
         out.write_all(b"\n")?;
         out.flush()
