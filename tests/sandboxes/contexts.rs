@@ -130,6 +130,55 @@ fn what_is_awaited_at_the_top_of_python_is_awaited() {
 }
 
 #[test]
+fn python_that_waits_for_nothing_finds_its_loop_running_as_in_a_notebook() {
+    let Some(contexts) = Contexts::new("within-loop", "python3") else { return };
+    let task = "import asyncio; task = asyncio.create_task(asyncio.sleep(0.05, 'slept'))";
+    assert_eq!(said(&contexts.python(task)), (Some(0), "", ""));
+    assert_eq!(said(&contexts.python("await task")), (Some(0), "'slept'\n", ""));
+    for (runs, value) in [
+        ("own = asyncio.get_running_loop(); own is asyncio.get_event_loop()", "True\n"),
+        // Who runs a loop himself is not hindered, and code behind that finds it as before.
+        ("asyncio.run(asyncio.sleep(0, 1)), own is asyncio.get_running_loop()", "(1, True)\n"),
+        ("own.run_until_complete(asyncio.sleep(0, 2)), own is asyncio.get_running_loop()", "(2, True)\n"),
+        ("asyncio.new_event_loop().run_until_complete(asyncio.sleep(0, 3))", "3\n"),
+        (
+            "import os, sys\nif os.fork() == 0: sys.exit(asyncio.run(asyncio.sleep(0, 4)))\nos.waitstatus_to_exitcode(os.wait()[1])",
+            "4\n",
+        ),
+        (
+            "import threading\nthread = threading.Thread(target=lambda: print(asyncio._get_running_loop()))\nthread.start(); thread.join()",
+            "None\n",
+        ),
+    ] {
+        assert_eq!(said(&contexts.python(runs)), (Some(0), value, ""), "{runs}");
+    }
+    for slow in ["while True: pass", "asyncio.run(asyncio.sleep(60))"] {
+        let run = contexts.call(&["--timeout", "500ms"], "python", slow);
+        assert!(run.code == Some(124) && run.stderr.contains("KeyboardInterrupt"), "{slow}: {run:?}");
+    }
+    assert_eq!(said(&contexts.python("own is asyncio.get_running_loop()")), (Some(0), "True\n", ""));
+}
+
+#[test]
+fn a_loop_that_code_has_taken_away_or_broken_is_replaced() {
+    let Some(contexts) = Contexts::new("taken-loop", "python3") else { return };
+    contexts.python("import asyncio, threading, time; lost = asyncio.get_running_loop()");
+    for taken in [
+        "thread = threading.Thread(target=lost.run_forever, daemon=True); thread.start(); time.sleep(0.1)",
+        "asyncio.get_running_loop().close()",
+        "asyncio.get_running_loop()._selector.close()",
+    ] {
+        assert_eq!(contexts.python(taken).code, Some(0), "{taken}");
+        assert_eq!(contexts.python("before = time.process_time(); await asyncio.sleep(0, 'next')").stdout, "'next'\n");
+        // What waits for the next code takes no time of the processor meanwhile.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        assert_eq!(said(&contexts.python("time.process_time() - before < 1")), (Some(0), "True\n", ""), "{taken}");
+    }
+    let there = "asyncio.run_coroutine_threadsafe(asyncio.sleep(0, 'there'), lost).result(9)";
+    assert_eq!(said(&contexts.python(there)), (Some(0), "'there'\n", ""));
+}
+
+#[test]
 fn what_node_cannot_say_of_an_exception_is_a_failure_all_the_same() {
     let Some(contexts) = Contexts::new("unsayable-node", "node") else { return };
     for (throw, says) in [
@@ -141,6 +190,15 @@ fn what_node_cannot_say_of_an_exception_is_a_failure_all_the_same() {
         ("throw { get message() { throw 1 }, get name() { throw 2 }, get stack() { throw 3 } }", ""),
         ("throw Symbol('s')", "Symbol(s)"),
         ("throw new Proxy({}, { get() { throw 1 }, has() { throw 2 } })", ""),
+        ("const r = Proxy.revocable({}, {}); r.revoke(); throw r.proxy", "Revoked Proxy"),
+        ("await Promise.reject(r.proxy)", "Revoked Proxy"),
+        ("Promise.reject(r.proxy)", "Revoked Proxy"),
+        (
+            "setTimeout(() => { throw r.proxy }, 10); await new Promise((done) => setTimeout(done, 200))",
+            "Revoked Proxy",
+        ),
+        ("await Promise.reject(new Proxy({}, { getPrototypeOf() { throw 2 } }))", "Uncaught {}"),
+        ("throw new Proxy({}, { defineProperty() { throw 2 } })", ""),
         ("await Promise.reject(undefined)", "undefined"),
         ("await Promise.reject(0)", "0"),
         ("Promise.reject(new Error('nobody waits'))", "nobody waits"),
@@ -156,6 +214,36 @@ fn what_node_cannot_say_of_an_exception_is_a_failure_all_the_same() {
     }
     assert_eq!(said(&contexts.node("process.exitCode = 4")), (Some(4), "4\n", ""));
     assert_eq!(said(&contexts.node("1")), (Some(0), "1\n", ""));
+}
+
+#[test]
+fn what_node_gives_is_of_the_classes_that_code_knows() {
+    let Some(contexts) = Contexts::new("one-realm", "node") else { return };
+    for (is, value) in [
+        (
+            "let e; try { require('fs').readFileSync('/nope') } catch (error) { e = error }; e instanceof Error",
+            "true\n",
+        ),
+        ("Buffer.from('a') instanceof Uint8Array", "true\n"),
+        ("require('assert').deepStrictEqual(structuredClone({ a: [1] }), { a: [1] })", ""),
+        ("const fs = require('fs'); let n = 1; class K {}; fs === require('node:fs')", "true\n"),
+        ("n += 1; [n, K, (await 5) + 1]", "[ 2, [class K], 6 ]\n"),
+    ] {
+        assert_eq!(said(&contexts.node(is)), (Some(0), value, ""), "{is}");
+    }
+}
+
+#[test]
+fn code_that_replaces_what_node_has_does_not_silence_its_context() {
+    let Some(contexts) = Contexts::new("replaced", "node") else { return };
+    contexts.node("process.exit = () => {}; process.on = null; Object.prototype.get = 1");
+    contexts.node("for (const name of ['Promise', 'JSON', 'Buffer', 'Error', 'String', 'Number', 'process', 'setImmediate']) globalThis[name] = null");
+    contexts.node("''.constructor.prototype.slice = /a/.constructor.prototype.test = [].constructor.prototype[Symbol.iterator] = null");
+    assert_eq!(said(&contexts.node("6 * 7")), (Some(0), "42\n", ""));
+    let run = contexts.node("throw new RangeError('told')");
+    assert!(run.code == Some(1) && run.stderr.starts_with("RangeError: told\n"), "{run:?}");
+    // Node's own `await` at the top is over with them, and says so.
+    assert_eq!(contexts.node("await 8").code, Some(1));
 }
 
 #[test]

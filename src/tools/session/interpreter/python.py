@@ -10,6 +10,7 @@ def _driver():
     own, own_file, main_thread = getpid(), _driver.__code__.co_filename, threading.get_ident()
     LONGEST = 11 << 20
     set_handler, lock, loop, number, flags = signal.signal, threading.Lock(), None, 0, 0
+    within, put_running = False, None
     await_at_top = getattr(ast, "PyCF_ALLOW_TOP_LEVEL_AWAIT", 0)
     futures = [getattr(__future__, name).compiler_flag for name in __future__.all_feature_names]
     rich = [
@@ -90,12 +91,54 @@ def _driver():
             if stream is not None and not getattr(stream, "closed", False):
                 stream.flush()
 
-    def complete(coroutine):
+    def take_part(events):
+        # Code that waits for nothing runs while its loop stands still, and finds it running all the same, so that it can leave tasks
+        # there. Who runs a loop himself, as `asyncio.run` does, looks here, and finds none in his way.
+        nonlocal put_running
+        running, put_running = events._get_running_loop, events._set_running_loop
+
+        def found():
+            found = running()
+            return None if within and found is loop and not loop.is_running() else found
+
+        def put(to):
+            back = to is None and within and threading.get_ident() == main_thread and getpid() == own
+            put_running(loop if back else to)
+
+        events._get_running_loop, events._set_running_loop = found, put
+
+    def prepare():
+        # One that a thread of the code's runs is that thread's, and code gets another.
         nonlocal loop
         import asyncio
-        if loop is None or loop.is_closed():
+        if put_running is None:
+            take_part(asyncio.events)
+        if loop is None or loop.is_closed() or loop.is_running():
             loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
+        return asyncio
+
+    def within_loop(action):
+        nonlocal within
+        try:
+            prepare()
+        except Exception:
+            return action()  # What code calls `asyncio` is another.
+        try:
+            within = True
+            put_running(loop)
+            return action()
+        finally:
+            leave_loop()
+
+    def leave_loop():
+        nonlocal within
+        within = False
+        if put_running is not None:
+            put_running(None)
+
+    def complete(coroutine):
+        asyncio = prepare()
         task = loop.create_task(coroutine)
         try:
             return loop.run_until_complete(task)
@@ -112,8 +155,12 @@ def _driver():
         code = compile(tree, name, mode, flags | await_at_top, True)
         for future in futures:
             flags |= code.co_flags & future
-        result = eval(code, main.__dict__)
-        return complete(result) if code.co_flags & inspect.CO_COROUTINE else result
+        evaluated = lambda: eval(code, main.__dict__)
+        if code.co_flags & inspect.CO_COROUTINE:
+            return complete(evaluated())
+        # It takes time to import, and most code does without.
+        wanted = "asyncio" in sys.modules or "asyncio" in "".join(linecache.cache[name][2])
+        return within_loop(evaluated) if wanted else evaluated()
 
     def run(code, name):
         tree = compile(code, name, "exec", flags | ast.PyCF_ONLY_AST, True)
@@ -187,16 +234,26 @@ def _driver():
 
     def idle():
         # What code has left in its loop goes on between calls.
+        nonlocal loop
+        leave_loop()
         while loop is not None and not loop.is_closed() and getpid() == own:
-            ready = loop.create_future()
+            ran = []
             try:
+                ready = loop.create_future()
                 loop.add_reader(requests, lambda: ready.done() or ready.set_result(None))
+                loop.call_soon(ran.append, True)
                 return loop.run_until_complete(ready)
             except BaseException as error:
                 write_all(2, encoded(describe(error)[2]))
+                if loop.is_running() or not ran:
+                    # A thread of the code's runs it, or nobody can any more.
+                    loop = None
+                    return
             finally:
-                if not loop.is_closed():
-                    loop.remove_reader(requests)
+                try:
+                    loop is None or loop.is_closed() or loop.remove_reader(requests)
+                except Exception:
+                    pass  # It has told already what is wrong with it.
 
     def take(length):
         data = b""
