@@ -252,8 +252,12 @@ pub struct Skipped {
     pub failed: bool,
 }
 
+/// The kind of trouble where there is no such command, as exit code 127.
+pub const NO_COMMAND: &str = "no_command";
+/// The kind of trouble where a command cannot be executed, as exit code 126.
+pub const NOT_EXECUTABLE: &str = "not_executable";
 /// The kinds of trouble that a tool inside may have.
-const KINDS: [&str; 15] = [
+const KINDS: [&str; 17] = [
     "not_found",
     "exists",
     "not_a_directory",
@@ -269,6 +273,8 @@ const KINDS: [&str; 15] = [
     "misused",
     "session_ended",
     "lost",
+    NO_COMMAND,
+    NOT_EXECUTABLE,
 ];
 
 /// Why something was not done.

@@ -185,7 +185,7 @@ fn a_command_is_left_behind_with_what_it_needs() {
     let run = sandboxes.call(&["session", "exec", "box", id, "true"]);
     assert_eq!(said(&run), (Some(1), "", "belljar: it is a single command, and takes no other\n"));
     let run = sandboxes.call(&["exec", "-d", "box", "--", "no-such-program"]);
-    assert_eq!(said(&run), (Some(125), "", "belljar: there is no `no-such-program` inside\n"));
+    assert_eq!(said(&run), (Some(127), "", "belljar: `no-such-program`: command not found in the sandbox\n"));
     assert_eq!(sandboxes.call(&["exec", "-d", "--tty", "box", "--", "true"]).code, Some(125));
     // It is restricted as every command is, and so is what keeps it.
     let id = sandboxes.done(&["exec", "-d", "box", "--", "sleep", "1012"]);
@@ -362,4 +362,67 @@ fn a_command_that_has_ended_before_anybody_looked_has_ended() {
         let run = sandboxes.call(&["session", "logs", "-f", "box", id.trim()]);
         assert_eq!(said(&run), (Some(1), "", ""));
     }
+}
+
+#[test]
+fn a_command_that_cannot_be_started_is_told_as_exec_tells_it_and_leaves_no_session() {
+    let sandboxes = Sandboxes::new("not-started");
+    sandboxes.create("box", &[]);
+    for (word, code, says) in [
+        ("nosuchcmd", 127, "belljar: `nosuchcmd`: command not found in the sandbox\n"),
+        ("/nope/x", 127, "belljar: `/nope/x`: command not found in the sandbox\n"),
+        ("/etc/passwd", 126, "belljar: `/etc/passwd`: not executable: permission denied\n"),
+        ("/etc", 126, "belljar: `/etc`: is a directory\n"),
+    ] {
+        for words in [
+            &["exec", "box", "--", word][..],
+            &["exec", "--detach", "box", "--", word],
+            &["pty", "create", "box", "p", "--", word],
+        ] {
+            let run = sandboxes.call(words);
+            assert_eq!((run.code, run.stdout.as_str()), (Some(code), ""), "{words:?}: {run:?}");
+            assert!(run.stderr.starts_with(says), "{words:?}: {run:?}");
+        }
+    }
+    for wrong in ["/nope", "/etc/passwd"] {
+        for (words, code) in [
+            (&["exec", "box", "--workdir", wrong, "--", "true"][..], 125),
+            (&["exec", "--detach", "--workdir", wrong, "box", "--", "true"], 125),
+            (&["session", "create", "box", "s", "--workdir", wrong], 1),
+            (&["pty", "create", "box", "s", "--workdir", wrong], 1),
+        ] {
+            let run = sandboxes.call(words);
+            assert_eq!((run.code, run.stdout.as_str()), (Some(code), ""), "{words:?}: {run:?}");
+            let why = if wrong == "/nope" { "No such file or directory" } else { "Not a directory" };
+            assert!(run.stderr.contains(&format!("enter {wrong}: {why}\n")), "{words:?}: {run:?}");
+        }
+    }
+    assert_eq!(sandboxes.done(&["session", "ls", "box"]), "no sessions\n");
+}
+
+#[test]
+fn whatever_somebody_puts_in_the_place_of_a_session_is_removed_and_nothing_else() {
+    let sandboxes = Sandboxes::new("in-its-place");
+    sandboxes.create("box", &[]);
+    let put = "d=/tmp/.belljar-$(id -u); mkdir -p -m 700 $d /tmp/other/kept; cd $d; echo x > file; mkfifo fifo; ln -s /tmp/other link
+        mkdir -p closed/in/it loop plain; chmod 0 closed/in closed; ln -s socket loop/socket; echo x > plain/socket";
+    assert_eq!(said(&sandboxes.shell("box", put)), (Some(0), "", ""));
+    for id in ["file", "fifo", "link", "closed", "loop", "plain"] {
+        assert_eq!(said(&sandboxes.call(&["session", "rm", "box", id])), (Some(0), "", ""), "{id}");
+    }
+    assert_eq!(sandboxes.done(&["session", "ls", "box"]), "no sessions\n");
+    let left = "ls -A /tmp/.belljar-$(id -u) /tmp/other | tail -n 1";
+    assert_eq!(said(&sandboxes.shell("box", left)), (Some(0), "kept\n", ""));
+    // Nor is anything looked for behind a link in the place of all of them.
+    sandboxes.shell("box", "d=/tmp/.belljar-$(id -u); rm -r $d; ln -s /tmp/other $d");
+    for words in
+        [&["session", "ls", "box"][..], &["session", "rm", "box", "kept"], &["session", "exec", "box", "kept", "true"]]
+    {
+        let run = sandboxes.call(words);
+        assert!(
+            run.code == Some(1) && run.stderr.contains("the place for sessions is somebody else's"),
+            "{words:?}: {run:?}"
+        );
+    }
+    assert_eq!(said(&sandboxes.shell("box", "ls /tmp/other")), (Some(0), "kept\n", ""));
 }

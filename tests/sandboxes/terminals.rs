@@ -102,10 +102,10 @@ fn a_command_in_a_terminal_gets_its_signals_from_the_keys() {
     viewer.sees(&["caught"]);
     assert_eq!(viewer.ends(), Some(7));
     assert_eq!(sandboxes.call(&["session", "rm", "box", "t"]).code, Some(0));
-    // What is not there is told on the terminal, as shells do.
-    sandboxes.call(&["pty", "create", "box", "t", "--", "no-such-program"]);
+    // What is not there is told before there is a terminal.
+    assert_eq!(sandboxes.call(&["pty", "create", "box", "t", "--", "no-such-program"]).code, Some(127));
     let run = Started::new(&mut sandboxes.command(&["pty", "attach", "box", "t"])).finish();
-    assert_eq!(run.code, Some(127), "{run:?}");
+    assert_eq!((run.code, run.stderr.as_str()), (Some(1), "belljar: no session `t`\n"), "{run:?}");
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub fn pty(verb: PtyVerb, home: Option<&Path>) -> i32 {
             (json, done.map(|_| told(json, &size, json!({ "session": one.id, "columns": columns, "rows": rows }))))
         }
     };
-    done.unwrap_or_else(|trouble| files::complain(&trouble, json, super::UNDONE))
+    done.unwrap_or_else(|trouble| files::complain(&trouble, json, super::code_of(&trouble, super::UNDONE)))
 }
 
 /// How looking at it ended.

@@ -17,7 +17,7 @@ use super::render::{self, Listed};
 use crate::error::Problem;
 use crate::spec;
 use crate::tools::session::{Ask, Kind, Session};
-use crate::tools::{Most, Name, Request, Trouble, wire};
+use crate::tools::{Most, NO_COMMAND, NOT_EXECUTABLE, Name, Request, Trouble, wire};
 use said::Collected;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
@@ -214,7 +214,16 @@ pub fn detach(request: Detached) -> i32 {
     match quietly(OsStr::new(&request.sandbox), &id, ask) {
         Ok(_) if request.json => render::object(&json!({ "version": 1, "session": id, "job": 1 }), 0),
         Ok(_) => render::print(&format!("{id}\n"), 0),
-        Err(trouble) => files::complain(&trouble, request.json, render::FAILED),
+        Err(trouble) => files::complain(&trouble, request.json, code_of(&trouble, render::FAILED)),
+    }
+}
+
+/// The exit code where a command was not started, as shells have it.
+fn code_of(trouble: &Trouble, undone: i32) -> i32 {
+    match trouble.kind.as_str() {
+        NO_COMMAND => 127,
+        NOT_EXECUTABLE => 126,
+        _ => undone,
     }
 }
 

@@ -5,7 +5,8 @@ mod answers;
 use super::jobs::Jobs;
 use super::pump::{Streams, without_waiting};
 use super::{End, Kind, Raised, descendants, interpreter, is_id, reach, shell, terminal};
-use crate::tools::{Name, Trouble};
+use crate::error::{CommandError, CommandReason};
+use crate::tools::{NO_COMMAND, NOT_EXECUTABLE, Name, Trouble};
 use nix::sys::wait::{WaitStatus, wait};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::Builder;
@@ -46,51 +47,83 @@ pub fn keep(id: &str, kind: Kind, words: &[OsString], ready: &mut dyn FnMut(Resu
             ready(Ok(()));
             serve(keeper, runner, &listener)
         }
-        Err(error) => {
-            let trouble = match error.kind() {
-                io::ErrorKind::NotFound => {
-                    Trouble::new("not_found", format!("there is no {} inside", wanted(kind, words)))
-                }
-                _ => Trouble::of(&error),
-            };
+        Err(trouble) => {
             ready(Err(trouble));
             1
         }
     }
 }
 
-fn wanted(kind: Kind, words: &[OsString]) -> String {
-    match kind {
-        Kind::Shell => "bash and no sh".to_owned(),
-        Kind::Python => "python3".to_owned(),
-        Kind::Node => "node".to_owned(),
-        Kind::Command | Kind::Terminal | Kind::Silent => {
-            format!("`{}`", words.first().map(|word| Name::from(word.clone())).unwrap_or_default())
+/// Why what the session is to run could not be started.
+fn not_started(kind: Kind, words: &[OsString]) -> impl Fn(io::Error) -> Trouble {
+    let missing = match (kind, words.first()) {
+        (Kind::Command | Kind::Terminal, Some(word)) => Err(PathBuf::from(word)),
+        (Kind::Python, _) => Ok("python3"),
+        (Kind::Node, _) => Ok("node"),
+        _ => Ok("bash and no sh"),
+    };
+    move |error| match &missing {
+        Err(word) => not_executed(word, &error),
+        Ok(missing) if error.kind() == io::ErrorKind::NotFound => {
+            Trouble::new("not_found", format!("there is no {missing} inside"))
         }
+        Ok(_) => Trouble::of(&error),
     }
 }
 
-fn begin(id: &str, kind: Kind, words: &[OsString]) -> io::Result<(Keeper, Runner, UnixListener)> {
+/// As `exec` has it, but for a hint about the image, of which nothing is known inside.
+fn not_executed(word: &Path, error: &io::Error) -> Trouble {
+    let is_path = word.as_os_str().as_encoded_bytes().contains(&b'/');
+    let reason = match error.raw_os_error().unwrap_or_default() {
+        libc::ENOENT | libc::ENOTDIR if is_path && word.is_file() => CommandReason::InterpreterNotFound,
+        libc::ENOENT | libc::ENOTDIR => CommandReason::NotFound,
+        libc::EACCES if is_path && word.is_dir() => CommandReason::Directory,
+        libc::EACCES => CommandReason::NotExecutable,
+        libc::ENOEXEC => CommandReason::NoInterpreterLine,
+        libc::E2BIG => CommandReason::TooLarge,
+        errno => CommandReason::Other(errno),
+    };
+    let command = Name::from(word).to_string();
+    let error = CommandError { command, reason, image: String::new() };
+    let (kind, hint) = match reason {
+        CommandReason::NotFound => (NO_COMMAND, None),
+        _ => (NOT_EXECUTABLE, error.hint()),
+    };
+    Trouble { hint, ..Trouble::new(kind, error.to_string()) }
+}
+
+fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, UnixListener), Trouble> {
+    let failed = |error: io::Error| Trouble::of(&error);
     if !is_id(id) {
-        return Err(io::ErrorKind::InvalidInput.into());
+        return Err(failed(io::ErrorKind::InvalidInput.into()));
     }
-    nix::sys::prctl::set_child_subreaper(true)?;
-    let (listener, directory) = reach::given(id)?;
-    let (jobs, bell) = Jobs::new()?;
+    nix::sys::prctl::set_child_subreaper(true).map_err(|errno| failed(errno.into()))?;
+    let (listener, directory) = reach::given(id).map_err(failed)?;
+    let (jobs, bell) = Jobs::new().map_err(failed)?;
     let jobs = Arc::new(jobs);
+    let not_started = not_started(kind, words);
     let (runner, child) = match kind {
-        Kind::Shell => shell::start(&directory).map(|(shell, child)| (Runner::Shell(shell), child))?,
+        Kind::Shell => {
+            shell::start(&directory).map(|(shell, child)| (Runner::Shell(shell), child)).map_err(not_started)?
+        }
         Kind::Python | Kind::Node => interpreter::start(kind, &directory, bell)
-            .map(|(interpreter, child)| (Runner::Interpreter(interpreter), child))?,
-        Kind::Command => command(words).map(|(streams, child)| (Runner::Command(streams), child))?,
-        Kind::Terminal => terminal::start(words).map(|(streams, child)| (Runner::Command(streams), child))?,
-        Kind::Silent => return Err(io::ErrorKind::InvalidInput.into()),
+            .map(|(interpreter, child)| (Runner::Interpreter(interpreter), child))
+            .map_err(not_started)?,
+        Kind::Command => {
+            command(words).map(|(streams, child)| (Runner::Command(streams), child)).map_err(not_started)?
+        }
+        Kind::Terminal => {
+            let (streams, command) = terminal::make(words).map_err(failed)?;
+            (Runner::Command(streams), terminal::start(command).map_err(not_started)?)
+        }
+        Kind::Silent => return Err(failed(io::ErrorKind::InvalidInput.into())),
     };
     if matches!(kind, Kind::Command | Kind::Terminal) {
         let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-        let job = jobs.lock().add(text.join(" "), false).ok_or(io::ErrorKind::InvalidInput)?;
+        let added = jobs.lock().add(text.join(" "), false);
+        let job = added.ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
         if let (Kind::Terminal, Runner::Command(Streams([Some(master), _]))) = (kind, &runner) {
-            let master = master.try_clone()?;
+            let master = master.try_clone().map_err(failed)?;
             jobs.change(|state| state.job(job).map(|job| job.on_terminal(master)));
         }
     }

@@ -7,8 +7,10 @@
 use super::{Ask, KEEP, Kind, Session, descendants, is_id, place};
 use crate::tools::wire;
 use crate::tools::{Name, Trouble};
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
+use nix::sys::stat::Mode;
 use std::fs::{self, DirBuilder};
 use std::io::{self, BufRead as _, Read as _, Write};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -59,10 +61,11 @@ fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory:
         }
         _ => {}
     }
-    // Made by anybody else it would be his to exchange.
-    let found = fs::symlink_metadata(&place).map_err(failed("look at the place for sessions"))?;
-    if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(Trouble::new("denied", "the place for sessions is somebody else's").about(&place.as_path().into()));
+    check_place(&place)?;
+    if let Some(directory) = directory {
+        // Needs what entering it needs.
+        fs::metadata(directory.path().join("."))
+            .map_err(|error| failed(&format!("enter {directory}"))(error).hint("choose another `--workdir`"))?;
     }
     let listener = claim(&place, id)?;
     let mut command = Command::new("/proc/self/exe");
@@ -76,6 +79,19 @@ fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory:
         let _ = fs::remove_dir_all(place.join(id));
     }
     started
+}
+
+/// Made by anybody else it would be his to exchange, and a link would lead to what is no session. Where there is none there is none
+/// to be wrong.
+fn check_place(place: &Path) -> Result<(), Trouble> {
+    let found = match fs::symlink_metadata(place) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found.map_err(failed("look at the place for sessions"))?,
+    };
+    if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(Trouble::new("denied", "the place for sessions is somebody else's").about(&place.into()));
+    }
+    Ok(())
 }
 
 /// Makes the session's directory, in which its socket listens already.
@@ -149,7 +165,9 @@ fn silent(id: &str) -> Trouble {
 
 /// The session's socket, or why there is none.
 fn open(id: &str) -> Result<UnixStream, Trouble> {
-    let own = place().join(id);
+    let place = place();
+    check_place(&place)?;
+    let own = place.join(id);
     reach(&own).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => silent(id),
         _ if is_gone(&error) && fs::symlink_metadata(&own).is_ok() => {
@@ -243,14 +261,21 @@ fn killed(id: &str) -> Trouble {
     Trouble::new("ended", format!("the session `{id}` was killed"))
 }
 
-/// Ends it, whether it answers or not.
+/// Ends it, whether it answers or not, and whatever is in its place.
 fn remove(id: &str) -> Result<(), Trouble> {
-    let socket = match open(id) {
-        Ok(socket) => Some(socket),
-        // There is nothing left of it now.
-        Err(trouble) if trouble.kind == "lost" => return Ok(()),
-        Err(trouble) if trouble.kind == "not_found" => return Err(trouble),
-        Err(_) => None,
+    let place = place();
+    check_place(&place)?;
+    let found = fs::symlink_metadata(place.join(id));
+    let socket = match found {
+        // Somebody inside has made it, and nobody listens there; behind a link it would not be ours to ask.
+        Ok(found) if !found.is_dir() => None,
+        _ => match open(id) {
+            Ok(socket) => Some(socket),
+            // There is nothing left of it now, or will not be.
+            Err(trouble) if trouble.kind == "lost" => return clear(&place, id),
+            Err(trouble) if trouble.kind == "not_found" => return Err(trouble),
+            Err(_) => None,
+        },
     };
     let keeper = socket.as_ref().and_then(|socket| getsockopt(socket, sockopt::PeerCredentials).ok());
     let told = socket.map(|socket| converse(id, socket, (&Ask::Remove, Some(AT_ONCE)), &mut io::sink()));
@@ -260,20 +285,27 @@ fn remove(id: &str) -> Result<(), Trouble> {
         _ => {
             // The kernel says who listens there.
             let known = keeper.map(|who| who.pid()).or_else(|| descendants::keeper_of(id));
-            let pid = known.filter(|pid| *pid > 1).ok_or_else(|| silent(id))?;
-            descendants::kill_with_all_below(pid);
+            if let Some(pid) = known.filter(|pid| *pid > 1) {
+                descendants::kill_with_all_below(pid);
+            }
         }
     }
-    match fs::remove_dir_all(place().join(id)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed("remove what is left of the session")(error))
-        }
-        _ => Ok(()),
-    }
+    clear(&place, id)
+}
+
+/// Removes what is left of a session: no link is followed, and what forbids to be looked at goes too.
+fn clear(place: &Path, id: &str) -> Result<(), Trouble> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let above = nix::fcntl::open(place, flags, Mode::empty());
+    let above = above.map_err(|errno| failed("look at the place for sessions")(errno.into()))?;
+    crate::images::tree::remove(above.as_fd(), id.as_ref())
+        .map_err(|failure| Trouble::new("failed", format!("remove what is left of the session: {failure}")))
 }
 
 fn look_at_all(to: &mut dyn Write) -> Result<(), Trouble> {
-    let listed = match fs::read_dir(place()) {
+    let place = place();
+    check_place(&place)?;
+    let listed = match fs::read_dir(&place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         listed => listed.map_err(failed("look at the sessions"))?,
     };
