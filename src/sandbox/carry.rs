@@ -196,9 +196,9 @@ pub fn read(archive: Box<dyn Read>) -> Result<Brought, Trouble> {
         return Err(no_sandbox(&format!("it is of version {}, and this belljar reads 1", description.version)));
     }
     // They are printed as they are.
-    let printable = |word: &String| !word.chars().any(char::is_control);
-    if !description.labels.iter().all(|(key, value)| printable(key) && printable(value)) {
-        return Err(no_sandbox("a label of it is no line of text"));
+    let printable = |word: &str| !word.chars().any(char::is_control);
+    if let Some((key, value)) = description.labels.iter().find(|(key, value)| !printable(key) || !printable(value)) {
+        return Err(no_sandbox(&format!("its label `{}` is no line of text", format!("{key}={value}").escape_debug())));
     }
     let read = from_json(&Value::Object(description.spec.clone()).to_string());
     let read = read.map_err(|error| no_sandbox(&error.to_string()))?;

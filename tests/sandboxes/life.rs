@@ -200,6 +200,33 @@ fn labels_find_what_they_are_given_to() {
 }
 
 #[test]
+fn a_label_is_one_line_of_text_wherever_it_comes_from_and_is_printed_as_one() {
+    let sandboxes = Sandboxes::new("odd-labels");
+    sandboxes.create("box", &["--label", "kept=\u{fc} \"x\\y"]);
+    for words in [
+        &["label", "box", "a\nb=1"][..],
+        &["label", "box", "a=1\u{1b}[2J"],
+        &["create", "--label", "a=1\nb=2", "other"],
+        &["ls", "--label", "a\u{85}=1"],
+    ] {
+        let run = sandboxes.call(words);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{words:?}: {run:?}");
+        assert!(run.stderr.starts_with("belljar: label: `a"), "{words:?}: {run:?}");
+        assert!(run.stderr.ends_with("has control characters in it\nhint: a label is one line of text\n"), "{run:?}");
+    }
+    assert_eq!(sandboxes.done(&["label", "box"]), "kept=\u{fc} \"x\\y\n");
+    assert_eq!(sandboxes.call(&["inspect", "other"]).code, Some(1));
+    // What an older belljar has taken is one line all the same.
+    let record = sandboxes.home().join("sandboxes");
+    let entries =
+        std::fs::read_dir(&record).expect("read").map(|entry| entry.expect("an entry").path().join("record.json"));
+    let path = entries.into_iter().find(|path| path.is_file()).expect("a record");
+    let text = std::fs::read_to_string(&path).expect("read").replace("\"kept\":", "\"a\\nb\":");
+    std::fs::write(&path, text).expect("write");
+    assert_eq!(sandboxes.done(&["label", "box"]), "a\\nb=\u{fc} \"x\\y\n");
+}
+
+#[test]
 fn a_running_sandbox_gets_other_limits() {
     let sandboxes = Sandboxes::new("resize");
     sandboxes.create("box", &["--memory", "512M", "--cpus", "2"]);

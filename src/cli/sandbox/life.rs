@@ -145,13 +145,24 @@ pub fn label(sandboxes: &Sandboxes, label: &args::Label) -> Result<Told, Trouble
         wanted.insert(key, (!value.is_empty()).then_some(value));
     }
     let labels = sandbox::label(sandboxes, &word(&label.name), &wanted)?;
-    let people: String = labels.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    // Older records may have what is refused now.
+    let people: String = labels.iter().map(|(key, value)| in_one_line(&format!("{key}={value}")) + "\n").collect();
     Ok(Told::new(people, json!({ "version": 1, "labels": labels })))
+}
+
+fn in_one_line(text: &str) -> String {
+    let escaped = |char: char| if char.is_control() { char.escape_default().collect() } else { char.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 /// `K=V`.
 pub fn split(text: &OsString) -> Result<(String, String), Problem> {
     let shown = text.to_string_lossy();
+    if shown.chars().any(char::is_control) {
+        // Printed as it is, one would look like two.
+        let problem = Problem::new("label", format!("`{}` has control characters in it", shown.escape_debug()));
+        return Err(problem.hint("a label is one line of text"));
+    }
     match text.to_str().and_then(|text| text.split_once('=')).filter(|(key, _)| !key.is_empty()) {
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => {
