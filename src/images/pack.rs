@@ -33,6 +33,23 @@ pub fn empty(builder: &mut Builder<impl Write>, mut header: Header, path: &Path,
     builder.append_data(&mut header, path, io::empty())
 }
 
+/// Writes a regular file whose bytes are known.
+///
+/// # Errors
+///
+/// What cannot be written.
+pub fn bytes(
+    builder: &mut Builder<impl Write>,
+    mut header: Header,
+    path: &Path,
+    content: &[u8],
+    time: Time,
+) -> io::Result<()> {
+    extended(builder, &mut header, time, &[])?;
+    header.set_size(content.len() as u64);
+    builder.append_data(&mut header, path, content)
+}
+
 /// Writes a link to `target`.
 ///
 /// # Errors

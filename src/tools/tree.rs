@@ -2,207 +2,41 @@
 //!
 //! What is packed: files, directories, symbolic links as links, modes and times; hard links as files of their own, and holes
 //! as holes. Fifos, sockets, devices and what cannot be read are left out and named, so that the archive is whole whatever is in
-//! the tree. Nothing blocks: whatever is opened is opened without waiting and looked at before it is read.
+//! the tree. Nothing blocks: whatever is opened is opened without waiting and looked at before it is read. Somebody may change the
+//! tree meanwhile, and swap directories for links: each is opened in the one above it, and no link is followed below the top.
 //!
 //! What is put is first unpacked in a directory of its own beside the place ([`draft`](super::draft)), by the rules for archives
 //! that anybody may have made, and moved there once it is whole. A directory is merged into one that is there, and a file takes
 //! the place of a file; nothing is followed below the place that was named, and nothing is ever written through a link.
 
+mod chain;
+mod packing;
+
+pub use packing::{LeaveOut, Owner, measure, pack};
+
 use super::draft::{Draft, Kind};
 use super::{Name, Skipped, Trouble};
-use crate::images::pack::{self, Opened};
 use crate::images::unpack;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use nix::unistd::geteuid;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Metadata, Permissions};
-use std::io::{self, Read, Write};
-use std::mem::ManuallyDrop;
+use std::io::{self, Read};
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use tar::{EntryType, Header};
 
 /// The name of the archive's member on its way to a place.
 pub const MEMBER: &str = "it";
 
-/// What is told of each thing that is left out.
-pub type LeaveOut<'a> = &'a mut dyn FnMut(Skipped) -> io::Result<()>;
-
-/// Whose files are packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// The caller's: they stay as they are, and what denies its owner to read it is left out.
-    Caller,
-    /// The sandbox's: what denies its owner to read it is opened up as long as it is read.
-    Sandbox,
-}
-
-/// Packs what `path` is into `to`, as `name`; `leave_out` is told what is left out.
-///
-/// # Errors
-///
-/// `path` itself cannot be read, or nothing can be written; `to` is of no use then.
-pub fn pack(
-    path: &Path,
-    name: &Path,
-    owner: Owner,
-    to: &mut dyn Write,
-    leave_out: LeaveOut<'_>,
-) -> Result<(), Trouble> {
-    // Dropped half-way it would write an end, and what is half would look whole.
-    let builder = ManuallyDrop::new(tar::Builder::new(to));
-    let mut packing = Packing { builder, owner, leave_out, opened: Vec::new() };
-    // Each a path on disk, and its name in the archive.
-    let mut waiting = vec![(path.to_owned(), name.to_owned())];
-    while let Some((path, name)) = waiting.pop() {
-        let is_top = name.components().count() == 1;
-        match packing.one(&path, &name, &mut waiting) {
-            Ok(()) => {}
-            Err(Fault::Write(error)) => return Err(Trouble::of(&error)),
-            // Gone between the list and the look.
-            Err(Fault::Read(error)) if error.kind() == io::ErrorKind::NotFound && !is_top => {}
-            Err(Fault::Read(error)) if is_top => return Err(Trouble::of(&error).about(&Name::from(path.as_path()))),
-            Err(Fault::Read(error)) => packing.miss(&path, Trouble::of(&error).message, true)?,
-        }
-    }
-    let Packing { builder, .. } = packing;
-    ManuallyDrop::into_inner(builder).into_inner().and_then(|to| to.flush()).map_err(|error| Trouble::of(&error))
-}
-
-/// What keeps something from being packed.
-enum Fault {
-    /// It cannot be read, and the rest can.
-    Read(io::Error),
-    /// Nothing can be written any more.
-    Write(io::Error),
-}
-
-struct Packing<'w, 'l> {
-    builder: ManuallyDrop<tar::Builder<&'w mut dyn Write>>,
-    owner: Owner,
-    leave_out: LeaveOut<'l>,
-    opened: Vec<OpenedUp>,
-}
-
-impl Packing<'_, '_> {
-    fn one(&mut self, path: &Path, name: &Path, waiting: &mut Vec<(PathBuf, PathBuf)>) -> Result<(), Fault> {
-        let found = fs::symlink_metadata(path).map_err(Fault::Read)?;
-        let (kind, time) = (found.file_type(), (found.mtime(), found.mtime_nsec()));
-        if pack::is_too_long(name) {
-            return Err(Fault::Read(io::Error::from_raw_os_error(libc::ENAMETOOLONG)));
-        }
-        if kind.is_dir() {
-            self.open_up(path, &found, 0o500);
-            let listed: Vec<OsString> = fs::read_dir(path)
-                .and_then(|listed| listed.map(|entry| Ok(entry?.file_name())).collect())
-                .map_err(Fault::Read)?;
-            let header = header(&found, EntryType::Directory);
-            pack::empty(&mut self.builder, header, name, time).map_err(Fault::Write)?;
-            waiting.extend(listed.into_iter().map(|entry| (path.join(&entry), name.join(&entry))));
-        } else if kind.is_symlink() {
-            let target = fs::read_link(path).map_err(Fault::Read)?;
-            let header = header(&found, EntryType::Symlink);
-            pack::link(&mut self.builder, header, name, &target, time).map_err(Fault::Write)?;
-        } else if kind.is_file() {
-            let (file, found) = self.open(path, &found).map_err(Fault::Read)?;
-            let length = found.len();
-            let sparse = found.blocks() * 512 < length;
-            let header = header(&found, EntryType::Regular);
-            let opened = Opened { file, length, sparse, time: (found.mtime(), found.mtime_nsec()) };
-            if let Some(fault) = pack::file(&mut self.builder, header, name, opened).map_err(Fault::Write)? {
-                let why = format!("not all of it could be read: {}", Trouble::of(&fault).message);
-                self.miss(path, why, true).map_err(|trouble| Fault::Write(io::Error::other(trouble)))?;
-            }
-        } else {
-            let why = if kind.is_fifo() {
-                "a fifo"
-            } else if kind.is_socket() {
-                "a socket"
-            } else {
-                "a device"
-            };
-            self.miss(path, why.to_owned(), false).map_err(|trouble| Fault::Write(io::Error::other(trouble)))?;
-        }
-        Ok(())
-    }
-
-    fn miss(&mut self, path: &Path, why: String, failed: bool) -> Result<(), Trouble> {
-        (self.leave_out)(Skipped { path: Name::from(path), why, failed }).map_err(|error| Trouble::of(&error))
-    }
-
-    fn open(&mut self, path: &Path, found: &Metadata) -> io::Result<(File, Metadata)> {
-        match open_file(path, OFlag::O_NOFOLLOW) {
-            Err(error) if error.raw_os_error() == Some(libc::EACCES) => {
-                let before = self.opened.len();
-                self.open_up(path, found, 0o400);
-                let opened = open_file(path, OFlag::O_NOFOLLOW);
-                self.opened.truncate(before);
-                opened.map(|(file, now)| {
-                    // With the mode that it had.
-                    (file, if now.ino() == found.ino() { found.clone() } else { now })
-                })
-            }
-            opened => opened,
-        }
-    }
-
-    /// Gives the owner rights that a file or directory denies it, until the value is dropped. Where that cannot be, what
-    /// is tried next says so.
-    fn open_up(&mut self, path: &Path, found: &Metadata, needed: u32) {
-        let denies = found.mode() & needed != needed;
-        if self.owner == Owner::Sandbox && denies && found.uid() == geteuid().as_raw() {
-            self.opened.extend(OpenedUp::new(path, found.mode() & 0o7777, needed));
-        }
-    }
-}
-
-/// Something that was opened up, and is closed again with the value.
-struct OpenedUp(PathBuf, u32);
-
-impl OpenedUp {
-    fn new(path: &Path, mode: u32, needed: u32) -> Option<OpenedUp> {
-        // Somebody inside may have put a link there: it is the sandbox's own files that are at stake, by its own rights.
-        fs::set_permissions(path, Permissions::from_mode(mode | needed)).ok()?;
-        Some(OpenedUp(path.to_owned(), mode))
-    }
-}
-
-impl Drop for OpenedUp {
-    fn drop(&mut self) {
-        // It may be gone.
-        let _ = fs::set_permissions(&self.0, Permissions::from_mode(self.1));
-    }
-}
-
-fn header(found: &Metadata, kind: EntryType) -> Header {
-    let mut header = Header::new_gnu();
-    header.set_metadata(found);
-    header.set_entry_type(kind);
-    header
-}
-
-/// Bytes on disk of all regular files below `path`, as far as they can be seen: for a bar of progress.
-pub fn measure(path: &Path) -> u64 {
-    let (mut bytes, mut waiting) = (0, vec![path.to_owned()]);
-    while let Some(path) = waiting.pop() {
-        match fs::symlink_metadata(&path) {
-            Ok(found) if found.is_dir() => {
-                let listed = fs::read_dir(&path).into_iter().flatten();
-                waiting.extend(listed.filter_map(|entry| Some(entry.ok()?.path())));
-            }
-            Ok(found) if found.is_file() => bytes += found.len().min(found.blocks() * 512),
-            Ok(_) | Err(_) => {}
-        }
-    }
-    bytes
-}
-
 /// Opens a regular file and nothing else, without ever waiting.
 pub fn open_file(path: &Path, more: OFlag) -> io::Result<(File, Metadata)> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC | more;
-    let file = File::from(open(path, flags, Mode::empty())?);
+    regular(File::from(open(path, WITHOUT_WAITING | more, Mode::empty())?))
+}
+
+const WITHOUT_WAITING: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
+
+fn regular(file: File) -> io::Result<(File, Metadata)> {
     let found = file.metadata()?;
     if found.is_dir() {
         return Err(io::Error::from_raw_os_error(libc::EISDIR));

@@ -7,6 +7,7 @@ mod attacks;
 mod captured;
 mod carried;
 mod contexts;
+mod copies;
 mod cuts;
 mod day;
 mod ended;

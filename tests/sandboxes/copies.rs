@@ -1,0 +1,81 @@
+//! Copies of trees that somebody changes meanwhile, and of files that are no plain ones.
+
+use crate::common::chance::scaled_from;
+use crate::common::sandboxes::Sandboxes;
+use crate::common::{Scratch, said};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path that is text")
+}
+
+#[allow(unsafe_code)]
+fn exchange(one: &Path, other: &Path) {
+    let [one, other] = [one, other].map(|path| std::ffi::CString::new(text(path)).expect("a path"));
+    let (here, flags) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
+    // SAFETY: the C library has no function for it; both texts outlive the call.
+    let answer = unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), flags) };
+    assert_eq!(answer, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Calls `work` while `one` and `other` change places as fast as they can, as whoever is inside could make them with a mount of the
+/// directory; they are where they were at the end.
+fn while_exchanged(one: PathBuf, other: PathBuf, work: impl FnOnce()) {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                (0..2).for_each(|_| exchange(&one, &other));
+            }
+        });
+        // The other thread has to end too where this one fails.
+        let worked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        done.store(true, Ordering::Relaxed);
+        worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+#[test]
+fn nothing_outside_is_read_while_directories_are_swapped_for_links() {
+    let sandboxes = Sandboxes::new("swapped");
+    sandboxes.create("box", &[]);
+    let scratch = Scratch::new("swapped-here");
+    let (top, outside) = (scratch.0.join("top"), scratch.0.join("outside"));
+    fs::create_dir_all(top.join("sub")).expect("directories");
+    fs::create_dir_all(&outside).expect("a directory");
+    for number in 0..200 {
+        fs::write(top.join(format!("sub/own{number}")), "own").expect("a file");
+        fs::write(outside.join(format!("secret{number}")), "secret").expect("a file");
+        fs::write(outside.join(format!("own{number}")), "secret").expect("a file");
+    }
+    symlink(&outside, top.join("link")).expect("a link");
+    while_exchanged(top.join("sub"), top.join("link"), || {
+        for round in 0..scaled_from(15, 60) {
+            let run = sandboxes.call(&["cp", text(&top), &format!("box:/tmp/{round}")]);
+            let told = run.stderr.lines().all(|line| line.ends_with(": it was replaced while it was copied"));
+            assert!(told && (run.code == Some(0)) == run.stderr.is_empty(), "{run:?}");
+        }
+    });
+    let look = "find /tmp -name 'secret*'; grep -rl secret /tmp; true";
+    assert_eq!(said(&sandboxes.shell("box", look)), (Some(0), "", ""));
+}
+
+#[test]
+fn files_that_do_not_say_how_long_they_are_are_copied_whole() {
+    let sandboxes = Sandboxes::new("untold");
+    sandboxes.create("box", &[]);
+    let scratch = Scratch::new("untold-here");
+    let version = fs::read_to_string("/proc/version").expect("the version");
+    let to = scratch.0.join("version");
+    assert_eq!(said(&sandboxes.call(&["cp", "box:/proc/version", text(&to)])), (Some(0), "", ""));
+    assert_eq!(fs::read_to_string(&to).expect("a file"), version);
+    assert_eq!(said(&sandboxes.call(&["cp", "/proc/version", "box:/tmp/v"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.shell("box", "cat /tmp/v")), (Some(0), version.as_str(), ""));
+    // Those of `/sys` say 4096.
+    let count = fs::read_to_string("/sys/devices/system/cpu/online").expect("a number");
+    assert_eq!(said(&sandboxes.call(&["cp", "/sys/devices/system/cpu/online", "box:/tmp/c"])), (Some(0), "", ""));
+    assert_eq!(said(&sandboxes.shell("box", "cat /tmp/c")), (Some(0), count.as_str(), ""));
+}
