@@ -87,6 +87,11 @@ impl Draft {
         &self.open
     }
 
+    /// The directory that it is in.
+    pub fn above(&self) -> &File {
+        &self.above
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

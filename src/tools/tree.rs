@@ -11,6 +11,7 @@
 
 mod chain;
 mod packing;
+mod placing;
 
 pub use packing::{LeaveOut, Owner, measure, pack};
 
@@ -19,12 +20,12 @@ use super::{Name, Skipped, Trouble};
 use crate::images::unpack;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata, Permissions};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::fd::AsFd as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The name of the archive's member on its way to a place.
 pub const MEMBER: &str = "it";
@@ -100,7 +101,16 @@ pub fn put(from: &mut (dyn Read + Send), place: &Path, name: &OsStr, room: Optio
     if summary.too_large.first().is_some_and(|path| path == MEMBER.as_bytes()) {
         return Err(Trouble::of(&io::Error::from_raw_os_error(libc::EFBIG)).about(&Name::from(target.as_path())));
     }
-    move_to(&draft.path().join(MEMBER), &target)?;
+    let owned =
+        |file: &File| file.try_clone().map(|file| Rc::new(OwnedFd::from(file))).map_err(|error| Trouble::of(&error));
+    // The directory that was named is the draft's own, so that both are one whatever the path leads to by now.
+    let name = match (into, name == ".") {
+        (true, true) => None,
+        (true, false) => Some(name),
+        (false, _) => Some(target.file_name().unwrap_or(name)),
+    };
+    let to = placing::At { directory: owned(draft.above())?, name };
+    placing::place((owned(draft.open())?, OsStr::new(MEMBER)), to, &target)?;
     Ok(Put { place: target, bytes: summary.bytes, skipped })
 }
 
@@ -125,39 +135,4 @@ fn refused(refusal: unpack::Refusal) -> Trouble {
     let kind =
         refusal.io.map_or_else(|| "invalid".to_owned(), |errno| Trouble::of(&io::Error::from_raw_os_error(errno)).kind);
     Trouble { kind, message: refusal.to_string(), path: None, hint: refusal.hint }
-}
-
-/// Moves what was unpacked to its place.
-fn move_to(from: &Path, target: &Path) -> Result<(), Trouble> {
-    let mut waiting: Vec<(PathBuf, PathBuf)> = vec![(from.to_owned(), target.to_owned())];
-    while let Some((from, target)) = waiting.pop() {
-        let about = |error: io::Error| Trouble::of(&error).about(&Name::from(target.as_path()));
-        let comes = fs::symlink_metadata(&from).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Trouble::new("invalid", "nothing came"),
-            _ => about(error),
-        })?;
-        // Whoever moves a directory, or what is in it, changes it.
-        let closed = (comes.is_dir() && comes.mode() & 0o700 != 0o700).then_some(comes.mode() & 0o7777);
-        if let Some(mode) = closed {
-            fs::set_permissions(&from, Permissions::from_mode(mode | 0o700)).map_err(about)?;
-        }
-        match fs::symlink_metadata(&target) {
-            Ok(there) if there.is_dir() && comes.is_dir() => {
-                for entry in fs::read_dir(&from).map_err(about)? {
-                    let name: OsString = entry.map_err(about)?.file_name();
-                    waiting.push((from.join(&name), target.join(&name)));
-                }
-            }
-            Ok(there) if there.is_dir() => return Err(about(io::Error::from_raw_os_error(libc::EISDIR))),
-            Ok(_) if comes.is_dir() => return Err(about(io::Error::from_raw_os_error(libc::ENOTDIR))),
-            _ => {
-                let moved = closed.map(|mode| (File::open(&from), mode));
-                fs::rename(&from, &target).map_err(about)?;
-                if let Some((moved, mode)) = moved {
-                    moved.and_then(|moved| moved.set_permissions(Permissions::from_mode(mode))).map_err(about)?;
-                }
-            }
-        }
-    }
-    Ok(())
 }

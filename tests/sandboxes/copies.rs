@@ -64,6 +64,52 @@ fn nothing_outside_is_read_while_directories_are_swapped_for_links() {
 }
 
 #[test]
+fn nothing_is_written_outside_while_directories_are_swapped_for_links() {
+    let sandboxes = Sandboxes::new("written");
+    sandboxes.create("box", &[]);
+    let scratch = Scratch::new("written-here");
+    let (top, outside) = (scratch.0.join("top"), scratch.0.join("outside"));
+    fs::create_dir_all(top.join("sub")).expect("directories");
+    fs::create_dir_all(&outside).expect("a directory");
+    symlink(&outside, top.join("link")).expect("a link");
+    let script = "mkdir -p /tmp/t/sub; i=0; while [ $i -lt 200 ]; do echo evil >/tmp/t/sub/f$i; i=$((i+1)); done";
+    assert_eq!(said(&sandboxes.shell("box", script)), (Some(0), "", ""));
+    let mut done = 0;
+    while_exchanged(top.join("sub"), top.join("link"), || {
+        for _ in 0..scaled_from(15, 60) {
+            let run = sandboxes.call(&["cp", "box:/tmp/t/.", text(&top)]);
+            // It meets a directory or a link, and goes on only where it is the first.
+            assert!(run.code == Some(0) || run.code == Some(1) && run.stderr.contains("/sub"), "{run:?}");
+            done += u32::from(run.code == Some(0));
+        }
+    });
+    let written = |directory: &Path| fs::read_dir(directory).expect("a directory").count();
+    assert_eq!(
+        (written(&outside), written(&top.join("sub"))),
+        (0, if done > 0 { 200 } else { written(&top.join("sub")) })
+    );
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_file_stays() {
+    let sandboxes = Sandboxes::new("fifo-there");
+    sandboxes.create("box", &[]);
+    assert_eq!(said(&sandboxes.shell("box", "mkdir /tmp/t; echo x >/tmp/t/f")), (Some(0), "", ""));
+    let scratch = Scratch::new("fifo-here");
+    nix::unistd::mkfifo(&scratch.0.join("f"), nix::sys::stat::Mode::S_IRWXU).expect("make a fifo");
+    for (from, to) in [("box:/tmp/t/f", scratch.0.join("f")), ("box:/tmp/t/.", scratch.0.clone())] {
+        let run = sandboxes.call(&["cp", from, text(&to)]);
+        let why = format!(
+            "belljar: {}: a device, a fifo or a socket is in its place, and stays\n",
+            text(&scratch.0.join("f"))
+        );
+        assert_eq!(said(&run), (Some(1), "", why.as_str()));
+    }
+    use std::os::unix::fs::FileTypeExt as _;
+    assert!(fs::metadata(scratch.0.join("f")).expect("it").file_type().is_fifo());
+}
+
+#[test]
 fn files_that_do_not_say_how_long_they_are_are_copied_whole() {
     let sandboxes = Sandboxes::new("untold");
     sandboxes.create("box", &[]);
