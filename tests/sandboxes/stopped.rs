@@ -82,8 +82,12 @@ fn so_many_callers_of_a_stopped_supervisor_that_nobody_else_is_heard_are_in_nobo
 
 /// A sandbox whose supervisor was stopped while it started, and the call that makes it.
 fn stopped_while_it_starts(sandboxes: &Sandboxes) -> Started {
+    // The more there is to be mounted the longer it takes.
+    let mounts: Vec<String> = (0..200).map(|number| format!("--mount=/usr:/tmp/m{number}")).collect();
+    let mut words = vec!["create", "--keep"];
+    words.extend(mounts.iter().map(String::as_str).chain(["box"]));
     for _ in 0..200 {
-        let maker = Started::new(&mut sandboxes.command(&["create", "--keep", "box"]));
+        let maker = Started::new(&mut sandboxes.command(&words));
         while sandboxes.supervisors().is_empty() {
             std::thread::yield_now();
         }
