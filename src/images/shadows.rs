@@ -8,7 +8,7 @@ use super::digest::Digest;
 use super::store::{Store, refused};
 use super::unpack::is_opaque;
 use crate::error::Error;
-use crate::sys::directory::{first, read};
+use crate::sys::directory::entries;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use std::ffi::OsStr;
@@ -19,8 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// Links that matter are near the root; whoever makes deeper trees makes no sense of them.
 const DEPTH: usize = 64;
-/// Bytes of a directory that are read at once.
-const PIECE: usize = 32 << 10;
 
 /// A link that is hidden.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,9 +69,7 @@ impl Search<'_> {
         if below.is_empty() || depth == DEPTH {
             return Ok(());
         }
-        let mut names = directories(above)?;
-        names.sort_unstable();
-        for name in names {
+        for name in directories(above)? {
             let name = OsStr::from_bytes(&name);
             // What cannot be entered cannot be entered by a sandbox either.
             let Ok(own) = enter(above, name) else { continue };
@@ -109,20 +105,10 @@ fn enter(directory: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
     openat(directory, name, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC, Mode::empty())
 }
 
-/// Names of directories in a directory; where the file system does not tell kinds, of everything.
+/// Names of directories in a directory, in order; where the file system does not tell kinds, of everything.
 fn directories(directory: BorrowedFd<'_>) -> nix::Result<Vec<Vec<u8>>> {
-    let (mut names, mut buffer) = (Vec::new(), vec![0; PIECE]);
-    loop {
-        let count = read(directory, &mut buffer).map_err(nix::errno::Errno::from_raw)?;
-        if count == 0 {
-            return Ok(names);
-        }
-        let mut rest = buffer.get(..count).unwrap_or_default();
-        while let Some((name, kind, more)) = first(rest) {
-            if matches!(kind, nix::libc::DT_DIR | nix::libc::DT_UNKNOWN) && ![&b"."[..], b".."].contains(&name) {
-                names.push(name.to_vec());
-            }
-            rest = more;
-        }
-    }
+    let may_be = |(_, kind): &(Vec<u8>, u8)| matches!(*kind, nix::libc::DT_DIR | nix::libc::DT_UNKNOWN);
+    let mut names: Vec<_> = entries(directory)?.into_iter().filter(may_be).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    Ok(names)
 }

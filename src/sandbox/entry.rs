@@ -147,7 +147,8 @@ impl Entry {
     /// The same on a disk that is full: over what stands there, whose room it has. A power cut in this moment damages it.
     pub(super) fn write_over(&self, name: &str, value: &impl Serialize) -> Result<(), Trouble> {
         self.write(name, value).or_else(|trouble| {
-            let text = serde_json::to_vec(value).unwrap_or_default();
+            let full = matches!(&trouble, Trouble::Failed(Error::Setup(failure)) if matches!(failure.errno, libc::ENOSPC | libc::EDQUOT));
+            let Some(text) = serde_json::to_vec(value).ok().filter(|_| full) else { return Err(trouble) };
             let written = File::options().write(true).open(self.path(name)).and_then(|mut file| {
                 file.write_all(&text)?;
                 file.set_len(text.len() as u64)?;

@@ -130,6 +130,7 @@ impl Sandboxes {
     /// All of them, after what nobody wants any more has been removed.
     pub fn list(&self) -> Result<Vec<Entry>, Trouble> {
         self.sweep()?;
+        self.sweep_names();
         Ok(self.ids()?.iter().filter_map(|id| self.entry(id)).collect())
     }
 
@@ -144,7 +145,6 @@ impl Sandboxes {
                 self.sweep_one(&entry)?;
             }
         }
-        self.sweep_names();
         Ok(())
     }
 

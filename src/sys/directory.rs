@@ -9,6 +9,9 @@ use nix::sys::stat::{Mode, fstat};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Bytes of a directory that are read at once.
+const PIECE: usize = 32 << 10;
+
 static BY_STEPS: AtomicBool = AtomicBool::new(false);
 
 /// From now on this process does without openat2(2), which no seccomp profile lets a sandbox use: for the tool inside.
@@ -76,6 +79,24 @@ pub fn read(directory: BorrowedFd<'_>, buffer: &mut [u8]) -> Answer<usize> {
     let length =
         unsafe { libc::syscall(libc::SYS_getdents64, directory.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) };
     usize::try_from(length).map_err(|_| Errno::last_raw())
+}
+
+/// Names and types (`DT_*`) of all entries of an open directory that was not read before, but for itself and the one above.
+pub fn entries(directory: BorrowedFd<'_>) -> nix::Result<Vec<(Vec<u8>, u8)>> {
+    let (mut entries, mut buffer) = (Vec::new(), vec![0; PIECE]);
+    loop {
+        let length = read(directory, &mut buffer).map_err(Errno::from_raw)?;
+        if length == 0 {
+            return Ok(entries);
+        }
+        let mut records = &buffer[..length];
+        while let Some((name, kind, rest)) = first(records) {
+            if !matches!(name, b"." | b"..") {
+                entries.push((name.to_vec(), kind));
+            }
+            records = rest;
+        }
+    }
 }
 
 /// Name and type (`DT_*`) of the first entry in what [`read`] has read, and what comes behind it.

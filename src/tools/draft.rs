@@ -4,6 +4,7 @@
 //! another works on, whoever that is and in which namespace, and the next call that makes one there removes it.
 
 use crate::images::tree;
+use crate::sys::directory::entries;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};
@@ -13,7 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PREFIX: &[u8] = b".belljar.";
@@ -31,7 +32,6 @@ pub enum Kind {
 /// One draft; what is left of it is removed with the value.
 pub struct Draft {
     above: File,
-    path: PathBuf,
     name: String,
     open: File,
     _lock: Option<Flock<File>>,
@@ -45,7 +45,7 @@ impl Draft {
     /// What keeps anything from being made there.
     pub fn new(above: &Path, kind: Kind) -> io::Result<Draft> {
         let directory = File::open(above)?;
-        sweep(&directory, above);
+        sweep(&directory);
         for number in 0..MOST {
             let name = format!(".belljar.{}.{number}", std::process::id());
             let made = match kind {
@@ -74,9 +74,8 @@ impl Draft {
                 lock => lock.ok(),
             };
             if is_there(&directory, name.as_bytes(), &made) {
-                let path = above.join(&name);
-                *at_hand() = Some(path.clone());
-                return Ok(Draft { above: directory, path, name, open: made, _lock: lock });
+                *at_hand() = Some((directory.try_clone()?, name.clone()));
+                return Ok(Draft { above: directory, name, open: made, _lock: lock });
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
@@ -90,11 +89,6 @@ impl Draft {
     /// The directory that it is in.
     pub fn above(&self) -> &File {
         &self.above
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Gives it its name in the directory where it is.
@@ -115,10 +109,11 @@ impl Drop for Draft {
     }
 }
 
-/// The draft that this process works on.
-static AT_HAND: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// A directory, and the name there of the draft that this process works on.
+type AtHand = Option<(File, String)>;
+static AT_HAND: Mutex<AtHand> = Mutex::new(None);
 
-fn at_hand() -> MutexGuard<'static, Option<PathBuf>> {
+fn at_hand() -> MutexGuard<'static, AtHand> {
     AT_HAND.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -129,11 +124,10 @@ fn is_there(above: &File, name: &[u8], file: &File) -> bool {
 }
 
 /// Removes the drafts in `above` that nobody works on. What cannot be removed is nobody's concern but the next call's.
-fn sweep(above: &File, above_path: &Path) {
-    let Ok(listed) = std::fs::read_dir(above_path) else { return };
-    for name in listed.filter_map(|entry| Some(entry.ok()?.file_name())).filter(|name| is_draft(name.as_bytes())) {
-        if is_abandoned(above, name.as_bytes()) {
-            let _ = tree::remove(above.as_fd(), &name);
+fn sweep(above: &File) {
+    for (name, _) in entries(above.as_fd()).unwrap_or_default() {
+        if is_draft(&name) && is_abandoned(above, &name) {
+            let _ = tree::remove(above.as_fd(), OsStr::from_bytes(&name));
         }
     }
 }
@@ -158,16 +152,15 @@ fn is_abandoned(above: &File, name: &[u8]) -> bool {
 
 /// Removes the draft at hand, for a process that is about to end and cannot wait for whoever works on it.
 pub fn abandon() {
-    let Some(path) = at_hand().take() else { return };
-    if let (Some(above), Some(name)) = (path.parent().map(File::open), path.file_name()) {
-        // Something may come into it while it is emptied; the next call sweeps what is left then.
-        let _ = above.map(|above| tree::remove(above.as_fd(), name));
-    }
+    let Some((above, name)) = at_hand().take() else { return };
+    // Something may come into it while it is emptied; the next call sweeps what is left then.
+    let _ = tree::remove(above.as_fd(), OsStr::new(&name));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::PathBuf;
 
     fn scratch(name: &str) -> PathBuf {
         let path = std::env::temp_dir().join(format!("belljar-draft-{name}-{}", std::process::id()));
@@ -189,7 +182,7 @@ mod tests {
         }
         let first = Draft::new(&above, Kind::Directory).unwrap();
         let second = Draft::new(&above, Kind::File).unwrap();
-        assert!(first.path().is_dir() && second.path().is_file());
+        assert!(above.join(&first.name).is_dir() && above.join(&second.name).is_file());
         assert_eq!(std::fs::read_dir(&above).unwrap().count(), 6);
         second.publish(OsStr::new("whole")).unwrap();
         drop((first, second));

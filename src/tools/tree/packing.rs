@@ -3,7 +3,7 @@
 use super::chain::{Chain, open_directory};
 use super::{WITHOUT_WAITING, regular};
 use crate::images::pack::{self, Opened};
-use crate::sys::directory::{first, read};
+use crate::sys::directory::entries;
 use crate::tools::{Name, Skipped, Trouble};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
@@ -23,7 +23,6 @@ use tar::{EntryType, Header};
 const MOST_UNTOLD: u64 = 16 << 20;
 /// What is shorter, and has no blocks, may be one of those files too: those of `/sys` say 4096.
 const MAY_BE_UNTOLD: u64 = 64 << 10;
-const BUFFER: usize = 32 << 10;
 
 /// What is told of each thing that is left out.
 pub type LeaveOut<'a> = &'a mut dyn FnMut(Skipped) -> io::Result<()>;
@@ -97,7 +96,6 @@ struct Walk {
     chain: Chain,
     levels: Vec<Level>,
     owner: Owner,
-    buffer: Box<[u8]>,
 }
 
 /// A directory whose entries are told.
@@ -131,7 +129,7 @@ impl Walk {
         let above = if entry == "." { path } else { above };
         let top =
             Level { path: above.to_owned(), name: name.to_owned(), waiting: vec![entry.to_owned()], closed: None };
-        Ok(Walk { chain, levels: vec![top], owner, buffer: vec![0; BUFFER].into_boxed_slice() })
+        Ok(Walk { chain, levels: vec![top], owner })
     }
 
     fn next(&mut self) -> Option<At> {
@@ -159,7 +157,7 @@ impl Walk {
         let mut closed = self.open_up(&at.entry, found, 0o500)?;
         let opened = open_directory(here, &at.entry).and_then(|fd| {
             let now = nix::sys::stat::fstat(&fd)?;
-            Ok((list(fd.as_fd(), &mut self.buffer)?, fd, now))
+            Ok((list(fd.as_fd())?, fd, now))
         });
         let (waiting, fd, mut now) = match opened {
             Ok(opened) => opened,
@@ -236,21 +234,8 @@ fn close_again(here: BorrowedFd<'_>, entry: &OsStr, closed: Option<u32>) {
 }
 
 /// The names of what is in a directory.
-fn list(directory: BorrowedFd<'_>, buffer: &mut [u8]) -> nix::Result<Vec<OsString>> {
-    let mut names = Vec::new();
-    loop {
-        let length = read(directory, buffer).map_err(Errno::from_raw)?;
-        if length == 0 {
-            return Ok(names);
-        }
-        let mut records = &buffer[..length];
-        while let Some((name, _, rest)) = first(records) {
-            if !matches!(name, b"." | b"..") {
-                names.push(OsString::from_vec(name.to_vec()));
-            }
-            records = rest;
-        }
-    }
+fn list(directory: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
+    Ok(entries(directory)?.into_iter().map(|(name, _)| OsString::from_vec(name)).collect())
 }
 
 struct Packing<'w, 'l> {

@@ -3,7 +3,7 @@
 //! The directory that was named is open already. Each directory below it is opened in the one above, without following a link, and
 //! what is in it is named from there: whoever swaps directories for links meanwhile has nothing written elsewhere.
 
-use crate::sys::directory::{first, read};
+use crate::sys::directory::entries;
 use crate::tools::{Name, Trouble};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
@@ -11,14 +11,12 @@ use nix::sys::stat::{Mode, SFlag, fstatat};
 use std::ffi::{OsStr, OsString};
 use std::fs::Permissions;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Bytes of a directory that are read at once.
-const PIECE: usize = 32 << 10;
 /// What its owner needs to move a directory and what is in it.
 const OPEN: u32 = 0o700;
 
@@ -106,7 +104,8 @@ fn merge(
     let failed = |errno: Errno| about(errno, shown);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let from = Rc::new(openat(above, name, flags, Mode::empty()).map_err(failed)?);
-    for name in names(&from).map_err(failed)? {
+    for (name, _) in entries(from.as_fd()).map_err(failed)? {
+        let name = OsString::from_vec(name);
         let (from, to, new, shown) = (from.clone(), to.clone(), name.clone(), shown.join(&name));
         waiting.push(Move { from, name, to, new, shown });
     }
@@ -143,21 +142,4 @@ fn set_mode(directory: &OwnedFd, mode: u32) -> nix::Result<()> {
     let path = format!("/proc/self/fd/{}", directory.as_raw_fd());
     std::fs::set_permissions(path, Permissions::from_mode(mode))
         .map_err(|error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
-}
-
-fn names(directory: &OwnedFd) -> nix::Result<Vec<OsString>> {
-    let (mut names, mut buffer) = (Vec::new(), vec![0; PIECE]);
-    loop {
-        let count = read(directory.as_fd(), &mut buffer).map_err(Errno::from_raw)?;
-        if count == 0 {
-            return Ok(names);
-        }
-        let mut rest = buffer.get(..count).unwrap_or_default();
-        while let Some((name, _, more)) = first(rest) {
-            if name != b"." && name != b".." {
-                names.push(OsStr::from_bytes(name).to_owned());
-            }
-            rest = more;
-        }
-    }
 }
