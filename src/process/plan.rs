@@ -103,6 +103,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether the payload hands over a namespace of users that those who join need.
+    pub fn reports_users(&self) -> bool {
+        self.steps.payload.contains(&Step::ReportUsers)
+    }
+
     /// Nothing is weaker than asked for without the caller having said that it may be.
     fn meet(&self, spec: &Spec, host: &Host) -> Result<(), Error> {
         for (protection, enforcement) in &self.enforcement {

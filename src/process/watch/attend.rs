@@ -42,9 +42,11 @@ impl Attendant for Nobody {
 }
 
 impl Running {
-    /// What others need to join, once the sandbox is ready.
+    /// What others need to join, once all of it is here: the namespace of users of a range comes behind the rest, from the
+    /// payload, and whoever joined without it would take another namespace for it.
     pub fn held(&self) -> Option<&Held> {
-        self.meter.as_ref().map(|_| &self.held)
+        let whole = self.meter.is_some() && (self.held.users.is_some() || !self.plan.reports_users());
+        whole.then_some(&self.held)
     }
 
     /// The sandbox's cgroup.
@@ -100,7 +102,12 @@ impl Running {
 
     /// Whether the sandbox's own command has been executed.
     pub fn has_executed(&mut self) -> bool {
-        self.meter.as_mut().is_some_and(Meter::has_executed)
+        let executed = self.meter.as_mut().is_some_and(Meter::has_executed);
+        // What it had to tell on the way, it has told: nobody is to learn less because it was not read yet.
+        while executed && self.hearing && self.is_told() {
+            self.hear();
+        }
+        executed
     }
 
     /// Whether nobody runs inside, and nobody is about to.

@@ -92,6 +92,29 @@ fn a_command_that_joins_is_the_user_that_it_asks_for_and_so_are_its_files() {
 }
 
 #[test]
+fn whoever_comes_as_soon_as_a_sandbox_is_ready_finds_all_of_its_namespaces() {
+    if !ranged() {
+        return;
+    }
+    let sandboxes = Sandboxes::new("soon");
+    // Many at once, so that the supervisor is often looked at between two messages of its sandbox.
+    std::thread::scope(|scope| {
+        for caller in 0..6 {
+            let sandboxes = &sandboxes;
+            scope.spawn(move || {
+                for turn in 0..4 {
+                    let name = format!("box-{caller}-{turn}");
+                    sandboxes.create(&name, RANGE);
+                    let run = sandboxes.call(&["exec", "--user", "5", &name, "--", "id", "-u"]);
+                    assert_eq!(said(&run), (Some(0), "5\n", ""));
+                    sandboxes.done(&["rm", "-f", &name]);
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn user_0_is_the_caller_outside_and_others_are_subordinate() {
     if !ranged() {
         return;
