@@ -18,7 +18,7 @@ mod trouble;
 
 pub use draft::Draft;
 
-use crate::error::{Blocker, Error, Failure, describe_io};
+use crate::error::{Blocker, Error, describe_io};
 use crate::identity::PATH;
 use crate::images::recipe::Config;
 use job::Job;
@@ -110,14 +110,14 @@ fn finish(job: &Job, options: &Options) -> Result<u64, Error> {
     let epoch = std::fs::read_to_string(job.work.join("epoch")).map_err(|error| refused("read", "epoch", &error))?;
     epoch.trim().parse().map_err(|_| {
         let attempt = format!("read the date of the release: `{}` is none", epoch.trim().escape_debug());
-        Error::Setup(Failure { step: None, attempt, errno: 0, hint: None })
+        Error::setup(attempt, 0)
     })
 }
 
 fn find_mmdebstrap() -> Result<(), Error> {
     let missing = |message: String| {
         let hint = "install the package mmdebstrap (Debian, Ubuntu: `apt install mmdebstrap`; Fedora: `dnf install mmdebstrap`; Arch: from the AUR), or build elsewhere and bring the image here";
-        Error::Host(Blocker { message, hint: Some(hint.to_owned()) })
+        Error::from(Blocker { message, hint: Some(hint.to_owned()) })
     };
     let output = Command::new("mmdebstrap").arg("--version").env_clear().env("PATH", PATH).output();
     let output =
@@ -133,5 +133,5 @@ fn find_mmdebstrap() -> Result<(), Error> {
 fn refused(verb: &str, what: &str, error: &std::io::Error) -> Error {
     let errno = error.raw_os_error().unwrap_or(0);
     let attempt = if errno == 0 { format!("{verb} {what}: {error}") } else { format!("{verb} {what}") };
-    Error::Setup(Failure { step: None, attempt, errno, hint: None })
+    Error::setup(attempt, errno)
 }

@@ -303,7 +303,7 @@ fn failure(attempt: &str, errno: Option<i32>) -> Error {
         }
         _ => None,
     };
-    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: hint.map(str::to_owned) })
+    Error::from(Failure { step: None, attempt: attempt.to_owned(), errno, hint: hint.map(str::to_owned) })
 }
 
 #[cfg(test)]

@@ -66,8 +66,7 @@ fn first_look(surroundings: &Surroundings) -> (Option<Looked>, Vec<Blocker>) {
 
 /// What was refused, first and in the words of `run`, and what else is certain to be.
 fn refusals(error: Error, surroundings: &Surroundings) -> Vec<Blocker> {
-    let hints = error.hints();
-    let first = Blocker { message: error.to_string(), hint: (!hints.is_empty()).then(|| hints.join("\n")) };
+    let first = Blocker { message: error.to_string(), hint: error.hint };
     let mut others = diagnose::certain_blockers(surroundings);
     others.retain(|blocker| blocker.message != first.message);
     others.insert(0, first);

@@ -108,7 +108,7 @@ impl Host {
         let disks = disks::behind(spec, system, &mut problems);
         let cgroup = cgroup::find(spec, &mut problems);
         if !problems.is_empty() {
-            return Err(Error::Invalid(problems));
+            return Err(Error::invalid(problems));
         }
         let gid = nix::unistd::getegid().as_raw();
         let ranges = match spec.userns {

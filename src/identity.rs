@@ -160,7 +160,7 @@ pub fn plan_maps(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Erro
     if host.ranges.is_some() && uid.max(gid) >= RANGE {
         let problem = Problem::new("user", format!("the image's user {uid}:{gid} is not in the range"));
         let hint = format!("a range has the ids 0 to {}; choose another by `--user`", RANGE - 1);
-        return Err(Error::Invalid(vec![problem.hint(hint)]));
+        return Err(Error::invalid(vec![problem.hint(hint)]));
     }
     let (uid_map, gid_map) = maps(spec, host);
     steps.init.push(if host.real_root || host.ranges.is_some() {

@@ -57,14 +57,14 @@ pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error>
             Some(store) => {
                 let lease = store.lease(name)?;
                 match lease.record.needs_host {
-                    true => Err(Error::Invalid(vec![
+                    true => Err(Error::invalid(vec![
                         Problem::new("image", format!("`{name}` lies on the machine's own files"))
                             .hint(format!("`belljar create --image {name}` makes a sandbox from it")),
                     ])),
                     false => Ok(Some(lease)),
                 }
             }
-            None => Err(Error::Invalid(vec![
+            None => Err(Error::invalid(vec![
                 Problem::new("image", "there is no place for images")
                     .hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`"),
             ])),

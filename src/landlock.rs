@@ -74,10 +74,8 @@ pub fn create_ruleset(spec: &Spec, host: &Host) -> Result<Option<OwnedFd>, Error
         let attempt = "create the landlock ruleset";
         match errno(&error) {
             // Landlock is there, and something else is not: leaving it out would cure nothing.
-            Some(errno) if used_up(errno).is_some() => {
-                Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
-            }
-            _ => Error::Setup(Failure {
+            Some(errno) if used_up(errno).is_some() => Error::setup(attempt, errno),
+            _ => Error::from(Failure {
                 step: None,
                 attempt: format!("{attempt}: {error}"),
                 errno: 0,

@@ -3,7 +3,7 @@
 //! The house is in layers, and a layer imports only lower ones (`tests/rules/house.rs` enforces it):
 //!
 //! 0. `sys`: one system call per function.
-//! 1. `spec`, `bundle`, `step`, `outcome`, `error`: words, plain data.
+//! 1. `spec`, `bundle`, `step`, `outcome`, `error`, `name`: words, plain data.
 //! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
 //!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
@@ -22,6 +22,7 @@ pub mod images;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;
+pub mod name;
 pub mod namespaces;
 pub mod outcome;
 pub mod process;

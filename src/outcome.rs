@@ -34,7 +34,7 @@ pub struct Outcome {
     /// Each protection, and how far it was enforced.
     pub enforcement: BTreeMap<String, Enforcement>,
     /// Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
-    pub error: Option<ErrorReport>,
+    pub error: Option<Error>,
 }
 
 /// How a run ended.
@@ -140,22 +140,6 @@ impl Enforcement {
 /// The protections of one run, by name.
 pub type Enforcements = BTreeMap<Protection, Enforcement>;
 
-/// An error as the result shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct ErrorReport {
-    /// `invalid`, `host` or `setup`; of a sandbox that is there also `not_found`, `not_running`, `ended` and others.
-    pub kind: String,
-    /// What went wrong.
-    pub message: String,
-    /// How to mend it.
-    pub hint: Option<String>,
-    /// The step that failed, as `14 of 31`.
-    pub step: Option<String>,
-    /// Of an invalid request: the fields at fault.
-    pub fields: Vec<String>,
-}
-
 impl Outcome {
     /// The exit code of `belljar` itself for this outcome: the command's own, 128+n for a signal, 124 for the
     /// deadline. What we killed for a limit ends like any SIGKILL.
@@ -190,26 +174,6 @@ pub fn signal_number(name: &str) -> Option<i32> {
         None => name.strip_prefix("SIG")?.parse().ok(),
     };
     number.filter(|number| (1..=64).contains(number))
-}
-
-impl ErrorReport {
-    /// The report of `error`.
-    pub fn new(error: &Error) -> Self {
-        let hints = error.hints();
-        let (step, fields) = match error {
-            Error::Setup(failure) => (failure.step.map(|(number, total)| format!("{number} of {total}")), Vec::new()),
-            Error::Invalid(problems) => (None, problems.iter().map(|problem| problem.field.clone()).collect()),
-            Error::Command(_) => (None, vec!["command".to_owned()]),
-            Error::Host(_) => (None, Vec::new()),
-        };
-        ErrorReport {
-            kind: error.kind().to_owned(),
-            message: error.to_string(),
-            hint: (!hints.is_empty()).then(|| hints.join("\n")),
-            step,
-            fields,
-        }
-    }
 }
 
 impl Output {
@@ -285,13 +249,7 @@ mod tests {
             (ended(Status::Cancelled, None, Some("SIGTERM")), 143),
             (ended(Status::Cancelled, None, None), 143),
             (ended(Status::SetupFailed, None, None), 125),
-            (
-                Outcome {
-                    error: Some(ErrorReport::new(&Error::Invalid(Vec::new()))),
-                    ..ended(Status::Cancelled, None, None)
-                },
-                125,
-            ),
+            (Outcome { error: Some(Error::invalid(Vec::new())), ..ended(Status::Cancelled, None, None) }, 125),
         ];
         for (outcome, code) in table {
             assert_eq!(outcome.exit_code(), code, "{outcome:?}");

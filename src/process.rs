@@ -25,7 +25,7 @@ pub use meter::Nameless;
 pub use plan::Plan;
 pub use relay::Follower;
 use watch::Nobody;
-pub use watch::{Attendant, LEADER_LOST, Running};
+pub use watch::{Attendant, Running};
 
 use crate::cgroup;
 use crate::error::{Error, Failure};
@@ -136,7 +136,7 @@ pub fn last(
 ///
 /// # Errors
 ///
-/// As [`run`]; [`LEADER_LOST`], when somebody inside has put himself out of reach of the command's limits.
+/// As [`run`]; an error of the kind `out_of_reach`, when somebody inside has put himself out of reach of the command's limits.
 pub fn join(
     spec: &Spec,
     store: Option<&Store>,
@@ -181,7 +181,7 @@ fn begin(spec: &Spec, store: Option<&Store>, output: Output) -> Result<Outcome, 
 /// `Setup`, where the kernel refuses it.
 pub fn enlarge(places: [OwnedFd; 3], bytes: u64) -> Result<(), Error> {
     let failed = |errno| {
-        Error::Setup(Failure { step: None, attempt: "enlarge the writable layer".to_owned(), errno, hint: None })
+        Error::from(Failure { step: None, attempt: "enlarge the writable layer".to_owned(), errno, hint: None })
     };
     let mask = SigSet::thread_get_mask().map_err(|errno| failed(errno as i32))?;
     // Whoever has joined cannot come back, so that somebody else does it.

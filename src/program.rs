@@ -30,7 +30,7 @@ pub fn command(spec: &Spec, host: &Host) -> Result<Command, Error> {
     let environment = identity::environment(spec, host);
     let Some(first) = words.first() else {
         let problem = Problem::new("command", "no command, and the image has none of its own");
-        return Err(Error::Invalid(vec![
+        return Err(Error::invalid(vec![
             problem.hint("end with what to run, as in `belljar run --image NAME -- ls -l`"),
         ]));
     };

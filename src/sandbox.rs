@@ -26,6 +26,7 @@ mod carry;
 mod diff;
 mod ended;
 mod entry;
+mod errors;
 mod exec;
 mod life;
 mod names;
@@ -51,100 +52,3 @@ pub use record::{End, Reason, Record, Run, State};
 pub use start::{Report, Wish, create, start};
 pub use supervise::supervise;
 pub use volumes::{Volume, Volumes};
-
-use crate::error::{Error, Failure, Problem};
-
-/// Why a call did not do what it should.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// There is no sandbox of that name or id.
-    NotFound(String),
-    /// Several ids begin like that.
-    Ambiguous(String, Vec<String>),
-    /// Another sandbox has the name.
-    NameTaken(String),
-    /// It has to run for that, and does not.
-    NotRunning(String),
-    /// It must not run for that, and does.
-    Running(String),
-    /// It ended while the call was under way, and why, as far as that is known.
-    Ended(String, Option<String>),
-    /// Its supervisor does not answer; the process, where it is known.
-    Silent(String, Option<i32>),
-    /// The request itself, by a kind of its own: `misused` where it cannot be understood.
-    Refused(&'static str, Vec<Problem>),
-    /// Anything else.
-    Failed(Error),
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Trouble {
-        Trouble::Failed(error)
-    }
-}
-
-impl Trouble {
-    /// The kind, as machines read it.
-    pub fn kind(&self) -> &str {
-        match self {
-            Trouble::NotFound(_) => "not_found",
-            Trouble::Ambiguous(..) => "ambiguous",
-            Trouble::NameTaken(_) => "name_taken",
-            Trouble::NotRunning(_) => "not_running",
-            Trouble::Running(_) => "running",
-            Trouble::Ended(..) => "ended",
-            Trouble::Silent(..) => "silent",
-            Trouble::Refused(kind, _) => kind,
-            Trouble::Failed(error) => error.kind(),
-        }
-    }
-
-    /// The same as an error of the house.
-    pub fn error(self) -> Error {
-        let problem = |message: String, hint: &str| Error::Invalid(vec![Problem::new("sandbox", message).hint(hint)]);
-        match self {
-            Trouble::NotFound(word) => {
-                problem(format!("no sandbox `{}`", word.escape_debug()), "`belljar ls` lists them")
-            }
-            Trouble::Ambiguous(word, ids) => problem(
-                format!("`{}` begins the ids of {}", word.escape_debug(), ids.join(" and ")),
-                "give more of its digits",
-            ),
-            Trouble::NameTaken(name) => {
-                problem(format!("there is a sandbox `{name}` already"), "choose another name, or `belljar rm` that one")
-            }
-            Trouble::NotRunning(name) => {
-                problem(format!("`{name}` is not running"), &format!("start it first: `belljar start {name}`"))
-            }
-            Trouble::Running(name) => {
-                problem(format!("`{name}` is running"), &format!("stop it first: `belljar stop {name}`"))
-            }
-            Trouble::Ended(name, None) => {
-                problem(format!("`{name}` has ended meanwhile"), "`belljar inspect` says how")
-            }
-            Trouble::Ended(name, Some(why)) => problem(
-                format!("`{name}` has ended meanwhile: {why}"),
-                "`belljar ls` says whether it is still there; `belljar start` starts it again then",
-            ),
-            Trouble::Silent(name, supervisor) => {
-                let goes_on = supervisor.map_or(String::new(), |pid| format!("; `kill -CONT {pid}` lets it go on"));
-                problem(
-                    format!("the supervisor of `{name}` does not answer: it is stopped, or has no time"),
-                    &format!("`belljar rm -f {name}` removes the sandbox in any case{goes_on}"),
-                )
-            }
-            Trouble::Refused(_, problems) => Error::Invalid(problems),
-            Trouble::Failed(error) => error,
-        }
-    }
-}
-
-/// A failure of our own around a file.
-fn failed(attempt: impl Into<String>, error: &std::io::Error) -> Trouble {
-    let attempt = attempt.into();
-    let (attempt, errno) = match error.raw_os_error() {
-        Some(errno) => (attempt, errno),
-        None => (format!("{attempt}: {error}"), 0),
-    };
-    Trouble::Failed(Error::Setup(Failure { step: None, attempt, errno, hint: None }))
-}

@@ -6,23 +6,22 @@
 //! have a longest length, and a tree is unpacked as the layer of an image that anybody may have made
 //! ([`images::unpack`](crate::images::unpack)).
 //!
-//! Both sides use one shape for errors, [`Trouble`], and one for a tree on its way, a tar archive ([`tree`]).
+//! Both sides use the one error of the house, [`Error`], and one for a tree on its way, a tar archive ([`tree`]).
 
 mod client;
 pub mod draft;
 pub mod inside;
-mod name;
+
 mod patient;
 pub mod session;
 pub mod tree;
 pub mod wire;
 
+pub use crate::name::Name;
 pub use client::{Client, Heard, MOST_BYTES, Most, said};
-pub use name::Name;
 
+use crate::error::Error;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::io;
 use std::time::Duration;
 
 /// How long the tool may be silent.
@@ -237,7 +236,7 @@ pub struct Replaced {
     /// How often the text stood there.
     pub count: u64,
     /// Why it was not replaced.
-    pub error: Option<Trouble>,
+    pub error: Option<Error>,
 }
 
 /// Something that was not copied, or not whole.
@@ -251,103 +250,3 @@ pub struct Skipped {
     #[serde(default)]
     pub failed: bool,
 }
-
-/// The kind of trouble where there is no such command, as exit code 127.
-pub const NO_COMMAND: &str = "no_command";
-/// The kind of trouble where a command cannot be executed, as exit code 126.
-pub const NOT_EXECUTABLE: &str = "not_executable";
-/// The kinds of trouble that a tool inside may have.
-const KINDS: [&str; 17] = [
-    "not_found",
-    "exists",
-    "not_a_directory",
-    "is_a_directory",
-    "not_empty",
-    "denied",
-    "no_space",
-    "not_a_file",
-    "invalid",
-    "ended",
-    "failed",
-    "too_large",
-    "misused",
-    "session_ended",
-    "lost",
-    NO_COMMAND,
-    NOT_EXECUTABLE,
-];
-
-/// Why something was not done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// For programs: `not_found`, `exists`, `not_a_directory`, `is_a_directory`, `not_empty`, `denied`, `no_space`,
-    /// `not_a_file`, `invalid`, `ended` or `failed`.
-    pub kind: String,
-    /// For people, without the path.
-    pub message: String,
-    /// What it is about.
-    pub path: Option<Name>,
-    /// The cure, where there is one.
-    pub hint: Option<String>,
-}
-
-impl Trouble {
-    /// One of ours.
-    pub fn new(kind: &str, message: impl Into<String>) -> Trouble {
-        Trouble { kind: kind.to_owned(), message: message.into(), path: None, hint: None }
-    }
-
-    /// What the kernel answered.
-    pub fn of(error: &io::Error) -> Trouble {
-        let Some(errno) = error.raw_os_error() else {
-            let kind = match error.kind() {
-                io::ErrorKind::UnexpectedEof => "ended",
-                io::ErrorKind::OutOfMemory => "too_large",
-                io::ErrorKind::TimedOut => "ended",
-                _ => "failed",
-            };
-            return Trouble::new(kind, error.to_string());
-        };
-        let kind = match errno {
-            libc::ENOENT => "not_found",
-            libc::EEXIST => "exists",
-            libc::ENOTDIR => "not_a_directory",
-            libc::EISDIR => "is_a_directory",
-            libc::ENOTEMPTY => "not_empty",
-            libc::EACCES | libc::EPERM | libc::EROFS => "denied",
-            libc::ENOSPC | libc::EDQUOT | libc::EFBIG => "no_space",
-            libc::EINVAL | libc::ENAMETOOLONG | libc::ELOOP => "invalid",
-            _ => "failed",
-        };
-        Trouble::new(kind, crate::error::describe(errno))
-    }
-
-    /// The same as it is believed when it comes from inside: its kind is one of those that tools have. All others are the host's.
-    pub fn from_inside(self) -> Trouble {
-        let known = KINDS.contains(&self.kind.as_str());
-        if known { self } else { Trouble { kind: "failed".to_owned(), ..self } }
-    }
-
-    /// The same about `path`, unless it is about another already.
-    pub fn about(mut self, path: &Name) -> Trouble {
-        self.path.get_or_insert_with(|| path.clone());
-        self
-    }
-
-    /// The same with a cure.
-    pub fn hint(mut self, hint: &str) -> Trouble {
-        self.hint = Some(hint.to_owned());
-        self
-    }
-}
-
-impl fmt::Display for Trouble {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            Some(path) => write!(f, "{path}: {}", self.message),
-            None => f.write_str(&self.message),
-        }
-    }
-}
-
-impl std::error::Error for Trouble {}

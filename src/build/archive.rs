@@ -57,7 +57,7 @@ pub fn find(draft: &Draft) -> Result<Archive, Error> {
     let keyring = match &draft.keyring {
         Some(keyring) => keyring.clone(),
         None => KEYS.iter().find_map(|path| std::fs::read(path).ok()).ok_or_else(|| {
-            Error::Host(Blocker {
+            Error::from(Blocker {
                 message: "the keys that Debian's archive is signed with are not on this machine".to_owned(),
                 hint: Some("install the package debian-archive-keyring, or name a file with the keys as `keyring` in the recipe's `[base]`".to_owned()),
             })

@@ -53,15 +53,15 @@ impl Draft {
                 let ours = OURS.map(|(name, _)| format!("`{name}`")).join(", ");
                 let cure =
                     format!("name the directory that holds the recipe's `{FILE}`, or one of belljar's own: {ours}");
-                Error::Invalid(vec![problem.hint(cure)])
+                Error::invalid(vec![problem.hint(cure)])
             })?;
         let shown = path.join(FILE);
         let of_recipe = |message: String| Problem::new("recipe", format!("`{}`: {message}", shown.display()));
         let text = beside(&directory, Path::new(FILE), MAX_FILE as u64)
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("is not UTF-8")))
-            .map_err(|error| Error::Invalid(vec![of_recipe(describe_io(&error))]))?;
+            .map_err(|error| Error::invalid(vec![of_recipe(describe_io(&error))]))?;
         let recipe = parse(&text).map_err(|faults| {
-            Error::Invalid(
+            Error::invalid(
                 faults
                     .into_iter()
                     .map(|fault| Problem { hint: fault.hint.clone(), ..of_recipe(fault.to_string()) })
@@ -83,7 +83,7 @@ impl Draft {
             Content::Source(path) => read(format!("file[{index}].source"), path),
         });
         let files = files.collect();
-        if problems.is_empty() { Ok(Draft { recipe, files, keyring }) } else { Err(Error::Invalid(problems)) }
+        if problems.is_empty() { Ok(Draft { recipe, files, keyring }) } else { Err(Error::invalid(problems)) }
     }
 }
 

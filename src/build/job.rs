@@ -70,11 +70,11 @@ impl<'a> Job<'a> {
         let work = fs::canonicalize(work).map_err(|error| failed(&error))?;
         if fs::read_dir(&work).map_err(|error| failed(&error))?.next().is_some() {
             let problem = Problem::new("work", format!("`{}` is not empty", work.display()));
-            return Err(Error::Invalid(vec![problem.hint("build in a new directory")]));
+            return Err(Error::invalid(vec![problem.hint("build in a new directory")]));
         }
         let flags = nix::sys::statvfs::statvfs(&work).map_err(|errno| failed(&errno.into()))?.flags();
         if flags.contains(nix::sys::statvfs::FsFlags::ST_NOEXEC) {
-            return Err(Error::Host(Blocker {
+            return Err(Error::from(Blocker {
                 message: format!(
                     "`{}` lies on a file system that no program is executed from (noexec)",
                     work.display()

@@ -67,7 +67,7 @@ pub fn tidy(job: &Job<'_>) -> Result<(), Error> {
     }
     let attempt = format!("clear `{}`: {}", job.work.display(), tail.last().unwrap_or("ended before its end"));
     let hint = Some("remove the directory by hand".to_owned());
-    Err(Error::Setup(Failure { step: None, attempt, errno: 0, hint }))
+    Err(Error::from(Failure { step: None, attempt, errno: 0, hint }))
 }
 
 fn spec(job: &Job<'_>, words: Vec<std::ffi::OsString>) -> Spec {

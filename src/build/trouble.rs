@@ -88,7 +88,7 @@ pub fn explain(recipe: &Recipe, outcome: &Outcome, tail: &Tail) -> Error {
 
 fn failed(recipe: &Recipe, why: String) -> Error {
     let name = recipe.name.as_deref().unwrap_or("the recipe");
-    Error::Setup(Failure { step: None, attempt: format!("build `{name}`: {why}"), errno: 0, hint: None })
+    Error::from(Failure { step: None, attempt: format!("build `{name}`: {why}"), errno: 0, hint: None })
 }
 
 /// The error for a build that gave up by itself.
@@ -151,14 +151,14 @@ fn missing(recipe: &Recipe, tail: &Tail) -> Option<Error> {
             problems.push(problem);
         }
     }
-    (!problems.is_empty()).then_some(Error::Invalid(problems))
+    (!problems.is_empty()).then(|| Error::invalid(problems))
 }
 
 /// An archive that cannot be reached or trusted.
 fn archive(recipe: &Recipe, tail: &Tail) -> Option<Error> {
     let marked = |marks: &[&str]| tail.lines.iter().find(|line| marks.iter().any(|mark| line.contains(mark)));
     let suite = &recipe.base.suite;
-    let blocker = |message: String, hint: &str| Error::Host(Blocker { message, hint: Some(hint.to_owned()) });
+    let blocker = |message: String, hint: &str| Error::from(Blocker { message, hint: Some(hint.to_owned()) });
     if let Some(line) = marked(&["NO_PUBKEY", "The following signatures", "is not signed", "Missing key "]) {
         return Some(blocker(
             format!("the archive of {suite} is not signed with a key that is known: {}", plain(line)),
@@ -211,7 +211,7 @@ mod tests {
         tail.take(output.as_bytes(), &mut |_| {});
         tail.finish(&mut |_| {});
         let error = from_output(&recipe, &tail);
-        (error.kind(), error.to_string())
+        (error.kind.word(), error.to_string())
     }
 
     #[test]

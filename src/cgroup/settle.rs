@@ -39,7 +39,7 @@ pub fn settle(spec: &Spec, mut host: Host) -> Result<Host, Error> {
         };
     }
     match (&spec.cgroup_parent, &host.cgroup) {
-        (Some(CgroupParent::Below(path)), Cgroup::Without { why, .. }) => Err(Error::Host(Blocker {
+        (Some(CgroupParent::Below(path)), Cgroup::Without { why, .. }) => Err(Error::from(Blocker {
             message: format!("cgroup_parent: `{}`: {why}", path.display()),
             hint: Some("name a cgroup without processes of its own, or `none`".to_owned()),
         })),
@@ -58,7 +58,7 @@ pub fn approach(cgroup: BorrowedFd<'_>) -> Result<(), Error> {
         return Ok(());
     }
     scope::enter().map_err(|why| {
-        Error::Host(Blocker {
+        Error::from(Blocker {
             message: format!("from here the kernel lets no process go into the sandbox's cgroup, and systemd makes no scope: {why}"),
             hint: Some("call from the delegated cgroup in which the sandbox was made, as that of the same container or service".to_owned()),
         })

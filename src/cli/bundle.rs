@@ -25,7 +25,7 @@ const LARGEST: u64 = 4 << 20;
 pub fn read(path: &Path) -> Result<Wish, Error> {
     let failed = |path: &Path, error: &io::Error| {
         let problem = Problem::new("bundle", format!("`{}`: {}", path.display(), describe_io(error)));
-        Error::Invalid(vec![problem.hint(format!("name the directory that holds the bundle's `{FILE}`"))])
+        Error::invalid(vec![problem.hint(format!("name the directory that holds the bundle's `{FILE}`"))])
     };
     let directory = std::path::absolute(path).map_err(|error| failed(path, &error))?;
     let opened = File::options().read(true).custom_flags(libc::O_DIRECTORY).open(&directory);
@@ -55,7 +55,7 @@ fn of_file(file: &Path, problems: Vec<Problem>) -> Error {
         message: format!("`{}`: {}: {}", file.display(), problem.field, problem.message),
         hint: problem.hint,
     };
-    Error::Invalid(problems.into_iter().map(said).collect())
+    Error::invalid(problems.into_iter().map(said).collect())
 }
 
 fn text(directory: &File) -> io::Result<String> {

@@ -207,7 +207,7 @@ pub fn home(env: Env<'_>) -> Option<PathBuf> {
 fn contradictions(wish: PartialSpec, more_to_read: bool, problems: &mut Vec<Problem>) {
     let no_program = wish.program.is_none();
     let spec = wish.into_spec();
-    let Err(Error::Invalid(more)) = spec::check(&spec) else { return };
+    let Err(Error { problems: more, .. }) = spec::check(&spec) else { return };
     let said: Vec<String> = problems.iter().map(|problem| problem.field.clone()).collect();
     let unread = |field: &str| match field {
         "command" => no_program && (more_to_read || said.iter().any(|field| field == "code")),

@@ -66,11 +66,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
             if !report.json {
                 return exit_code;
             }
-            let error = crate::outcome::ErrorReport {
-                kind: "misused".to_owned(),
-                ..crate::outcome::ErrorReport::new(&Error::Invalid(problems))
-            };
-            render::error_object(&error, exit_code)
+            render::error_object(&Error::misused(problems), exit_code)
         }
     }
 }
@@ -83,5 +79,5 @@ fn refuse(mut problems: Vec<crate::error::Problem>, report: Report) -> i32 {
         }
         None
     });
-    render::error(&Error::Invalid(problems), None, report, status)
+    render::error(&Error::invalid(problems), None, report, status)
 }

@@ -12,7 +12,7 @@ pub use out::{is_refused, out};
 
 use super::parse::Report;
 use crate::error::{Error, Problem, describe_io, used_up};
-use crate::outcome::{ErrorReport, Outcome, Status, Usage};
+use crate::outcome::{Outcome, Status, Usage};
 use crate::spec::{Spec, show_bytes, show_duration};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -31,21 +31,18 @@ pub fn outcome(outcome: &Outcome, spec: &Spec, report: Report, status: StatusFd)
         say(&format!("ended: {why}"));
     }
     if let Some(error) = &outcome.error {
-        say(&error.message);
-        error.hint.iter().flat_map(|hint| hint.lines()).for_each(hint_line);
+        failure(error);
     }
     deliver(outcome, report, status, outcome.exit_code())
 }
 
 /// Tells what went wrong.
 pub fn failure(error: &Error) {
-    match error {
-        Error::Invalid(found) => problems(found),
-        Error::Command(_) | Error::Host(_) | Error::Setup(_) => {
-            say(&error.to_string());
-            error.hints().iter().for_each(|hint| hint_line(hint));
-        }
+    if error.problems.len() > 1 {
+        return problems(&error.problems);
     }
+    say(&error.to_string());
+    error.hints().for_each(hint_line);
 }
 
 /// Bytes as people say them.
@@ -107,15 +104,8 @@ pub fn object(object: &serde_json::Value, done: i32) -> i32 {
     })
 }
 
-/// Tells an error as one object on standard output; `code`. Every verb's has the same keys.
-pub fn error_object(error: &impl serde::Serialize, code: i32) -> i32 {
-    let mut error = serde_json::to_value(error).unwrap_or_default();
-    if let Some(error) = error.as_object_mut() {
-        for key in ["kind", "message", "hint", "path", "step"] {
-            error.entry(key).or_insert(serde_json::Value::Null);
-        }
-        error.entry("fields").or_insert_with(|| serde_json::json!([]));
-    }
+/// Tells an error as one object on standard output; `code`.
+pub fn error_object(error: &Error, code: i32) -> i32 {
     object(&serde_json::json!({ "version": 1, "error": error }), code)
 }
 
@@ -207,7 +197,7 @@ pub fn failed(error: &Error, spec: Option<&Spec>) -> Outcome {
         usage: Usage::default(),
         limits_reached: Vec::new(),
         enforcement: BTreeMap::new(),
-        error: Some(ErrorReport::new(error)),
+        error: Some(error.clone()),
     }
 }
 
@@ -242,7 +232,7 @@ mod tests {
     use crate::outcome::Status;
 
     fn of(status: Status) -> Outcome {
-        let error = Error::Invalid(Vec::new());
+        let error = Error::invalid(Vec::new());
         Outcome { status, error: None, ..failed(&error, None) }
     }
 
@@ -287,13 +277,14 @@ mod tests {
     #[test]
     fn a_request_that_cannot_be_is_an_object_too() {
         let problems = vec![Problem::new("memory", "`0` is zero").hint("give more"), Problem::new("pids", "is zero")];
-        let text = line(&failed(&Error::Invalid(problems), None)).unwrap();
+        let text = line(&failed(&Error::invalid(problems), None)).unwrap();
         let whole = concat!(
             r#"{"version":1,"sandbox":"","image":"host","status":"setup_failed","exit_code":null,"signal":null,"#,
             r#""usage":{"wall_ms":0,"cpu_ms":0,"peak_memory_bytes":0,"peak_pids":0,"disk_bytes":0},"#,
             r#""limits_reached":[],"enforcement":{},"error":{"kind":"invalid","#,
             r#""message":"memory: `0` is zero; pids: is zero","hint":"give more","step":null,"#,
-            r#""fields":["memory","pids"]}}"#,
+            r#""fields":["memory","pids"],"problems":[{"field":"memory","message":"`0` is zero","hint":"give more"},"#,
+            r#"{"field":"pids","message":"is zero","hint":null}],"path":null,"errno":null}}"#,
             "\n"
         );
         assert_eq!(text, whole);

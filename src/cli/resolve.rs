@@ -20,7 +20,7 @@ const MAX_PROFILE: usize = 1 << 20;
 /// The whole spec: flags over the spec file over the bundle over the defaults, every path on the host absolute.
 pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
     let below = match &request.spec_file {
-        Some(path) => load(path).map_err(|problem| Error::Invalid(vec![problem]))?,
+        Some(path) => load(path).map_err(|problem| Error::invalid(vec![problem]))?,
         None => PartialSpec::default(),
     };
     let mut wish = request.wish.over(below);
@@ -39,11 +39,11 @@ pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
         return Ok(spec);
     }
     // One more look, so that a missing file does not hide what else is wrong.
-    if let Err(Error::Invalid(more)) = spec::check(&spec) {
+    if let Err(Error { problems: more, .. }) = spec::check(&spec) {
         let said: Vec<String> = problems.iter().map(|problem| problem.field.clone()).collect();
         problems.extend(more.into_iter().filter(|problem| !said.contains(&problem.field)));
     }
-    Err(Error::Invalid(problems))
+    Err(Error::invalid(problems))
 }
 
 /// The store of images in `home`, which may count from the current directory.
@@ -190,7 +190,7 @@ mod tests {
     fn a_profile_that_cannot_be_read_does_not_hide_other_faults() {
         let seccomp = Seccomp::Custom { path: "/nonexistent/p.json".into(), json: Vec::new() };
         let wish = PartialSpec { seccomp: Some(seccomp), pids: Some(0), ..PartialSpec::default() };
-        let Err(Error::Invalid(problems)) = resolve(RunRequest { wish, ..RunRequest::default() }) else {
+        let Err(Error { problems, .. }) = resolve(RunRequest { wish, ..RunRequest::default() }) else {
             panic!("resolved")
         };
         let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();

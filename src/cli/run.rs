@@ -16,7 +16,7 @@ pub fn run(request: RunRequest) -> i32 {
     // Before any other file is opened: a number that names nothing must not come to name one of ours.
     let status = match status_fd(report) {
         Ok(status) => status,
-        Err(problem) => return render::error(&Error::Invalid(vec![problem]), None, report, None),
+        Err(problem) => return render::error(&Error::invalid(vec![problem]), None, report, None),
     };
     let dry_run = request.dry_run;
     let store = request.home.as_deref().map(resolve::store);

@@ -75,7 +75,7 @@ fn id_ranges() -> IdRanges {
     let real_root = uid.is_root() && host::initial_user_namespace();
     let missing = match ranges::find(uid.as_raw(), gid.as_raw(), real_root) {
         Ok(_) => None,
-        Err(error) => Some((error.to_string(), error.hints().join("\n"))),
+        Err(error) => Some((error.to_string(), error.hint.unwrap_or_default())),
     };
     let (reason, hint) = missing.unzip();
     IdRanges { subuid, subgid, newuidmap: ranges::has_helpers(), available: reason.is_none(), reason, hint }

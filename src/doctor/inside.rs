@@ -1,6 +1,6 @@
 //! Sandboxes that doctor makes: what is asked for, and what the programs of the host saw in them.
 
-use crate::error::{Error, Failure};
+use crate::error::{Error, Kind};
 use crate::outcome::{Encoding, Enforcements, Outcome, Output, Status};
 use crate::process::{self, Delivery};
 use crate::spec::{Program, Protection, Spec};
@@ -72,7 +72,7 @@ pub fn run(spec: &Spec) -> Result<Outcome, Error> {
     if outcome.status == Status::Cancelled {
         let signal = outcome.signal.unwrap_or_default();
         let attempt = format!("the examination was interrupted by {signal}");
-        return Err(Error::Setup(Failure { step: None, attempt, errno: 0, hint: None }));
+        return Err(Error::setup(attempt, 0));
     }
     Ok(outcome)
 }
@@ -89,7 +89,7 @@ pub fn look(with_landlock: bool) -> Result<Looked, Error> {
     let outcome = match run(&default) {
         Ok(outcome) => Some(outcome),
         // Everything was set up by then; only there is nobody to look around.
-        Err(Error::Command(_)) => None,
+        Err(error) if matches!(error.kind, Kind::NoCommand | Kind::NotExecutable) => None,
         Err(error) => return Err(error),
     };
     // Planned with limits that a default `run` leaves out.

@@ -5,7 +5,7 @@
 
 use super::inside::{run, spec, text};
 use super::report::Verified;
-use crate::error::Error;
+use crate::error::Kind;
 use crate::outcome::{Outcome, Status};
 use crate::spec::{Protection, Spec};
 use std::collections::BTreeMap;
@@ -44,7 +44,9 @@ pub fn run_all() -> BTreeMap<Protection, Verified> {
 fn judged(spec: &Spec, judge: impl Fn(&Outcome) -> Verified) -> Verified {
     match run(spec) {
         Ok(outcome) => judge(&outcome),
-        Err(Error::Command(_)) => Verified::NotTried("there is no shell inside to try it with".to_owned()),
+        Err(error) if matches!(error.kind, Kind::NoCommand | Kind::NotExecutable) => {
+            Verified::NotTried("there is no shell inside to try it with".to_owned())
+        }
         Err(error) => Verified::NotTried(format!("the sandbox to try it in failed: {error}")),
     }
 }

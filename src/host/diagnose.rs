@@ -26,17 +26,17 @@ pub fn clone_refused(errno: i32) -> Error {
 /// The supervisor could not map the sandbox's ids, or give its files to them.
 pub fn ids_refused(attempt: &str, errno: i32) -> Error {
     if errno == libc::EPERM {
-        return Error::Host(blocker(
+        return Error::from(blocker(
             format!("root of this container may not act for other user ids ({attempt}: {})", describe(errno)),
             "run belljar as an unprivileged user of the container",
         ));
     }
-    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+    Error::setup(attempt, errno)
 }
 
 /// newuidmap(1) or newgidmap(1) did not do what it was asked to.
 pub fn helper_failed(program: &std::path::Path, said: &str) -> Error {
-    Error::Host(blocker(
+    Error::from(blocker(
         format!("`{}` does not map the range: {said}", program.display()),
         "see subuid(5) and newuidmap(1) for what it asks for; in a container its engine has to leave CAP_SETUID, CAP_SETGID and set-user-id bits in force",
     ))
@@ -46,7 +46,7 @@ pub fn helper_failed(program: &std::path::Path, said: &str) -> Error {
 pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: i32) -> Error {
     let surroundings = Surroundings::look();
     if let Some(blocker) = host_refuses(&surroundings, step, errno) {
-        return Error::Host(blocker);
+        return Error::from(blocker);
     }
     let namespace =
         matches!(step, Step::NewCgroups | Step::NewNetwork | Step::StartPayload { .. }) && errno == libc::ENOSPC;
@@ -54,7 +54,7 @@ pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: 
         return no_namespaces(&surroundings, errno);
     }
     let stage = step.stage(stage).map_or_else(String::new, |stage| format!(": {stage}"));
-    Error::Setup(Failure {
+    Error::from(Failure {
         step: Some((number, total)),
         attempt: format!("{step}{stage}"),
         errno,
@@ -124,9 +124,9 @@ fn no_namespaces(surroundings: &Surroundings, errno: i32) -> Error {
             "the limit of processes of this user is used up",
             "end other processes, or raise `ulimit -u`; in a container or a systemd unit, its limit of processes too",
         ),
-        _ => return Error::Setup(Failure { step: None, attempt: "clone pid 1".to_owned(), errno, hint: None }),
+        _ => return Error::from(Failure { step: None, attempt: "clone pid 1".to_owned(), errno, hint: None }),
     };
-    Error::Host(found)
+    found.into()
 }
 
 fn switched_off(name: &str) -> Blocker {

@@ -99,7 +99,7 @@ pub fn find(uid: u32, gid: u32, real_root: bool) -> Result<Ranges, Error> {
         _ => {
             // Both kinds may lack the same.
             lacks.dedup();
-            Err(Error::Host(together(lacks)))
+            Err(together(lacks).into())
         }
     }
 }

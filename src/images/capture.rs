@@ -12,7 +12,7 @@ use super::store::{HOST, Lease, Store, may_name, refused};
 use super::tree::{Found, Walk};
 use super::unpack::{Bounds, is_opaque};
 use super::{Digest, Reference};
-use crate::error::{Error, Failure, used_up};
+use crate::error::{Error, Failure, Kind, used_up};
 use crate::images::unpack::escaped;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
@@ -70,7 +70,7 @@ pub fn layer(files: Files<'_>, to: &mut dyn Write) -> Result<(), Error> {
 
 pub(super) fn cannot(attempt: &str, name: &[u8], errno: Errno) -> Error {
     let attempt = format!("{attempt} `{}` of the sandbox", escaped(name));
-    Error::Setup(Failure { step: None, attempt, errno: errno as i32, hint: used_up(errno as i32).map(str::to_owned) })
+    Error::from(Failure { step: None, attempt, errno: errno as i32, hint: used_up(errno as i32).map(str::to_owned) })
 }
 
 struct Writer<'w> {
@@ -296,5 +296,5 @@ pub fn through<T>(
 
 /// Whether it is the reader that could not go on, for want of room and the like.
 fn is_of_reader(error: &Error) -> bool {
-    matches!(error, Error::Setup(failure) if failure.errno != 0)
+    error.kind == Kind::Setup && error.errno.is_some()
 }

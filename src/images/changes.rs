@@ -97,7 +97,7 @@ pub fn changes(upper: BorrowedFd<'_>, base: &Base) -> Result<Vec<Change>, Error>
 
 fn cannot(name: &[u8], errno: Errno) -> Error {
     let attempt = format!("look at `{}` of the sandbox", escaped(name));
-    Error::Setup(Failure { step: None, attempt, errno: errno as i32, hint: None })
+    Error::from(Failure { step: None, attempt, errno: errno as i32, hint: None })
 }
 
 struct Comparison<'b> {

@@ -68,7 +68,7 @@ fn ids(word: &str, config: &Config) -> Result<(u32, u32), Error> {
     };
     uid.zip(gid).ok_or_else(|| {
         let problem = Problem::new("image", format!("its user `{}` is not in its `/etc/passwd`", word.escape_debug()));
-        Error::Invalid(vec![problem.hint("give the image a user that it has, or one by number")])
+        Error::invalid(vec![problem.hint("give the image a user that it has, or one by number")])
     })
 }
 

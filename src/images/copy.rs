@@ -50,7 +50,7 @@ pub fn copy(files: Files<'_>, into: BorrowedFd<'_>, owner: Option<(u32, u32)>) -
 
 fn unwritten(name: &[u8], errno: Errno) -> Error {
     let attempt = format!("copy `{}` of the sandbox", escaped(name));
-    Error::Setup(Failure { step: None, attempt, errno: errno as i32, hint: used_up(errno as i32).map(str::to_owned) })
+    Error::from(Failure { step: None, attempt, errno: errno as i32, hint: used_up(errno as i32).map(str::to_owned) })
 }
 
 struct Copying<'c> {

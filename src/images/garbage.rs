@@ -139,7 +139,7 @@ impl Store {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(0) };
         let parent = File::open(parent).map_err(failed)?;
         let bytes = tree::usage(File::open(path).map_err(failed)?.as_fd()).map_or(0, |usage| usage.bytes);
-        tree::remove(parent.as_fd(), name).map_err(Error::Setup)?;
+        tree::remove(parent.as_fd(), name).map_err(Error::from)?;
         Ok(bytes)
     }
 }

@@ -81,7 +81,7 @@ pub fn import(
 pub fn load(intake: &Intake<'_>, source: Source<'_>, progress: &dyn Progress) -> Result<Vec<Imported>, Error> {
     let other = |what: &str| {
         let problem = Problem::new("archive", format!("{what}, no archive of images with names"));
-        Error::Invalid(vec![problem.hint("`belljar image import` takes it")])
+        Error::invalid(vec![problem.hint("`belljar image import` takes it")])
     };
     let (stem, opened) = open(source, progress)?;
     match opened {
@@ -138,7 +138,7 @@ trait Parts<'s> {
 
 /// Something wrong with the source as a whole.
 fn wrong(why: impl Into<String>) -> Error {
-    Error::Invalid(vec![Problem::new("archive", why)])
+    Error::invalid(vec![Problem::new("archive", why)])
 }
 
 /// Something wrong with one entry.
@@ -149,16 +149,7 @@ fn wrong_entry(name: &str, why: impl std::fmt::Display) -> Error {
 /// The same error, which says of which entry it is.
 fn about(name: &str, error: Error) -> Error {
     let prefix = format!("entry `{}`: ", super::unpack::escaped(name.as_bytes()));
-    match error {
-        Error::Invalid(problems) => {
-            let of = |problem: Problem| Problem { message: format!("{prefix}{}", problem.message), ..problem };
-            Error::Invalid(problems.into_iter().map(of).collect())
-        }
-        Error::Setup(failure) => {
-            Error::Setup(crate::error::Failure { attempt: format!("{prefix}{}", failure.attempt), ..failure })
-        }
-        other => other,
-    }
+    error.within(&prefix)
 }
 
 /// What could not be read is the archive's fault, unless the system says otherwise.

@@ -66,7 +66,7 @@ impl Expected {
 
 /// Something about the image itself that is wrong.
 pub fn invalid(field: &str, why: impl Into<String>) -> Error {
-    Error::Invalid(vec![Problem::new(field, why)])
+    Error::invalid(vec![Problem::new(field, why)])
 }
 
 impl<'s> Intake<'s> {
@@ -340,13 +340,13 @@ fn unreadable(error: &io::Error) -> Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         match refusal.io {
-            Some(errno) => Error::Setup(Failure {
+            Some(errno) => Error::from(Failure {
                 step: None,
                 attempt: format!("unpack the layer: {refusal}"),
                 errno,
                 hint: refusal.hint,
             }),
-            None => Error::Invalid(vec![Problem {
+            None => Error::invalid(vec![Problem {
                 hint: refusal.hint.clone(),
                 ..Problem::new("layer", refusal.to_string())
             }]),
@@ -379,7 +379,7 @@ impl Staged<'_> {
     pub fn check_end(&self) -> Result<(), Error> {
         if self.unterminated {
             let problem = Problem::new("layer", "the archive ends without its end mark: it was cut off");
-            return Err(Error::Invalid(vec![problem.hint("get or make the archive again")]));
+            return Err(Error::invalid(vec![problem.hint("get or make the archive again")]));
         }
         Ok(())
     }

@@ -25,7 +25,7 @@ use super::manifest::{Described, Platform};
 use super::progress::{Followed, Progress};
 use super::reference::Reference;
 use super::unpack::Bounds;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use oci_spec::image::ImageConfiguration;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -227,7 +227,7 @@ fn layer(
             found => Err(invalid("image", format!("{}: unpacked it is {found}, not {diff_id}", expected.digest))),
         });
     // An archive that is refused today is refused tomorrow; one that found no room is as good as it was.
-    if !matches!(result, Err(Error::Setup(_))) {
+    if !result.as_ref().is_err_and(|error| error.kind == Kind::Setup) {
         blob.discard()?;
     }
     result

@@ -18,7 +18,7 @@ use super::manifest::{FULL_NAME, LAYOUT_VERSION, OCI_INDEX, OCI_MANIFEST, SHORT_
 use super::progress::{Progress, Task};
 use super::reference::Reference;
 use super::store::{Lease, Store, damaged, refused};
-use crate::error::{Error, Failure, describe_io, used_up};
+use crate::error::{Error, describe_io, used_up};
 use oci_spec::image::{ImageConfiguration, ImageManifest};
 use serde_json::{Value, json};
 use std::collections::btree_map::Entry;
@@ -259,8 +259,11 @@ impl Archive<'_, '_> {
 
 /// What the other end refused.
 fn unwritten(error: &io::Error) -> Error {
-    match refused("write the archive", error) {
-        Error::Setup(failure) => Error::Setup(Failure { hint: used_up(failure.errno).map(str::to_owned), ..failure }),
-        other => other,
-    }
+    unwritten_to("the archive", error)
+}
+
+/// The same about a file that is named. The store's own hint is not about where the archive goes.
+fn unwritten_to(what: &str, error: &io::Error) -> Error {
+    let refused = refused(format!("write {what}"), error);
+    Error { hint: refused.errno.and_then(used_up).map(str::to_owned), ..refused }
 }

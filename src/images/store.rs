@@ -89,16 +89,12 @@ pub struct Named {
 
 /// Something of the store that the kernel refused.
 pub fn refused(attempt: impl Into<String>, error: &io::Error) -> Error {
-    let attempt = attempt.into();
-    match error.raw_os_error() {
-        Some(errno) => Error::Setup(Failure { step: None, attempt, errno, hint: None }),
-        None => Error::Setup(Failure { step: None, attempt: format!("{attempt}: {error}"), errno: 0, hint: None }),
-    }
+    Error::attempt(attempt, error)
 }
 
 /// A file of the store that is not what it should be.
 pub fn damaged(what: &str, why: &str) -> Error {
-    Error::Setup(Failure {
+    Error::from(Failure {
         step: None,
         attempt: format!("read {what} of the image store: {why}"),
         errno: 0,
@@ -127,7 +123,7 @@ impl Store {
         for directory in ["blobs/sha256", "layers", "images", "names", "partial", "tmp"] {
             let path = self.root.join(directory);
             builder.create(&path).map_err(|error| {
-                Error::Setup(Failure {
+                Error::from(Failure {
                     step: None,
                     attempt: format!("make `{}`", path.display()),
                     errno: error.raw_os_error().unwrap_or(0),
@@ -138,7 +134,7 @@ impl Store {
         let path = self.root.join("version");
         match fs::read_to_string(&path) {
             Ok(text) if text.trim() == VERSION.to_string() => Ok(()),
-            Ok(text) => Err(Error::Invalid(vec![
+            Ok(text) => Err(Error::invalid(vec![
                 Problem::new(
                     "store",
                     format!("`{}` has version {}, not {VERSION}", self.root.display(), text.trim().escape_debug()),
@@ -237,7 +233,7 @@ impl Store {
     pub fn lease(&self, word: &str) -> Result<Lease, Error> {
         match self.find(word)? {
             Some(lease) => Ok(lease),
-            None => Err(Error::Invalid(vec![self.unknown(word)])),
+            None => Err(Error::invalid(vec![self.unknown(word)])),
         }
     }
 
@@ -272,7 +268,7 @@ impl Store {
 
     /// The image that this machine calls `name`, whatever others call by it.
     pub fn find_own(&self, name: &str) -> Result<Option<Lease>, Error> {
-        let invalid = |why: String| Error::Invalid(vec![Problem::new("image", why)]);
+        let invalid = |why: String| Error::invalid(vec![Problem::new("image", why)]);
         let reference = Reference::parse(name).map_err(invalid)?;
         match self.named(&reference)? {
             Some(_) => self.find(name),
@@ -284,11 +280,11 @@ impl Store {
     fn resolve(&self, word: &str) -> Result<Option<(String, Digest)>, Error> {
         let known = |manifest: Digest| Ok(Some((self.name_of(&manifest)?, manifest)));
         if word.starts_with("sha256:") {
-            let digest = word.parse().map_err(|why| Error::Invalid(vec![Problem::new("image", why)]))?;
+            let digest = word.parse().map_err(|why| Error::invalid(vec![Problem::new("image", why)]))?;
             // Nothing else may stand for it, or a file could decide what a digest means.
             return if self.record_path(&digest).exists() { known(digest) } else { Ok(None) };
         }
-        let invalid = |why: String| Error::Invalid(vec![Problem::new("image", why)]);
+        let invalid = |why: String| Error::invalid(vec![Problem::new("image", why)]);
         let reference = Reference::parse(word).map_err(invalid)?;
         for (shown, candidate) in [(short(&reference), &reference), (reference.remote().name(), &reference.remote())] {
             if let Some(manifest) = self.named(candidate)? {
@@ -322,7 +318,7 @@ impl Store {
         match (found.next(), found.next()) {
             (Some(_), Some(_)) => {
                 let problem = Problem::new("image", format!("`{word}` begins the digests of several images"));
-                Err(Error::Invalid(vec![problem.hint("give more digits; `belljar image ls --digests` shows them")]))
+                Err(Error::invalid(vec![problem.hint("give more digits; `belljar image ls --digests` shows them")]))
             }
             (one, _) => Ok(one),
         }
@@ -455,7 +451,7 @@ impl Store {
 ///
 /// `Invalid` for a name with a digest, or for `host`.
 pub fn may_name(reference: &Reference) -> Result<(), Error> {
-    let invalid = |why: &str| Err(Error::Invalid(vec![Problem::new("name", format!("`{reference}` {why}"))]));
+    let invalid = |why: &str| Err(Error::invalid(vec![Problem::new("name", format!("`{reference}` {why}"))]));
     if reference.digest.is_some() {
         return invalid("has a digest, which no name can promise");
     }

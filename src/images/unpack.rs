@@ -23,9 +23,9 @@ mod sparse;
 pub(in crate::images) mod tests;
 mod whiteouts;
 
+pub use crate::name::escaped;
 pub(in crate::images) use attributes::{OPAQUE, is_opaque};
 pub use refusal::Refusal;
-pub use refusal::escaped;
 
 use archive::Archive;
 use directories::Directories;

@@ -4,7 +4,7 @@ use super::relay::{Follower, Inlet, Outlet, Relays, Sink};
 use super::tap::Tap;
 use super::{Delivery, Output, Plan};
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Failure, Problem, describe_io};
+use crate::error::{Error, Problem, describe_io};
 use crate::host::{Host, StreamKind, UNPRIVILEGED_ID, diagnose};
 use crate::landlock;
 use crate::program::LONGEST_ARGUMENT;
@@ -75,11 +75,11 @@ fn above(descriptor: OwnedFd) -> Result<OwnedFd, Error> {
 }
 
 fn refused(attempt: &str, errno: i32) -> Error {
-    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+    Error::setup(attempt, errno)
 }
 
 fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {
-    Error::Invalid(vec![Problem::new(field, format!("{what}: {}", describe_io(error)))])
+    Error::invalid(vec![Problem::new(field, format!("{what}: {}", describe_io(error)))])
 }
 
 /// The code that goes in as a file, or the program that is ours: a regular file as it is, anything else through a file in memory.
@@ -102,7 +102,7 @@ fn code(spec: &Spec, program: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Error
             file.take(LONGEST_PIPE + 1).read_to_end(&mut bytes).map_err(|error| failed("code", &shown, &error))?;
             if bytes.len() as u64 > LONGEST_PIPE {
                 let message = format!("{shown}: more than {LONGEST_PIPE} bytes");
-                return Err(Error::Invalid(vec![Problem::new("code", message)]));
+                return Err(Error::invalid(vec![Problem::new("code", message)]));
             }
             in_memory(&bytes).map(Some)
         }

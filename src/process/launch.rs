@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::watch::{Launched, Running};
 use super::{Delivery, Joined, Output, ids, init};
 use crate::cgroup::Cgroup;
-use crate::error::{Error, Failure};
+use crate::error::Error;
 use crate::host::{Host, diagnose};
 use crate::identity::IdMaps;
 use crate::spec::{Program, Spec};
@@ -93,7 +93,7 @@ fn role(spec: &Spec, joined: Option<&Joined>) -> Role {
 }
 
 fn refused(attempt: &str, errno: i32) -> Error {
-    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+    Error::setup(attempt, errno)
 }
 
 /// Prepares every byte that the child will touch, and clones.

@@ -117,7 +117,7 @@ impl Plan {
                 Enforcement::Off(why)
                     if !spec.allow_missing.contains(protection) && *protection != Protection::Network =>
                 {
-                    return Err(Error::Host(Blocker {
+                    return Err(Error::from(Blocker {
                         message: format!("{name}: {why}"),
                         hint: Some(match protection {
                             Protection::DiskBandwidth => host.cgroup.cure().to_owned(),
@@ -126,7 +126,7 @@ impl Plan {
                     }));
                 }
                 Enforcement::Off(why) | Enforcement::Partly(why) if required.is_some() => {
-                    return Err(Error::Host(Blocker {
+                    return Err(Error::from(Blocker {
                         message: format!("{name} is required: {why}"),
                         hint: Some(
                             match protection {
@@ -140,7 +140,7 @@ impl Plan {
                     }));
                 }
                 Enforcement::By { by, exact: false } if required.is_some_and(|required| required.exact) => {
-                    return Err(Error::Host(Blocker {
+                    return Err(Error::from(Blocker {
                         message: format!(
                             "{name} is required exactly, and is enforced by {by}, which is approximate: {}",
                             host.cgroup.why_not(controller(*protection))
@@ -253,7 +253,7 @@ fn controller(limit: Protection) -> &'static str {
 }
 
 fn filter(spec: &Spec) -> Result<Step, Error> {
-    let unknown = |message: String| Error::Invalid(vec![Problem::new("seccomp", message)]);
+    let unknown = |message: String| Error::invalid(vec![Problem::new("seccomp", message)]);
     let built_in = |name: &str| {
         let program = seccomp::builtin(name).ok_or_else(|| unknown(format!("no profile `{name}`")))?;
         Ok(Step::Seccomp { name: name.to_owned(), program: Cow::Borrowed(program) })

@@ -10,7 +10,6 @@ mod hold;
 mod verdict;
 
 pub use attend::{Attendant, Nobody};
-pub use verdict::LEADER_LOST;
 
 use super::Held;
 use super::child::Role;
@@ -115,7 +114,7 @@ pub struct Running {
     /// `false` when pid 1 has closed its side.
     hearing: bool,
     /// Why the supervisor could not go on.
-    fault: Option<(&'static str, i32)>,
+    fault: Option<Error>,
     peak: Peak,
     sandbox: String,
 }
@@ -336,7 +335,7 @@ impl Running {
             // It cannot, or is kept from it. The caller ends the sandbox.
             self.leader_until = None;
             self.held.leader = false;
-            self.fault = Some((LEADER_LOST, 0));
+            self.fault = Some(verdict::leader_lost());
             self.end();
             return;
         }

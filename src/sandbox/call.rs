@@ -3,7 +3,7 @@
 //! Only its owner, and root, can call: the socket lies in a directory that nobody else may enter, and the supervisor asks the
 //! kernel who is there. It runs nothing for a caller, and reads no path that a caller sent.
 
-use super::{Entry, Reason, Run, Trouble, failed, silence};
+use super::{Entry, Reason, Run, errors, silence};
 use crate::error::{Error, Failure};
 use crate::outcome::Enforcement;
 use crate::sys::fd;
@@ -159,8 +159,8 @@ fn new_socket() -> nix::Result<OwnedFd> {
 }
 
 /// The socket of a new supervisor.
-pub fn open(entry: &Entry) -> Result<OwnedFd, Trouble> {
-    let failed = |error: io::Error| failed("listen to calls", &error);
+pub fn open(entry: &Entry) -> Result<OwnedFd, Error> {
+    let failed = |error: io::Error| Error::attempt("listen to calls", &error);
     let directory = File::open(&entry.directory).map_err(failed)?;
     match std::fs::remove_file(entry.path("call")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
@@ -178,14 +178,14 @@ pub fn open(entry: &Entry) -> Result<OwnedFd, Trouble> {
 }
 
 /// Nothing may be written any more where there is more than there may be.
-fn full(entry: &Entry) -> Trouble {
+fn full(entry: &Entry) -> Error {
     let name = entry.name();
-    Trouble::Failed(Error::Setup(Failure {
+    Error::from(Failure {
         step: None,
         attempt: format!("run a command in `{name}`, which holds more than its `--disk`"),
         errno: libc::ENOSPC,
         hint: Some(format!("`belljar fs rm {name} PATH` makes room, `belljar resize {name} --disk SIZE` gives more")),
-    }))
+    })
 }
 
 /// One side of a call.
@@ -220,13 +220,13 @@ impl Line {
     /// # Errors
     ///
     /// `NotRunning`, where there is none.
-    pub fn to(entry: &Entry) -> Result<Line, Trouble> {
+    pub fn to(entry: &Entry) -> Result<Line, Error> {
         let failed = |error: io::Error| match error.raw_os_error() {
-            Some(libc::ENOENT | libc::ECONNREFUSED) if entry.directory.exists() => Trouble::NotRunning(entry.name()),
+            Some(libc::ENOENT | libc::ECONNREFUSED) if entry.directory.exists() => errors::not_running(&entry.name()),
             Some(libc::ENOENT | libc::ECONNREFUSED) => entry.removed(),
             // So many wait to be heard that nobody else can.
             Some(libc::EAGAIN) => entry.silent(),
-            _ => failed("call the supervisor", &error),
+            _ => Error::attempt("call the supervisor", &error),
         };
         fd::raise_limit();
         let directory = File::open(&entry.directory).map_err(failed)?;
@@ -285,7 +285,7 @@ impl Line {
     /// # Errors
     ///
     /// `Ended`, where the supervisor went without an answer.
-    pub fn ask(&self, entry: &Entry, call: &Call) -> Result<(Answer, Vec<OwnedFd>), Trouble> {
+    pub fn ask(&self, entry: &Entry, call: &Call) -> Result<(Answer, Vec<OwnedFd>), Error> {
         self.ask_with(entry, call, &[])
     }
 
@@ -294,15 +294,10 @@ impl Line {
     /// # Errors
     ///
     /// As [`ask`](Line::ask).
-    pub fn ask_with(
-        &self,
-        entry: &Entry,
-        call: &Call,
-        descriptors: &[RawFd],
-    ) -> Result<(Answer, Vec<OwnedFd>), Trouble> {
+    pub fn ask_with(&self, entry: &Entry, call: &Call, descriptors: &[RawFd]) -> Result<(Answer, Vec<OwnedFd>), Error> {
         let lost = |error: io::Error| match error.raw_os_error() {
             Some(libc::EPIPE | libc::ECONNRESET) => entry.ended(),
-            _ => failed("call the supervisor", &error),
+            _ => Error::attempt("call the supervisor", &error),
         };
         self.say(call, descriptors).map_err(lost)?;
         let until = match call {
@@ -321,7 +316,7 @@ impl Line {
             return Err(entry.silent());
         }
         match self.hear().map_err(lost)? {
-            Some((Answer::Refused(why), _)) => Err(failed(why, &io::Error::from_raw_os_error(0))),
+            Some((Answer::Refused(why), _)) => Err(Error::attempt(why, &io::Error::from_raw_os_error(0))),
             Some((Answer::Ended(run), _)) if *call != Call::Wait => Err(entry.ended_so(&run)),
             Some((Answer::Full, _)) => Err(full(entry)),
             Some(answer) => Ok(answer),

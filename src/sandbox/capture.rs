@@ -6,8 +6,8 @@ use super::call::{Call, Line};
 use super::entry::GLANCE;
 use super::place::now;
 use super::start::{Supervisor, launch, new_id};
-use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
-use crate::error::{Error, Problem};
+use super::{Entry, Record, Run, Sandboxes};
+use crate::error::{Error, Kind, Problem};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::store::{HOST, Lease};
 use crate::images::{self, Digest, Reference, Store, capture};
@@ -30,13 +30,13 @@ impl Still {
         capture::Files { upper: self.upper.as_fd(), gone: &self.gone }
     }
 
-    pub(super) fn hold(entry: &Entry) -> Result<Still, Trouble> {
+    pub(super) fn hold(entry: &Entry) -> Result<Still, Error> {
         let turn = entry.turn()?;
         let spec = entry.spec()?;
         if spec.userns == Userns::Range {
             let problem = Problem::new("userns", format!("the files of `{}` have several owners", entry.name()));
             let hint = "a layer has one: make the sandbox without `--userns range`";
-            return Err(Trouble::Failed(Error::Invalid(vec![problem.hint(hint)])));
+            return Err(Error::invalid(vec![problem.hint(hint)]));
         }
         let kept = spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some());
         let image = spec.image.is_some();
@@ -46,13 +46,15 @@ impl Still {
             }
             match Line::to(entry).and_then(|line| Ok((line.ask(entry, &Call::Freeze)?.1, line))) {
                 // It has ended in this moment.
-                Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if kept => std::thread::sleep(GLANCE),
+                Err(error) if kept && matches!(error.kind, Kind::NotRunning | Kind::Ended) => {
+                    std::thread::sleep(GLANCE)
+                }
                 frozen => break frozen.map(|(layers, line)| (layers, Some(line)))?,
             }
         };
         let upper = match layers.pop() {
             Some(layer) => File::from(layer),
-            None => File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?,
+            None => File::open(entry.path("upper")).map_err(|error| Error::attempt("open `upper`", &error))?,
         };
         // Without an overlay nothing is left of what was given and is gone.
         let gone = if kept || image { Vec::new() } else { super::diff::gone(&upper, &spec)? };
@@ -71,16 +73,16 @@ pub fn snapshot(
     store: &Store,
     name: &Reference,
     created: &str,
-) -> Result<Digest, Trouble> {
+) -> Result<Digest, Error> {
     let entry = sandboxes.find(word)?;
     let base = images::lease(&entry.spec()?, Some(store))?;
     let still = Still::hold(&entry)?;
     let snapshot = capture::Snapshot { name, of: &entry.name(), created };
-    Ok(capture::snapshot(store, base.as_ref(), still.files(), snapshot)?)
+    capture::snapshot(store, base.as_ref(), still.files(), snapshot)
 }
 
 /// The image of a snapshot that lies on the machine's own files, where `spec` names one.
-pub(super) fn on_the_host(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Trouble> {
+pub(super) fn on_the_host(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error> {
     let named = spec.image.as_deref().filter(|name| *name != HOST);
     let lease = named.zip(store).map(|(name, store)| store.find(name)).transpose()?.flatten();
     Ok(lease.filter(|lease| lease.record.needs_host))
@@ -93,12 +95,13 @@ pub(super) fn restore(
     lease: &Lease,
     draft: Draft,
     supervisor: Supervisor<'_>,
-) -> Result<(Entry, Run), Trouble> {
+) -> Result<(Entry, Run), Error> {
     let Draft { record, spec } = draft;
     let record = Record { filling: true, ..record };
     let mut fill = |upper: BorrowedFd<'_>, owner| {
         for layer in &lease.record.layers {
-            let layer = File::open(store.layer(layer)).map_err(|error| failed("open a layer of the image", &error))?;
+            let layer =
+                File::open(store.layer(layer)).map_err(|error| Error::attempt("open a layer of the image", &error))?;
             images::copy::copy(capture::Files { upper: layer.as_fd(), gone: &[] }, upper, owner)?;
         }
         Ok(())
@@ -117,7 +120,7 @@ pub fn fork(
     name: Option<&str>,
     store: Option<&Store>,
     supervisor: Supervisor<'_>,
-) -> Result<(Entry, Run), Trouble> {
+) -> Result<(Entry, Run), Error> {
     let entry = sandboxes.find(word)?;
     let id = new_id();
     let name = name.map_or_else(|| id.clone(), str::to_owned);
@@ -125,13 +128,13 @@ pub fn fork(
     let record = Record { id, name, created: now(), filling: true, ..entry.record()? };
     let mut fill = |upper: BorrowedFd<'_>, owner| {
         let still = Still::hold(&entry)?;
-        Ok(images::copy::copy(still.files(), upper, owner)?)
+        images::copy::copy(still.files(), upper, owner)
     };
     made_with_files(sandboxes, store, Draft { record, spec: entry.spec()? }, supervisor, &mut fill)
 }
 
 /// Gives a directory files, each to this owner.
-pub(super) type Fill<'f> = &'f mut dyn FnMut(BorrowedFd<'_>, Option<(u32, u32)>) -> Result<(), Trouble>;
+pub(super) type Fill<'f> = &'f mut dyn FnMut(BorrowedFd<'_>, Option<(u32, u32)>) -> Result<(), Error>;
 
 /// A sandbox that is not made yet.
 pub(super) struct Draft {
@@ -146,13 +149,13 @@ pub(super) fn made_with_files(
     draft: Draft,
     supervisor: Supervisor<'_>,
     fill: Fill<'_>,
-) -> Result<(Entry, Run), Trouble> {
+) -> Result<(Entry, Run), Error> {
     let Draft { mut record, mut spec } = draft;
     let (entry, turn) = sandboxes.add(&record, &spec)?;
-    let mut filled = || -> Result<(), Trouble> {
+    let mut filled = || -> Result<(), Error> {
         spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
         entry.write("spec.json", &spec)?;
-        let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
+        let upper = File::open(entry.path("upper")).map_err(|error| Error::attempt("open `upper`", &error))?;
         fill(upper.as_fd(), is_real_root().then_some((UNPRIVILEGED_ID, UNPRIVILEGED_ID)))?;
         super::start::pin_image(&entry, &record, &spec, store)?;
         record.filling = false;

@@ -8,7 +8,7 @@
 use super::capture::{Draft, Still, made_with_files};
 use super::place::now;
 use super::start::{Supervisor, check_name, new_id};
-use super::{Entry, Record, Run, Sandboxes, Trouble, failed};
+use super::{Entry, Record, Run, Sandboxes};
 use crate::error::{Error, Problem};
 use crate::images::codec::{Compressor, Decoder, Effort};
 use crate::images::import::{Source, import as bring};
@@ -79,7 +79,7 @@ pub fn export(
     export: Export<'_>,
     out: &mut dyn Write,
     progress: &dyn Progress,
-) -> Result<Vec<String>, Trouble> {
+) -> Result<Vec<String>, Error> {
     let entry = sandboxes.find(export.sandbox)?;
     let (record, spec) = (entry.record()?, entry.spec()?);
     let lease = images::lease(&spec, Some(store))?;
@@ -131,16 +131,16 @@ fn append(archive: &mut tar::Builder<&mut dyn Write>, name: &str, size: u64, con
     archive.append_data(&mut header, name, content)
 }
 
-fn unwritten(error: &io::Error) -> Trouble {
-    failed("write the sandbox to a file", error)
+fn unwritten(error: &io::Error) -> Error {
+    Error::attempt("write the sandbox to a file", error)
 }
 
 /// What of a spec another machine can take, in the form of a spec file, and what it cannot.
-fn portable(spec: &Spec) -> Result<(Map<String, Value>, Vec<String>), Trouble> {
+fn portable(spec: &Spec) -> Result<(Map<String, Value>, Vec<String>), Error> {
     let text = |field: &str, word: &OsStr| {
         word.to_str().map(str::to_owned).ok_or_else(|| {
             let message = format!("`{}` is no text, and cannot be written down", word.to_string_lossy());
-            Trouble::Failed(Error::Invalid(vec![Problem::new(field, message)]))
+            Error::invalid(vec![Problem::new(field, message)])
         })
     };
     let mut fields = Map::new();
@@ -183,7 +183,7 @@ fn portable(spec: &Spec) -> Result<(Map<String, Value>, Vec<String>), Trouble> {
 /// # Errors
 ///
 /// `Invalid` for what is no such file, or wants what is the host's.
-pub fn read(archive: Box<dyn Read>) -> Result<Brought, Trouble> {
+pub fn read(archive: Box<dyn Read>) -> Result<Brought, Error> {
     let mut archive = archive;
     let (size, name) = member(&mut archive)?.ok_or_else(|| no_sandbox("it is empty"))?;
     if name != DESCRIPTION || size > LONGEST {
@@ -236,7 +236,7 @@ pub fn import(
     brought: Brought,
     spec: Spec,
     supervisor: Supervisor<'_>,
-) -> Result<(Entry, Run), Trouble> {
+) -> Result<(Entry, Run), Error> {
     let Brought { name, description, mut archive, .. } = brought;
     check_name(&name)?;
     let mut next = member(&mut archive)?;
@@ -252,7 +252,7 @@ pub fn import(
     crate::spec::check(&spec)?;
     if spec.userns == Userns::Range {
         let problem = Problem::new("userns", "the files of a sandbox that is imported have one owner");
-        return Err(Trouble::Failed(Error::Invalid(vec![problem.hint("leave `--userns range` out")])));
+        return Err(Error::invalid(vec![problem.hint("leave `--userns range` out")]));
     }
     // Whether the image is there is known before anything is made.
     images::lease(&spec, Some(store))?;
@@ -282,7 +282,7 @@ pub fn import(
 }
 
 /// Brings in the image under a name that says where it came from, which none that somebody uses is.
-fn bring_image(store: &Store, description: &Description, mut file: File) -> Result<(), Trouble> {
+fn bring_image(store: &Store, description: &Description, mut file: File) -> Result<(), Error> {
     let Some(digest) = description.image.as_ref().and_then(|image| image.parse::<Digest>().ok()) else {
         return Err(no_sandbox("it has an image that its description does not name"));
     };
@@ -304,7 +304,7 @@ fn bring_image(store: &Store, description: &Description, mut file: File) -> Resu
 
 /// The next member: its size and name. `None`: the end. Not by the library's own list of members, which can be asked for once
 /// only, and at the beginning: between two members somebody decides.
-fn member(archive: &mut dyn Read) -> Result<Option<(u64, String)>, Trouble> {
+fn member(archive: &mut dyn Read) -> Result<Option<(u64, String)>, Error> {
     let mut header = tar::Header::new_ustar();
     archive.read_exact(header.as_mut_bytes()).map_err(|error| unreadable(&error))?;
     if header.as_bytes().iter().all(|byte| *byte == 0) {
@@ -322,7 +322,7 @@ fn member(archive: &mut dyn Read) -> Result<Option<(u64, String)>, Trouble> {
 }
 
 /// The content of a member, to its padded end.
-fn content(archive: &mut dyn Read, size: u64, to: &mut dyn Write) -> Result<(), Trouble> {
+fn content(archive: &mut dyn Read, size: u64, to: &mut dyn Write) -> Result<(), Error> {
     let mut limited = archive.take(size);
     let copied = io::copy(&mut limited, to).map_err(|error| unreadable(&error))?;
     if copied < size {
@@ -333,14 +333,14 @@ fn content(archive: &mut dyn Read, size: u64, to: &mut dyn Write) -> Result<(), 
     to.flush().map_err(|error| unreadable(&error))
 }
 
-fn unreadable(error: &io::Error) -> Trouble {
+fn unreadable(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => no_sandbox("it was cut off"),
-        _ => failed("read the sandbox from its file", error),
+        _ => Error::attempt("read the sandbox from its file", error),
     }
 }
 
-fn no_sandbox(why: &str) -> Trouble {
+fn no_sandbox(why: &str) -> Error {
     let problem = Problem::new("file", format!("it is no sandbox that `belljar export` wrote: {why}"));
-    Trouble::Failed(Error::Invalid(vec![problem]))
+    Error::invalid(vec![problem])
 }

@@ -1,7 +1,8 @@
 //! What a sandbox has changed against its image, or against what every sandbox on the machine's own files is given.
 
+use super::Sandboxes;
 use super::capture::Still;
-use super::{Sandboxes, Trouble, failed};
+use crate::error::Error;
 use crate::images::Store;
 use crate::images::changes::{Base, Change, Given, How, Item, changes};
 use crate::process;
@@ -17,25 +18,25 @@ use std::os::unix::ffi::OsStrExt as _;
 /// # Errors
 ///
 /// `Invalid` for a sandbox with a range of ids.
-pub fn diff(sandboxes: &Sandboxes, word: &str, store: &Store) -> Result<Vec<Change>, Trouble> {
+pub fn diff(sandboxes: &Sandboxes, word: &str, store: &Store) -> Result<Vec<Change>, Error> {
     let entry = sandboxes.find(word)?;
     let still = Still::hold(&entry)?;
     let spec = entry.spec()?;
     let plan = process::plan(&spec, Some(store))?;
     let overlaid = plan.steps.init.iter().any(|step| matches!(step, Step::Overlay { .. }));
     let base = base(&plan.steps.init, overlaid)?;
-    Ok(changes(still.upper.as_fd(), &base)?)
+    changes(still.upper.as_fd(), &base)
 }
 
 /// What of that which a sandbox on the machine's own files was given is gone.
-pub(super) fn gone(upper: &File, spec: &Spec) -> Result<Vec<Vec<u8>>, Trouble> {
+pub(super) fn gone(upper: &File, spec: &Spec) -> Result<Vec<Vec<u8>>, Error> {
     let base = base(&process::plan(spec, None)?.steps.init, false)?;
     let changes = changes(upper.as_fd(), &base)?;
     Ok(changes.into_iter().filter(|change| change.how == How::Deleted).map(|change| change.path).collect())
 }
 
 /// What pid 1 made before anything ran: the same steps say it. Without an overlay it lies in the writable layer itself.
-fn base(steps: &[Step], overlaid: bool) -> Result<Base, Trouble> {
+fn base(steps: &[Step], overlaid: bool) -> Result<Base, Error> {
     let place = if overlaid { "upper/" } else { "root/" };
     let below = |path: &CString| path.as_bytes().strip_prefix(place.as_bytes()).map(<[u8]>::to_vec);
     let mut base = Base::default();
@@ -46,7 +47,7 @@ fn base(steps: &[Step], overlaid: bool) -> Result<Base, Trouble> {
             Step::File { path, content, .. } => (path, Item::File(content.clone())),
             Step::Link { target, path } if path.as_bytes().starts_with(b"lower/") => {
                 let layer = File::open(OsStr::from_bytes(target.as_bytes()));
-                base.layers.push(layer.map_err(|error| failed("open a layer of the image", &error))?);
+                base.layers.push(layer.map_err(|error| Error::attempt("open a layer of the image", &error))?);
                 continue;
             }
             Step::Link { target, path } => (path, Item::Link(target.as_bytes().to_vec())),
@@ -59,7 +60,7 @@ fn base(steps: &[Step], overlaid: bool) -> Result<Base, Trouble> {
     for step in steps {
         let Step::Place { path, mode, directory, .. } = step else { continue };
         let item = if *directory { Item::Directory(*mode) } else { Item::File(Vec::new()) };
-        let there = base.has(path.as_bytes()).map_err(|errno| failed("look at the image", &errno.into()))?;
+        let there = base.has(path.as_bytes()).map_err(|errno| Error::attempt("look at the image", &errno.into()))?;
         if !there {
             base.given.insert(path.as_bytes().to_vec(), Given { item, inside: true });
         }

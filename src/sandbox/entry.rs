@@ -2,7 +2,7 @@
 //!
 //! Never follows a path that the sandbox controls, and never takes what cannot be read for what is not there.
 
-use super::{End, Reason, Record, Run, State, Trouble, failed};
+use super::{End, Reason, Record, Run, State, errors};
 use crate::error::Error;
 use crate::spec::Spec;
 use nix::fcntl::{Flock, FlockArg};
@@ -40,12 +40,12 @@ impl Entry {
     }
 
     /// What its maker said.
-    pub fn record(&self) -> Result<Record, Trouble> {
+    pub fn record(&self) -> Result<Record, Error> {
         self.read("record.json")
     }
 
     /// What was asked for.
-    pub fn spec(&self) -> Result<Spec, Trouble> {
+    pub fn spec(&self) -> Result<Spec, Error> {
         let mut spec: Spec = self.read("spec.json")?;
         // Wherever it is now: whoever has moved or copied it means these files.
         if let Some(kept) = spec.lasting.as_mut().and_then(|lasting| lasting.kept.as_mut()) {
@@ -80,12 +80,12 @@ impl Entry {
     }
 
     /// That it has ended so while a call was under way.
-    pub(super) fn ended_so(&self, run: &Run) -> Trouble {
-        Trouble::Ended(self.name(), run.end.as_ref().map(End::told))
+    pub(super) fn ended_so(&self, run: &Run) -> Error {
+        errors::ended(&self.name(), run.end.as_ref().map(End::told).as_deref())
     }
 
     /// That it has ended while a call was under way, of which its supervisor has not told us.
-    pub(super) fn ended(&self) -> Trouble {
+    pub(super) fn ended(&self) -> Error {
         // A supervisor that was killed lets go of the call first, and of the sandbox in the next moment.
         let until = Instant::now() + LETTING_GO;
         while self.lives() && self.run().end.is_none() && Instant::now() < until {
@@ -94,17 +94,17 @@ impl Entry {
         match (self.directory.exists(), self.run(), self.state()) {
             (false, ..) => self.removed(),
             (true, run, _) if run.end.is_some() => self.ended_so(&run),
-            (true, _, State::Lost) => Trouble::Ended(self.name(), Some("its supervisor was killed".to_owned())),
-            _ => Trouble::Ended(self.name(), None),
+            (true, _, State::Lost) => errors::ended(&self.name(), Some("its supervisor was killed")),
+            _ => errors::ended(&self.name(), None),
         }
     }
 
     /// That it was removed after it was found.
-    pub(super) fn removed(&self) -> Trouble {
-        Trouble::Ended(self.called.clone(), Some(Reason::Removed.told().to_owned()))
+    pub(super) fn removed(&self) -> Error {
+        errors::ended(&self.called, Some(Reason::Removed.told()))
     }
 
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, Trouble> {
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, Error> {
         let path = self.path(name);
         let bytes = fs::read(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound if !self.directory.exists() => self.removed(),
@@ -114,22 +114,20 @@ impl Entry {
     }
 
     /// That what is written about it cannot be read: which file, and what is still there.
-    fn broken(&self, path: &Path, error: &std::io::Error) -> Trouble {
-        let mut trouble = failed(format!("read `{}`", path.display()), error);
-        if let Trouble::Failed(Error::Setup(failure)) = &mut trouble
-            && self.keeps_files()
-        {
-            let files = self.path("upper");
-            failure.hint = Some(format!("its files are in `{}`; `belljar rm {}` removes it", files.display(), self.id));
+    fn broken(&self, path: &Path, error: &std::io::Error) -> Error {
+        let trouble = Error::attempt(format!("read `{}`", path.display()), error);
+        if !self.keeps_files() {
+            return trouble;
         }
-        trouble
+        let files = self.path("upper");
+        trouble.hint(format!("its files are in `{}`; `belljar rm {}` removes it", files.display(), self.id))
     }
 
     /// Writes a file so that nobody ever sees half of it.
-    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Trouble> {
+    pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
         let (path, draft) = (self.path(name), self.path(&format!(".{name}")));
         let attempt = format!("write `{}`", path.display());
-        let text = serde_json::to_vec(value).map_err(|error| failed(attempt.clone(), &error.into()))?;
+        let text = serde_json::to_vec(value).map_err(|error| Error::attempt(attempt.clone(), &error.into()))?;
         let durable = self.keeps_files();
         let written = File::create(&draft).and_then(|mut file| {
             file.write_all(&text)?;
@@ -139,15 +137,15 @@ impl Entry {
         let renamed = written.and_then(|()| fs::rename(&draft, &path));
         renamed.map_err(|error| match error.kind() {
             ErrorKind::NotFound => self.removed(),
-            _ => failed(attempt, &error),
+            _ => Error::attempt(attempt, &error),
         })?;
         if durable { sync_directory(&self.directory) } else { Ok(()) }
     }
 
     /// The same on a disk that is full: over what stands there, whose room it has. A power cut in this moment damages it.
-    pub(super) fn write_over(&self, name: &str, value: &impl Serialize) -> Result<(), Trouble> {
+    pub(super) fn write_over(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
         self.write(name, value).or_else(|trouble| {
-            let full = matches!(&trouble, Trouble::Failed(Error::Setup(failure)) if matches!(failure.errno, libc::ENOSPC | libc::EDQUOT));
+            let full = matches!(trouble.errno, Some(libc::ENOSPC | libc::EDQUOT));
             let Some(text) = serde_json::to_vec(value).ok().filter(|_| full) else { return Err(trouble) };
             let written = File::options().write(true).open(self.path(name)).and_then(|mut file| {
                 file.write_all(&text)?;
@@ -165,37 +163,37 @@ impl Entry {
 
     /// Its turn, in a directory that others may see already: a file that is locked before it has its name, since whoever finds
     /// it unlocked takes its maker for dead.
-    pub(super) fn first_turn(&self) -> Result<Flock<File>, Trouble> {
+    pub(super) fn first_turn(&self) -> Result<Flock<File>, Error> {
         let (draft, path) = (self.path(".turn"), self.path("turn"));
-        let attempt = |error: &std::io::Error| failed(format!("make `{}`", path.display()), error);
+        let attempt = |error: &std::io::Error| Error::attempt(format!("make `{}`", path.display()), error);
         let file = File::create(&draft).map_err(|error| attempt(&error))?;
         let turn = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| attempt(&errno.into()))?;
         fs::rename(&draft, &path).map_err(|error| attempt(&error))?;
         Ok(turn)
     }
 
-    fn lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, Trouble> {
+    fn lock(&self, name: &str, how: FlockArg) -> Result<Option<Flock<File>>, Error> {
         let path = self.path(name);
         let opened = File::options().read(true).write(true).create(name == "turn").truncate(false).open(&path);
         let file = opened.map_err(|error| match error.kind() {
             ErrorKind::NotFound => self.removed(),
-            _ => failed(format!("open `{}`", path.display()), &error),
+            _ => Error::attempt(format!("open `{}`", path.display()), &error),
         })?;
         match Flock::lock(file, how) {
             Ok(lock) => Ok(Some(lock)),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-            Err((_, errno)) => Err(failed(format!("lock `{}`", path.display()), &errno.into())),
+            Err((_, errno)) => Err(Error::attempt(format!("lock `{}`", path.display()), &errno.into())),
         }
     }
 
     /// Waits for the right to change it.
-    pub(super) fn turn(&self) -> Result<Flock<File>, Trouble> {
+    pub(super) fn turn(&self) -> Result<Flock<File>, Error> {
         let turn = self.lock("turn", FlockArg::LockExclusive)?;
         turn.ok_or_else(|| self.removed())
     }
 
     /// The same, where nobody else has it.
-    pub(super) fn turn_at_once(&self) -> Result<Option<Flock<File>>, Trouble> {
+    pub(super) fn turn_at_once(&self) -> Result<Option<Flock<File>>, Error> {
         self.lock("turn", FlockArg::LockExclusiveNonblock)
     }
 
@@ -204,12 +202,12 @@ impl Entry {
     }
 
     /// The right to be its supervisor, which it writes down that it is.
-    pub(super) fn life(&self) -> Result<Flock<File>, Trouble> {
+    pub(super) fn life(&self) -> Result<Flock<File>, Error> {
         // Whoever looks whether it lives holds the lock for a moment.
         let life = self.lock("alive", FlockArg::LockExclusive)?;
-        let mut life = life.ok_or_else(|| Trouble::Running(self.name()))?;
+        let mut life = life.ok_or_else(|| errors::running(&self.name()))?;
         let written = life.set_len(0).and_then(|()| write!(life, "{}", std::process::id()));
-        written.map_err(|error| failed("write down who supervises", &error))?;
+        written.map_err(|error| Error::attempt("write down who supervises", &error))?;
         Ok(life)
     }
 
@@ -231,7 +229,7 @@ impl Entry {
 }
 
 /// Waits until the names in a directory are on the disk.
-pub(super) fn sync_directory(path: &Path) -> Result<(), Trouble> {
+pub(super) fn sync_directory(path: &Path) -> Result<(), Error> {
     let synced = File::open(path).and_then(|directory| directory.sync_all());
-    synced.map_err(|error| failed(format!("write `{}` to the disk", path.display()), &error))
+    synced.map_err(|error| Error::attempt(format!("write `{}` to the disk", path.display()), &error))
 }

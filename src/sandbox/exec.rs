@@ -2,11 +2,11 @@
 
 use super::call::{Answer, Call, Line};
 use super::entry::GLANCE;
-use super::{Entry, Reason, Run, Sandboxes, Trouble, failed, life, program};
-use crate::error::{Error, Problem};
+use super::{Entry, Reason, Run, Sandboxes, errors, life, program};
+use crate::error::{Error, Kind, Problem};
 use crate::images::{Store, tree};
-use crate::outcome::{Enforcement, ErrorReport, Outcome, Status, signal_number};
-use crate::process::{self, Attendant, Delivery, Joined, LEADER_LOST, Running};
+use crate::outcome::{Enforcement, Outcome, Status, signal_number};
+use crate::process::{self, Attendant, Delivery, Joined, Running};
 use crate::spec::{Lasting, OutputLimit, Program, Protection, Spec, User, Userns};
 use nix::poll::{PollFd, PollFlags};
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ pub fn exec(
     store: Option<&Store>,
     exec: &Exec,
     delivery: Delivery,
-) -> Result<(Outcome, Spec), Trouble> {
+) -> Result<(Outcome, Spec), Error> {
     let entry = sandboxes.find(word)?;
     let own = entry.spec()?;
     check_user(&own, exec)?;
@@ -99,7 +99,7 @@ pub fn exec(
         });
         match called {
             // Files can be had without anything of the sandbox's running.
-            Err(Trouble::NotRunning(_) | Trouble::Ended(..)) if exec.own && exec.aside => {
+            Err(error) if exec.own && exec.aside && matches!(error.kind, Kind::NotRunning | Kind::Ended) => {
                 if let Some(outcome) = aside(&entry, &spec, store, delivery)? {
                     return Ok((outcome, spec));
                 }
@@ -125,15 +125,14 @@ pub fn exec(
                 outcome.status = if memory { Status::OutOfMemory } else { Status::Cancelled };
                 outcome.signal = outcome.signal.filter(|_| memory);
                 outcome.exit_code = None;
-                let kind = trouble.kind().to_owned();
-                outcome.error = Some(ErrorReport { kind, ..ErrorReport::new(&trouble.error()) });
+                outcome.error = Some(trouble);
             }
             outcome.limits_reached.append(&mut lease.reached);
             outcome.limits_reached.dedup();
             Ok((outcome, spec))
         }
         Err(error) if lease.is_over(&error) => Err(lease.trouble(&entry)),
-        Err(Error::Setup(failure)) if failure.attempt == LEADER_LOST => {
+        Err(error) if error.kind == Kind::OutOfReach => {
             // Somebody inside is out of reach of this command's limits: the sandbox's own end holds for everybody. Where that
             // has come in the meantime it is the reason.
             let _ = life::end_for(sandboxes, &entry.id, Duration::ZERO, Reason::LeaderLost);
@@ -141,43 +140,36 @@ pub fn exec(
             if lease.ended.is_some() && !lease.is_for(Reason::LeaderLost) {
                 return Err(lease.trouble(&entry));
             }
-            Err(Error::Setup(crate::error::Failure {
-                hint: Some("the sandbox was stopped, so that nothing in it goes on without limits".to_owned()),
-                ..failure
-            })
-            .into())
+            Err(error.hint("the sandbox was stopped, so that nothing in it goes on without limits"))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }
 
 /// Refuses another user where the sandbox has one id only: outside of it that would be nobody, or the caller by another name.
-fn check_user(own: &Spec, exec: &Exec) -> Result<(), Trouble> {
+fn check_user(own: &Spec, exec: &Exec) -> Result<(), Error> {
     if exec.user.is_none() || exec.user == own.user || own.userns == Userns::Range {
         return Ok(());
     }
     let problem = Problem::new("user", "the sandbox has one user, and `exec` cannot be another");
-    Err(Trouble::Refused(
-        "misused",
-        vec![problem.hint("make the sandbox with `--user`, or with `--userns range` to have several")],
-    ))
+    Err(Error::misused(vec![problem.hint("make the sandbox with `--user`, or with `--userns range` to have several")]))
 }
 
 /// Runs our own program over the files of a sandbox that does not run and keeps them, in a sandbox of its own that is exactly like
 /// it. Nobody starts or removes it meanwhile. `None` for one that somebody has started before we had its turn: it can be joined.
-fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Option<Outcome>, Trouble> {
+fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Option<Outcome>, Error> {
     let _turn = entry.turn()?;
     if entry.at_rest()? {
         return Ok(None);
     }
     if !entry.record()?.keep {
-        return Err(Trouble::NotRunning(entry.name()));
+        return Err(errors::not_running(&entry.name()));
     }
     let mut spec = spec.clone();
     if let Program::Own(words) = &mut spec.program {
         // Nobody counts what is written, and so it is told how much that may be.
-        let upper = File::open(entry.path("upper")).map_err(|error| failed("open `upper`", &error))?;
-        let usage = tree::usage(upper.as_fd()).map_err(|failure| Trouble::Failed(Error::Setup(failure)))?;
+        let upper = File::open(entry.path("upper")).map_err(|error| Error::attempt("open `upper`", &error))?;
+        let usage = tree::usage(upper.as_fd()).map_err(Error::from)?;
         words.push(spec.disk.saturating_sub(usage.bytes).to_string().into());
     }
     Ok(Some(process::run(&spec, store, delivery)?))
@@ -224,7 +216,7 @@ impl Lease {
     /// Whether `error` is because the sandbox has ended. In a namespace of pids whose first process is dying nothing can
     /// be cloned any more, and clone(2) says ENOMEM long before the supervisor, who tells it when everybody has gone.
     fn is_over(&mut self, error: &Error) -> bool {
-        let dying = matches!(error, Error::Setup(failure) if failure.errno == libc::ENOMEM);
+        let dying = error.errno == Some(libc::ENOMEM);
         self.listen(if dying { DYING } else { Duration::ZERO });
         self.ended.is_some()
     }
@@ -236,16 +228,16 @@ impl Lease {
     }
 
     /// The sandbox's end, as an error.
-    fn trouble(&self, entry: &Entry) -> Trouble {
+    fn trouble(&self, entry: &Entry) -> Error {
         match (&self.ended, self.ending) {
             (Some(Some(run)), _) => entry.ended_so(run),
-            (_, Some((reason, _))) => Trouble::Ended(entry.name(), Some(reason.told().to_owned())),
+            (_, Some((reason, _))) => errors::ended(&entry.name(), Some(reason.told())),
             _ => entry.ended(),
         }
     }
 
     /// The sandbox's end, where the command has ended with it and not by itself.
-    fn ended_with_it(&self, entry: &Entry, outcome: &Outcome) -> Option<Trouble> {
+    fn ended_with_it(&self, entry: &Entry, outcome: &Outcome) -> Option<Error> {
         let asked = |(_, signal): (Reason, i32)| {
             outcome.signal.as_deref().and_then(signal_number).is_some_and(|by| [signal, libc::SIGKILL].contains(&by))
         };

@@ -1,8 +1,8 @@
 //! What becomes of a sandbox that is there.
 
 use super::call::{Answer, Call, Line, Stats};
-use super::{Entry, Reason, Run, Sandboxes, State, Trouble, failed, silence};
-use crate::error::{Error, Problem};
+use super::{Entry, Reason, Run, Sandboxes, State, errors, silence};
+use crate::error::{Error, Kind, Problem};
 use crate::process;
 use crate::spec::{self, PartialSpec, Spec};
 use std::collections::BTreeMap;
@@ -22,26 +22,26 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// # Errors
 ///
 /// `NotRunning`.
-pub fn stop(sandboxes: &Sandboxes, word: &str, grace: Duration) -> Result<Run, Trouble> {
+pub fn stop(sandboxes: &Sandboxes, word: &str, grace: Duration) -> Result<Run, Error> {
     end_for(sandboxes, word, grace, Reason::Stopped)
 }
 
 /// The same for any reason.
-pub(super) fn end_for(sandboxes: &Sandboxes, word: &str, grace: Duration, reason: Reason) -> Result<Run, Trouble> {
+pub(super) fn end_for(sandboxes: &Sandboxes, word: &str, grace: Duration, reason: Reason) -> Result<Run, Error> {
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
     end(sandboxes, &entry, grace, reason)
 }
 
-fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration, reason: Reason) -> Result<Run, Trouble> {
+fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration, reason: Reason) -> Result<Run, Error> {
     if !entry.lives() {
-        return Err(Trouble::NotRunning(entry.name()));
+        return Err(errors::not_running(&entry.name()));
     }
     let run = loop {
         match Line::to(entry) {
             Ok(line) => break hang_up(entry, &line, grace, reason)?,
             // On its way down, or up: whoever had started it was killed. Nobody may start it while we have the turn.
-            Err(Trouble::NotRunning(_)) => match entry.at_rest() {
+            Err(error) if error.kind == Kind::NotRunning => match entry.at_rest() {
                 Ok(true) => std::thread::sleep(GLANCE),
                 Ok(false) => break None,
                 Err(_) => {
@@ -49,7 +49,7 @@ fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration, reason: Reason) ->
                     break None;
                 }
             },
-            Err(Trouble::Silent(..)) => {
+            Err(error) if error.kind == Kind::Silent => {
                 entry.kill_supervisor();
                 break None;
             }
@@ -65,8 +65,8 @@ fn end(sandboxes: &Sandboxes, entry: &Entry, grace: Duration, reason: Reason) ->
 }
 
 /// Asks the supervisor to end, and ends it where it does not.
-fn hang_up(entry: &Entry, line: &Line, grace: Duration, reason: Reason) -> Result<Option<Run>, Trouble> {
-    let failed = |error: std::io::Error| failed("call the supervisor", &error);
+fn hang_up(entry: &Entry, line: &Line, grace: Duration, reason: Reason) -> Result<Option<Run>, Error> {
+    let failed = |error: std::io::Error| Error::attempt("call the supervisor", &error);
     let until = Instant::now() + grace + PATIENCE;
     match line.say(&Call::Stop { grace_ms: grace.as_millis() as u64, reason }, &[]) {
         Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => return Ok(None),
@@ -89,15 +89,16 @@ fn hang_up(entry: &Entry, line: &Line, grace: Duration, reason: Reason) -> Resul
 /// # Errors
 ///
 /// `Running`, where it may not.
-pub fn remove(sandboxes: &Sandboxes, word: &str, kill: bool) -> Result<(), Trouble> {
+pub fn remove(sandboxes: &Sandboxes, word: &str, kill: bool) -> Result<(), Error> {
     let entry = sandboxes.find(word)?;
     let _turn = if kill { entry.turn_by_force()? } else { entry.turn()? };
     if entry.lives() {
         if !kill {
-            return Err(Trouble::Running(entry.name()));
+            return Err(errors::running(&entry.name()));
         }
         match end(sandboxes, &entry, Duration::ZERO, Reason::Removed) {
-            Ok(_) | Err(Trouble::NotRunning(_) | Trouble::Ended(..)) => {}
+            Ok(_) => {}
+            Err(error) if matches!(error.kind, Kind::NotRunning | Kind::Ended) => {}
             Err(error) => return Err(error),
         }
     }
@@ -109,7 +110,7 @@ pub fn remove(sandboxes: &Sandboxes, word: &str, kill: bool) -> Result<(), Troub
 /// # Errors
 ///
 /// `NameTaken`.
-pub fn rename(sandboxes: &Sandboxes, word: &str, name: &str) -> Result<(), Trouble> {
+pub fn rename(sandboxes: &Sandboxes, word: &str, name: &str) -> Result<(), Error> {
     super::start::check_name(name)?;
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
@@ -134,7 +135,7 @@ pub fn label(
     sandboxes: &Sandboxes,
     word: &str,
     labels: &BTreeMap<String, Option<String>>,
-) -> Result<BTreeMap<String, String>, Trouble> {
+) -> Result<BTreeMap<String, String>, Error> {
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
     let mut record = entry.record()?;
@@ -153,14 +154,14 @@ pub fn label(
 /// # Errors
 ///
 /// `NotFound`; `Ended`, where nobody knows how.
-pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
+pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Error> {
     let entry = match sandboxes.find(word) {
-        Err(Trouble::NotFound(word)) => return sandboxes.remembered(&word).ok_or(Trouble::NotFound(word)),
+        Err(error) if error.kind == Kind::NotFound => return sandboxes.remembered(word).ok_or(error),
         found => found?,
     };
     let line = match Line::to(&entry) {
         Ok(line) => line,
-        Err(Trouble::NotRunning(_)) => {
+        Err(error) if error.kind == Kind::NotRunning => {
             // Not yet, or not any more.
             entry.await_end();
             let run = entry.run();
@@ -168,25 +169,26 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Trouble> {
         }
         Err(error) => return Err(error),
     };
-    match line.ask(&entry, &Call::Wait) {
+    let answer = line.ask(&entry, &Call::Wait);
+    match answer {
         Ok((Answer::Ended(run), _)) => {
             // And has put things in order.
             entry.await_end();
             Ok(run)
         }
+        Err(error) if error.kind != Kind::Ended => Err(error),
         // Its last word is in the files, where they are kept.
-        Ok(_) | Err(Trouble::Ended(..)) => {
+        Ok(_) | Err(_) => {
             entry.await_end();
             let run = entry.run();
             let known = if run.end.is_some() { Some(run) } else { sandboxes.remembered(&entry.id) };
             known.ok_or_else(|| entry.ended())
         }
-        Err(error) => Err(error),
     }
 }
 
 /// What it uses.
-pub fn stats(entry: &Entry) -> Result<Stats, Trouble> {
+pub fn stats(entry: &Entry) -> Result<Stats, Error> {
     match Line::to(entry)?.ask(entry, &Call::Stats)? {
         (Answer::Stats(stats), _) => Ok(stats),
         _ => Err(entry.ended()),
@@ -199,7 +201,7 @@ pub fn stats(entry: &Entry) -> Result<Stats, Trouble> {
 /// # Errors
 ///
 /// `Running`, for the disk; `Invalid` for values that no sandbox may have.
-pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<Spec, Trouble> {
+pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<Spec, Error> {
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
     let mut spec = entry.spec()?;
@@ -209,9 +211,8 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<S
     spec.pids = wish.pids.unwrap_or(spec.pids);
     let lives = entry.lives();
     if let Some(disk) = wish.disk {
-        let problem = |message: &str, hint: &str| {
-            Trouble::Failed(Error::Invalid(vec![Problem::new("disk", message.to_owned()).hint(hint)]))
-        };
+        let problem =
+            |message: &str, hint: &str| Error::invalid(vec![Problem::new("disk", message.to_owned()).hint(hint)]);
         if disk < spec.disk {
             return Err(problem("the writable layer can only be made larger", "make another sandbox"));
         }
@@ -221,7 +222,7 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<S
     // What is kept is counted, and has no size of its own.
     if lives && spec.layer() > before && spec.lasting.as_ref().is_none_or(|lasting| lasting.kept.is_none()) {
         let places = <[OwnedFd; 3]>::try_from(Line::to(&entry)?.ask(&entry, &Call::Layer)?.1);
-        process::enlarge(places.map_err(|_| Trouble::NotRunning(entry.name()))?, spec.layer())?;
+        process::enlarge(places.map_err(|_| errors::not_running(&entry.name()))?, spec.layer())?;
     }
     if lives {
         let Spec { memory, millicpus, pids, disk, .. } = spec;
@@ -237,24 +238,25 @@ pub fn is_log_full(entry: &Entry) -> bool {
 }
 
 /// Copies what the sandbox's own command has written to `to`; with `follow`, until it ends.
-pub fn follow_log(entry: &Entry, follow: bool, to: &mut dyn Write) -> Result<(), Trouble> {
+pub fn follow_log(entry: &Entry, follow: bool, to: &mut dyn Write) -> Result<(), Error> {
     let attempt = "read the log";
     let mut log = match File::open(entry.path("log")) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        log => log.map_err(|error| failed(attempt, &error))?,
+        log => log.map_err(|error| Error::attempt(attempt, &error))?,
     };
     let mut bytes = vec![0; 64 << 10];
     loop {
         // Before the last read: what is written until then is read.
         let over = !follow || !matches!(entry.state(), State::Running | State::Starting);
         loop {
-            let count = log.read(&mut bytes).map_err(|error| failed(attempt, &error))?;
+            let count = log.read(&mut bytes).map_err(|error| Error::attempt(attempt, &error))?;
             if count == 0 {
                 break;
             }
-            to.write_all(bytes.get(..count).unwrap_or_default()).map_err(|error| failed("write the log", &error))?;
+            to.write_all(bytes.get(..count).unwrap_or_default())
+                .map_err(|error| Error::attempt("write the log", &error))?;
         }
-        to.flush().map_err(|error| failed("write the log", &error))?;
+        to.flush().map_err(|error| Error::attempt("write the log", &error))?;
         if over {
             return Ok(());
         }

@@ -4,7 +4,8 @@
 //! it leads under that lock: so nobody removes the link that another has just made.
 
 use super::place::{NEW, is_id};
-use super::{Entry, Sandboxes, Trouble, failed};
+use super::{Entry, Sandboxes, errors};
+use crate::error::Error;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -25,13 +26,13 @@ impl Sandboxes {
     }
 
     /// Gives a sandbox a name that no other has.
-    pub(super) fn claim(&self, name: &str, id: &str) -> Result<(), Trouble> {
+    pub(super) fn claim(&self, name: &str, id: &str) -> Result<(), Error> {
         let link = self.link(name);
         for _ in 0..TRIES {
             match symlink(id, &link) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(failed(format!("make `{}`", link.display()), &error)),
+                Err(error) => return Err(Error::attempt(format!("make `{}`", link.display()), &error)),
             }
             match self.named(name) {
                 Some(other) if other == id => return Ok(()),
@@ -42,7 +43,7 @@ impl Sandboxes {
                 break;
             }
         }
-        Err(Trouble::NameTaken(name.to_owned()))
+        Err(errors::name_taken(name))
     }
 
     /// Takes a name away from the sandbox of that id, if it has it.
@@ -63,22 +64,22 @@ impl Sandboxes {
     }
 
     /// Whether there is nothing in the way of the name any more.
-    fn remove_stale(&self, name: &str) -> Result<bool, Trouble> {
+    fn remove_stale(&self, name: &str) -> Result<bool, Error> {
         self.remove_if(name, || self.is_stale(name))
     }
 
-    fn remove_if(&self, name: &str, wanted: impl Fn() -> bool) -> Result<bool, Trouble> {
+    fn remove_if(&self, name: &str, wanted: impl Fn() -> bool) -> Result<bool, Error> {
         let names = self.names();
         let attempt = || format!("lock `{}`", names.display());
-        let opened = File::open(&names).map_err(|error| failed(attempt(), &error))?;
+        let opened = File::open(&names).map_err(|error| Error::attempt(attempt(), &error))?;
         let lock = Flock::lock(opened, FlockArg::LockExclusive);
-        let _lock = lock.map_err(|(_, errno)| failed(attempt(), &errno.into()))?;
+        let _lock = lock.map_err(|(_, errno)| Error::attempt(attempt(), &errno.into()))?;
         if !wanted() {
             return Ok(false);
         }
         match fs::remove_file(self.link(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(failed(format!("remove `{}`", self.link(name).display()), &error))
+                Err(Error::attempt(format!("remove `{}`", self.link(name).display()), &error))
             }
             _ => Ok(true),
         }

@@ -1,7 +1,7 @@
 //! Where sandboxes are: their directories, and what is swept away there.
 
 use super::entry::sync_directory;
-use super::{Entry, Record, Trouble, failed};
+use super::{Entry, Record, errors};
 use crate::error::Error;
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::tree;
@@ -44,10 +44,10 @@ impl Sandboxes {
     }
 
     /// Makes the place.
-    pub(super) fn make(&self) -> Result<(), Trouble> {
+    pub(super) fn make(&self) -> Result<(), Error> {
         let names = self.names();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&names);
-        made.map_err(|error| failed(format!("make `{}`", names.display()), &error))
+        made.map_err(|error| Error::attempt(format!("make `{}`", names.display()), &error))
     }
 
     /// The sandbox that `word` names: its name, its id, or at least six digits of that, with which no other begins. Fewer could be
@@ -56,8 +56,8 @@ impl Sandboxes {
     /// # Errors
     ///
     /// `NotFound`, `Ambiguous`.
-    pub fn find(&self, word: &str) -> Result<Entry, Trouble> {
-        let not_found = || Trouble::NotFound(word.to_owned());
+    pub fn find(&self, word: &str) -> Result<Entry, Error> {
+        let not_found = || errors::not_found(word);
         if !is_name(word) {
             return Err(not_found());
         }
@@ -84,7 +84,7 @@ impl Sandboxes {
             (_, Some(last)) => {
                 ids.push(last);
                 ids.sort();
-                Err(Trouble::Ambiguous(word.to_owned(), ids))
+                Err(errors::ambiguous(word, &ids))
             }
         }
     }
@@ -110,14 +110,14 @@ impl Sandboxes {
         (is_id(id) && directory.is_dir()).then(|| Entry::at(id, directory))
     }
 
-    fn ids(&self) -> Result<Vec<String>, Trouble> {
+    fn ids(&self) -> Result<Vec<String>, Error> {
         Ok(self.everything()?.into_iter().filter(|name| is_id(name)).collect())
     }
 
-    fn everything(&self) -> Result<Vec<String>, Trouble> {
+    fn everything(&self) -> Result<Vec<String>, Error> {
         let listed = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            listed => listed.map_err(|error| failed(format!("read `{}`", self.root.display()), &error))?,
+            listed => listed.map_err(|error| Error::attempt(format!("read `{}`", self.root.display()), &error))?,
         };
         let mut names: Vec<String> = listed
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -128,14 +128,14 @@ impl Sandboxes {
     }
 
     /// All of them, after what nobody wants any more has been removed.
-    pub fn list(&self) -> Result<Vec<Entry>, Trouble> {
+    pub fn list(&self) -> Result<Vec<Entry>, Error> {
         self.sweep()?;
         self.sweep_names();
         Ok(self.ids()?.iter().filter_map(|id| self.entry(id)).collect())
     }
 
     /// Removes what is left of sandboxes that were killed, and those whose time is over.
-    pub(super) fn sweep(&self) -> Result<(), Trouble> {
+    pub(super) fn sweep(&self) -> Result<(), Error> {
         for name in self.everything()? {
             if name.starts_with(GONE) {
                 self.discard(&name)?;
@@ -149,7 +149,7 @@ impl Sandboxes {
     }
 
     /// Removes a directory that is still being filled, if whoever filled it was killed.
-    pub(super) fn sweep_new(&self, name: &str, id: &str) -> Result<(), Trouble> {
+    pub(super) fn sweep_new(&self, name: &str, id: &str) -> Result<(), Error> {
         let entry = Entry::at(id, self.root.join(name));
         // It has its turn from the first moment on, or for that moment not yet.
         let lock = File::open(entry.path("turn")).ok().map(|file| Flock::lock(file, FlockArg::LockExclusiveNonblock));
@@ -172,7 +172,7 @@ impl Sandboxes {
         age.is_ok_and(|age| age.is_ok_and(|age| age > FILLING))
     }
 
-    fn sweep_one(&self, entry: &Entry) -> Result<(), Trouble> {
+    fn sweep_one(&self, entry: &Entry) -> Result<(), Error> {
         // Whoever has its turn knows what becomes of it.
         let Some(_turn) = entry.try_turn() else { return Ok(()) };
         if entry.lives() {
@@ -186,22 +186,22 @@ impl Sandboxes {
     }
 
     /// Makes the directory of a new sandbox and writes what is known of it. The caller has its turn.
-    pub(super) fn add(&self, record: &Record, spec: &Spec) -> Result<(Entry, Flock<File>), Trouble> {
+    pub(super) fn add(&self, record: &Record, spec: &Spec) -> Result<(Entry, Flock<File>), Error> {
         self.make()?;
         let filling = self.root.join(format!("{NEW}{}", record.id));
         let attempt = || format!("make `{}`", filling.display());
-        DirBuilder::new().mode(0o700).create(&filling).map_err(|error| failed(attempt(), &error))?;
+        DirBuilder::new().mode(0o700).create(&filling).map_err(|error| Error::attempt(attempt(), &error))?;
         let entry = Entry::at(&record.id, filling.clone());
-        let filled = || -> Result<(Entry, Flock<File>), Trouble> {
+        let filled = || -> Result<(Entry, Flock<File>), Error> {
             let turn = entry.first_turn()?;
-            File::create(entry.path("alive")).map_err(|error| failed("make `alive`", &error))?;
+            File::create(entry.path("alive")).map_err(|error| Error::attempt("make `alive`", &error))?;
             for name in ["upper", "work"].iter().filter(|_| record.keep || record.filling) {
                 let made = DirBuilder::new().mode(0o755).create(entry.path(name));
-                made.map_err(|error| failed(format!("make `{name}`"), &error))?;
+                made.map_err(|error| Error::attempt(format!("make `{name}`"), &error))?;
                 // Root's own id is not inside.
                 if is_real_root() {
                     let given = chown(entry.path(name), Some(UNPRIVILEGED_ID), Some(UNPRIVILEGED_ID));
-                    given.map_err(|error| failed(format!("give `{name}` away"), &error))?;
+                    given.map_err(|error| Error::attempt(format!("give `{name}` away"), &error))?;
                 }
             }
             entry.write("spec.json", spec)?;
@@ -209,7 +209,7 @@ impl Sandboxes {
             // Before anybody sees it: whoever makes it may be killed at any moment.
             self.claim(&record.name, &record.id)?;
             let directory = self.root.join(&record.id);
-            fs::rename(&filling, &directory).map_err(|error| failed(attempt(), &error))?;
+            fs::rename(&filling, &directory).map_err(|error| Error::attempt(attempt(), &error))?;
             if record.keep || record.filling {
                 sync_directory(&self.names())?;
                 sync_directory(&self.root)?;
@@ -226,7 +226,7 @@ impl Sandboxes {
     }
 
     /// Removes a sandbox that does not run. One that was kept does not come back after a power cut.
-    pub(super) fn remove(&self, entry: &Entry) -> Result<(), Trouble> {
+    pub(super) fn remove(&self, entry: &Entry) -> Result<(), Error> {
         let record = entry.record();
         if let Ok(record) = &record {
             self.unname(&record.name, &entry.id);
@@ -235,7 +235,7 @@ impl Sandboxes {
         match fs::rename(&entry.directory, self.place(&gone)) {
             Ok(()) if record.map_or(true, |record| record.keep) => sync_directory(&self.root)?,
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(failed(format!("rename `{}`", entry.directory.display()), &error));
+                return Err(Error::attempt(format!("rename `{}`", entry.directory.display()), &error));
             }
             _ => {}
         }
@@ -243,25 +243,26 @@ impl Sandboxes {
     }
 
     /// A file without a name, for what has to be known as a whole before it is passed on.
-    pub(super) fn spool(&self) -> Result<File, Trouble> {
+    pub(super) fn spool(&self) -> Result<File, Error> {
         self.make()?;
         // Whoever is killed before it is unlinked leaves what the next call removes.
         let path = self.root.join(format!("{GONE}spool-{:016x}", RandomState::new().hash_one(std::process::id())));
         let opened = File::options().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let file = opened.map_err(|error| failed(format!("make `{}`", path.display()), &error))?;
+        let file = opened.map_err(|error| Error::attempt(format!("make `{}`", path.display()), &error))?;
         match fs::remove_file(&path) {
             // Swept away by somebody else already.
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(failed(format!("remove `{}`", path.display()), &error))
+                Err(Error::attempt(format!("remove `{}`", path.display()), &error))
             }
             _ => Ok(file),
         }
     }
 
     /// Removes a directory that is no sandbox, or no longer.
-    fn discard(&self, name: &str) -> Result<(), Trouble> {
-        let root = File::open(&self.root).map_err(|error| failed(format!("open `{}`", self.root.display()), &error))?;
-        tree::remove(root.as_fd(), OsStr::new(name)).map_err(|failure| Trouble::Failed(Error::Setup(failure)))
+    fn discard(&self, name: &str) -> Result<(), Error> {
+        let root = File::open(&self.root)
+            .map_err(|error| Error::attempt(format!("open `{}`", self.root.display()), &error))?;
+        tree::remove(root.as_fd(), OsStr::new(name)).map_err(Error::from)
     }
 }
 

@@ -4,8 +4,9 @@
 //! Who wants it and who has it are the same user, or root. Still it is asked for by what it was copied from, so that nobody gets the
 //! program of another version, and taken only where it is sealed.
 
+use super::Entry;
 use super::call::{Answer, Call, Line};
-use super::{Entry, Trouble, failed};
+use crate::error::Error;
 use crate::sys::fd;
 use std::cell::RefCell;
 use std::os::fd::{AsRawFd as _, OwnedFd, RawFd};
@@ -16,8 +17,8 @@ use std::time::{Duration, Instant};
 const KEPT: Duration = Duration::from_secs(20);
 
 /// The caller's side: the supervisor's copy, or a new one, which it is given.
-pub fn of(entry: &Entry, line: &Line) -> Result<OwnedFd, Trouble> {
-    let failed = |error: std::io::Error| failed("copy our own program into memory", &error);
+pub fn of(entry: &Entry, line: &Line) -> Result<OwnedFd, Error> {
+    let failed = |error: std::io::Error| Error::attempt("copy our own program into memory", &error);
     let own = std::fs::metadata("/proc/self/exe").map_err(failed)?;
     let key = [own.dev(), own.ino(), own.size(), own.mtime() as u64, own.mtime_nsec() as u64, own.ctime_nsec() as u64];
     let key = key.map(|number| format!("{number:x}")).join("-");

@@ -3,7 +3,8 @@
 //! Nobody waits for a supervisor without looking whether it is stopped. A call may take its time all the same: others may hold the
 //! sandbox still, or count what it has written. Which process it is stands in the file that it holds locked.
 
-use super::{Entry, State, Trouble};
+use super::{Entry, State, errors};
+use crate::error::Error;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
@@ -90,12 +91,12 @@ impl Entry {
     }
 
     /// That the supervisor does not answer.
-    pub(super) fn silent(&self) -> Trouble {
-        Trouble::Silent(self.name(), self.supervisor().map(Pid::as_raw))
+    pub(super) fn silent(&self) -> Error {
+        errors::silent(&self.name(), self.supervisor().map(Pid::as_raw))
     }
 
     /// Waits for the right to change it, so that it can be ended: whoever has it may wait for a supervisor that is stopped.
-    pub(super) fn turn_by_force(&self) -> Result<Flock<File>, Trouble> {
+    pub(super) fn turn_by_force(&self) -> Result<Flock<File>, Error> {
         let mut watch = Watch::default();
         let mut looked = Instant::now();
         loop {
@@ -117,7 +118,7 @@ impl Entry {
     /// # Errors
     ///
     /// `Silent`: it stays as it is because its supervisor is stopped.
-    pub(super) fn at_rest(&self) -> Result<bool, Trouble> {
+    pub(super) fn at_rest(&self) -> Result<bool, Error> {
         let mut watch = Watch::default();
         let mut looked = Instant::now();
         while self.lives() {

@@ -1,8 +1,8 @@
 //! Making a sandbox and starting its supervisor.
 
 use super::place::{is_name, now};
-use super::{Entry, Record, Run, Sandboxes, Trouble, failed, silence};
-use crate::error::{Error, Problem};
+use super::{Entry, Record, Run, Sandboxes, errors, silence};
+use crate::error::{Error, Kind, Problem};
 use crate::images::{self, Store};
 use crate::spec::{Lasting, Spec, check};
 use serde::{Deserialize, Serialize};
@@ -40,15 +40,8 @@ pub type Supervisor<'a> = &'a [OsString];
 pub enum Report {
     /// It runs.
     Ready(Run),
-    /// It does not: message, hint, and whose fault it is.
-    Failed {
-        /// `invalid`, `host`, `setup`.
-        kind: String,
-        /// What went wrong.
-        message: String,
-        /// The cure.
-        hint: Option<String>,
-    },
+    /// It does not, and why.
+    Failed(Error),
 }
 
 /// Makes a sandbox and waits until it can be entered.
@@ -62,7 +55,7 @@ pub fn create(
     mut spec: Spec,
     wish: &Wish,
     supervisor: Supervisor<'_>,
-) -> Result<(Entry, Run), Trouble> {
+) -> Result<(Entry, Run), Error> {
     spec.lasting = Some(Lasting::default());
     check_wish(&spec, wish)?;
     let on_the_host = super::capture::on_the_host(&spec, store)?;
@@ -108,7 +101,7 @@ pub fn create(
 }
 
 /// Keeps the image of a sandbox that is kept from being removed, as long as the sandbox's directory is there.
-pub(super) fn pin_image(entry: &Entry, record: &Record, spec: &Spec, store: Option<&Store>) -> Result<(), Trouble> {
+pub(super) fn pin_image(entry: &Entry, record: &Record, spec: &Spec, store: Option<&Store>) -> Result<(), Error> {
     match (store, images::lease(spec, store)?) {
         (Some(store), Some(lease)) if record.keep => Ok(store.pin(&lease.record.manifest, &entry.path("image"))?),
         _ => Ok(()),
@@ -121,24 +114,24 @@ pub(super) fn new_id() -> String {
 }
 
 /// Refuses what is no name.
-pub(super) fn check_name(name: &str) -> Result<(), Trouble> {
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
     if is_name(name) {
         return Ok(());
     }
     let problem = Problem::new("name", format!("`{}` is not a valid sandbox name", name.escape_debug()));
     let problem = problem.hint("use letters, digits, `.`, `_` and `-`, and begin with a letter or digit");
-    Err(Trouble::Refused("misused", vec![problem]))
+    Err(Error::misused(vec![problem]))
 }
 
 /// What no sandbox that lasts can be.
-fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
+fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Error> {
     let mut problems = match check(spec) {
-        Err(Error::Invalid(problems)) => problems,
-        Err(error) => return Err(error.into()),
+        Err(error) if error.kind == Kind::Invalid => error.problems,
+        Err(error) => return Err(error),
         Ok(()) => Vec::new(),
     };
     if let Some(name) = wish.name.as_deref()
-        && let Err(Trouble::Refused(_, wrong)) = check_name(name)
+        && let Err(Error { problems: wrong, .. }) = check_name(name)
     {
         problems.extend(wrong);
     }
@@ -146,7 +139,7 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
         let problem = Problem::new("keep", "files of a range of ids cannot be kept");
         problems.push(problem.hint("leave `--keep` or `--userns range` out"));
     }
-    if problems.is_empty() { Ok(()) } else { Err(Trouble::Refused("misused", problems)) }
+    if problems.is_empty() { Ok(()) } else { Err(Error::misused(problems)) }
 }
 
 /// Starts a sandbox that was stopped.
@@ -154,20 +147,20 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Trouble> {
 /// # Errors
 ///
 /// `Running`, and whatever keeps it from being started.
-pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> Result<(Entry, Run), Trouble> {
+pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> Result<(Entry, Run), Error> {
     let entry = sandboxes.find(word)?;
     let turn = entry.turn()?;
     // One that is stopping is waited for.
     if entry.at_rest()? {
-        return Err(Trouble::Running(entry.name()));
+        return Err(errors::running(&entry.name()));
     }
     if !entry.directory.exists() {
-        return Err(Trouble::NotFound(word.to_owned()));
+        return Err(errors::not_found(word));
     }
     if entry.record()?.filling {
         // Whoever copied its files was killed.
         sandboxes.remove(&entry)?;
-        return Err(Trouble::NotFound(word.to_owned()));
+        return Err(errors::not_found(word));
     }
     let run = launch(&entry, supervisor)?;
     drop(turn);
@@ -175,16 +168,16 @@ pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> R
 }
 
 /// Starts the supervisor, and waits until it is ready or has said why it is not.
-pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, Trouble> {
+pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, Error> {
     let attempt = "start the supervisor";
-    let (program, words) = supervisor.split_first().ok_or_else(|| Trouble::NotRunning(entry.name()))?;
+    let (program, words) = supervisor.split_first().ok_or_else(|| errors::not_running(&entry.name()))?;
     let mut command = Command::new(program);
     // Of its last run nothing is told any more.
     entry.write("run.json", &Run::default())?;
     // It has another working directory, from which a home that counts from ours cannot be found.
     command.envs(entry.directory.ancestors().nth(2).map(|home| ("BELLJAR_HOME", home)));
     command.args(words).arg(&entry.id).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| failed(attempt, &error))?;
+    let mut child = command.spawn().map_err(|error| Error::attempt(attempt, &error))?;
     let mut line = String::new();
     if let Some(pipe) = child.stdout.take() {
         if !silence::await_word(pipe.as_fd(), Some(nix::unistd::Pid::from_raw(child.id() as i32)), None) {
@@ -194,37 +187,19 @@ pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, T
             let _ = child.wait();
             return Err(trouble);
         }
-        BufReader::new(pipe).read_line(&mut line).map_err(|error| failed(attempt, &error))?;
+        BufReader::new(pipe).read_line(&mut line).map_err(|error| Error::attempt(attempt, &error))?;
     }
     match serde_json::from_str(&line) {
         Ok(Report::Ready(run)) => Ok(run),
-        Ok(Report::Failed { kind, message, hint }) => {
+        Ok(Report::Failed(error)) => {
             // It has written all there is to say, and leaves.
             let _ = child.wait();
-            Err(Trouble::Failed(retold(&kind, message, hint)))
+            Err(error)
         }
         Err(_) => {
             let _ = child.kill();
             let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            Err(failed(
-                format!("{attempt}: it exited without reporting ({status})"),
-                &std::io::Error::from_raw_os_error(0),
-            ))
+            Err(Error::setup(format!("{attempt}: it exited without reporting ({status})"), 0))
         }
-    }
-}
-
-/// The error that the supervisor met, as the caller's own.
-fn retold(kind: &str, message: String, hint: Option<String>) -> Error {
-    match kind {
-        "invalid" => {
-            let (field, message) = match message.split_once(": ") {
-                Some((field, rest)) => (field.to_owned(), rest.to_owned()),
-                None => ("spec".to_owned(), message),
-            };
-            Error::Invalid(vec![Problem { field, message, hint }])
-        }
-        "host" => Error::Host(crate::error::Blocker { message, hint }),
-        _ => Error::Setup(crate::error::Failure { step: None, attempt: message, errno: 0, hint }),
     }
 }

@@ -9,7 +9,7 @@ use super::orphans::Orphans;
 use super::place::now;
 use super::program::Kept;
 use super::quota::{Next, Quota};
-use super::{End, Entry, Reason, Record, Run, Sandboxes, Trouble, failed};
+use super::{End, Entry, Reason, Record, Run, Sandboxes};
 use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::{Outcome, Status};
@@ -34,14 +34,14 @@ pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);
 /// # Errors
 ///
 /// What kept the sandbox from being made; it was told to `ready` too.
-pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: Ready<'_>) -> Result<(), Trouble> {
+pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: Ready<'_>) -> Result<(), Error> {
     let entry = sandboxes.find(id)?;
     let record = entry.record()?;
     let spec = entry.spec()?;
     let life = entry.life()?;
     entry.write("run.json", &Run::default())?;
     let listener = call::open(&entry)?;
-    let log = File::create(entry.path("log")).map_err(|error| failed("make the log", &error))?;
+    let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
     let mut supervisor = Supervisor {
         entry: &entry,
         record: &record,
@@ -64,10 +64,10 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     };
     let delivery = Delivery { capture: true, fail_step: None };
     let outcome = process::last(&spec, store, delivery, keep(log), &mut supervisor);
-    let told = outcome.map(|_| ()).map_err(Trouble::Failed);
+    let told = outcome.map(|_| ());
     // Nobody may call any more who then would have to hear that it has ended.
     drop(supervisor);
-    if let Err(Trouble::Failed(error)) = &told
+    if let Err(error) = &told
         && record.keep
         && entry.run().end.is_none()
     {

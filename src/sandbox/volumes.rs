@@ -3,8 +3,8 @@
 //! `volumes/NAME/data` below belljar's own directory, which nobody else may enter: what is in a volume was written by code that nobody has
 //! read. Nothing here follows a link in one.
 
-use super::{Sandboxes, Trouble, failed, is_name};
-use crate::error::{Error, Failure, Problem, describe_io};
+use super::{Sandboxes, is_name};
+use crate::error::{Error, Failure, Kind, Problem, describe_io};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::tree;
 use crate::spec::Mount;
@@ -56,28 +56,28 @@ impl Volumes {
     /// # Errors
     ///
     /// `Invalid` for a name that is none, or that another has.
-    pub fn create(&self, name: &str) -> Result<(), Trouble> {
+    pub fn create(&self, name: &str) -> Result<(), Error> {
         if !is_name(name) {
             let problem = Problem::new("volume", format!("`{}` is not a valid volume name", name.escape_debug()));
             let hint = "use letters, digits, `-`, `_` and `.`, at most 128, and begin with a letter or digit";
-            return Err(Trouble::Refused("misused", vec![problem.hint(hint)]));
+            return Err(Error::misused(vec![problem.hint(hint)]));
         }
         let closed = |path: &Path| DirBuilder::new().mode(0o700).recursive(true).create(path);
-        closed(&self.root).map_err(|error| failed(format!("make `{}`", self.root.display()), &error))?;
+        closed(&self.root).map_err(|error| Error::attempt(format!("make `{}`", self.root.display()), &error))?;
         // Whole or not at all, for whoever looks at the same time.
         let draft = self.root.join(format!(".{name}.{}", std::process::id()));
         let data = draft.join("data");
-        let made = || -> Result<(), Trouble> {
-            closed(&data).map_err(|error| failed(format!("make `{}`", data.display()), &error))?;
-            let inside = File::open(&data).map_err(|error| failed("open the volume", &error))?;
-            give(&inside.into()).map_err(|errno| failed("give the volume away", &errno.into()))?;
+        let made = || -> Result<(), Error> {
+            closed(&data).map_err(|error| Error::attempt(format!("make `{}`", data.display()), &error))?;
+            let inside = File::open(&data).map_err(|error| Error::attempt("open the volume", &error))?;
+            give(&inside.into()).map_err(|errno| Error::attempt("give the volume away", &errno.into()))?;
             fs::rename(&draft, self.root.join(name)).map_err(|error| match error.kind() {
                 ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => {
                     let problem = Problem::new("volume", format!("there is a volume `{name}` already"));
                     let problem = problem.hint("choose another name, or `belljar volume rm` that one");
-                    Trouble::Refused("name_taken", vec![problem])
+                    Error::of(Kind::NameTaken, vec![problem])
                 }
-                _ => failed(format!("name the volume `{name}`"), &error),
+                _ => Error::attempt(format!("name the volume `{name}`"), &error),
             })
         };
         made().inspect_err(|_| {
@@ -91,10 +91,10 @@ impl Volumes {
     /// # Errors
     ///
     /// `Setup`, where they cannot be looked at.
-    pub fn list(&self, sandboxes: &Sandboxes) -> Result<Vec<Volume>, Trouble> {
+    pub fn list(&self, sandboxes: &Sandboxes) -> Result<Vec<Volume>, Error> {
         let listed = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            listed => listed.map_err(|error| failed(format!("read `{}`", self.root.display()), &error))?,
+            listed => listed.map_err(|error| Error::attempt(format!("read `{}`", self.root.display()), &error))?,
         };
         let mut names: Vec<String> = listed
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -102,7 +102,7 @@ impl Volumes {
             .collect();
         names.sort();
         let users = users(sandboxes)?;
-        let look = |name: String| -> Option<Result<Volume, Trouble>> {
+        let look = |name: String| -> Option<Result<Volume, Error>> {
             let path = self.data(&name);
             // Gone between the list and the look.
             let directory = File::open(&path).ok()?;
@@ -124,7 +124,7 @@ impl Volumes {
     /// # Errors
     ///
     /// `NotFound`; `Invalid` for one that a sandbox has which lasts.
-    pub fn remove(&self, name: &str, sandboxes: &Sandboxes) -> Result<(), Trouble> {
+    pub fn remove(&self, name: &str, sandboxes: &Sandboxes) -> Result<(), Error> {
         if !is_name(name) || !self.data(name).is_dir() {
             return Err(missing(name));
         }
@@ -138,9 +138,10 @@ impl Volumes {
         let gone = format!(".{name}.gone.{}", std::process::id());
         fs::rename(self.root.join(name), self.root.join(&gone)).map_err(|error| match error.kind() {
             ErrorKind::NotFound => missing(name),
-            _ => failed(format!("remove the volume `{name}`"), &error),
+            _ => Error::attempt(format!("remove the volume `{name}`"), &error),
         })?;
-        let root = File::open(&self.root).map_err(|error| failed(format!("open `{}`", self.root.display()), &error))?;
+        let root = File::open(&self.root)
+            .map_err(|error| Error::attempt(format!("open `{}`", self.root.display()), &error))?;
         tree::remove(root.as_fd(), gone.as_ref()).map_err(setup)
     }
 
@@ -193,7 +194,7 @@ fn give(directory: &OwnedFd) -> nix::Result<()> {
 }
 
 /// Names of sandboxes, and the volumes that they have.
-fn users(sandboxes: &Sandboxes) -> Result<Vec<(String, PathBuf)>, Trouble> {
+fn users(sandboxes: &Sandboxes) -> Result<Vec<(String, PathBuf)>, Error> {
     let mut users = Vec::new();
     for entry in sandboxes.list()? {
         // Gone between the list and the look.
@@ -206,15 +207,15 @@ fn users(sandboxes: &Sandboxes) -> Result<Vec<(String, PathBuf)>, Trouble> {
     Ok(users)
 }
 
-fn invalid(problem: Problem) -> Trouble {
-    Trouble::Failed(Error::Invalid(vec![problem]))
+fn invalid(problem: Problem) -> Error {
+    Error::invalid(vec![problem])
 }
 
-fn setup(failure: Failure) -> Trouble {
-    Trouble::Failed(Error::Setup(failure))
+fn setup(failure: Failure) -> Error {
+    Error::from(failure)
 }
 
-fn missing(name: &str) -> Trouble {
+fn missing(name: &str) -> Error {
     let problem = Problem::new("volume", format!("there is no volume `{}`", name.escape_debug()));
-    Trouble::Refused("not_found", vec![problem.hint("`belljar volume ls` lists them")])
+    Error::of(Kind::NotFound, vec![problem.hint("`belljar volume ls` lists them")])
 }

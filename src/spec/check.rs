@@ -26,7 +26,7 @@ const PROFILES: [&str; 4] = ["default", "strict", "debug", PACKAGES];
 /// The one under which set-user-id bits can be set.
 const PACKAGES: &str = "packages";
 
-/// `Ok`, or [`Error::Invalid`] with every contradiction, in the order of the fields.
+/// `Ok`, or an error of the kind `invalid` with every contradiction, in the order of the fields.
 pub fn check(spec: &Spec) -> Result<(), Error> {
     let mut problems = Vec::new();
     program(spec, &mut problems);
@@ -42,7 +42,7 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
     input(spec, &mut problems);
     privileges(spec, &mut problems);
     protections(spec, &mut problems);
-    if problems.is_empty() { Ok(()) } else { Err(Error::Invalid(problems)) }
+    if problems.is_empty() { Ok(()) } else { Err(Error::invalid(problems)) }
 }
 
 fn program(spec: &Spec, problems: &mut Vec<Problem>) {

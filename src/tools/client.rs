@@ -1,8 +1,9 @@
 //! The host's side of the tool: starts it in a sandbox, asks, and passes on what it hears.
 
+use super::Request;
 use super::patient::{Patience, Patient};
 use super::wire::{self, Ending, Inlet, Outlet, PIECE, Tail};
-use super::{Request, Trouble};
+use crate::error::{Error, Kind};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
@@ -60,7 +61,7 @@ pub struct Client {
 }
 
 /// Writes the data of a request.
-pub type Data<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), Trouble>;
+pub type Data<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), Error>;
 
 /// Takes in one item, as JSON.
 pub type Heard<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
@@ -73,18 +74,18 @@ impl Client {
     /// # Errors
     ///
     /// What keeps a process from being started.
-    pub fn start(program: &[OsString]) -> Result<Client, Trouble> {
-        let (first, words) = program.split_first().ok_or_else(|| Trouble::new("failed", "no program to start"))?;
+    pub fn start(program: &[OsString]) -> Result<Client, Error> {
+        let (first, words) = program.split_first().ok_or_else(|| Error::new(Kind::Failed, "no program to start"))?;
         let mut command = Command::new(first);
         // In a process group of its own: what a terminal sends to all of a group is for the caller to act on, who ends this in order.
-        let key = key().map_err(|error| Trouble::of(&error))?;
+        let key = key().map_err(|error| Error::of_io(&error))?;
         command.args(words).arg(&key).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().map_err(|error| Trouble::of(&error))?;
+        let mut child = command.spawn().map_err(|error| Error::of_io(&error))?;
         let streams = child.stdin.take().zip(child.stdout.take());
-        let (to, from) = streams.ok_or_else(|| Trouble::new("failed", "no streams to the tool"))?;
+        let (to, from) = streams.ok_or_else(|| Error::new(Kind::Failed, "no streams to the tool"))?;
         let patience = Patience::default();
-        let to = Patient::new(to, patience.clone()).map_err(|error| Trouble::of(&error))?;
-        let from = Patient::new(from, patience.clone()).map_err(|error| Trouble::of(&error))?;
+        let to = Patient::new(to, patience.clone()).map_err(|error| Error::of_io(&error))?;
+        let from = Patient::new(from, patience.clone()).map_err(|error| Error::of_io(&error))?;
         let (to, from) = (BufWriter::new(to), BufReader::with_capacity(PIECE, Tail::new(from)));
         Ok(Client { child, to: Some(to), from: Some(from), patience, within: None, key })
     }
@@ -104,26 +105,26 @@ impl Client {
         request: &Request,
         data: Option<Data<'_>>,
         heard: Heard<'_>,
-        given: &mut dyn FnMut(&mut (dyn Read + Send)) -> Result<(), Trouble>,
-    ) -> Result<(), Trouble> {
+        given: &mut dyn FnMut(&mut (dyn Read + Send)) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let patience = [request.patience(), self.within].into_iter().flatten().min();
         *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = patience;
         let sent = self.send(request, data);
         // Where it does not listen any more, it has said why.
-        let broken = sent.as_ref().err().is_some_and(|trouble| trouble.kind == "broken");
+        let broken = sent.as_ref().err().is_some_and(|trouble| trouble.kind == Kind::Broken);
         if let Err(trouble) = sent
             && !broken
         {
             return Err(trouble);
         }
         let (mut failed, key) = (None, &self.key);
-        let Some(from) = self.from.as_mut() else { return Err(Trouble::new("failed", "the tool was dismissed")) };
+        let Some(from) = self.from.as_mut() else { return Err(Error::new(Kind::Failed, "the tool was dismissed")) };
         let mut aside = |kind: u8, bytes: &[u8]| match kind {
             wire::ITEM => heard(bytes),
             wire::FAILED => {
                 failed = Some(match bytes.strip_prefix(key.as_bytes()) {
-                    Some(own) => wire::parse::<Trouble>(own)?,
-                    None => wire::parse::<Trouble>(bytes)?.from_inside(),
+                    Some(own) => wire::parse::<Error>(own)?,
+                    None => wire::parse::<Error>(bytes)?.from_inside(),
                 });
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
@@ -143,7 +144,7 @@ impl Client {
             // have with it, and only the host's side knows that and why.
             (Some(Ok(Some(trouble))), _) => {
                 let inside = trouble.from_inside();
-                let host = if inside.kind == "ended" { self.word_of_the_end() } else { None };
+                let host = if inside.kind == Kind::Ended { self.word_of_the_end() } else { None };
                 Err(host.unwrap_or(inside))
             }
             (_, Err(trouble)) => Err(trouble),
@@ -159,7 +160,7 @@ impl Client {
         request: &Request,
         most: Most,
         each: &mut (dyn FnMut(T) -> io::Result<()> + Send),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Error> {
         let (mut items, mut length) = (0, 0);
         let mut count = |bytes: &[u8]| {
             items += 1;
@@ -180,7 +181,7 @@ impl Client {
     /// # Errors
     ///
     /// As there.
-    pub fn order(&mut self, request: &Request) -> Result<(), Trouble> {
+    pub fn order(&mut self, request: &Request) -> Result<(), Error> {
         self.list::<serde::de::IgnoredAny>(request, Most::Nothing, &mut |_| Ok(()))
     }
 
@@ -189,13 +190,13 @@ impl Client {
         &mut self,
         request: &Request,
         each: &mut (dyn FnMut(T) -> io::Result<()> + Send),
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Error> {
         self.ask(request, None, &mut |bytes| each(wire::parse(bytes)?), &mut |_| Ok(()))
     }
 
     /// Why the sandbox has ended, if it has: its processes are killed one after the other, and the tool lives a moment longer than
     /// what it speaks of.
-    fn word_of_the_end(&mut self) -> Option<Trouble> {
+    fn word_of_the_end(&mut self) -> Option<Error> {
         *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = Some(DYING);
         // Nothing comes from a tool that lives on.
         let _ = self.from.as_mut()?.fill_buf();
@@ -204,7 +205,7 @@ impl Client {
     }
 
     /// Why the tool was cut off, if the host's side says it.
-    fn last_word(&mut self) -> Option<Trouble> {
+    fn last_word(&mut self) -> Option<Error> {
         self.to = None;
         let mut from = self.from.take()?;
         // Whoever is inside could go on for ever.
@@ -212,11 +213,11 @@ impl Client {
         from.get_ref().last_word(&self.key)
     }
 
-    fn send(&mut self, request: &Request, data: Option<Data<'_>>) -> Result<(), Trouble> {
-        let Some(to) = self.to.as_mut() else { return Err(Trouble::new("broken", "the tool was dismissed")) };
+    fn send(&mut self, request: &Request, data: Option<Data<'_>>) -> Result<(), Error> {
+        let Some(to) = self.to.as_mut() else { return Err(Error::new(Kind::Broken, "the tool was dismissed")) };
         let broken = |error: io::Error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Trouble::new("broken", "the tool does not listen any more"),
-            _ => Trouble::of(&error),
+            io::ErrorKind::BrokenPipe => Error::new(Kind::Broken, "the tool does not listen any more"),
+            _ => Error::of_io(&error),
         };
         wire::write_json(to, wire::REQUEST, request).map_err(broken)?;
         if let Some(data) = data {
@@ -262,15 +263,15 @@ fn key() -> io::Result<String> {
 }
 
 /// What is said of an error on the way in.
-pub fn said(error: &io::Error) -> Trouble {
+pub fn said(error: &io::Error) -> Error {
     if error.kind() == io::ErrorKind::UnexpectedEof {
-        return Trouble::new("ended", "the tool inside was ended before it had answered");
+        return Error::new(Kind::Ended, "the tool inside was ended before it had answered");
     }
     if error.kind() == io::ErrorKind::TimedOut {
-        return Trouble::new("failed", "the sandbox does not answer: what runs in it is stopped, or has no time")
+        return Error::new(Kind::Failed, "the sandbox does not answer: what runs in it is stopped, or has no time")
             .hint("`belljar rm -f` removes it in any case");
     }
-    Trouble::of(error)
+    Error::of_io(error)
 }
 
 #[cfg(test)]
@@ -283,7 +284,7 @@ mod tests {
         Client::start(&["/bin/sh".into(), "-c".into(), script.into()]).unwrap()
     }
 
-    fn list(script: &str) -> Result<(), Trouble> {
+    fn list(script: &str) -> Result<(), Error> {
         tool(script).list::<Entry>(&Request::Stat { path: "x".into() }, Most::Many, &mut |_| Ok(()))
     }
 
@@ -293,12 +294,12 @@ mod tests {
     fn a_kind_of_the_hosts_is_believed_from_the_host_alone() {
         let length = |text: &str| format!("\\{:03o}\\000\\000\\000", text.len());
         let forged = list(&format!("printf '{}x%s' '{FORGED}'", length(FORGED))).unwrap_err();
-        assert_eq!((forged.kind.as_str(), forged.message.as_str()), ("failed", "forged"));
+        assert_eq!((forged.kind.word(), forged.message.as_str()), ("failed", "forged"));
         let ended = list(&format!("printf '{}e%s' '{FORGED}'", length(FORGED))).unwrap_err();
-        assert_eq!(ended.kind, "failed");
+        assert_eq!(ended.kind, Kind::Failed);
         let keyed = length(&format!("{:32}{FORGED}", ""));
         let own = list(&format!("printf '{keyed}x%s%s' \"$0\" '{FORGED}'")).unwrap_err();
-        assert_eq!(own.kind, "not_running");
+        assert_eq!(own.kind, Kind::NotRunning);
     }
 
     #[test]
@@ -310,7 +311,7 @@ mod tests {
         let (low, high) = (entry.len() % 256, entry.len() / 256);
         let script = format!("while printf '\\{low:03o}\\{high:03o}\\000\\000i%s' '{entry}'; do :; done 2>/dev/null");
         let flooded = list(&script).unwrap_err();
-        assert_eq!((flooded.kind.as_str(), flooded.message.as_str()), ("too_large", "more than 32 MiB of answers"));
+        assert_eq!((flooded.kind.word(), flooded.message.as_str()), ("too_large", "more than 32 MiB of answers"));
     }
 
     #[test]
@@ -331,7 +332,7 @@ mod tests {
         let mut buffer = Vec::new();
         *client.patience.lock().unwrap() = Some(Duration::from_millis(50));
         let error = wire::read(client.from.as_mut().unwrap(), &mut buffer).unwrap_err();
-        assert_eq!((error.kind(), Trouble::of(&error).kind.as_str()), (io::ErrorKind::TimedOut, "ended"));
+        assert_eq!((error.kind(), Error::of_io(&error).kind.word()), (io::ErrorKind::TimedOut, "ended"));
         assert!(begun.elapsed() < Duration::from_secs(5));
         client.child.kill().unwrap();
     }

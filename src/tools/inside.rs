@@ -7,8 +7,9 @@ mod change;
 mod look;
 mod search;
 
+use super::Request;
 use super::wire::{self, Inlet, Outlet};
-use super::{Request, Trouble};
+use crate::error::{Error, Kind};
 use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
 use std::io::{self, Read, Write};
@@ -42,9 +43,9 @@ impl Answer<'_> {
     }
 
     /// Takes so many bytes from what may be written.
-    fn take(&mut self, bytes: u64) -> Result<(), Trouble> {
+    fn take(&mut self, bytes: u64) -> Result<(), Error> {
         let Some(room) = self.room else { return Ok(()) };
-        *room = room.checked_sub(bytes).ok_or_else(|| Trouble::of(&io::Error::from_raw_os_error(libc::ENOSPC)))?;
+        *room = room.checked_sub(bytes).ok_or_else(|| Error::of_io(&io::Error::from_raw_os_error(libc::ENOSPC)))?;
         Ok(())
     }
 }
@@ -90,7 +91,7 @@ pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<
 }
 
 /// What takes data.
-fn take(request: &Request, data: &mut Inlet<'_>, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+fn take(request: &Request, data: &mut Inlet<'_>, answer: &mut Answer<'_>) -> Result<(), Error> {
     match request {
         Request::Write { path, mode, parents, append } => {
             let how = change::Writing { mode: *mode, parents: *parents, append: *append };
@@ -99,14 +100,14 @@ fn take(request: &Request, data: &mut Inlet<'_>, answer: &mut Answer<'_>) -> Res
         Request::Push { path, name } => {
             let put = super::tree::put(data, path.path(), name.path().as_os_str(), *answer.room)?;
             answer.take(put.bytes)?;
-            put.skipped.iter().try_for_each(|left_out| answer.item(left_out)).map_err(|error| Trouble::of(&error))
+            put.skipped.iter().try_for_each(|left_out| answer.item(left_out)).map_err(|error| Error::of_io(&error))
         }
-        _ => Err(Trouble::new("invalid", "no request that takes data")),
+        _ => Err(Error::new(Kind::Invalid, "no request that takes data")),
     }
 }
 
 /// What gives something.
-fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Error> {
     match request {
         Request::List { path, depth } => look::list(path, *depth, answer),
         Request::Stat { path } => look::stat(path, answer),
@@ -127,25 +128,25 @@ fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Trouble> {
         Request::Session { id, ask } => super::session::answer(id.as_deref(), ask, answer.to),
         Request::Pull { path, name } => pull(path, name, answer),
         Request::Measure { path } => measure(path, answer),
-        Request::Write { .. } | Request::Push { .. } => Err(Trouble::new("invalid", "a request without its data")),
+        Request::Write { .. } | Request::Push { .. } => Err(Error::new(Kind::Invalid, "a request without its data")),
     }
 }
 
 /// The bytes of all regular files below a path, as far as they can be seen.
-fn measure(path: &super::Name, answer: &mut Answer<'_>) -> Result<(), Trouble> {
-    let real = std::fs::canonicalize(path.path()).map_err(|error| Trouble::of(&error).about(path))?;
-    answer.item(&super::tree::measure(&real)).map_err(|error| Trouble::of(&error))
+fn measure(path: &super::Name, answer: &mut Answer<'_>) -> Result<(), Error> {
+    let real = std::fs::canonicalize(path.path()).map_err(|error| Error::of_io(&error).about(path))?;
+    answer.item(&super::tree::measure(&real)).map_err(|error| Error::of_io(&error))
 }
 
-fn pull(path: &super::Name, name: &super::Name, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+fn pull(path: &super::Name, name: &super::Name, answer: &mut Answer<'_>) -> Result<(), Error> {
     // A link that was asked for by name stands for what it leads to.
-    let real = std::fs::canonicalize(path.path()).map_err(|error| Trouble::of(&error).about(path))?;
+    let real = std::fs::canonicalize(path.path()).map_err(|error| Error::of_io(&error).about(path))?;
     let skipped = std::cell::RefCell::new(Vec::new());
     let mut outlet = Outlet::new(answer.to);
     super::tree::pack(&real, name.path(), super::tree::Owner::Sandbox, &mut outlet, &mut |left_out| {
         skipped.borrow_mut().push(left_out);
         Ok(())
     })?;
-    outlet.flush().map_err(|error| Trouble::of(&error))?;
-    skipped.into_inner().iter().try_for_each(|left_out| answer.item(left_out)).map_err(|error| Trouble::of(&error))
+    outlet.flush().map_err(|error| Error::of_io(&error))?;
+    skipped.into_inner().iter().try_for_each(|left_out| answer.item(left_out)).map_err(|error| Error::of_io(&error))
 }

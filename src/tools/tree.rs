@@ -16,7 +16,8 @@ mod placing;
 pub use packing::{LeaveOut, Owner, measure, pack};
 
 use super::draft::{Draft, Kind};
-use super::{Name, Skipped, Trouble};
+use super::{Name, Skipped};
+use crate::error::{self, Error};
 use crate::images::unpack;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
@@ -66,17 +67,17 @@ pub struct Put {
 ///
 /// What is in the way, or what the archive is refused for. What was there is as it was then, but for a directory that was merged
 /// half-way when the disk was full.
-pub fn put(from: &mut (dyn Read + Send), place: &Path, name: &OsStr, room: Option<u64>) -> Result<Put, Trouble> {
+pub fn put(from: &mut (dyn Read + Send), place: &Path, name: &OsStr, room: Option<u64>) -> Result<Put, Error> {
     // Where nothing comes nothing is made.
     let mut first = [0];
-    if from.read(&mut first).map_err(|error| Trouble::of(&error))? == 0 {
-        return Err(Trouble::new("ended", "nothing came"));
+    if from.read(&mut first).map_err(|error| Error::of_io(&error))? == 0 {
+        return Err(Error::new(error::Kind::Ended, "nothing came"));
     }
     let from = &mut first.chain(from);
     let into = fs::metadata(place).is_ok_and(|found| found.is_dir());
     let is_named = !place.as_os_str().as_encoded_bytes().ends_with(b"/");
     if !into && !is_named {
-        return Err(Trouble::new("not_a_directory", "there is no such directory").about(&Name::from(place)));
+        return Err(Error::new(error::Kind::NotADirectory, "there is no such directory").about(&Name::from(place)));
     }
     // `.` is what is in it, and not itself.
     let target = if into && name != "." { place.join(name) } else { place.to_owned() };
@@ -85,24 +86,24 @@ pub fn put(from: &mut (dyn Read + Send), place: &Path, name: &OsStr, room: Optio
         Some(above) if !above.as_os_str().is_empty() => above,
         _ => Path::new("."),
     };
-    let draft = Draft::new(above, Kind::Directory).map_err(|error| Trouble::of(&error).about(&Name::from(above)))?;
+    let draft = Draft::new(above, Kind::Directory).map_err(|error| Error::of_io(&error).about(&Name::from(above)))?;
     let bounds = unpack::Bounds { bytes: u64::MAX, file: i64::MAX as u64, plain: true, ..unpack::Bounds::default() };
     let mut counted = Counted { from, left: room };
     let summary = unpack::unpack(&mut counted, draft.open().as_fd(), None, &bounds).map_err(refused)?;
     if summary.unterminated {
-        return Err(Trouble::new("ended", "it was cut off"));
+        return Err(Error::new(error::Kind::Ended, "it was cut off"));
     }
     let skipped = summary.too_large.iter().map(|path| {
         let below = path.strip_prefix(MEMBER.as_bytes()).unwrap_or_default();
         let path = Name([target.as_os_str().as_encoded_bytes(), below].concat());
-        Skipped { path, why: Trouble::of(&io::Error::from_raw_os_error(libc::EFBIG)).message, failed: true }
+        Skipped { path, why: Error::of_io(&io::Error::from_raw_os_error(libc::EFBIG)).message, failed: true }
     });
     let skipped: Vec<Skipped> = skipped.collect();
     if summary.too_large.first().is_some_and(|path| path == MEMBER.as_bytes()) {
-        return Err(Trouble::of(&io::Error::from_raw_os_error(libc::EFBIG)).about(&Name::from(target.as_path())));
+        return Err(Error::of_io(&io::Error::from_raw_os_error(libc::EFBIG)).about(&Name::from(target.as_path())));
     }
     let owned =
-        |file: &File| file.try_clone().map(|file| Rc::new(OwnedFd::from(file))).map_err(|error| Trouble::of(&error));
+        |file: &File| file.try_clone().map(|file| Rc::new(OwnedFd::from(file))).map_err(|error| Error::of_io(&error));
     // The directory that was named is the draft's own, so that both are one whatever the path leads to by now.
     let name = match (into, name == ".") {
         (true, true) => None,
@@ -131,8 +132,7 @@ impl Read for Counted<'_> {
     }
 }
 
-fn refused(refusal: unpack::Refusal) -> Trouble {
-    let kind =
-        refusal.io.map_or_else(|| "invalid".to_owned(), |errno| Trouble::of(&io::Error::from_raw_os_error(errno)).kind);
-    Trouble { kind, message: refusal.to_string(), path: None, hint: refusal.hint }
+fn refused(refusal: unpack::Refusal) -> Error {
+    let kind = refusal.io.map_or(error::Kind::Invalid, error::Kind::of_errno);
+    Error { errno: refusal.io, hint: refusal.hint.clone(), ..Error::new(kind, refusal.to_string()) }
 }

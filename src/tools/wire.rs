@@ -6,7 +6,7 @@
 //! from the host    x JSON of why there is no tool, or no longer, in the place of what the tool says
 //! ```
 
-use super::Trouble;
+use crate::error::Error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
@@ -30,7 +30,7 @@ pub const END: u8 = b'e';
 pub const FAILED: u8 = b'x';
 
 /// How a request went.
-pub type Ending = Option<Trouble>;
+pub type Ending = Option<Error>;
 
 /// Writes one frame.
 pub fn write(to: &mut dyn Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
@@ -191,7 +191,7 @@ impl<R: Read> Tail<R> {
     }
 
     /// What the host's side said at the very end, if it did: in a frame that begins with `key`.
-    pub fn last_word(&self, key: &str) -> Option<Trouble> {
+    pub fn last_word(&self, key: &str) -> Option<Error> {
         (0..self.last.len()).find_map(|start| {
             let mut rest = self.last.get(start..)?;
             let mut frame = Vec::new();
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_hosts_last_word_is_found_behind_half_a_frame() {
-        let trouble = Trouble::new("ended", "it has ended");
+        let trouble = Error::new(crate::error::Kind::Ended, "it has ended");
         for begun in [0, 3, 5, 30_000] {
             let mut bytes = Vec::new();
             write(&mut bytes, DATA, &[b'x'; 40_000]).expect("written");

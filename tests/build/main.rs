@@ -84,7 +84,7 @@ fn builder(words: &[String]) -> ExitCode {
         }
         Err(error) => {
             eprintln!("{}: {error}", error.kind());
-            error.hints().iter().for_each(|hint| eprintln!("hint: {hint}"));
+            error.hints().for_each(|hint| eprintln!("hint: {hint}"));
             ExitCode::FAILURE
         }
     }

@@ -124,7 +124,12 @@ fn refused(options: &[&str], words: &[&str]) -> (Option<i32>, Value) {
     let run = call([&["run", "--json"], options, &["--"], words].concat());
     let result = result(&run);
     assert_eq!(ended(&result), ("setup_failed", &Value::Null, &Value::Null));
-    assert_eq!((&result["error"]["kind"], &result["error"]["fields"]), (&json!("invalid"), &json!(["command"])));
+    let kind = match run.code {
+        Some(127) => "no_command",
+        Some(126) => "not_executable",
+        _ => "invalid",
+    };
+    assert_eq!((&result["error"]["kind"], &result["error"]["fields"]), (&json!(kind), &json!(["command"])));
     (run.code, result["error"]["message"].clone())
 }
 

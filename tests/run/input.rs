@@ -260,7 +260,7 @@ fn the_status_descriptor_hears_of_errors_too() {
     for (line, kind) in [
         ("run --memory=0 --status-fd=9 -- true", "invalid"),
         ("run --status-fd 9 --memry -- true", "invalid"),
-        ("run --status-fd 9 -- nonexistent", "invalid"),
+        ("run --status-fd 9 -- nonexistent", "no_command"),
         ("run --status-fd 9 --require memory=exact -- true", "host"),
         ("run --status-fd 9 --workdir /usr/nonexistent -- true", "setup"),
     ] {
@@ -306,8 +306,8 @@ fn json_is_one_object_on_one_line_whatever_went_wrong() {
     for (line, code, kind) in [
         ("run --json --memory=0 -- true", 125, json!("invalid")),
         ("run --memry --json -- true", 125, json!("invalid")),
-        ("run --json -- nonexistent", 127, json!("invalid")),
-        ("run --json -- /usr", 126, json!("invalid")),
+        ("run --json -- nonexistent", 127, json!("no_command")),
+        ("run --json -- /usr", 126, json!("not_executable")),
         ("run --json --require cpu=exact -- true", 125, json!("host")),
         ("run --json --workdir /usr/nonexistent -- true", 125, json!("setup")),
         ("run --json -- true", 0, Value::Null),

@@ -43,7 +43,7 @@ fn every_step_fails_once(scratch: &Scratch, mark: &str, words: &[String]) {
         let error = &result["error"];
         let message = error["message"].as_str().expect("a message");
         if step.starts_with("execute ") {
-            assert_eq!((run.code, &error["kind"]), (Some(126), &json!("invalid")));
+            assert_eq!((run.code, &error["kind"]), (Some(126), &json!("not_executable")));
             assert!(message.ends_with(": cannot execute: I/O error"), "{message}");
         } else {
             let number = format!("{} of {}", index + 1, steps.len());

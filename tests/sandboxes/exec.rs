@@ -223,7 +223,7 @@ fn a_slow_reader_gets_all_that_was_written_though_others_hold_the_stream() {
     sandboxes.create("box", &[]);
     for options in [&["exec", "box"][..], &["exec", "--tty", "box"]] {
         // It leaves somebody behind who could write on.
-        let script = "stty raw 2>/dev/null; sleep 60 & head -c 300000 /dev/zero";
+        let script = "stty raw -echo 2>/dev/null; sleep 60 & head -c 300000 /dev/zero";
         let mut command = sandboxes.command(options);
         command.args(["--", "sh", "-c", script]).stdout(Stdio::piped());
         let mut child = command.spawn().expect("start belljar");

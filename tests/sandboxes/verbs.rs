@@ -53,10 +53,9 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         if json {
             let error = object(&run)["error"].take();
             assert_eq!(error["kind"], json!("not_found"), "{verb:?}: {run:?}");
-            // Those that tell of a command do it in their result.
             let keys: Vec<&str> = error.as_object().expect("an error").keys().map(String::as_str).collect();
-            let expected = ["fields", "hint", "kind", "message", "path", "step"];
-            assert!(keys == expected || of_a_command, "{verb:?}: {keys:?}");
+            let expected = ["errno", "fields", "hint", "kind", "message", "path", "problems", "step"];
+            assert_eq!(keys, expected, "{verb:?}");
         }
         unknown += 1;
     }

@@ -5,8 +5,9 @@ use super::{Told, UNDONE, client, complain};
 use crate::cli::args::files as args;
 use crate::cli::progress::followed;
 use crate::cli::render;
+use crate::error::{Error, Kind};
 use crate::images::progress::{Progress, Quiet, Task};
-use crate::tools::{Client, EntryKind, Most, Name, Request, Skipped, Trouble, tree, wire};
+use crate::tools::{Client, EntryKind, Most, Name, Request, Skipped, tree, wire};
 use serde_json::json;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
@@ -55,7 +56,7 @@ struct Copying<'c> {
     interrupt: Interrupt,
 }
 
-pub fn copy(copy: &args::Copy) -> Result<Told, Trouble> {
+pub fn copy(copy: &args::Copy) -> Result<Told, Error> {
     let seen = !copy.quiet && !copy.json && io::IsTerminal::is_terminal(&io::stderr());
     let progress: Box<dyn Progress> = if seen { followed() } else { Box::new(Quiet) };
     let to = side(&copy.to);
@@ -101,11 +102,11 @@ pub fn copy(copy: &args::Copy) -> Result<Told, Trouble> {
 }
 
 /// Whether one copy can be made at all.
-fn possible(from: &Side, to: &Side, several: bool, json: bool) -> Result<(), Trouble> {
+fn possible(from: &Side, to: &Side, several: bool, json: bool) -> Result<(), Error> {
     match (from, to) {
         (Side::Stream, _) | (_, Side::Stream) if several => Err(misused("`-` stands alone")),
         (Side::Inside(..), Side::Stream) if json => {
-            Err(Trouble::new("misused", "json: the bytes go to standard output, where the object would")
+            Err(Error::new(Kind::Misused, "json: the bytes go to standard output, where the object would")
                 .hint("name a file in the place of `-`, or go without `--json`"))
         }
         (Side::Inside(..), Side::Inside(..)) => Err(misused("FROM and TO are both in sandboxes")),
@@ -116,8 +117,9 @@ fn possible(from: &Side, to: &Side, several: bool, json: bool) -> Result<(), Tro
     }
 }
 
-fn misused(why: &str) -> Trouble {
-    Trouble::new("misused", why).hint("write a path in a sandbox as `SANDBOX:PATH`, and one here as `PATH` or `./PATH`")
+fn misused(why: &str) -> Error {
+    Error::new(Kind::Misused, why)
+        .hint("write a path in a sandbox as `SANDBOX:PATH`, and one here as `PATH` or `./PATH`")
 }
 
 /// The place that several things go into: it must be a directory.
@@ -148,7 +150,7 @@ fn leave_out(skipped: &[Skipped]) -> Vec<serde_json::Value> {
 }
 
 impl Copying<'_> {
-    fn one(&self, from: Side, to: &Side, several: bool) -> Result<Done, Trouble> {
+    fn one(&self, from: Side, to: &Side, several: bool) -> Result<Done, Error> {
         match (from, to) {
             (Side::Inside(sandbox, path), Side::Here(to)) => {
                 let to = OsString::from_vec(directory(to.as_bytes().to_vec(), several));
@@ -165,11 +167,11 @@ impl Copying<'_> {
         }
     }
 
-    fn client(&self, sandbox: &OsStr) -> Result<Client, Trouble> {
+    fn client(&self, sandbox: &OsStr) -> Result<Client, Error> {
         self.interrupt.outside(|| client(sandbox, true))
     }
 
-    fn pull(&self, sandbox: &OsStr, path: &Name, to: &Path) -> Result<Done, Trouble> {
+    fn pull(&self, sandbox: &OsStr, path: &Name, to: &Path) -> Result<Done, Error> {
         let mut client = self.client(sandbox)?;
         let mut total = None;
         if self.seen {
@@ -192,8 +194,8 @@ impl Copying<'_> {
         Ok(Done { to: Name::from(place.as_path()), bytes, ..done })
     }
 
-    fn push(&self, from: &Path, sandbox: &OsStr, path: Name) -> Result<Done, Trouble> {
-        let real = std::fs::canonicalize(from).map_err(|error| Trouble::of(&error).about(&Name::from(from)))?;
+    fn push(&self, from: &Path, sandbox: &OsStr, path: Name) -> Result<Done, Error> {
+        let real = std::fs::canonicalize(from).map_err(|error| Error::of_io(&error).about(&Name::from(from)))?;
         let mut client = self.client(sandbox)?;
         let request = Request::Push { path: path.clone(), name: Name::from(name(from)) };
         let (mut done, mut remembered, mut skipped) = (Done::default(), 0, Vec::new());
@@ -214,7 +216,7 @@ impl Copying<'_> {
     }
 
     /// The bytes of a file, or a directory as a tar archive.
-    fn print(&self, sandbox: &OsStr, path: Name) -> Result<Done, Trouble> {
+    fn print(&self, sandbox: &OsStr, path: Name) -> Result<Done, Error> {
         self.interrupt.release();
         let mut client = client(sandbox, true)?;
         let mut kind = None;
@@ -232,7 +234,7 @@ impl Copying<'_> {
         Ok(done)
     }
 
-    fn take(&self, sandbox: &OsStr, path: Name) -> Result<Done, Trouble> {
+    fn take(&self, sandbox: &OsStr, path: Name) -> Result<Done, Error> {
         let request = Request::Write { path: path.clone(), mode: None, parents: false, append: false };
         let mut bytes = 0;
         self.interrupt.release();
@@ -256,17 +258,17 @@ fn name(path: &Path) -> OsString {
 }
 
 /// Everything to standard output.
-pub fn to_stdout(data: &mut (dyn Read + Send)) -> Result<(), Trouble> {
+pub fn to_stdout(data: &mut (dyn Read + Send)) -> Result<(), Error> {
     let mut out = render::out();
     io::copy(data, &mut out).and_then(|_| out.flush()).map_err(|error| crate::tools::said(&error))
 }
 
 /// Everything from standard input.
-pub fn from_stdin(to: &mut dyn Write, bytes: &mut u64) -> Result<(), Trouble> {
+pub fn from_stdin(to: &mut dyn Write, bytes: &mut u64) -> Result<(), Error> {
     *bytes = io::copy(&mut io::stdin().lock(), to).map_err(|error| match error.kind() {
         // The tool has ended, and why is told in its place.
-        io::ErrorKind::BrokenPipe => Trouble::new("broken", "the tool does not listen any more"),
-        _ => Trouble::of(&error),
+        io::ErrorKind::BrokenPipe => Error::new(Kind::Broken, "the tool does not listen any more"),
+        _ => Error::of_io(&error),
     })?;
     Ok(())
 }

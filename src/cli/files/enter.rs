@@ -3,10 +3,11 @@
 
 use crate::cli::sandbox::place;
 use crate::cli::{render, resolve};
+use crate::error::{Error, Kind};
 use crate::outcome::{Outcome, Status};
 use crate::process::Delivery;
 use crate::sandbox::{self, Exec};
-use crate::tools::{Name, Trouble, inside, session, wire};
+use crate::tools::{Name, inside, session, wire};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::Path;
@@ -29,13 +30,7 @@ pub fn enter(name: &str, aside: bool, key: &str, home: Option<&Path>) -> i32 {
     let trouble = match sandbox::exec(&place(home), name, Some(&store), &exec, delivery) {
         Ok((outcome, _)) if outcome.exit_code == Some(0) => return 0,
         Ok((outcome, _)) => ended(&outcome),
-        Err(trouble) => {
-            let kind = trouble.kind().to_owned();
-            let error = trouble.error();
-            let hint = error.hints();
-            let hint = (!hint.is_empty()).then(|| hint.join("\n"));
-            Trouble { kind, message: error.to_string(), path: None, hint }
-        }
+        Err(error) => error,
     };
     let mut out = std::io::stdout().lock();
     // A caller that is gone does not want to know.
@@ -44,30 +39,29 @@ pub fn enter(name: &str, aside: bool, key: &str, home: Option<&Path>) -> i32 {
     render::FAILED
 }
 
-fn ended(outcome: &Outcome) -> Trouble {
+fn ended(outcome: &Outcome) -> Error {
     if let Some(error) = &outcome.error {
-        let (kind, message, hint) = (error.kind.clone(), error.message.clone(), error.hint.clone());
-        return Trouble { kind, message, path: None, hint };
+        return error.clone();
     }
     match outcome.limits_reached.first() {
         Some(limit) if limit == "disk" => {
-            Trouble::new("no_space", "the sandbox's disk limit was passed, and writing stopped")
+            Error::new(Kind::NoSpace, "the sandbox's disk limit was passed, and writing stopped")
                 .hint("remove files, or make a sandbox with a larger `--disk`")
         }
-        Some(limit) => Trouble::new("ended", format!("the tool inside was ended: the limit of {limit} was passed")),
+        Some(limit) => Error::new(Kind::Ended, format!("the tool inside was ended: the limit of {limit} was passed")),
         None if outcome.status == Status::OutOfMemory => {
-            Trouble::new("ended", "the sandbox was ended: its memory limit was passed")
+            Error::new(Kind::Ended, "the sandbox was ended: its memory limit was passed")
                 .hint("make one with a larger `--memory`")
         }
-        None if outcome.status == Status::Cancelled => Trouble::new("ended", "its caller was told to end"),
-        None => Trouble::new("ended", "the tool inside was killed by somebody inside, or broke off"),
+        None if outcome.status == Status::Cancelled => Error::new(Kind::Ended, "its caller was told to end"),
+        None => Error::new(Kind::Ended, "the tool inside was killed by somebody inside, or broke off"),
     }
 }
 
 /// Keeps a session, inside; the exit code. Whether it can be reached is said in a line.
 pub fn keep(id: &str, kind: &str, words: &[OsString]) -> i32 {
     let mut pipe = crate::sys::fd::take_stdout();
-    let mut ready = |result: Result<(), Trouble>| {
+    let mut ready = |result: Result<(), Error>| {
         let line = match result {
             Ok(()) => "ready".to_owned(),
             Err(trouble) => serde_json::to_string(&trouble).unwrap_or_default(),
@@ -97,7 +91,7 @@ pub fn serve(room: Option<u64>) -> i32 {
     match inside::serve(&mut from, &mut to, room) {
         Ok(()) => 0,
         Err(error) => {
-            let trouble = Trouble { path: Some(Name::from("request")), ..Trouble::of(&error) };
+            let trouble = Error::of_io(&error).about(&Name::from("request"));
             // Whoever asks has gone, or does not speak as we do.
             let _ = wire::write_json(&mut to, wire::FAILED, &trouble).and_then(|()| to.flush());
             render::FAILED

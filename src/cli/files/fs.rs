@@ -5,7 +5,8 @@ use super::{Told, UNDONE, client};
 use crate::cli::args::files::{At, Verb};
 use crate::cli::render::{self, Lines, Listed};
 use crate::cli::sandbox::moment;
-use crate::tools::{Entry, EntryKind, Line, Most, Name, Replaced, Request, Trouble};
+use crate::error::{Error, Kind};
+use crate::tools::{Entry, EntryKind, Line, Most, Name, Replaced, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -18,7 +19,7 @@ use std::io::Read as _;
 const LONGEST_CONTENT: u64 = 64 << 20;
 
 /// Does it; whether as JSON, and what is told.
-pub fn run(verb: Verb) -> (bool, Result<Told, Trouble>) {
+pub fn run(verb: Verb) -> (bool, Result<Told, Error>) {
     match verb {
         Verb::Ls { at, depth } => {
             let at = At::from(at);
@@ -87,11 +88,11 @@ fn kind_of(word: &str) -> Option<EntryKind> {
 }
 
 /// Permissions as chmod(1) has them in digits.
-fn octal(text: &str) -> Result<u32, Trouble> {
+fn octal(text: &str) -> Result<u32, Error> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o7777);
     mode.ok_or_else(|| {
         let shown = text.escape_debug();
-        Trouble::new("misused", format!("mode: `{shown}` is not an octal mode"))
+        Error::new(Kind::Misused, format!("mode: `{shown}` is not an octal mode"))
             .hint("write octal digits, as in `644` or `0755`")
     })
 }
@@ -102,7 +103,7 @@ fn list<T: DeserializeOwned + Shown>(
     request: Request,
     head: String,
     line: impl Fn(&T) -> String + Send + Sync,
-) -> Result<Told, Trouble> {
+) -> Result<Told, Error> {
     if at.json {
         let mut listed = Listed::new(T::MANY);
         client(&at.sandbox, true)?.list(&request, Most::Many, &mut |item: T| listed.push(&item.object()))?;
@@ -159,7 +160,7 @@ fn row(entry: &Entry) -> String {
     format!("{letter}{bits}  {:>10}  {when}  {}{target}\n", entry.size, entry.path)
 }
 
-fn tree(at: &At, depth: u32) -> Result<Told, Trouble> {
+fn tree(at: &At, depth: u32) -> Result<Told, Error> {
     let top = at.path.as_encoded_bytes();
     let above = top.len() + usize::from(!top.ends_with(b"/"));
     let request = Request::Find { path: path(at), pattern: None, kind: None, depth: Some(depth) };
@@ -173,19 +174,19 @@ fn tree(at: &At, depth: u32) -> Result<Told, Trouble> {
     })
 }
 
-fn stat(at: &At) -> Result<Told, Trouble> {
+fn stat(at: &At) -> Result<Told, Error> {
     let mut found = None;
     client(&at.sandbox, true)?.list(&Request::Stat { path: path(at) }, Most::One, &mut |entry: Entry| {
         found = Some(entry);
         Ok(())
     })?;
-    let entry = found.ok_or_else(|| Trouble::new("ended", "the tool inside gave no answer"))?;
+    let entry = found.ok_or_else(|| Error::new(Kind::Ended, "the tool inside gave no answer"))?;
     let mut object = entry.object();
     object["version"] = json!(1);
     Ok(Told::new(row(&entry), object))
 }
 
-fn cat(at: &At, offset: u64, length: Option<u64>) -> Result<Told, Trouble> {
+fn cat(at: &At, offset: u64, length: Option<u64>) -> Result<Told, Error> {
     let request = Request::Read { path: path(at), offset, length };
     let mut client = client(&at.sandbox, true)?;
     if !at.json {
@@ -195,11 +196,11 @@ fn cat(at: &At, offset: u64, length: Option<u64>) -> Result<Told, Trouble> {
     let mut bytes = Vec::new();
     client.ask(&request, None, &mut |_| Ok(()), &mut |data| {
         let taken = data.take(LONGEST_CONTENT + 1).read_to_end(&mut bytes);
-        taken.and_then(|_| std::io::copy(data, &mut std::io::sink())).map_err(|error| Trouble::of(&error))?;
+        taken.and_then(|_| std::io::copy(data, &mut std::io::sink())).map_err(|error| Error::of_io(&error))?;
         Ok(())
     })?;
     if bytes.len() as u64 > LONGEST_CONTENT {
-        return Err(Trouble::new("too_large", "more than 64 MiB are too much for one object")
+        return Err(Error::new(Kind::TooLarge, "more than 64 MiB are too much for one object")
             .about(&path(at))
             .hint("take a part of it with `--offset` and `--length`, or go without `--json`"));
     }
@@ -210,7 +211,7 @@ fn cat(at: &At, offset: u64, length: Option<u64>) -> Result<Told, Trouble> {
     Ok(Told::new("", json!({ "version": 1, "path": path(at), "content": content, "encoding": encoding })))
 }
 
-fn write(at: &At, mode: Option<&str>, parents: bool, append: bool) -> Result<Told, Trouble> {
+fn write(at: &At, mode: Option<&str>, parents: bool, append: bool) -> Result<Told, Error> {
     let mode = mode.map(octal).transpose()?;
     let request = Request::Write { path: path(at), mode, parents, append };
     let mut bytes = 0;
@@ -224,12 +225,12 @@ fn write(at: &At, mode: Option<&str>, parents: bool, append: bool) -> Result<Tol
 }
 
 /// Of which there is nothing to tell but that it is done.
-fn done(at: &At, request: Request) -> Result<Told, Trouble> {
+fn done(at: &At, request: Request) -> Result<Told, Error> {
     client(&at.sandbox, true)?.ask(&request, None, &mut |_| Ok(()), &mut |_| Ok(()))?;
     Ok(Told::new("", json!({ "version": 1, "path": path(at) })))
 }
 
-fn replace(sandbox: &OsStr, json: bool, request: Request) -> Result<Told, Trouble> {
+fn replace(sandbox: &OsStr, json: bool, request: Request) -> Result<Told, Error> {
     let (mut listed, mut lines, mut code) = (Listed::new(Replaced::MANY), Lines::new(String::new()), 0);
     let mut client = client(sandbox, true)?;
     let mut each = |file: Replaced| {

@@ -2,8 +2,9 @@
 //!
 //! Where that takes too long (somebody inside has stopped what we wait for), a thread removes what is half here and ends us.
 
+use crate::error::Error;
 use crate::sys::signal::{default_action, is_ignored};
-use crate::tools::{Trouble, draft};
+use crate::tools::draft;
 use nix::sys::signal::{SigSet, Signal, raise};
 use std::io;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -24,10 +25,10 @@ impl Interrupt {
     /// # Errors
     ///
     /// What keeps a thread from being started.
-    pub fn watch() -> Result<Interrupt, Trouble> {
+    pub fn watch() -> Result<Interrupt, Error> {
         let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
         let set: SigSet = all.into_iter().filter(|signal| !is_ignored(*signal)).collect();
-        set.thread_block().map_err(|errno| Trouble::of(&errno.into()))?;
+        set.thread_block().map_err(|errno| Error::of_io(&errno.into()))?;
         let wait = move || {
             if let Ok(signal) = set.wait() {
                 CAME.store(signal as i32, Ordering::Relaxed);
@@ -36,15 +37,15 @@ impl Interrupt {
                 end(signal, set);
             }
         };
-        std::thread::Builder::new().spawn(wait).map_err(|error| Trouble::of(&error))?;
+        std::thread::Builder::new().spawn(wait).map_err(|error| Error::of_io(&error))?;
         Ok(Interrupt(set))
     }
 
     /// Starts something that is to have the signals: nothing is half then.
-    pub fn outside<T>(self, start: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
-        self.0.thread_unblock().map_err(|errno| Trouble::of(&errno.into()))?;
+    pub fn outside<T>(self, start: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+        self.0.thread_unblock().map_err(|errno| Error::of_io(&errno.into()))?;
         let started = start();
-        self.0.thread_block().map_err(|errno| Trouble::of(&errno.into()))?;
+        self.0.thread_block().map_err(|errno| Error::of_io(&errno.into()))?;
         started
     }
 

@@ -12,7 +12,8 @@ pub use enter::{ENTER, SERVE, enter, keep, serve, take};
 use super::args::files::FilesVerb;
 use super::render;
 use super::sandbox::{Told, no_home};
-use crate::tools::{Client, Trouble};
+use crate::error::{Error, Kind};
+use crate::tools::Client;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -39,13 +40,12 @@ pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
     }
 }
 
-pub fn complain(trouble: &Trouble, json: bool, undone: i32) -> i32 {
+pub fn complain(trouble: &Error, json: bool, undone: i32) -> i32 {
     if render::is_refused() {
         return render::FAILED;
     }
-    render::say(&trouble.to_string());
-    trouble.hint.iter().flat_map(|hint| hint.lines()).for_each(render::hint_line);
-    let code = if trouble.kind == "misused" { MISUSED } else { undone };
+    render::failure(trouble);
+    let code = if trouble.kind == Kind::Misused { MISUSED } else { undone };
     if json {
         return render::error_object(trouble, code);
     }
@@ -53,7 +53,7 @@ pub fn complain(trouble: &Trouble, json: bool, undone: i32) -> i32 {
 }
 
 /// A tool in the sandbox of that name: this program brings it there. `aside`: it can do with the files of one that does not run.
-pub fn client(sandbox: &OsStr, aside: bool) -> Result<Client, Trouble> {
+pub fn client(sandbox: &OsStr, aside: bool) -> Result<Client, Error> {
     let how = if aside { "aside" } else { "running" };
     let program = [PathBuf::from("/proc/self/exe").into(), ENTER.into(), OsString::from(how), sandbox.to_owned()];
     Client::start(&program)

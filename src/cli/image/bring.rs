@@ -86,7 +86,7 @@ pub fn save(store: &Store, save: &Save) -> Result<Told, Error> {
     }
     if std::io::stdout().is_terminal() {
         let problem = Problem::new("output", "standard output is a terminal");
-        return Err(Error::Invalid(vec![problem.hint("name a file, or pipe it into a program")]));
+        return Err(Error::invalid(vec![problem.hint("name a file, or pipe it into a program")]));
     }
     save::save(store, &images, &mut render::out(), &*followed())?;
     // Standard output holds the archive.
@@ -114,7 +114,7 @@ pub fn verify(store: &Store, verify: &Verify) -> Result<Told, Error> {
         let object = json!({ "version": 1, "faults": [] });
         return Ok(Told { people: "all images match their digests\n".to_owned(), object });
     }
-    Err(Error::Invalid(faults.iter().map(|fault| Problem::new("store", fault.to_string()).hint(&fault.cure)).collect()))
+    Err(Error::invalid(faults.iter().map(|fault| Problem::new("store", fault.to_string()).hint(&fault.cure)).collect()))
 }
 
 /// `belljar image pull`.
@@ -124,7 +124,7 @@ pub fn pull(store: &Store, pull: &Pull) -> Result<Told, Error> {
         None => None,
         Some(_) if !pull.password_stdin => {
             let problem = Problem::new("username", "needs a password");
-            return Err(Error::Invalid(vec![
+            return Err(Error::invalid(vec![
                 problem.hint("add `--password-stdin` and write the password to standard input"),
             ]));
         }
@@ -151,7 +151,7 @@ pub fn pull(store: &Store, pull: &Pull) -> Result<Told, Error> {
 
 /// One line of standard input.
 fn password() -> Result<String, Error> {
-    let wrong = |why: String| Error::Invalid(vec![Problem::new("password_stdin", why)]);
+    let wrong = |why: String| Error::invalid(vec![Problem::new("password_stdin", why)]);
     let mut text = String::new();
     let read = std::io::stdin().take(LONGEST_PASSWORD).read_to_string(&mut text);
     read.map_err(|error| wrong(format!("standard input: {}", describe_io(&error))))?;

@@ -45,11 +45,11 @@ fn draft(word: &str) -> Result<Draft, Error> {
 fn name(wished: Option<Reference>, recipes: Option<&str>) -> Result<Reference, Error> {
     let missing = || {
         let problem = Problem::new("name", "neither the recipe nor the request names the image");
-        Error::Invalid(vec![problem.hint("add `--name NAME`, or `name = \"…\"` to the recipe")])
+        Error::invalid(vec![problem.hint("add `--name NAME`, or `name = \"…\"` to the recipe")])
     };
     match (wished, recipes) {
         (Some(name), _) => Ok(name),
-        (None, Some(name)) => Reference::parse(name).map_err(|why| Error::Invalid(vec![Problem::new("name", why)])),
+        (None, Some(name)) => Reference::parse(name).map_err(|why| Error::invalid(vec![Problem::new("name", why)])),
         (None, None) => Err(missing()),
     }
 }

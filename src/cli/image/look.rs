@@ -3,7 +3,7 @@
 use super::super::render::size;
 use super::args::Tag;
 use super::{Told, reference};
-use crate::error::{Error, Problem};
+use crate::error::{Error, Kind, Problem};
 use crate::images::garbage::Removed;
 use crate::images::store::short;
 use crate::images::{Digest, Reference, Store};
@@ -103,12 +103,12 @@ pub fn rm(store: &Store, words: &[OsString]) -> Result<Told, Error> {
     for word in words {
         match going_by(store, &known, &word.to_string_lossy()) {
             Ok(names) => going.extend(names),
-            Err(Error::Invalid(found)) => problems.extend(found),
+            Err(error) if error.kind == Kind::Invalid => problems.extend(error.problems),
             Err(other) => return Err(other),
         }
     }
     if !problems.is_empty() {
-        return Err(Error::Invalid(problems));
+        return Err(Error::invalid(problems));
     }
     for name in &going {
         store.unname(name)?;
@@ -145,7 +145,7 @@ fn going_by(store: &Store, known: &[crate::images::store::Named], word: &str) ->
             let shown: Vec<String> = several.iter().map(|name| format!("`{}`", short(name))).collect();
             let problem =
                 Problem::new("name", format!("`{}` has several names: {}", word.escape_debug(), shown.join(", ")));
-            Err(Error::Invalid(vec![problem.hint("name the one to remove, or the image by its digest")]))
+            Err(Error::invalid(vec![problem.hint("name the one to remove, or the image by its digest")]))
         }
     }
 }

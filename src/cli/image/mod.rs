@@ -8,7 +8,7 @@ mod look;
 
 use super::args::image::{self as args, Verb};
 use super::{render, resolve};
-use crate::error::{Error, Problem};
+use crate::error::{Error, Kind, Problem};
 use crate::images::Reference;
 use crate::images::store::may_name;
 use serde_json::Value;
@@ -64,8 +64,7 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
         Err(error) => {
             render::failure(&error);
             if json {
-                let report = crate::outcome::ErrorReport::new(&error);
-                return render::error_object(&report, UNDONE);
+                return render::error_object(&error, UNDONE);
             }
             UNDONE
         }
@@ -93,16 +92,15 @@ fn new_name(verb: &Verb) -> Option<(&OsStr, bool)> {
 fn misused(error: &Error, json: bool) -> i32 {
     render::failure(error);
     if json {
-        let report =
-            crate::outcome::ErrorReport { kind: "misused".to_owned(), ..crate::outcome::ErrorReport::new(error) };
-        return render::error_object(&report, MISUSED);
+        let error = Error { kind: Kind::Misused, ..error.clone() };
+        return render::error_object(&error, MISUSED);
     }
     MISUSED
 }
 
 /// A name that somebody typed.
 fn reference(word: &OsStr) -> Result<Reference, Error> {
-    Reference::parse(&word.to_string_lossy()).map_err(|why| Error::Invalid(vec![Problem::new("name", why)]))
+    Reference::parse(&word.to_string_lossy()).map_err(|why| Error::invalid(vec![Problem::new("name", why)]))
 }
 
 /// The same for an option.

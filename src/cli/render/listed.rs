@@ -1,7 +1,8 @@
 //! What there may be much of: lines for people as they come, and objects that are never in memory twice.
 
 use super::{is_active, plain, unwritten};
-use crate::tools::{MOST_BYTES, Trouble};
+use crate::error::Error;
+use crate::tools::MOST_BYTES;
 use serde::Serialize;
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 
@@ -117,7 +118,7 @@ impl Lines {
     /// # Errors
     ///
     /// What kept it from coming.
-    pub fn end(mut self, came: Result<(), Trouble>) -> Result<i32, Trouble> {
+    pub fn end(mut self, came: Result<(), Error>) -> Result<i32, Error> {
         if came.is_ok() {
             // Where there was no line, the head is yet to come.
             let _ = self.show("");

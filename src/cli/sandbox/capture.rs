@@ -4,17 +4,17 @@ use super::look::now;
 use super::{Told, supervisor, table, word};
 use crate::cli::args::sandbox::{self as args, SnapshotVerb};
 use crate::cli::resolve;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Kind, Problem};
 use crate::images::changes::How;
 use crate::images::store::short;
 use crate::images::{Reference, Store, capture};
-use crate::sandbox::{self, Sandboxes, Trouble};
+use crate::sandbox::{self, Sandboxes};
 use crate::tools::Name;
 use serde_json::json;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub fn fork(sandboxes: &Sandboxes, home: &Path, fork: &args::Fork) -> Result<Told, Trouble> {
+pub fn fork(sandboxes: &Sandboxes, home: &Path, fork: &args::Fork) -> Result<Told, Error> {
     let new = fork.new.as_ref().map(word);
     let store = resolve::store(home);
     let (entry, run) = sandbox::fork(sandboxes, &word(&fork.name), new.as_deref(), Some(&store), &supervisor())?;
@@ -23,7 +23,7 @@ pub fn fork(sandboxes: &Sandboxes, home: &Path, fork: &args::Fork) -> Result<Tol
     Ok(Told::new(format!("{}\n", entry.name()), object))
 }
 
-pub fn diff(sandboxes: &Sandboxes, home: &Path, name: &str) -> Result<Told, Trouble> {
+pub fn diff(sandboxes: &Sandboxes, home: &Path, name: &str) -> Result<Told, Error> {
     let (mut people, mut objects) = (String::new(), Vec::new());
     for change in sandbox::diff(sandboxes, name, &resolve::store(home))? {
         let path = Name([b"/".as_slice(), &change.path].concat());
@@ -46,7 +46,7 @@ pub fn diff(sandboxes: &Sandboxes, home: &Path, name: &str) -> Result<Told, Trou
 }
 
 /// Does it; whether as JSON, and what is told.
-pub fn snapshot(sandboxes: &Sandboxes, home: &Path, verb: SnapshotVerb) -> (bool, Result<Told, Trouble>) {
+pub fn snapshot(sandboxes: &Sandboxes, home: &Path, verb: SnapshotVerb) -> (bool, Result<Told, Error>) {
     let store = resolve::store(home);
     match verb {
         SnapshotVerb::Create { name, image, force, json } => {
@@ -57,22 +57,17 @@ pub fn snapshot(sandboxes: &Sandboxes, home: &Path, verb: SnapshotVerb) -> (bool
     }
 }
 
-fn reference(text: &OsString) -> Result<Reference, Trouble> {
-    Reference::parse(&word(text)).map_err(|why| Trouble::Refused("misused", vec![Problem::new("image", why)]))
+fn reference(text: &OsString) -> Result<Reference, Error> {
+    Reference::parse(&word(text)).map_err(|why| Error::misused(vec![Problem::new("image", why)]))
 }
 
-fn create(
-    sandboxes: &Sandboxes,
-    store: &Store,
-    name: &str,
-    (image, force): (&OsString, bool),
-) -> Result<Told, Trouble> {
+fn create(sandboxes: &Sandboxes, store: &Store, name: &str, (image, force): (&OsString, bool)) -> Result<Told, Error> {
     let image = reference(image)?;
     let shown = short(&image);
     if !force && store.names()?.iter().any(|named| named.reference == image) {
         let problem = Problem::new("image", format!("there is an image `{shown}` already"));
-        return Err(Trouble::Refused(
-            "name_taken",
+        return Err(Error::of(
+            Kind::NameTaken,
             vec![problem.hint("choose another name, or replace it with `--force`")],
         ));
     }
@@ -80,7 +75,7 @@ fn create(
     Ok(Told::new(format!("{shown}  {digest}\n"), json!({ "version": 1, "name": shown, "digest": digest })))
 }
 
-fn ls(store: &Store) -> Result<Told, Trouble> {
+fn ls(store: &Store) -> Result<Told, Error> {
     let (mut rows, mut objects) = (vec![["NAME", "OF", "CREATED"].map(str::to_owned).to_vec()], Vec::new());
     for named in store.names()? {
         let lease = store.lease(&named.manifest.to_string())?;
@@ -94,7 +89,7 @@ fn ls(store: &Store) -> Result<Told, Trouble> {
     Ok(Told::new(people, json!({ "version": 1, "snapshots": objects })))
 }
 
-fn rm(store: &Store, images: &[OsString]) -> Result<Told, Trouble> {
+fn rm(store: &Store, images: &[OsString]) -> Result<Told, Error> {
     let mut gone = Vec::new();
     for image in images {
         let reference = reference(image)?;
@@ -103,7 +98,7 @@ fn rm(store: &Store, images: &[OsString]) -> Result<Told, Trouble> {
         if capture::of_sandbox(store, &lease).is_none() {
             let problem = Problem::new("image", format!("`{shown}` is no snapshot"))
                 .hint("`belljar image rm` removes other images");
-            return Err(Trouble::Failed(Error::Invalid(vec![problem])));
+            return Err(Error::invalid(vec![problem]));
         }
         drop(lease);
         store.unname(&reference)?;

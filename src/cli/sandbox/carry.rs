@@ -9,7 +9,7 @@ use crate::cli::resolve::{self, resolve};
 use crate::error::{Error, Problem, describe_io};
 use crate::images::progress::Followed;
 use crate::images::save::Target;
-use crate::sandbox::{self, Entry, Run, Sandboxes, Trouble};
+use crate::sandbox::{self, Entry, Run, Sandboxes};
 use serde_json::json;
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,11 +27,11 @@ pub struct ImportRequest {
     pub name: Option<String>,
 }
 
-fn invalid(field: &str, message: String, hint: &str) -> Trouble {
-    Trouble::Failed(Error::Invalid(vec![Problem::new(field, message).hint(hint)]))
+fn invalid(field: &str, message: String, hint: &str) -> Error {
+    Error::invalid(vec![Problem::new(field, message).hint(hint)])
 }
 
-pub fn export(sandboxes: &Sandboxes, home: &Path, export: &args::Export) -> Result<Told, Trouble> {
+pub fn export(sandboxes: &Sandboxes, home: &Path, export: &args::Export) -> Result<Told, Error> {
     let store = resolve::store(home);
     let name = word(&export.name);
     let exported = sandbox::Export { sandbox: &name, with_image: !export.without_image };
@@ -73,7 +73,7 @@ pub fn import(request: ImportRequest) -> i32 {
     }
 }
 
-fn bring(mut request: ImportRequest) -> Result<(Entry, Run), Trouble> {
+fn bring(mut request: ImportRequest) -> Result<(Entry, Run), Error> {
     let home = request.run.home.clone().ok_or_else(no_home)?;
     let mut size = None;
     let file: Box<dyn Read> = if request.file == "-" {

@@ -5,8 +5,8 @@ use crate::cli::args::sandbox as args;
 use crate::cli::parse::RunRequest;
 use crate::cli::render;
 use crate::cli::resolve::{self, resolve};
-use crate::error::{Error, Problem};
-use crate::sandbox::{self, Sandboxes, Trouble, Wish};
+use crate::error::{Error, Kind, Problem};
+use crate::sandbox::{self, Sandboxes, Wish};
 use crate::spec::{self, PartialSpec, UnitError};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub struct CreateRequest {
 /// Makes it; the exit code.
 pub fn create(request: CreateRequest) -> i32 {
     let json = request.run.report.json;
-    let Some(home) = request.run.home.clone() else { return complain(no_home().into(), json) };
+    let Some(home) = request.run.home.clone() else { return complain(no_home(), json) };
     let store = resolve::store(&home);
     let made = resolve(request.run)
         .map_err(misused)
@@ -45,15 +45,13 @@ pub fn create(request: CreateRequest) -> i32 {
 }
 
 /// A spec that cannot be is a request that is not understood.
-pub fn misused(error: Error) -> Trouble {
-    match error {
-        Error::Invalid(problems) => Trouble::Refused("misused", problems),
-        error => error.into(),
-    }
+pub fn misused(error: Error) -> Error {
+    let kind = if error.kind == Kind::Invalid { Kind::Misused } else { error.kind };
+    Error { kind, ..error }
 }
 
 /// The same for each name; what could not be done is told at once, and the rest is done all the same.
-fn each(names: &args::Names, mut act: impl FnMut(&str) -> Result<Value, Trouble>) -> Result<Told, Trouble> {
+fn each(names: &args::Names, mut act: impl FnMut(&str) -> Result<Value, Error>) -> Result<Told, Error> {
     let (mut people, mut done, mut code) = (String::new(), Vec::new(), 0);
     for name in &names.names {
         let name = word(name);
@@ -64,23 +62,22 @@ fn each(names: &args::Names, mut act: impl FnMut(&str) -> Result<Value, Trouble>
             }
             Err(trouble) if names.names.len() == 1 => return Err(trouble),
             Err(trouble) => {
-                let kind = trouble.kind().to_owned();
+                done.push(json!({ "name": name, "error": trouble.kind }));
                 code = complain(trouble, false);
-                done.push(json!({ "name": name, "error": kind }));
             }
         }
     }
     Ok(Told { code, ..Told::new(people, json!({ "version": 1, "sandboxes": done })) })
 }
 
-pub fn start(sandboxes: &Sandboxes, names: &args::Names) -> Result<Told, Trouble> {
+pub fn start(sandboxes: &Sandboxes, names: &args::Names) -> Result<Told, Error> {
     each(names, |name| {
         let (entry, run) = sandbox::start(sandboxes, name, &supervisor())?;
         Ok(json!({ "id": entry.id, "name": entry.name(), "image": run.image }))
     })
 }
 
-pub fn stop(sandboxes: &Sandboxes, stop: &args::Stop) -> Result<Told, Trouble> {
+pub fn stop(sandboxes: &Sandboxes, stop: &args::Stop) -> Result<Told, Error> {
     // None at all is a time here.
     let grace = match stop.grace.as_ref().and_then(|text| text.to_str()) {
         Some("0" | "0s") => Duration::ZERO,
@@ -92,14 +89,14 @@ pub fn stop(sandboxes: &Sandboxes, stop: &args::Stop) -> Result<Told, Trouble> {
     })
 }
 
-pub fn rm(sandboxes: &Sandboxes, rm: &args::Rm) -> Result<Told, Trouble> {
+pub fn rm(sandboxes: &Sandboxes, rm: &args::Rm) -> Result<Told, Error> {
     each(&rm.names, |name| {
         sandbox::remove(sandboxes, name, rm.force)?;
         Ok(json!({ "name": name }))
     })
 }
 
-fn time(field: &str, text: Option<&OsString>) -> Result<Option<Duration>, Trouble> {
+fn time(field: &str, text: Option<&OsString>) -> Result<Option<Duration>, Error> {
     unit(field, text, spec::parse_duration)
 }
 
@@ -107,13 +104,12 @@ fn unit<T>(
     field: &str,
     text: Option<&OsString>,
     read: impl Fn(&str) -> Result<T, UnitError>,
-) -> Result<Option<T>, Trouble> {
-    let wrong =
-        |error: UnitError| Trouble::Refused("misused", vec![Problem::new(field, error.to_string()).hint(error.right)]);
+) -> Result<Option<T>, Error> {
+    let wrong = |error: UnitError| Error::misused(vec![Problem::new(field, error.to_string()).hint(error.right)]);
     text.map(|text| read(&text.to_string_lossy()).map_err(wrong)).transpose()
 }
 
-pub fn resize(sandboxes: &Sandboxes, resize: &args::Resize) -> Result<Told, Trouble> {
+pub fn resize(sandboxes: &Sandboxes, resize: &args::Resize) -> Result<Told, Error> {
     let wish = PartialSpec {
         memory: unit("memory", resize.memory.as_ref(), spec::parse_bytes)?,
         millicpus: unit("cpus", resize.cpus.as_ref(), spec::parse_cpus)?,
@@ -123,7 +119,7 @@ pub fn resize(sandboxes: &Sandboxes, resize: &args::Resize) -> Result<Told, Trou
     };
     if wish == PartialSpec::default() {
         let problem = Problem::new("command line", "no limit").hint("give `--memory`, `--cpus`, `--pids` or `--disk`");
-        return Err(Trouble::Refused("misused", vec![problem]));
+        return Err(Error::misused(vec![problem]));
     }
     let spec = sandbox::resize(sandboxes, &word(&resize.name), &wish)?;
     let (name, cpus) = (word(&resize.name), f64::from(spec.millicpus) / 1000.0);
@@ -132,16 +128,16 @@ pub fn resize(sandboxes: &Sandboxes, resize: &args::Resize) -> Result<Told, Trou
     Ok(Told::new(people, json!({ "version": 1, "name": name, "limits": super::look::limits(&spec) })))
 }
 
-pub fn rename(sandboxes: &Sandboxes, rename: &args::Rename) -> Result<Told, Trouble> {
+pub fn rename(sandboxes: &Sandboxes, rename: &args::Rename) -> Result<Told, Error> {
     let (name, new) = (word(&rename.name), word(&rename.new));
     sandbox::rename(sandboxes, &name, &new)?;
     Ok(Told::new(format!("{name} is {new} now\n"), json!({ "version": 1, "name": new, "was": name })))
 }
 
-pub fn label(sandboxes: &Sandboxes, label: &args::Label) -> Result<Told, Trouble> {
+pub fn label(sandboxes: &Sandboxes, label: &args::Label) -> Result<Told, Error> {
     let mut wanted = BTreeMap::new();
     for text in &label.labels {
-        let (key, value) = split(text).map_err(|problem| Trouble::Refused("misused", vec![problem]))?;
+        let (key, value) = split(text).map_err(|problem| Error::misused(vec![problem]))?;
         wanted.insert(key, (!value.is_empty()).then_some(value));
     }
     let labels = sandbox::label(sandboxes, &word(&label.name), &wanted)?;

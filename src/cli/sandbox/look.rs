@@ -3,7 +3,8 @@
 use super::{Told, table};
 use crate::cli::args::sandbox as args;
 use crate::cli::render::{self, say, size};
-use crate::sandbox::{self, End, Entry, Run, Sandboxes, State, Trouble};
+use crate::error::Error;
+use crate::sandbox::{self, End, Entry, Run, Sandboxes, State};
 use crate::spec::{Network, Spec, show_bytes};
 use crate::tools::Name;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const UNKNOWN: i32 = 125;
 
 /// Everything that is known of one.
-fn object(entry: &Entry) -> Result<(Value, Run, State), Trouble> {
+fn object(entry: &Entry) -> Result<(Value, Run, State), Error> {
     let (record, spec, state, run) = (entry.record()?, entry.spec()?, entry.state(), entry.run());
     let object = json!({
         "id": entry.id,
@@ -61,9 +62,9 @@ pub fn limits(spec: &Spec) -> Value {
     })
 }
 
-pub fn ls(sandboxes: &Sandboxes, ls: &args::Ls) -> Result<Told, Trouble> {
+pub fn ls(sandboxes: &Sandboxes, ls: &args::Ls) -> Result<Told, Error> {
     let wanted = ls.label.iter().map(super::life::split).collect::<Result<Vec<_>, _>>();
-    let wanted = wanted.map_err(|problem| Trouble::Refused("misused", vec![problem]))?;
+    let wanted = wanted.map_err(|problem| Error::misused(vec![problem]))?;
     let heading = ["NAME", "ID", "STATE", "IMAGE", "CREATED"].map(str::to_owned).to_vec();
     let (mut rows, mut objects) = (vec![heading], Vec::new());
     let mut entries: Vec<_> = sandboxes.list()?;
@@ -77,7 +78,7 @@ pub fn ls(sandboxes: &Sandboxes, ls: &args::Ls) -> Result<Told, Trouble> {
             Err(trouble) => {
                 let broken = State::Broken.name().to_owned();
                 rows.push(vec!["-".to_owned(), entry.id.clone(), broken, String::new(), String::new()]);
-                objects.push(json!({ "id": entry.id, "state": State::Broken, "error": trouble.error().to_string() }));
+                objects.push(json!({ "id": entry.id, "state": State::Broken, "error": trouble.to_string() }));
                 continue;
             }
         };
@@ -96,20 +97,20 @@ pub fn ls(sandboxes: &Sandboxes, ls: &args::Ls) -> Result<Told, Trouble> {
     Ok(Told::new(people, json!({ "version": 1, "sandboxes": objects })))
 }
 
-pub fn inspect(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
+pub fn inspect(sandboxes: &Sandboxes, word: &str) -> Result<Told, Error> {
     let (mut object, _, _) = object(&sandboxes.find(word)?)?;
     object["version"] = json!(1);
     Ok(Told::new("", object))
 }
 
-pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
+pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Told, Error> {
     let run = sandbox::wait(sandboxes, word)?;
     // As if the caller had run the sandbox's command itself; without a word of its supervisor nothing is known.
     let code = run.end.as_ref().map_or(UNKNOWN, End::exit_code);
     Ok(Told { code, ..Told::new(format!("{code}\n"), json!({ "version": 1, "end": run.end.as_ref().map(end) })) })
 }
 
-pub fn logs(sandboxes: &Sandboxes, logs: &args::Logs) -> Result<Told, Trouble> {
+pub fn logs(sandboxes: &Sandboxes, logs: &args::Logs) -> Result<Told, Error> {
     let entry = sandboxes.find(&super::word(&logs.name))?;
     if !logs.json {
         sandbox::follow_log(&entry, logs.follow, &mut render::out())?;
@@ -124,7 +125,7 @@ pub fn logs(sandboxes: &Sandboxes, logs: &args::Logs) -> Result<Told, Trouble> {
     Ok(Told::new("", object))
 }
 
-pub fn stats(sandboxes: &Sandboxes, word: &str) -> Result<Told, Trouble> {
+pub fn stats(sandboxes: &Sandboxes, word: &str) -> Result<Told, Error> {
     let stats = sandbox::stats(&sandboxes.find(word)?)?;
     let rows = [
         ("memory", format!("{} of {}", size(stats.memory_bytes), show_bytes(stats.memory_limit_bytes))),

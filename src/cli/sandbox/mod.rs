@@ -19,9 +19,8 @@ pub use volume::volume;
 
 use super::args::sandbox::LifeVerb;
 use super::render;
-use crate::error::{Error, Problem};
-use crate::outcome::ErrorReport;
-use crate::sandbox::{Sandboxes, Trouble};
+use crate::error::{Error, Kind, Problem};
+use crate::sandbox::Sandboxes;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -49,7 +48,7 @@ impl Told {
 /// Does it; the exit code.
 pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
     let (json, told) = match home.map(place) {
-        None => (false, Err(Trouble::Failed(no_home()))),
+        None => (false, Err(no_home())),
         Some(sandboxes) => match verb {
             LifeVerb::Start(names) => (names.json, life::start(&sandboxes, &names)),
             LifeVerb::Stop(stop) => (stop.names.json, life::stop(&sandboxes, &stop)),
@@ -80,17 +79,14 @@ pub fn run(verb: LifeVerb, home: Option<&Path>) -> i32 {
 }
 
 /// Tells what went wrong; the exit code.
-fn complain(trouble: Trouble, json: bool) -> i32 {
+fn complain(error: Error, json: bool) -> i32 {
     if render::is_refused() {
         return render::FAILED;
     }
-    let kind = trouble.kind().to_owned();
-    let code = if kind == "misused" { MISUSED } else { UNDONE };
-    let error = trouble.error();
+    let code = if error.kind == Kind::Misused { MISUSED } else { UNDONE };
     render::failure(&error);
     if json {
-        let report = ErrorReport { kind, ..ErrorReport::new(&error) };
-        return render::error_object(&report, code);
+        return render::error_object(&error, code);
     }
     code
 }
@@ -102,7 +98,7 @@ pub fn place(home: &Path) -> Sandboxes {
 
 pub fn no_home() -> Error {
     let problem = Problem::new("sandbox", "there is no place for sandboxes");
-    Error::Invalid(vec![problem.hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")])
+    Error::invalid(vec![problem.hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")])
 }
 
 /// A name that somebody typed; what is no text is no name.

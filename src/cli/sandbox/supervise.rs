@@ -3,7 +3,7 @@
 use super::{place, render};
 use crate::cli::resolve;
 use crate::error::Error;
-use crate::sandbox::{self, Report, Run, Trouble};
+use crate::sandbox::{self, Report, Run};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub fn supervise(id: &str, home: Option<&Path>) -> i32 {
             pipe.take(),
             match result {
                 Ok(run) => Report::Ready(run.clone()),
-                Err(error) => failed(error),
+                Err(error) => Report::Failed(error.clone()),
             },
         );
     };
@@ -32,22 +32,9 @@ pub fn supervise(id: &str, home: Option<&Path>) -> i32 {
         Ok(()) => 0,
         Err(trouble) => {
             // Told already, if the sandbox was ever tried.
-            ready(Err(&trouble_error(trouble)));
+            ready(Err(&trouble));
             render::FAILED
         }
-    }
-}
-
-fn trouble_error(trouble: Trouble) -> Error {
-    trouble.error()
-}
-
-fn failed(error: &Error) -> Report {
-    let hint = error.hints();
-    Report::Failed {
-        kind: error.kind().to_owned(),
-        message: error.to_string(),
-        hint: (!hint.is_empty()).then(|| hint.join("\n")),
     }
 }
 

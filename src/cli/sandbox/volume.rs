@@ -3,14 +3,15 @@
 use super::{Told, complain, no_home, place, table, time, word};
 use crate::cli::args::volume::Verb;
 use crate::cli::render::{self, size};
-use crate::sandbox::{Trouble, Volumes};
+use crate::error::Error;
+use crate::sandbox::Volumes;
 use serde_json::json;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 /// Does it; the exit code.
 pub fn volume(verb: Verb, home: Option<&Path>) -> i32 {
-    let Some(home) = home else { return complain(Trouble::Failed(no_home()), false) };
+    let Some(home) = home else { return complain(no_home(), false) };
     let (json, told) = match verb {
         Verb::Create { name, json } => (json, create(home, &word(&name))),
         Verb::Ls { json } => (json, ls(home)),
@@ -23,12 +24,12 @@ pub fn volume(verb: Verb, home: Option<&Path>) -> i32 {
     }
 }
 
-fn create(home: &Path, name: &str) -> Result<Told, Trouble> {
+fn create(home: &Path, name: &str) -> Result<Told, Error> {
     Volumes::new(home).create(name)?;
     Ok(Told::new(format!("{name}\n"), json!({ "version": 1, "name": name })))
 }
 
-fn ls(home: &Path) -> Result<Told, Trouble> {
+fn ls(home: &Path) -> Result<Told, Error> {
     let (mut rows, mut objects) =
         (vec![["NAME", "SIZE", "CREATED", "SANDBOXES"].map(str::to_owned).to_vec()], Vec::new());
     for volume in Volumes::new(home).list(&place(home))? {
@@ -43,7 +44,7 @@ fn ls(home: &Path) -> Result<Told, Trouble> {
     Ok(Told::new(people, json!({ "version": 1, "volumes": objects })))
 }
 
-fn rm(home: &Path, names: &[String]) -> Result<Told, Trouble> {
+fn rm(home: &Path, names: &[String]) -> Result<Told, Error> {
     let (volumes, sandboxes) = (Volumes::new(home), place(home));
     let (mut people, mut removed, mut code) = (String::new(), Vec::new(), 0);
     for name in names {

@@ -3,9 +3,10 @@
 use super::{Collected, quietly, told};
 use crate::cli::args::session::{One, PtyVerb};
 use crate::cli::{files, render};
+use crate::error::{self, Error};
 use crate::sys::tty::{RawTerminal, size};
 use crate::tools::session::{Ask, Kind};
-use crate::tools::{Client, Name, Request, Trouble};
+use crate::tools::{Client, Name, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::json;
 use std::io::Write as _;
@@ -46,9 +47,9 @@ pub fn pty(verb: PtyVerb, home: Option<&Path>) -> i32 {
 }
 
 /// How looking at it ended.
-type Seen = Result<Collected, Trouble>;
+type Seen = Result<Collected, Error>;
 
-fn attach(one: &One) -> Result<i32, Trouble> {
+fn attach(one: &One) -> Result<i32, Error> {
     let mut typing = files::client(&one.sandbox, false)?;
     let ask = |client: &mut Client, ask: Ask| {
         let request = Request::Session { id: Some(one.id.clone()), ask };
@@ -62,7 +63,7 @@ fn attach(one: &One) -> Result<i32, Trouble> {
     let raw = RawTerminal::enter(stdin.as_fd());
     let result = type_in(&stdin, &seen, &mut known, &mut |wish| ask(&mut typing, wish));
     let restored = raw.map_or(Ok(()), RawTerminal::close);
-    restored.map_err(|errno| Trouble::of(&std::io::Error::from_raw_os_error(errno)))?;
+    restored.map_err(|errno| Error::of_io(&std::io::Error::from_raw_os_error(errno)))?;
     match result? {
         Some(said) => said?.tell(),
         None => {
@@ -77,7 +78,7 @@ fn attach(one: &One) -> Result<i32, Trouble> {
 }
 
 /// Shows what it shows, in a thread; how that ended comes through the channel.
-fn look(one: &One) -> Result<Receiver<Seen>, Trouble> {
+fn look(one: &One) -> Result<Receiver<Seen>, Error> {
     let mut client = files::client(&one.sandbox, false)?;
     let request = Request::Session { id: Some(one.id.clone()), ask: Ask::Logs { job: 1, follow: true } };
     let (tell, seen) = channel();
@@ -87,7 +88,7 @@ fn look(one: &One) -> Result<Receiver<Seen>, Trouble> {
         // Whoever has left does not wait for it.
         let _ = tell.send(result.map(|()| said));
     };
-    std::thread::Builder::new().spawn(shown).map_err(|error| Trouble::of(&error))?;
+    std::thread::Builder::new().spawn(shown).map_err(|error| Error::of_io(&error))?;
     Ok(seen)
 }
 
@@ -95,8 +96,8 @@ fn look(one: &One) -> Result<Receiver<Seen>, Trouble> {
 fn adapt(
     stdin: &std::io::Stdin,
     known: &mut Option<(u16, u16)>,
-    ask: &mut dyn FnMut(Ask) -> Result<(), Trouble>,
-) -> Result<(), Trouble> {
+    ask: &mut dyn FnMut(Ask) -> Result<(), Error>,
+) -> Result<(), Error> {
     let now = size(stdin);
     if now == *known {
         return Ok(());
@@ -110,14 +111,14 @@ fn type_in(
     stdin: &std::io::Stdin,
     seen: &Receiver<Seen>,
     known: &mut Option<(u16, u16)>,
-    ask: &mut dyn FnMut(Ask) -> Result<(), Trouble>,
-) -> Result<Option<Seen>, Trouble> {
+    ask: &mut dyn FnMut(Ask) -> Result<(), Error>,
+) -> Result<Option<Seen>, Error> {
     let (mut piece, mut open) = (vec![0; 4096], true);
     loop {
         match seen.try_recv() {
             Ok(result) => return Ok(Some(result)),
             Err(TryRecvError::Disconnected) => {
-                return Err(Trouble::new("failed", "nobody shows the terminal any more"));
+                return Err(Error::new(error::Kind::Failed, "nobody shows the terminal any more"));
             }
             Err(TryRecvError::Empty) => {}
         }
@@ -129,7 +130,7 @@ fn type_in(
             continue;
         }
         // Not by way of the library's buffer: what it held back, poll(2) would not tell of.
-        let count = nix::unistd::read(stdin, &mut piece).map_err(|errno| Trouble::of(&errno.into()))?;
+        let count = nix::unistd::read(stdin, &mut piece).map_err(|errno| Error::of_io(&errno.into()))?;
         let typed = piece.get(..count).unwrap_or_default();
         open = !typed.is_empty();
         let until = typed.iter().position(|byte| *byte == LEAVE);

@@ -4,11 +4,12 @@ use super::{COPY_IT, Collected, LONGEST, broken, new_id, quietly, wait};
 use crate::cli::parse::Report;
 use crate::cli::sandbox::{ExecRequest, exec};
 use crate::cli::{files, render};
+use crate::error::{self, Error};
 use crate::program;
 use crate::sandbox::Exec;
 use crate::spec::{Code, Language, Source};
 use crate::tools::session::{Ask, Kind};
-use crate::tools::{Name, Request, Trouble};
+use crate::tools::{Name, Request};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write};
@@ -46,7 +47,7 @@ pub fn code(request: CodeRequest) -> i32 {
 }
 
 /// As a command, with the code as a file inside where it comes as one.
-fn once(request: CodeRequest) -> Result<i32, Trouble> {
+fn once(request: CodeRequest) -> Result<i32, Error> {
     let CodeRequest { sandbox, code, exec: command, home, report, .. } = request;
     let run = |words: Vec<OsString>| {
         exec(ExecRequest { name: sandbox.clone(), exec: Exec { words, ..command.clone() }, home: home.clone(), report })
@@ -61,11 +62,11 @@ fn once(request: CodeRequest) -> Result<i32, Trouble> {
     let path = Name::from(format!("{directory}/{name}").as_str());
     let mut client = files::client(OsStr::new(&sandbox), false)?;
     let mut send = |to: &mut dyn Write| match &code.source {
-        Source::Text(text) => to.write_all(text.as_bytes()).map_err(|error| Trouble::of(&error)),
+        Source::Text(text) => to.write_all(text.as_bytes()).map_err(|error| Error::of_io(&error)),
         _ => File::open(&file)
             .and_then(|mut from| io::copy(&mut from, to))
             .map(drop)
-            .map_err(|error| Trouble::of(&error).about(&Name::from(file.as_path()))),
+            .map_err(|error| Error::of_io(&error).about(&Name::from(file.as_path()))),
     };
     let write = Request::Write { path: path.clone(), mode: Some(0o444), parents: true, append: false };
     client.ask(&write, Some(&mut send), &mut |_| Ok(()), &mut |_| Ok(()))?;
@@ -77,24 +78,24 @@ fn once(request: CodeRequest) -> Result<i32, Trouble> {
 }
 
 /// In an interpreter, which is started where there is none.
-fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Trouble> {
+fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Error> {
     let kind = match request.code.language {
         Language::Python => Kind::Python,
         Language::Node => Kind::Node,
         Language::Shell => Kind::Shell,
     };
     if !request.code.args.is_empty() {
-        return Err(Trouble::new("misused", "code in a context has no arguments"));
+        return Err(Error::new(error::Kind::Misused, "code in a context has no arguments"));
     }
     if request.exec.output_limit.is_some() {
-        return Err(Trouble::new(
-            "misused",
+        return Err(Error::new(
+            error::Kind::Misused,
             "`--output-limit` does not go with `--context`, which keeps 10 MiB of each job",
         ));
     }
     if let Some(directory) = &request.save {
         std::fs::create_dir_all(directory)
-            .map_err(|error| Trouble::of(&error).about(&Name::from(directory.as_path())))?;
+            .map_err(|error| Error::of_io(&error).about(&Name::from(directory.as_path())))?;
     }
     let text = text(&request.code.source)?;
     let timeout_ms = request.exec.timeout.as_ref().map(Duration::as_millis).map(|time| time as u64);
@@ -103,8 +104,8 @@ fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Trouble> {
     said.is_of_context("continued");
     let ask = || Ask::Run { kind, text: text.clone(), wait: true, timeout_ms };
     let how = match wait::run(sandbox, id, ask(), &mut said) {
-        Err(trouble) if trouble.kind == "lost" => "anew",
-        Err(trouble) if trouble.kind == "session_ended" => {
+        Err(trouble) if trouble.kind == error::Kind::Lost => "anew",
+        Err(trouble) if trouble.kind == error::Kind::SessionEnded => {
             quietly(sandbox, id, Ask::Remove)?;
             "anew"
         }
@@ -120,7 +121,7 @@ fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Trouble> {
     };
     match quietly(sandbox, id, create) {
         // Somebody was quicker, and it goes on for us.
-        Err(trouble) if trouble.kind == "exists" => {}
+        Err(trouble) if trouble.kind == error::Kind::Exists => {}
         made => {
             made?;
             said.is_of_context(how);
@@ -134,11 +135,11 @@ fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Trouble> {
 }
 
 /// Whether a trouble is that there is no such session.
-fn is_missing(trouble: &Trouble) -> bool {
-    trouble.kind == "not_found" && trouble.message.starts_with("no session ")
+fn is_missing(trouble: &Error) -> bool {
+    trouble.kind == error::Kind::NotFound && trouble.is_of("session")
 }
 
-fn text(source: &Source) -> Result<String, Trouble> {
+fn text(source: &Source) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let read = match source {
         Source::Text(text) => {
@@ -149,11 +150,11 @@ fn text(source: &Source) -> Result<String, Trouble> {
         Source::File(path) => File::open(path).and_then(|file| file.take(LONGEST as u64 + 1).read_to_end(&mut bytes)),
     };
     read.map_err(|error| match source {
-        Source::File(path) => Trouble::of(&error).about(&Name::from(path.as_path())),
+        Source::File(path) => Error::of_io(&error).about(&Name::from(path.as_path())),
         _ => broken(error),
     })?;
     if bytes.len() > LONGEST {
-        return Err(Trouble::new("invalid", "the code is longer than 128 KiB").hint(COPY_IT));
+        return Err(Error::new(error::Kind::Invalid, "the code is longer than 128 KiB").hint(COPY_IT));
     }
-    String::from_utf8(bytes).map_err(|_| Trouble::new("invalid", "the code is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| Error::new(error::Kind::Invalid, "the code is not UTF-8"))
 }

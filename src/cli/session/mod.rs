@@ -14,10 +14,10 @@ pub use code::{CodeRequest, code};
 use super::args::session::{One, Verb};
 use super::files;
 use super::render::{self, Listed};
-use crate::error::Problem;
+use crate::error::{self, Error, Problem};
 use crate::spec;
 use crate::tools::session::{Ask, Kind, Session};
-use crate::tools::{Most, NO_COMMAND, NOT_EXECUTABLE, Name, Request, Trouble, wire};
+use crate::tools::{Most, Name, Request, wire};
 use said::Collected;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
@@ -57,7 +57,7 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
 }
 
 /// Asks about one session, and takes in what it says.
-fn listen(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<(), Trouble> {
+fn listen(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<(), Error> {
     let request = Request::Session { id: Some(id.to_owned()), ask };
     let mut client = files::client(sandbox, false)?;
     if let Request::Session { ask: Ask::Logs { follow: false, .. } | Ask::Run { wait: false, .. }, .. } = &request {
@@ -67,7 +67,7 @@ fn listen(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<(
 }
 
 /// Asks what has no answer but that it is done.
-fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Trouble> {
+fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Error> {
     let request = Request::Session { id: Some(id.to_owned()), ask };
     let mut client = files::client(sandbox, false)?;
     client.answers_within(AT_ONCE);
@@ -76,7 +76,7 @@ fn quietly(sandbox: &OsStr, id: &str, ask: Ask) -> Result<i32, Trouble> {
 }
 
 /// Does what has nothing to tell but that it is done, in JSON where that is wanted; the exit code.
-fn silently(one: &One, ask: Ask, json: bool) -> Result<i32, Trouble> {
+fn silently(one: &One, ask: Ask, json: bool) -> Result<i32, Error> {
     quietly(&one.sandbox, &one.id, ask)?;
     Ok(if json { told(json, &one.id, json!({ "session": one.id })) } else { 0 })
 }
@@ -87,19 +87,19 @@ fn told(json: bool, people: &str, mut object: Value) -> i32 {
     if json { render::object(&object, 0) } else { render::people(&format!("{people}\n"), 0) }
 }
 
-fn create(one: &One, workdir: Option<OsString>, json: bool) -> Result<i32, Trouble> {
+fn create(one: &One, workdir: Option<OsString>, json: bool) -> Result<i32, Error> {
     let ask = Ask::Create { kind: Kind::Shell, words: Vec::new(), env: Vec::new(), directory: workdir.map(Name::from) };
     quietly(&one.sandbox, &one.id, ask)?;
     Ok(told(json, &one.id, json!({ "session": one.id, "kind": Kind::Shell.name() })))
 }
 
-fn logs(one: &One, ask: Ask, json: bool) -> Result<i32, Trouble> {
+fn logs(one: &One, ask: Ask, json: bool) -> Result<i32, Error> {
     let mut said = Collected::new(json, None);
     listen(&one.sandbox, &one.id, ask, &mut said)?;
     said.tell()
 }
 
-fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
+fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Error> {
     let mut listed = Listed::new("sessions");
     let mut rows = vec![["ID", "KIND", "STATE", "JOBS", "LAST"].map(str::to_owned).to_vec()];
     let mut client = files::client(sandbox, false)?;
@@ -131,15 +131,17 @@ fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Trouble> {
 }
 
 /// A time that somebody typed.
-fn time(text: Option<&OsString>) -> Result<Option<Duration>, Trouble> {
+fn time(text: Option<&OsString>) -> Result<Option<Duration>, Error> {
     let read = |text: &OsString| spec::parse_duration(&text.to_string_lossy());
-    text.map(read).transpose().map_err(|error| Trouble::new("misused", format!("timeout: {error}")).hint(error.right))
+    text.map(read)
+        .transpose()
+        .map_err(|error| Error::new(error::Kind::Misused, format!("timeout: {error}")).hint(error.right))
 }
 
-fn exec(one: &One, text: String, detach: bool, timeout: Option<OsString>, json: bool) -> Result<i32, Trouble> {
+fn exec(one: &One, text: String, detach: bool, timeout: Option<OsString>, json: bool) -> Result<i32, Error> {
     let timeout_ms = time(timeout.as_ref())?.map(|timeout| timeout.as_millis() as u64);
     if text.len() > LONGEST {
-        return Err(Trouble::new("invalid", "the lines are longer than 128 KiB").hint(COPY_IT));
+        return Err(Error::new(error::Kind::Invalid, "the lines are longer than 128 KiB").hint(COPY_IT));
     }
     let mut said = Collected::new(json, None);
     let ask = Ask::Run { kind: Kind::Shell, text, wait: !detach, timeout_ms };
@@ -153,7 +155,7 @@ fn exec(one: &One, text: String, detach: bool, timeout: Option<OsString>, json: 
     said.tell()
 }
 
-fn input(one: &One, job: u64, json: bool) -> Result<i32, Trouble> {
+fn input(one: &One, job: u64, json: bool) -> Result<i32, Error> {
     let mut client = files::client(&one.sandbox, false)?;
     // Whether there is such a job is known before anything is read, also where there is nothing to read.
     let mut known = false;
@@ -163,14 +165,14 @@ fn input(one: &One, job: u64, json: bool) -> Result<i32, Trouble> {
         Ok(())
     })?;
     if !known {
-        return Err(Trouble::new(
-            "not_found",
+        return Err(Error::new(
+            error::Kind::NotFound,
             format!("no job {job} in the session `{}`", Name::from(one.id.as_str())),
         ));
     }
     let (mut stdin, mut piece, mut given) = (std::io::stdin().lock(), vec![0; PIECE], 0);
     loop {
-        let count = stdin.read(&mut piece).map_err(|error| Trouble::of(&error))?;
+        let count = stdin.read(&mut piece).map_err(|error| Error::of_io(&error))?;
         let Some(bytes) = piece.get(..count).filter(|bytes| !bytes.is_empty()) else {
             let object = json!({ "version": 1, "session": one.id, "job": job, "bytes": given });
             return Ok(if json { render::object(&object, 0) } else { 0 });
@@ -219,10 +221,10 @@ pub fn detach(request: Detached) -> i32 {
 }
 
 /// The exit code where a command was not started, as shells have it.
-fn code_of(trouble: &Trouble, undone: i32) -> i32 {
-    match trouble.kind.as_str() {
-        NO_COMMAND => 127,
-        NOT_EXECUTABLE => 126,
+fn code_of(trouble: &Error, undone: i32) -> i32 {
+    match trouble.kind {
+        error::Kind::NoCommand => 127,
+        error::Kind::NotExecutable => 126,
         _ => undone,
     }
 }
@@ -240,6 +242,6 @@ pub fn not_for_a_sandbox_that_is_there() -> Problem {
 }
 
 /// Of what belljar says in the place of a job.
-fn broken(error: std::io::Error) -> Trouble {
+fn broken(error: std::io::Error) -> Error {
     crate::tools::said(&wire::nonsense(&error.to_string()))
 }

@@ -1,9 +1,10 @@
 //! What a job says: to our own streams as it comes, or all together in one object.
 
 use crate::cli::render;
+use crate::error::{Error, Kind};
 use crate::tools::session::{End, LONGEST_LOG, MOST_RESULTS, Raised, Said};
 use crate::tools::wire::LONGEST;
-use crate::tools::{Client, Name, Request, Trouble};
+use crate::tools::{Client, Name, Request};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -71,7 +72,7 @@ impl Collected {
     }
 
     /// Asks, and takes in what is answered.
-    pub fn hear(&mut self, client: &mut Client, request: &Request) -> Result<(), Trouble> {
+    pub fn hear(&mut self, client: &mut Client, request: &Request) -> Result<(), Error> {
         client.follow(request, &mut |one| self.take(one))
     }
 
@@ -137,7 +138,7 @@ impl Collected {
     }
 
     /// Tells what is left to be told; the exit code.
-    pub fn tell(mut self) -> Result<i32, Trouble> {
+    pub fn tell(mut self) -> Result<i32, Error> {
         if self.open && self.results.last().is_some_and(|last| last.media_type != PLAIN) {
             // Half a picture is none.
             self.results.pop();
@@ -152,7 +153,7 @@ impl Collected {
             return Ok(render::object(&self.object(), code));
         }
         if self.open {
-            self.show().map_err(|error| Trouble::of(&error))?;
+            self.show().map_err(|error| Error::of_io(&error))?;
         }
         self.name_pictures();
         if self.truncated {
@@ -176,13 +177,16 @@ impl Collected {
     }
 
     /// Saves what is no plain text.
-    fn keep(&mut self) -> Result<(), Trouble> {
+    fn keep(&mut self) -> Result<(), Error> {
         let Some(directory) = self.save.clone() else { return Ok(()) };
         let job = self.job();
         let mut number = 0;
         for shown in self.results.iter_mut().filter(|shown| shown.media_type != PLAIN) {
             let Some(bytes) = shown.bytes() else {
-                return Err(Trouble::new("invalid", format!("a result of {} is not what it says", shown.shown_type())));
+                return Err(Error::new(
+                    Kind::Invalid,
+                    format!("a result of {} is not what it says", shown.shown_type()),
+                ));
             };
             let (path, mut file) = loop {
                 number += 1;
@@ -190,10 +194,10 @@ impl Collected {
                 match File::create_new(&path) {
                     Ok(file) => break (path, file),
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(Trouble::of(&error).about(&path.as_path().into())),
+                    Err(error) => return Err(Error::of_io(&error).about(&path.as_path().into())),
                 }
             };
-            file.write_all(&bytes).map_err(|error| Trouble::of(&error).about(&path.as_path().into()))?;
+            file.write_all(&bytes).map_err(|error| Error::of_io(&error).about(&path.as_path().into()))?;
             shown.file = Some(path);
         }
         Ok(())

@@ -5,8 +5,9 @@
 
 use super::said::Collected;
 use crate::cli::files;
+use crate::error::Error;
+use crate::tools::Request;
 use crate::tools::session::Ask;
-use crate::tools::{Request, Trouble};
 use nix::sys::signal::{SigSet, Signal};
 use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +21,7 @@ static HEARD: AtomicBool = AtomicBool::new(false);
 const MORE: Duration = Duration::from_secs(40);
 
 /// Asks for a job and takes in what it says, to its end.
-pub fn run(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<(), Trouble> {
+pub fn run(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<(), Error> {
     let mut client = files::client(sandbox, false)?;
     if let Ask::Run { timeout_ms: Some(time), .. } = &ask {
         client.answers_within(Duration::from_millis(*time).saturating_add(MORE));
@@ -28,7 +29,7 @@ pub fn run(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<
     let heard: SigSet = SIGNALS.into_iter().filter(|signal| !crate::sys::signal::is_ignored(*signal)).collect();
     // From here on a signal is the other thread's. Before, it ends us, and nobody has asked for anything yet.
     let before = heard.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK);
-    let before = before.map_err(|errno| Trouble::of(&errno.into()))?;
+    let before = before.map_err(|errno| Error::of_io(&errno.into()))?;
     let (sandbox, id, job) = (sandbox.to_owned(), id.to_owned(), said.number());
     let request = Request::Session { id: Some(id.clone()), ask };
     let watch = move || {
@@ -39,11 +40,11 @@ pub fn run(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<
             }
         }
     };
-    std::thread::Builder::new().spawn(watch).map_err(|error| Trouble::of(&error))?;
+    std::thread::Builder::new().spawn(watch).map_err(|error| Error::of_io(&error))?;
     let told = said.hear(&mut client, &request);
     // What comes now comes for nothing; the thread that waits for it goes with us.
     drop(client);
-    before.thread_set_mask().map_err(|errno| Trouble::of(&errno.into()))?;
+    before.thread_set_mask().map_err(|errno| Error::of_io(&errno.into()))?;
     told
 }
 

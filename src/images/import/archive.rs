@@ -12,7 +12,7 @@ use super::super::unpack::archive::{Archive, Kind, Member};
 use super::super::unpack::names::{LONGEST_PATH, normalised};
 use super::super::unpack::{Bounds, Refusal, escaped};
 use super::{Parts, about, wrong, wrong_entry};
-use crate::error::{Error, Failure};
+use crate::error::{self, Error, Failure, Problem};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{self, Cursor, Read};
@@ -112,7 +112,7 @@ impl<'s, 'i> Contents<'s, 'i> {
             match self.intake.stage(rest, expected.as_ref(), &Bounds::default()) {
                 Ok(staged) => Ok(Item::Layer(Box::new(staged))),
                 // Not everything that is packed is a layer. Whoever wants this one hears of it.
-                Err(error @ Error::Invalid(_)) => Ok(Item::Unfit(about(name, error))),
+                Err(error) if error.kind == error::Kind::Invalid => Ok(Item::Unfit(about(name, error))),
                 Err(error) => Err(about(name, error)),
             }
         };
@@ -233,12 +233,10 @@ fn beside(name: &str, target: &[u8]) -> Result<String, Error> {
 
 fn refused(refusal: Refusal) -> Error {
     match refusal.io {
-        Some(errno) => Error::Setup(Failure { step: None, attempt: refusal.why, errno, hint: refusal.hint }),
+        Some(errno) => Error::from(Failure { step: None, attempt: refusal.why, errno, hint: refusal.hint }),
         None => {
-            let hint = refusal.hint.clone();
-            let Error::Invalid(mut problems) = wrong(refusal.to_string()) else { return wrong(refusal.to_string()) };
-            problems.iter_mut().for_each(|problem| problem.hint.clone_from(&hint));
-            Error::Invalid(problems)
+            let problem = Problem::new("archive", refusal.to_string());
+            Error::invalid(vec![Problem { hint: refusal.hint, ..problem }])
         }
     }
 }

@@ -75,7 +75,7 @@ fn listed(parts: &mut dyn Parts<'_>, wish: &Wish<'_>) -> Result<Vec<Found>, Erro
                 "archive",
                 "it has neither an `index.json` nor a `manifest.json`: it was cut off, or is none of images",
             );
-            Error::Invalid(vec![
+            Error::invalid(vec![
                 problem.hint("make it with `belljar image save`, `docker save` or `skopeo copy … oci-archive:FILE`"),
             ])
         });

@@ -31,7 +31,7 @@ impl<'s, 'i> Directory<'s, 'i> {
         if directory.open("index.json")?.is_none() && directory.open("manifest.json")?.is_none() {
             let why = format!("`{}` is a directory without an `index.json`: no OCI layout", path.display());
             let problem = Problem::new("archive", why);
-            return Err(Error::Invalid(vec![problem.hint(
+            return Err(Error::invalid(vec![problem.hint(
                 "a root file system comes in as an archive: `tar -C DIR -c . | belljar image import - --name NAME`",
             )]));
         }

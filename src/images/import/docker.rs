@@ -106,7 +106,7 @@ fn list(parts: &mut dyn Parts<'_>) -> Result<Option<Vec<Item>>, Error> {
     if bytes.trim_ascii_start().starts_with(b"{") {
         let problem =
             Problem::new("archive", format!("entry `{LIST}`: is the manifest of one image, as skopeo's `dir:` has it"));
-        return Err(Error::Invalid(vec![problem.hint("`skopeo copy dir:DIR oci:OTHER` makes a layout of it")]));
+        return Err(Error::invalid(vec![problem.hint("`skopeo copy dir:DIR oci:OTHER` makes a layout of it")]));
     }
     manifest::parse(&bytes).map(Some).map_err(|why| wrong_entry(LIST, why))
 }

@@ -59,7 +59,7 @@ pub fn decide(own: Vec<Vec<Reference>>, wish: &Wish<'_>) -> Result<Vec<Vec<Refer
         (Some(name), [_]) => vec![vec![name.clone()]],
         (Some(_), _) => {
             let problem = Problem::new("name", format!("one name for {count} images"));
-            return Err(Error::Invalid(vec![
+            return Err(Error::invalid(vec![
                 problem.hint("leave `--name` out, and give other names with `belljar image tag`"),
             ]));
         }
@@ -95,7 +95,7 @@ pub fn by_file(wish: &Wish<'_>) -> Result<Reference, Error> {
 }
 
 fn cured(why: String) -> Error {
-    Error::Invalid(vec![Problem::new("name", why).hint(CURE)])
+    Error::invalid(vec![Problem::new("name", why).hint(CURE)])
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn misplaced(directory: &str) -> Error {
         directory => format!("the images in it lie in the directory `{}`", directory.escape_debug()),
     };
     let problem = Problem::new("archive", why);
-    Error::Invalid(vec![
+    Error::invalid(vec![
         problem.hint("unpack it, and import the directory that has the `index.json` or `manifest.json`"),
     ])
 }

@@ -46,7 +46,7 @@ pub fn sniff<R: Read + Send>(mut source: R) -> Result<(Kind, Whole<R>), Error> {
 
 fn none(why: String) -> Error {
     let problem = Problem::new("archive", why);
-    Error::Invalid(vec![problem.hint(
+    Error::invalid(vec![problem.hint(
         "what can be brought in is a tar archive, plain or packed with gzip, zstd or xz, or a directory with an OCI layout",
     )])
 }

@@ -9,7 +9,7 @@ use super::credentials::{self, Login, Secret};
 use super::trouble::{Failed, limited, wrong};
 use super::url::{self, Uri};
 use super::{Password, Site};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -181,10 +181,10 @@ impl<'a> Session<'a> {
 fn refusal(answer: Answer, login: Option<String>) -> Failed {
     let shut_out = matches!(answer.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     let mut failed = answer.refusal();
-    if let (Error::Invalid(problems), true, Some(from)) = (&mut failed.error, shut_out, login) {
-        for problem in problems {
-            problem.hint = Some(format!("check the name, and the user and password from {from}"));
-        }
+    if let (Kind::Invalid, true, Some(from)) = (failed.error.kind, shut_out, login) {
+        let hint = format!("check the name, and the user and password from {from}");
+        let problems = std::mem::take(&mut failed.error.problems);
+        failed.error = Error::invalid(problems.into_iter().map(|problem| problem.hint(hint.clone())).collect());
     }
     failed
 }

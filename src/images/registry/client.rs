@@ -186,7 +186,7 @@ fn through(address: &str) -> Result<Proxy, Error> {
     proxy.filter(spoken).ok_or_else(|| {
         // The address may have a password in it.
         let problem = Problem::new("image", "the proxy of the environment is none that we can speak to");
-        Error::Invalid(vec![
+        Error::invalid(vec![
             problem.hint("set `HTTPS_PROXY` to `http://HOST:PORT` or `https://HOST:PORT`, or unset it"),
         ])
     })

@@ -99,7 +99,7 @@ fn read(path: &Path) -> Result<Option<Config>, Error> {
 }
 
 fn wrong(path: &Path, why: &str, hint: &str) -> Error {
-    Error::Invalid(vec![Problem::new("image", format!("`{}`: {why}", path.display())).hint(hint)])
+    Error::invalid(vec![Problem::new("image", format!("`{}`: {why}", path.display())).hint(hint)])
 }
 
 impl Config {

@@ -114,13 +114,13 @@ impl<'a> Patience<'a> {
 
 /// Something that was not to be had from `url`, for the machine's reasons or the network's.
 pub fn unreachable(url: &Uri, why: &str, hint: Option<&str>) -> Error {
-    Error::Host(Blocker { message: format!("fetch `{}`: {why}", url::shown(url)), hint: hint.map(str::to_owned) })
+    Error::from(Blocker { message: format!("fetch `{}`: {why}", url::shown(url)), hint: hint.map(str::to_owned) })
 }
 
 /// Something about the image at `url` that is wrong.
 pub fn wrong(url: &Uri, why: &str, hint: Option<&str>) -> Error {
     let problem = Problem::new("image", format!("`{}`: {why}", url::shown(url)));
-    Error::Invalid(vec![Problem { hint: hint.map(str::to_owned), ..problem }])
+    Error::invalid(vec![Problem { hint: hint.map(str::to_owned), ..problem }])
 }
 
 /// How a request goes.
@@ -281,7 +281,7 @@ mod tests {
             let said = failed.error.to_string();
             assert!(said.contains("`https://a.io/v2/x`: ") && said.contains(message), "{said}");
             assert!(!said.contains("secret"), "{said}");
-            let hints = failed.error.hints().join(" ");
+            let hints = failed.error.hints().collect::<Vec<_>>().join(" ");
             assert!(hints.contains(cure) && hints.is_empty() == cure.is_empty(), "{message}: {hints}");
             assert_eq!(failed.again != Again::Never, again, "{message}");
         }
@@ -298,8 +298,8 @@ mod tests {
             let failed = broken(&url(), &error, road);
             assert_eq!(failed.error.to_string(), format!("fetch `https://a.io/v2/x`: {message}"));
             assert_eq!(
-                (failed.error.hints(), failed.again),
-                (vec!["check `HTTPS_PROXY` and `NO_PROXY`".to_owned()], Again::Never)
+                (failed.error.hint.as_deref(), failed.again),
+                (Some("check `HTTPS_PROXY` and `NO_PROXY`"), Again::Never)
             );
         }
     }

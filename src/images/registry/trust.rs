@@ -28,7 +28,7 @@ pub fn authorities(file: Option<&Path>) -> Result<Vec<Certificate<'static>>, Err
     let Some(file) = file else { return Ok(of_machine()) };
     let wrong = |why: String| {
         let problem = Problem::new("image", format!("`{}` (`SSL_CERT_FILE`): {why}", file.display()));
-        Error::Invalid(vec![problem.hint("name a file with certificates in PEM form, or unset `SSL_CERT_FILE`")])
+        Error::invalid(vec![problem.hint("name a file with certificates in PEM form, or unset `SSL_CERT_FILE`")])
     };
     match read(file) {
         Ok(found) if found.is_empty() => Err(wrong("no certificate in it".to_owned())),
@@ -69,6 +69,9 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let missing = authorities(Some(&path)).unwrap_err();
         assert_eq!(missing.to_string(), format!("{shown}: No such file or directory"));
-        assert_eq!(missing.hints(), ["name a file with certificates in PEM form, or unset `SSL_CERT_FILE`"]);
+        assert_eq!(
+            missing.hint.as_deref(),
+            Some("name a file with certificates in PEM form, or unset `SSL_CERT_FILE`")
+        );
     }
 }

@@ -3,7 +3,7 @@
 //! Until it is finished it has no name, so that nothing is left of it, whatever ends us. Where the file system cannot do
 //! that, it has one beside its place, which goes with an error but not with a kill.
 
-use super::unwritten;
+use super::unwritten_to;
 use crate::error::{Error, Problem};
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::linkat;
@@ -30,7 +30,7 @@ impl Target {
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => {
                 let problem = Problem::new("output", format!("`{}` is a directory", path.display()));
-                return Err(Error::Invalid(vec![problem.hint("name the file in it")]));
+                return Err(Error::invalid(vec![problem.hint("name the file in it")]));
             }
             Ok(found) if !found.is_file() => {
                 let file = OpenOptions::new().write(true).open(path).map_err(|error| failed(&error))?;
@@ -111,10 +111,5 @@ fn directory_of(place: &Path) -> &Path {
 }
 
 fn about(path: &Path, error: &io::Error) -> Error {
-    match unwritten(error) {
-        Error::Setup(failure) => {
-            Error::Setup(crate::error::Failure { attempt: format!("write `{}`", path.display()), ..failure })
-        }
-        other => other,
-    }
+    unwritten_to(&format!("`{}`", path.display()), error)
 }

@@ -39,7 +39,7 @@ impl Store {
 
     /// Bytes of a layer's files on disk.
     pub fn tree_bytes(&self, diff_id: &Digest) -> Result<u64, Error> {
-        Ok(tree::usage(self.open_layer(diff_id)?.as_fd()).map_err(Error::Setup)?.bytes)
+        Ok(tree::usage(self.open_layer(diff_id)?.as_fd()).map_err(Error::from)?.bytes)
     }
 
     /// Whether a layer hides all that is below it. Overlayfs does not look for the mark at a layer's root.

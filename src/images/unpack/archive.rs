@@ -7,8 +7,9 @@
 
 use super::header::{BLOCK, check, cut, name_of, number, size_of, terminated};
 use super::pax::{Records, Time, decimal};
-use super::refusal::{Refusal, escaped};
+use super::refusal::Refusal;
 use super::sparse::{Layout, Map, continuation, old_parts};
+use crate::name::escaped;
 use std::io::{self, Read};
 use tar::Header;
 

@@ -146,7 +146,7 @@ fn attributes(all: Vec<(Vec<u8>, Vec<u8>)>, what: &What) -> Result<Vec<(CString,
             // With these overlayfs would be led to other directories, or to files of lower layers.
             return Err(Refusal::new(format!(
                 "has the attribute `{}`, by which overlayfs steers itself",
-                super::refusal::escaped(&name)
+                crate::name::escaped(&name)
             )));
         }
         if !matches!(what, What::File(_) | What::Directory) {

@@ -70,8 +70,8 @@ pub fn number(field: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::escaped;
     use super::*;
+    use crate::name::escaped;
 
     #[test]
     fn numbers_are_octal_or_binary() {

@@ -1,12 +1,10 @@
 //! Why an archive is not unpacked: the entry, what is wrong with it, and the cure.
 
 use crate::error::{describe, used_up};
+use crate::name::escaped;
 use nix::errno::Errno;
 use std::fmt;
 use std::io;
-
-/// Longer names are shortened in messages.
-const LONGEST_SHOWN: usize = 200;
 
 /// Why an archive was not unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,49 +74,9 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// A name for people: on one line, without control characters or ones that turn the direction of text, and not long.
-pub fn escaped(name: &[u8]) -> String {
-    let mut shown = String::new();
-    for chunk in name.utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            match letter {
-                '\'' | '"' => shown.push(letter),
-                '`' => shown.push_str("\\`"),
-                _ => shown.extend(letter.escape_debug()),
-            }
-        }
-        for byte in chunk.invalid() {
-            shown.extend(byte.escape_ascii().map(char::from));
-        }
-        if shown.len() > LONGEST_SHOWN {
-            let end = (0..=LONGEST_SHOWN).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or(0);
-            shown.truncate(end);
-            shown.push('…');
-            break;
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_shown_on_one_line_and_without_tricks() {
-        let table: [(&[u8], &str); 6] = [
-            (b"usr/bin/env", "usr/bin/env"),
-            (b"it's \"so\"", "it's \"so\""),
-            (b"a\nb\x1b[31m", "a\\nb\\u{1b}[31m"),
-            (b"\xff\xfe`", "\\xff\\xfe\\`"),
-            ("ex\u{202e}gpj".as_bytes(), "ex\\u{202e}gpj"),
-            ("größe".as_bytes(), "größe"),
-        ];
-        for (name, shown) in table {
-            assert_eq!(escaped(name), shown);
-        }
-        assert_eq!(escaped(&[b'a'; 4000]).chars().count(), LONGEST_SHOWN + 1);
-    }
 
     #[test]
     fn a_refusal_names_the_entry_the_reason_and_the_kernels_answer() {

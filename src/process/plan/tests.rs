@@ -65,7 +65,7 @@ fn a_build_keeps_two_capabilities_and_finds_devices_and_proc_in_the_root_that_it
     let seccomp = |line: &&String| line.contains("seccomp");
     assert_eq!(found.iter().filter(seccomp).count(), 2, "{found:#?}");
     assert_eq!(found.iter().filter(|line| !seccomp(line)).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
-    let Err(Error::Invalid(problems)) = check(&Spec { user: None, mounts: Vec::new(), ..spec }) else {
+    let Err(Error { problems, .. }) = check(&Spec { user: None, mounts: Vec::new(), ..spec }) else {
         panic!("an ordinary user with nowhere to build");
     };
     assert_eq!(problems.iter().map(|problem| problem.field.as_str()).collect::<Vec<_>>(), ["privileges"; 2]);
@@ -185,7 +185,7 @@ fn gather(lines: &mut Vec<String>, kind: &str, path: &CString) {
 
 fn refusal(error: &Error) -> Vec<String> {
     let hints = error.hints();
-    std::iter::once(format!("! {error}")).chain(hints.iter().map(|hint| format!("? {hint}"))).collect()
+    std::iter::once(format!("! {error}")).chain(hints.map(|hint| format!("? {hint}"))).collect()
 }
 
 /// What is in one list only, in the order of both: a longest common subsequence, the rest marked.

@@ -196,7 +196,7 @@ impl Running {
 
     /// Ends the sandbox, since its supervisor cannot go on.
     pub fn fail(&mut self, attempt: &'static str, errno: i32) {
-        self.fault = Some((attempt, errno));
+        self.fault = Some(Error::setup(attempt, errno));
         self.end();
     }
 

@@ -1,6 +1,7 @@
 //! What the processes inside tell, frame by frame, and what comes with it.
 
 use super::{Ended, Running};
+use crate::error::Error;
 use crate::process::child::Role;
 use crate::process::meter::Meter;
 use crate::process::plan::files_in_memory;
@@ -91,7 +92,7 @@ impl Running {
 
     /// The supervisor would hold nobody to any limit.
     fn end_without_eyes(&mut self, errno: i32) {
-        self.fault = Some(("take over the sandbox's descriptors", errno));
+        self.fault = Some(Error::setup("take over the sandbox's descriptors", errno));
         self.end();
     }
 

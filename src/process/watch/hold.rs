@@ -2,6 +2,7 @@
 
 use super::{Cause, FAST, QUICK, Running, SLOW};
 use crate::cgroup::Cgroup;
+use crate::error::Error;
 use crate::process::meter::{Meter, Reading, Use};
 use crate::process::throttle::Throttle;
 use std::collections::hash_map::RandomState;
@@ -79,7 +80,7 @@ impl Running {
 
     /// Whoever cannot look holds nobody to a limit; and what is inside may be what took the host's last open file.
     pub(super) fn end_blind(&mut self, errno: i32) {
-        self.fault = Some(("read what the sandbox uses", errno));
+        self.fault = Some(Error::setup("read what the sandbox uses", errno));
         self.end();
     }
 

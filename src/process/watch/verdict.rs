@@ -2,7 +2,7 @@
 
 use super::{Cause, Ended, Running};
 use crate::cgroup::Events;
-use crate::error::{Error, Failure};
+use crate::error::{Error, Kind};
 use crate::host::diagnose;
 use crate::limits;
 use crate::outcome::{Outcome, Output, Status, Usage};
@@ -15,8 +15,11 @@ use nix::sys::signal::Signal;
 use std::time::Duration;
 
 /// Why there is no outcome of a command that joined.
-pub const LEADER_LOST: &str =
-    "the leader of the command, which would know how it ended, was killed or kept from its work by somebody inside";
+pub(super) fn leader_lost() -> Error {
+    let why =
+        "the leader of the command, which would know how it ended, was killed or kept from its work by somebody inside";
+    Error::new(Kind::OutOfReach, why)
+}
 
 impl Running {
     pub(super) fn usage(&self, wall: Duration, waited: Option<&libc::rusage>, counted: Option<Events>) -> Usage {
@@ -43,8 +46,8 @@ impl Running {
     }
 
     pub(super) fn conclude(&mut self, usage: Usage, counted: Option<Events>) -> Result<Outcome, Error> {
-        if let Some((attempt, errno)) = self.fault {
-            return Err(failure(attempt, errno));
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
         }
         if let Some(error) = self.refusal.take() {
             return Err(error);
@@ -74,7 +77,7 @@ impl Running {
             }
             (None, Some(Ended::Status(status))) => self.ended_by_itself(status),
             (None, Some(Ended::Refused) | None) if self.role == Role::Leader => {
-                return Err(failure(LEADER_LOST, 0));
+                return Err(leader_lost());
             }
             (None, Some(Ended::Refused) | None) => {
                 return Err(failure(
@@ -141,7 +144,7 @@ impl Running {
             return failure("a step that is not in the plan was refused", refusal.errno);
         };
         match step {
-            Step::Execute(command) => Error::Command(exec::explain(
+            Step::Execute(command) => Error::from(exec::explain(
                 command,
                 &self.plan.image,
                 (refusal.stage, refusal.errno),
@@ -183,7 +186,7 @@ fn signal_name(number: i32) -> String {
 }
 
 pub(super) fn failure(attempt: &str, errno: i32) -> Error {
-    Error::Setup(Failure { step: None, attempt: attempt.to_owned(), errno, hint: None })
+    Error::setup(attempt, errno)
 }
 
 #[cfg(test)]

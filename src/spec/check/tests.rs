@@ -11,8 +11,7 @@ fn good() -> Spec {
 fn problems(spec: Spec) -> Vec<String> {
     match check(&spec) {
         Ok(()) => Vec::new(),
-        Err(Error::Invalid(problems)) => problems.iter().map(Problem::to_string).collect(),
-        Err(other) => panic!("{other}"),
+        Err(error) => error.problems.iter().map(Problem::to_string).collect(),
     }
 }
 
@@ -190,7 +189,7 @@ fn a_host_name_follows_rfc_1123() {
 #[test]
 fn an_unknown_profile_is_refused_with_the_known_ones() {
     let spec = Spec { seccomp: Seccomp::Builtin("none".to_owned()), ..good() };
-    let Err(Error::Invalid(problems)) = check(&spec) else { panic!("passed") };
+    let Err(Error { problems, .. }) = check(&spec) else { panic!("passed") };
     let hint = "the profiles are default, strict, debug, packages; a file is named with a `/` or ends in `.json`";
     assert_eq!(problems, [Problem::new("seccomp", "no profile `none`").hint(hint)]);
 }

@@ -1,9 +1,10 @@
 //! What is changed.
 
 use super::Answer;
+use crate::error::{self, Error};
 use crate::images::tree;
+use crate::tools::Name;
 use crate::tools::draft::{Draft, Kind};
-use crate::tools::{Name, Trouble};
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use std::ffi::OsStr;
@@ -16,11 +17,11 @@ use std::path::{Path, PathBuf};
 /// Content is copied in pieces of this size.
 const PIECE: usize = 64 << 10;
 
-fn trouble(error: io::Error) -> Trouble {
-    Trouble::of(&error)
+fn trouble(error: io::Error) -> Error {
+    Error::of_io(&error)
 }
 
-pub fn make_directory(path: &Path, parents: bool, mode: u32) -> Result<(), Trouble> {
+pub fn make_directory(path: &Path, parents: bool, mode: u32) -> Result<(), Error> {
     if parents {
         fs::create_dir_all(path).map_err(trouble)?;
         return fs::set_permissions(path, Permissions::from_mode(mode)).map_err(trouble);
@@ -29,15 +30,16 @@ pub fn make_directory(path: &Path, parents: bool, mode: u32) -> Result<(), Troub
 }
 
 /// The directory above, and the name in it.
-fn split(path: &Path) -> Result<(&Path, &OsStr), Trouble> {
-    let name = path.file_name().ok_or_else(|| Trouble::new("invalid", "it is not to be removed or replaced"))?;
+fn split(path: &Path) -> Result<(&Path, &OsStr), Error> {
+    let name =
+        path.file_name().ok_or_else(|| Error::new(error::Kind::Invalid, "it is not to be removed or replaced"))?;
     match path.parent() {
         Some(above) if !above.as_os_str().is_empty() => Ok((above, name)),
         _ => Ok((Path::new("."), name)),
     }
 }
 
-pub fn remove(path: &Path, recursive: bool, force: bool) -> Result<(), Trouble> {
+pub fn remove(path: &Path, recursive: bool, force: bool) -> Result<(), Error> {
     split(path)?;
     let found = match fs::symlink_metadata(path) {
         Err(error) if force && error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -47,7 +49,7 @@ pub fn remove(path: &Path, recursive: bool, force: bool) -> Result<(), Trouble> 
         // However deep it is.
         let (above, name) = split(path)?;
         let above = File::open(above).map_err(trouble)?;
-        return tree::remove(above.as_fd(), name).map_err(|failure| Trouble {
+        return tree::remove(above.as_fd(), name).map_err(|failure| Error {
             message: failure.to_string(),
             ..trouble(io::Error::from_raw_os_error(failure.errno))
         });
@@ -55,32 +57,36 @@ pub fn remove(path: &Path, recursive: bool, force: bool) -> Result<(), Trouble> 
     match found.is_dir() {
         true => fs::remove_dir(path).map_err(|error| {
             let trouble = trouble(error);
-            if trouble.kind == "not_empty" { trouble.hint("`-r` removes it with all that is in it") } else { trouble }
+            if trouble.kind == error::Kind::NotEmpty {
+                trouble.hint("`-r` removes it with all that is in it")
+            } else {
+                trouble
+            }
         }),
         false => fs::remove_file(path).map_err(trouble),
     }
 }
 
-pub fn rename(from: &Name, to: &Name, replace: bool) -> Result<(), Trouble> {
+pub fn rename(from: &Name, to: &Name, replace: bool) -> Result<(), Error> {
     let into = fs::metadata(to.path()).is_ok_and(|found| found.is_dir());
     let target = if into { to.path().join(split(from.path())?.1) } else { to.path().to_owned() };
-    let about = |trouble: Trouble| trouble.about(&Name::from(target.as_path()));
+    let about = |trouble: Error| trouble.about(&Name::from(target.as_path()));
     // Whoever makes it meanwhile is inside, as we are.
     if !replace && fs::symlink_metadata(&target).is_ok() {
-        return Err(about(Trouble::new("exists", "there is something already").hint("`--force` replaces it")));
+        return Err(about(Error::new(error::Kind::Exists, "there is something already").hint("`--force` replaces it")));
     }
     fs::rename(from.path(), &target).map_err(|error| match error.raw_os_error() {
-        Some(libc::EXDEV) => Trouble::new("invalid", "it would go to another file system")
+        Some(libc::EXDEV) => Error::new(error::Kind::Invalid, "it would go to another file system")
             .about(from)
             .hint("`belljar cp` it there and remove it here"),
         Some(libc::ENOENT) if fs::symlink_metadata(from.path()).is_ok() => {
-            about(Trouble::new("not_found", "there is no such directory"))
+            about(Error::new(error::Kind::NotFound, "there is no such directory"))
         }
         _ => trouble(error).about(from),
     })
 }
 
-pub fn mode(path: &Name, mode: u32, recursive: bool) -> Result<(), Trouble> {
+pub fn mode(path: &Name, mode: u32, recursive: bool) -> Result<(), Error> {
     let set = |path: &Path| fs::set_permissions(path, Permissions::from_mode(mode));
     if recursive && fs::symlink_metadata(path.path()).is_ok_and(|found| found.is_dir()) {
         // From the innermost: a directory that loses its bits is not entered any more.
@@ -110,7 +116,7 @@ pub struct Writing {
 }
 
 /// Writes to a file beside the path, and gives it the name when it is whole.
-pub fn write(path: &Path, how: Writing, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+pub fn write(path: &Path, how: Writing, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Error> {
     // A link keeps leading there.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let (above, name) = split(&real)?;
@@ -123,7 +129,7 @@ pub fn write(path: &Path, how: Writing, data: &mut dyn Read, answer: &mut Answer
     };
     match &there {
         Some(found) if found.is_dir() => return Err(trouble(io::Error::from_raw_os_error(libc::EISDIR))),
-        Some(found) if !found.is_file() => return Err(Trouble::new("not_a_file", "it is no regular file")),
+        Some(found) if !found.is_file() => return Err(Error::new(error::Kind::NotAFile, "it is no regular file")),
         Some(_) if how.append => return add(&real, data, answer),
         _ => {}
     }
@@ -134,18 +140,18 @@ pub fn write(path: &Path, how: Writing, data: &mut dyn Read, answer: &mut Answer
     draft.publish(name).map_err(trouble)
 }
 
-fn add(path: &Path, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+fn add(path: &Path, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Error> {
     let flags = OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let file = open(path, flags, Mode::empty()).map_err(|errno| trouble(errno.into()))?;
     if !nix::sys::stat::fstatat(&file, c"", AtFlags::AT_EMPTY_PATH)
         .is_ok_and(|found| found.st_mode & libc::S_IFMT == libc::S_IFREG)
     {
-        return Err(Trouble::new("not_a_file", "it is no regular file"));
+        return Err(Error::new(error::Kind::NotAFile, "it is no regular file"));
     }
     fill(&File::from(file), data, answer)
 }
 
-fn fill(mut file: &File, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+fn fill(mut file: &File, data: &mut dyn Read, answer: &mut Answer<'_>) -> Result<(), Error> {
     let mut piece = vec![0; PIECE];
     loop {
         let count = match data.read(&mut piece) {

@@ -1,9 +1,10 @@
 //! What there is.
 
 use super::Answer;
+use crate::error::Error;
 use crate::tools::tree::open_file;
 use crate::tools::wire::Outlet;
-use crate::tools::{Entry, EntryKind, Name, Trouble};
+use crate::tools::{Entry, EntryKind, Name};
 use nix::fcntl::OFlag;
 use std::fs;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -37,12 +38,12 @@ pub fn entry(path: &Path) -> io::Result<Entry> {
     })
 }
 
-pub fn stat(path: &Name, answer: &mut Answer<'_>) -> Result<(), Trouble> {
-    entry(path.path()).and_then(|entry| answer.item(&entry)).map_err(|error| Trouble::of(&error).about(path))
+pub fn stat(path: &Name, answer: &mut Answer<'_>) -> Result<(), Error> {
+    entry(path.path()).and_then(|entry| answer.item(&entry)).map_err(|error| Error::of_io(&error).about(path))
 }
 
-pub fn list(path: &Name, depth: u32, answer: &mut Answer<'_>) -> Result<(), Trouble> {
-    let is_directory = fs::metadata(path.path()).map_err(|error| Trouble::of(&error).about(path))?.is_dir();
+pub fn list(path: &Name, depth: u32, answer: &mut Answer<'_>) -> Result<(), Error> {
+    let is_directory = fs::metadata(path.path()).map_err(|error| Error::of_io(&error).about(path))?.is_dir();
     if !is_directory {
         return stat(path, answer);
     }
@@ -51,10 +52,10 @@ pub fn list(path: &Name, depth: u32, answer: &mut Answer<'_>) -> Result<(), Trou
 
 /// Goes through what lies below a directory, down to `depth` levels, in the order of names. What is gone when it is looked at, and
 /// directories that cannot be read below the first, are left out.
-pub fn walk(top: &Name, depth: u32, each: &mut dyn FnMut(u32, &Entry) -> io::Result<()>) -> Result<(), Trouble> {
+pub fn walk(top: &Name, depth: u32, each: &mut dyn FnMut(u32, &Entry) -> io::Result<()>) -> Result<(), Error> {
     let mut waiting = vec![(top.path().to_owned(), 0)];
     while let Some((path, level)) = waiting.pop() {
-        let about = |error: io::Error| Trouble::of(&error).about(&Name::from(path.as_path()));
+        let about = |error: io::Error| Error::of_io(&error).about(&Name::from(path.as_path()));
         if level > 0 {
             match entry(&path) {
                 Ok(entry) => {
@@ -81,8 +82,8 @@ pub fn walk(top: &Name, depth: u32, each: &mut dyn FnMut(u32, &Entry) -> io::Res
     Ok(())
 }
 
-pub fn read(path: &Name, offset: u64, length: Option<u64>, answer: &mut Answer<'_>) -> Result<(), Trouble> {
-    let about = |error: io::Error| Trouble::of(&error).about(path);
+pub fn read(path: &Name, offset: u64, length: Option<u64>, answer: &mut Answer<'_>) -> Result<(), Error> {
+    let about = |error: io::Error| Error::of_io(&error).about(path);
     let (mut file, _) = open_file(path.path(), OFlag::empty()).map_err(about)?;
     file.seek(SeekFrom::Start(offset)).map_err(about)?;
     let mut outlet = Outlet::new(answer.to);

@@ -2,8 +2,9 @@
 
 use super::look::walk;
 use super::{Answer, change};
+use crate::error::{Error, Kind};
 use crate::tools::tree::open_file;
-use crate::tools::{Entry, EntryKind, Line, Name, Replaced, Trouble};
+use crate::tools::{Entry, EntryKind, Line, Name, Replaced};
 use fast_glob::glob_match;
 use nix::fcntl::OFlag;
 use std::fs;
@@ -31,7 +32,7 @@ pub fn find(
     kind: Option<EntryKind>,
     depth: Option<u32>,
     answer: &mut Answer<'_>,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     walk(top, depth.unwrap_or(ANY_DEPTH), &mut |_, entry: &Entry| {
         let wanted = kind.is_none_or(|kind| kind == entry.kind) && matches(pattern, entry.path.path());
         if wanted { answer.item(entry) } else { answer.pulse() }
@@ -44,11 +45,11 @@ pub fn grep(
     files: Option<&str>,
     ignore_case: bool,
     answer: &mut Answer<'_>,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     if pattern.is_empty() {
-        return Err(Trouble::new("invalid", "the text to look for is empty"));
+        return Err(Error::new(Kind::Invalid, "the text to look for is empty"));
     }
-    let about = |error: io::Error| Trouble::of(&error).about(top);
+    let about = |error: io::Error| Error::of_io(&error).about(top);
     if !fs::metadata(top.path()).map_err(about)?.is_dir() {
         return lines(top, pattern, ignore_case, answer).map_err(about);
     }
@@ -113,9 +114,9 @@ fn places<'t>(text: &'t [u8], wanted: &'t [u8]) -> impl Iterator<Item = usize> +
     })
 }
 
-pub fn replace(files: &[Name], pattern: &str, text: &str, answer: &mut Answer<'_>) -> Result<(), Trouble> {
+pub fn replace(files: &[Name], pattern: &str, text: &str, answer: &mut Answer<'_>) -> Result<(), Error> {
     if pattern.is_empty() {
-        return Err(Trouble::new("invalid", "the text to look for is empty"));
+        return Err(Error::new(Kind::Invalid, "the text to look for is empty"));
     }
     for path in files {
         let (count, error) = match replace_in(path.path(), pattern.as_bytes(), text.as_bytes(), answer) {
@@ -123,17 +124,17 @@ pub fn replace(files: &[Name], pattern: &str, text: &str, answer: &mut Answer<'_
             Err(trouble) => (0, Some(trouble.about(path))),
         };
         let replaced = Replaced { path: path.clone(), count, error };
-        answer.item(&replaced).map_err(|error| Trouble::of(&error))?;
+        answer.item(&replaced).map_err(|error| Error::of_io(&error))?;
     }
     Ok(())
 }
 
-fn replace_in(path: &Path, pattern: &[u8], text: &[u8], answer: &mut Answer<'_>) -> Result<u64, Trouble> {
-    let (file, found) = open_file(path, OFlag::empty()).map_err(|error| Trouble::of(&error))?;
+fn replace_in(path: &Path, pattern: &[u8], text: &[u8], answer: &mut Answer<'_>) -> Result<u64, Error> {
+    let (file, found) = open_file(path, OFlag::empty()).map_err(|error| Error::of_io(&error))?;
     let mut old = Vec::new();
-    file.take(LONGEST_FILE + 1).read_to_end(&mut old).map_err(|error| Trouble::of(&error))?;
+    file.take(LONGEST_FILE + 1).read_to_end(&mut old).map_err(|error| Error::of_io(&error))?;
     if old.len() as u64 > LONGEST_FILE {
-        return Err(Trouble::new("invalid", "it is longer than 64 MiB"));
+        return Err(Error::new(Kind::Invalid, "it is longer than 64 MiB"));
     }
     let (mut new, mut from, mut count) = (Vec::with_capacity(old.len()), 0, 0);
     for at in places(&old, pattern) {

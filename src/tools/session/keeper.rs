@@ -5,8 +5,8 @@ mod answers;
 use super::jobs::Jobs;
 use super::pump::{Streams, without_waiting};
 use super::{End, Kind, Raised, descendants, interpreter, is_id, reach, shell, terminal};
-use crate::error::{CommandError, CommandReason};
-use crate::tools::{NO_COMMAND, NOT_EXECUTABLE, Name, Trouble};
+use crate::error::{self, CommandError, CommandReason, Error};
+use crate::tools::Name;
 use nix::sys::wait::{WaitStatus, wait};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -39,7 +39,7 @@ enum Runner {
 }
 
 /// Keeps a session to its end. `ready` is told when it can be reached, or why it cannot.
-pub fn keep(id: &str, kind: Kind, words: &[OsString], ready: &mut dyn FnMut(Result<(), Trouble>)) -> i32 {
+pub fn keep(id: &str, kind: Kind, words: &[OsString], ready: &mut dyn FnMut(Result<(), Error>)) -> i32 {
     // Of whoever made it nothing stays: no session whose end would be ours.
     let _ = nix::unistd::setsid();
     match begin(id, kind, words) {
@@ -55,7 +55,7 @@ pub fn keep(id: &str, kind: Kind, words: &[OsString], ready: &mut dyn FnMut(Resu
 }
 
 /// Why what the session is to run could not be started.
-fn not_started(kind: Kind, words: &[OsString]) -> impl Fn(io::Error) -> Trouble {
+fn not_started(kind: Kind, words: &[OsString]) -> impl Fn(io::Error) -> Error {
     let missing = match (kind, words.first()) {
         (Kind::Command | Kind::Terminal, Some(word)) => Err(PathBuf::from(word)),
         (Kind::Python, _) => Ok("python3"),
@@ -65,14 +65,14 @@ fn not_started(kind: Kind, words: &[OsString]) -> impl Fn(io::Error) -> Trouble 
     move |error| match &missing {
         Err(word) => not_executed(word, &error),
         Ok(missing) if error.kind() == io::ErrorKind::NotFound => {
-            Trouble::new("not_found", format!("there is no {missing} inside"))
+            Error::new(error::Kind::NotFound, format!("there is no {missing} inside"))
         }
-        Ok(_) => Trouble::of(&error),
+        Ok(_) => Error::of_io(&error),
     }
 }
 
 /// As `exec` has it, but for a hint about the image, of which nothing is known inside.
-fn not_executed(word: &Path, error: &io::Error) -> Trouble {
+fn not_executed(word: &Path, error: &io::Error) -> Error {
     let is_path = word.as_os_str().as_encoded_bytes().contains(&b'/');
     let reason = match error.raw_os_error().unwrap_or_default() {
         libc::ENOENT | libc::ENOTDIR if is_path && word.is_file() => CommandReason::InterpreterNotFound,
@@ -86,14 +86,14 @@ fn not_executed(word: &Path, error: &io::Error) -> Trouble {
     let command = Name::from(word).to_string();
     let error = CommandError { command, reason, image: String::new() };
     let (kind, hint) = match reason {
-        CommandReason::NotFound => (NO_COMMAND, None),
-        _ => (NOT_EXECUTABLE, error.hint()),
+        CommandReason::NotFound => (error::Kind::NoCommand, None),
+        _ => (error::Kind::NotExecutable, error.hint()),
     };
-    Trouble { hint, ..Trouble::new(kind, error.to_string()) }
+    Error { hint, ..Error::new(kind, error.to_string()) }
 }
 
-fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, UnixListener), Trouble> {
-    let failed = |error: io::Error| Trouble::of(&error);
+fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, UnixListener), Error> {
+    let failed = |error: io::Error| Error::of_io(&error);
     if !is_id(id) {
         return Err(failed(io::ErrorKind::InvalidInput.into()));
     }
@@ -222,7 +222,7 @@ fn run(keeper: &Keeper, runner: Runner) {
 
 /// How a job ends that could not be given to whoever runs it, on a full disk and the like. The next may have more luck.
 fn not_begun(error: &io::Error) -> End {
-    let value = Trouble::of(error).message;
+    let value = Error::of_io(error).message;
     let traceback = format!("belljar: the job could not be begun: {value}");
     End { error: Some(Raised { name: "NotBegun".to_owned(), value, traceback }), ..End::default() }
 }

@@ -5,8 +5,9 @@
 //! Whoever does not answer in time is left alone, and ended where that is what was asked.
 
 use super::{Ask, KEEP, Kind, Session, descendants, is_id, place};
+use crate::error::{self, Error};
+use crate::tools::Name;
 use crate::tools::wire;
-use crate::tools::{Name, Trouble};
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, socket, sockopt};
@@ -30,21 +31,21 @@ const SILENT: u32 = 15;
 /// How long the end of a job may take from the moment on in which it is told to end.
 const ENDING: Duration = Duration::from_secs(10);
 
-fn failed(what: &str) -> impl Fn(io::Error) -> Trouble {
+fn failed(what: &str) -> impl Fn(io::Error) -> Error {
     let what = what.to_owned();
     move |error| {
-        let trouble = Trouble::of(&error);
-        Trouble { message: format!("{what}: {}", trouble.message), ..trouble }
+        let trouble = Error::of_io(&error);
+        Error { message: format!("{what}: {}", trouble.message), ..trouble }
     }
 }
 
 /// Answers what is asked.
-pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Trouble> {
+pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Error> {
     match (id, ask) {
         (None, Ask::Look) => look_at_all(to),
-        (None, _) => Err(Trouble::new("invalid", "no session is named")),
+        (None, _) => Err(Error::new(error::Kind::Invalid, "no session is named")),
         (Some(id), _) if !is_id(id) => {
-            Err(Trouble::new("invalid", format!("`{}` is no id of a session", id.escape_debug()))
+            Err(Error::new(error::Kind::Invalid, format!("`{}` is no id of a session", id.escape_debug()))
                 .hint("use letters, digits, `-`, `_` and `.`, at most 64"))
         }
         (Some(id), Ask::Create { kind, words, env, directory }) => create(id, *kind, words, env, directory.as_ref()),
@@ -53,7 +54,7 @@ pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Tro
     }
 }
 
-fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory: Option<&Name>) -> Result<(), Trouble> {
+fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory: Option<&Name>) -> Result<(), Error> {
     let place = place();
     match DirBuilder::new().mode(0o700).create(&place) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -83,19 +84,19 @@ fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory:
 
 /// Made by anybody else it would be his to exchange, and a link would lead to what is no session. Where there is none there is none
 /// to be wrong.
-fn check_place(place: &Path) -> Result<(), Trouble> {
+fn check_place(place: &Path) -> Result<(), Error> {
     let found = match fs::symlink_metadata(place) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found.map_err(failed("look at the place for sessions"))?,
     };
     if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(Trouble::new("denied", "the place for sessions is somebody else's").about(&place.into()));
+        return Err(Error::new(error::Kind::Denied, "the place for sessions is somebody else's").about(&place.into()));
     }
     Ok(())
 }
 
 /// Makes the session's directory, in which its socket listens already.
-fn claim(place: &Path, id: &str) -> Result<UnixListener, Trouble> {
+fn claim(place: &Path, id: &str) -> Result<UnixListener, Error> {
     let (own, new) = (place.join(id), place.join(format!(".{id}.{}", std::process::id())));
     // What somebody with our number has left.
     let _ = fs::remove_dir_all(&new);
@@ -111,7 +112,7 @@ fn claim(place: &Path, id: &str) -> Result<UnixListener, Trouble> {
         let _ = fs::remove_dir_all(&new);
         match error.kind() {
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
-                Trouble::new("exists", format!("there is a session `{id}` already"))
+                Error::new(error::Kind::Exists, format!("there is a session `{id}` already"))
             }
             _ => failed("make a place for the session")(error),
         }
@@ -119,7 +120,7 @@ fn claim(place: &Path, id: &str) -> Result<UnixListener, Trouble> {
 }
 
 /// Starts the keeper, and waits until it answers or has said why it does not.
-fn start(mut command: Command) -> Result<(), Trouble> {
+fn start(mut command: Command) -> Result<(), Error> {
     command.stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(failed("start the session"))?;
     // It has our hold on the socket, too: who comes is to hear when the keeper is gone.
@@ -131,7 +132,7 @@ fn start(mut command: Command) -> Result<(), Trouble> {
     match line.strip_suffix('\n') {
         Some("ready") => Ok(()),
         Some(why) => Err(wire::parse(why.as_bytes()).map_err(failed("start the session"))?),
-        None => Err(Trouble::new("failed", "the session ended before it was ready")),
+        None => Err(Error::new(error::Kind::Failed, "the session ended before it was ready")),
     }
 }
 
@@ -158,13 +159,13 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
-fn silent(id: &str) -> Trouble {
-    Trouble::new("failed", format!("the session `{id}` does not answer: what keeps it is stopped, or busy"))
+fn silent(id: &str) -> Error {
+    Error::new(error::Kind::Failed, format!("the session `{id}` does not answer: what keeps it is stopped, or busy"))
         .hint("`belljar session rm` ends it in any case")
 }
 
 /// The session's socket, or why there is none.
-fn open(id: &str) -> Result<UnixStream, Trouble> {
+fn open(id: &str) -> Result<UnixStream, Error> {
     let place = place();
     check_place(&place)?;
     let own = place.join(id);
@@ -174,10 +175,10 @@ fn open(id: &str) -> Result<UnixStream, Trouble> {
             // Its keeper was killed, or went with the sandbox's last run.
             let _ = fs::remove_dir_all(&own);
             let why = "what kept it was killed, or the sandbox was stopped since";
-            Trouble::new("lost", format!("the session `{id}` is lost: {why}"))
+            Error::new(error::Kind::Lost, format!("the session `{id}` is lost: {why}"))
                 .hint("make another; what it had set is gone")
         }
-        _ if is_gone(&error) => Trouble::new("not_found", format!("no session `{id}`")),
+        _ if is_gone(&error) => Error::new(error::Kind::NotFound, format!("no session `{id}`")).of_field("session"),
         _ => failed("reach the session")(error),
     })
 }
@@ -214,7 +215,7 @@ fn await_word(socket: &UnixStream, deadline: Option<Instant>, seconds: u32) -> i
 }
 
 /// Passes on one request and its answers, frame by frame.
-fn pass_on(id: &str, ask: &Ask, to: &mut dyn Write) -> Result<(), Trouble> {
+fn pass_on(id: &str, ask: &Ask, to: &mut dyn Write) -> Result<(), Error> {
     let socket = open(id)?;
     converse(id, socket, (ask, patience(ask)), to)
 }
@@ -224,7 +225,7 @@ fn converse(
     mut socket: UnixStream,
     (ask, patience): (&Ask, Option<Duration>),
     to: &mut dyn Write,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     let heard = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => silent(id),
         // It went before it had taken the question.
@@ -257,12 +258,12 @@ fn converse(
     }
 }
 
-fn killed(id: &str) -> Trouble {
-    Trouble::new("ended", format!("the session `{id}` was killed"))
+fn killed(id: &str) -> Error {
+    Error::new(error::Kind::Ended, format!("the session `{id}` was killed"))
 }
 
 /// Ends it, whether it answers or not, and whatever is in its place.
-fn remove(id: &str) -> Result<(), Trouble> {
+fn remove(id: &str) -> Result<(), Error> {
     let place = place();
     check_place(&place)?;
     let found = fs::symlink_metadata(place.join(id));
@@ -272,8 +273,8 @@ fn remove(id: &str) -> Result<(), Trouble> {
         _ => match open(id) {
             Ok(socket) => Some(socket),
             // There is nothing left of it now, or will not be.
-            Err(trouble) if trouble.kind == "lost" => return clear(&place, id),
-            Err(trouble) if trouble.kind == "not_found" => return Err(trouble),
+            Err(trouble) if trouble.kind == error::Kind::Lost => return clear(&place, id),
+            Err(trouble) if trouble.kind == error::Kind::NotFound => return Err(trouble),
             Err(_) => None,
         },
     };
@@ -281,7 +282,7 @@ fn remove(id: &str) -> Result<(), Trouble> {
     let told = socket.map(|socket| converse(id, socket, (&Ask::Remove, Some(AT_ONCE)), &mut io::sink()));
     match told {
         Some(Ok(())) => return Ok(()),
-        Some(Err(trouble)) if trouble.kind == "ended" => {}
+        Some(Err(trouble)) if trouble.kind == error::Kind::Ended => {}
         _ => {
             // The kernel says who listens there.
             let known = keeper.map(|who| who.pid()).or_else(|| descendants::keeper_of(id));
@@ -294,15 +295,15 @@ fn remove(id: &str) -> Result<(), Trouble> {
 }
 
 /// Removes what is left of a session: no link is followed, and what forbids to be looked at goes too.
-fn clear(place: &Path, id: &str) -> Result<(), Trouble> {
+fn clear(place: &Path, id: &str) -> Result<(), Error> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let above = nix::fcntl::open(place, flags, Mode::empty());
     let above = above.map_err(|errno| failed("look at the place for sessions")(errno.into()))?;
     crate::images::tree::remove(above.as_fd(), id.as_ref())
-        .map_err(|failure| Trouble::new("failed", format!("remove what is left of the session: {failure}")))
+        .map_err(|failure| Error::new(error::Kind::Failed, format!("remove what is left of the session: {failure}")))
 }
 
-fn look_at_all(to: &mut dyn Write) -> Result<(), Trouble> {
+fn look_at_all(to: &mut dyn Write) -> Result<(), Error> {
     let place = place();
     check_place(&place)?;
     let listed = match fs::read_dir(&place) {
@@ -315,7 +316,7 @@ fn look_at_all(to: &mut dyn Write) -> Result<(), Trouble> {
         let looked = open(id).and_then(|socket| converse(id, socket, (&Ask::Look, Some(GLANCE)), to));
         match looked {
             Ok(()) => {}
-            Err(trouble) if matches!(trouble.kind.as_str(), "not_found" | "ended" | "lost") => {}
+            Err(trouble) if matches!(trouble.kind, error::Kind::NotFound | error::Kind::Ended | error::Kind::Lost) => {}
             Err(_) => {
                 let session = Session { id: id.clone(), kind: Kind::Silent, ended: None, jobs: Vec::new() };
                 wire::write_json(to, wire::ITEM, &session).map_err(failed("tell of the session"))?;

@@ -2,9 +2,10 @@
 
 use super::chain::{Chain, open_directory};
 use super::{WITHOUT_WAITING, regular};
+use crate::error::Error;
 use crate::images::pack::{self, Opened};
 use crate::sys::directory::entries;
-use crate::tools::{Name, Skipped, Trouble};
+use crate::tools::{Name, Skipped};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmod, fchmodat, fstatat};
@@ -41,14 +42,8 @@ pub enum Owner {
 /// # Errors
 ///
 /// `path` itself cannot be read, or nothing can be written; `to` is of no use then.
-pub fn pack(
-    path: &Path,
-    name: &Path,
-    owner: Owner,
-    to: &mut dyn Write,
-    leave_out: LeaveOut<'_>,
-) -> Result<(), Trouble> {
-    let mut walk = Walk::new(path, name, owner).map_err(|error| Trouble::of(&error).about(&Name::from(path)))?;
+pub fn pack(path: &Path, name: &Path, owner: Owner, to: &mut dyn Write, leave_out: LeaveOut<'_>) -> Result<(), Error> {
+    let mut walk = Walk::new(path, name, owner).map_err(|error| Error::of_io(&error).about(&Name::from(path)))?;
     // Dropped half-way it would write an end, and what is half would look whole.
     let builder = ManuallyDrop::new(tar::Builder::new(to));
     let mut packing = Packing { builder, leave_out };
@@ -56,8 +51,8 @@ pub fn pack(
     while let Some(at) = walk.next() {
         match packing.one(&mut walk, &at) {
             Ok(()) => {}
-            Err(Fault::Write(error)) => return Err(Trouble::of(&error)),
-            Err(Fault::Read(error)) if is_top => return Err(Trouble::of(&error).about(&Name::from(path))),
+            Err(Fault::Write(error)) => return Err(Error::of_io(&error)),
+            Err(Fault::Read(error)) if is_top => return Err(Error::of_io(&error).about(&Name::from(path))),
             // Gone between the list and the look.
             Err(Fault::Read(error)) if error.kind() == io::ErrorKind::NotFound => {}
             Err(Fault::Read(error)) => packing.miss(&at.path, why(&error), true)?,
@@ -65,7 +60,7 @@ pub fn pack(
         is_top = false;
     }
     let Packing { builder, .. } = packing;
-    ManuallyDrop::into_inner(builder).into_inner().and_then(|to| to.flush()).map_err(|error| Trouble::of(&error))
+    ManuallyDrop::into_inner(builder).into_inner().and_then(|to| to.flush()).map_err(|error| Error::of_io(&error))
 }
 
 /// In words; these come of a change between a look and the next call, since nothing was opened that was seen to be a link.
@@ -73,7 +68,7 @@ fn why(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::ELOOP | libc::ENOTDIR | libc::EINVAL) => "it was replaced while it was copied".to_owned(),
         Some(libc::ESTALE) => "what it is in was moved while it was copied".to_owned(),
-        _ => Trouble::of(error).message,
+        _ => Error::of_io(error).message,
     }
 }
 
@@ -293,7 +288,7 @@ impl Packing<'_, '_> {
         }
         let opened = Opened { file, length, sparse: found.blocks() * 512 < length, time };
         if let Some(fault) = pack::file(&mut self.builder, header, &at.name, opened).map_err(Fault::Write)? {
-            let why = format!("not all of it could be read: {}", Trouble::of(&fault).message);
+            let why = format!("not all of it could be read: {}", Error::of_io(&fault).message);
             self.missed(&at.path, why, true)?;
         }
         Ok(())
@@ -303,8 +298,8 @@ impl Packing<'_, '_> {
         self.miss(path, why, failed).map_err(|trouble| Fault::Write(io::Error::other(trouble)))
     }
 
-    fn miss(&mut self, path: &Path, why: String, failed: bool) -> Result<(), Trouble> {
-        (self.leave_out)(Skipped { path: Name::from(path), why, failed }).map_err(|error| Trouble::of(&error))
+    fn miss(&mut self, path: &Path, why: String, failed: bool) -> Result<(), Error> {
+        (self.leave_out)(Skipped { path: Name::from(path), why, failed }).map_err(|error| Error::of_io(&error))
     }
 }
 

@@ -3,8 +3,9 @@
 //! The directory that was named is open already. Each directory below it is opened in the one above, without following a link, and
 //! what is in it is named from there: whoever swaps directories for links meanwhile has nothing written elsewhere.
 
+use crate::error::{Error, Kind};
 use crate::sys::directory::entries;
-use crate::tools::{Name, Trouble};
+use crate::tools::Name;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
@@ -42,7 +43,7 @@ struct Move {
 /// # Errors
 ///
 /// What is in the way. What was moved before stays.
-pub fn place(from: (Rc<OwnedFd>, &OsStr), to: At<'_>, shown: &Path) -> Result<(), Trouble> {
+pub fn place(from: (Rc<OwnedFd>, &OsStr), to: At<'_>, shown: &Path) -> Result<(), Error> {
     let (source, name) = from;
     let mut waiting = Vec::new();
     match to.name {
@@ -85,7 +86,7 @@ pub fn place(from: (Rc<OwnedFd>, &OsStr), to: At<'_>, shown: &Path) -> Result<()
             }
             Ok(_) => {
                 let why = "a device, a fifo or a socket is in its place, and stays";
-                return Err(Trouble::new("not_a_file", why).about(&Name::from(one.shown.as_path())));
+                return Err(Error::new(Kind::NotAFile, why).about(&Name::from(one.shown.as_path())));
             }
             Err(errno) => return Err(failed(errno)),
         }
@@ -94,13 +95,7 @@ pub fn place(from: (Rc<OwnedFd>, &OsStr), to: At<'_>, shown: &Path) -> Result<()
 }
 
 /// All that is in the directory `name` is to go into `to`.
-fn merge(
-    above: &OwnedFd,
-    name: &OsStr,
-    to: &Rc<OwnedFd>,
-    shown: &Path,
-    waiting: &mut Vec<Move>,
-) -> Result<(), Trouble> {
+fn merge(above: &OwnedFd, name: &OsStr, to: &Rc<OwnedFd>, shown: &Path, waiting: &mut Vec<Move>) -> Result<(), Error> {
     let failed = |errno: Errno| about(errno, shown);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let from = Rc::new(openat(above, name, flags, Mode::empty()).map_err(failed)?);
@@ -112,12 +107,12 @@ fn merge(
     Ok(())
 }
 
-fn about(errno: Errno, shown: &Path) -> Trouble {
-    Trouble::of(&errno.into()).about(&Name::from(shown))
+fn about(errno: Errno, shown: &Path) -> Error {
+    Error::of_io(&errno.into()).about(&Name::from(shown))
 }
 
-fn came(errno: Errno, shown: &Path) -> Trouble {
-    if errno == Errno::ENOENT { Trouble::new("invalid", "nothing came") } else { about(errno, shown) }
+fn came(errno: Errno, shown: &Path) -> Error {
+    if errno == Errno::ENOENT { Error::new(Kind::Invalid, "nothing came") } else { about(errno, shown) }
 }
 
 /// Kind and permissions; of a link its own.

@@ -70,7 +70,7 @@ impl Home {
     /// The same, which has to fail: message and hints.
     pub fn refused(&self, name: &str) -> (String, String) {
         let error = self.pull(name).expect_err("a pull that is refused");
-        (error.to_string(), error.hints().join("; "))
+        (error.to_string(), error.hints().collect::<Vec<_>>().join("; "))
     }
 
     /// What was said on the way.

@@ -3,8 +3,8 @@
 //! A caller that waits for a job is why it runs: where he goes, it is interrupted.
 
 use super::Keeper;
+use crate::error::{self, Error};
 use crate::sys::tty;
-use crate::tools::Trouble;
 use crate::tools::session::jobs::Why;
 use crate::tools::session::{Ask, Kind, Said, descendants, replay};
 use crate::tools::wire;
@@ -56,13 +56,13 @@ pub fn hear(keeper: &Keeper, caller: &mut UnixStream) -> io::Result<()> {
             // With all threads.
             crate::sys::child::exit(0);
         }
-        Ask::Create { .. } => Err(Trouble::new("exists", "the session is there already")),
+        Ask::Create { .. } => Err(Error::new(error::Kind::Exists, "the session is there already")),
     };
     wire::write_json(caller, wire::END, &result.err())
 }
 
 /// Gives it to a job that reads, at its pace; one that does not read for a while gets no more.
-fn feed(file: &mut File, bytes: &[u8]) -> Result<(), Trouble> {
+fn feed(file: &mut File, bytes: &[u8]) -> Result<(), Error> {
     let mut rest = bytes;
     while !rest.is_empty() {
         match file.write(rest) {
@@ -73,10 +73,10 @@ fn feed(file: &mut File, bytes: &[u8]) -> Result<(), Trouble> {
                 if poll(&mut list, READERS_TIME) == Ok(0) {
                     let taken = bytes.len() - rest.len();
                     let message = format!("the job does not read: it took {taken} of {} bytes", bytes.len());
-                    return Err(Trouble::new("failed", message));
+                    return Err(Error::new(error::Kind::Failed, message));
                 }
             }
-            Err(error) => return Err(Trouble::of(&error)),
+            Err(error) => return Err(Error::of_io(&error)),
         }
     }
     Ok(())
@@ -89,19 +89,19 @@ fn is_gone(caller: &UnixStream) -> bool {
 }
 
 impl Keeper {
-    fn unknown(&self, job: u64) -> Trouble {
-        Trouble::new("not_found", format!("no job {job} in the session `{}`", self.id))
+    fn unknown(&self, job: u64) -> Error {
+        Error::new(error::Kind::NotFound, format!("no job {job} in the session `{}`", self.id))
     }
 
     /// Takes a job in; its number.
-    fn add(&self, kind: Kind, text: String, wait: bool) -> Result<u64, Trouble> {
+    fn add(&self, kind: Kind, text: String, wait: bool) -> Result<u64, Error> {
         if matches!(self.kind, Kind::Command | Kind::Terminal) {
-            return Err(Trouble::new("invalid", "it is a single command, and takes no other"));
+            return Err(Error::new(error::Kind::Invalid, "it is a single command, and takes no other"));
         }
         if kind != self.kind {
             let (is, wanted) = (self.kind.name(), kind.name());
-            return Err(Trouble::new(
-                "misused",
+            return Err(Error::new(
+                error::Kind::Misused,
                 format!("the session `{}` is one of {is}, and not of {wanted}", self.id),
             )
             .hint("take another for it: each has one language"));
@@ -109,11 +109,11 @@ impl Keeper {
         let job = self.jobs.change(|state| match state.ended {
             Some(code) => {
                 let how = if self.kind == Kind::Shell { String::new() } else { format!(" ({code})") };
-                Err(Trouble::new("session_ended", format!("the session `{}` has ended{how}", self.id))
+                Err(Error::new(error::Kind::SessionEnded, format!("the session `{}` has ended{how}", self.id))
                     .hint("`belljar session rm` it, and make another"))
             }
             None => state.add(text, !wait).ok_or_else(|| {
-                Trouble::new("busy", format!("too many jobs wait in the session `{}`", self.id))
+                Error::new(error::Kind::Busy, format!("too many jobs wait in the session `{}`", self.id))
                     .hint("wait until some have ended, or take another session")
             }),
         });
@@ -122,7 +122,7 @@ impl Keeper {
     }
 
     /// Tells the caller what a job says until it ends, which it has to at its time, and where he goes.
-    fn attend(&self, job: u64, deadline: Option<Instant>, caller: &mut UnixStream) -> io::Result<Result<(), Trouble>> {
+    fn attend(&self, job: u64, deadline: Option<Instant>, caller: &mut UnixStream) -> io::Result<Result<(), Error>> {
         let told = self.tell(job, true, deadline, caller);
         if told.is_err() {
             // Who is gone does not hear how that goes.
@@ -138,7 +138,7 @@ impl Keeper {
         follow: bool,
         deadline: Option<Instant>,
         to: &mut UnixStream,
-    ) -> io::Result<Result<(), Trouble>> {
+    ) -> io::Result<Result<(), Error>> {
         let (mut place, mut ending) = (0, deadline.map(|at| (0, at)));
         let mut spoken = Instant::now();
         loop {
@@ -191,10 +191,10 @@ impl Keeper {
     }
 
     /// Interrupts a job, and sees to its end.
-    fn interrupt(&self, job: Option<u64>) -> Result<(), Trouble> {
+    fn interrupt(&self, job: Option<u64>) -> Result<(), Error> {
         let job = {
             let mut state = self.jobs.lock();
-            let nothing = || Trouble::new("not_found", format!("nothing runs in the session `{}`", self.id));
+            let nothing = || Error::new(error::Kind::NotFound, format!("nothing runs in the session `{}`", self.id));
             let job = job.or_else(|| state.current()).ok_or_else(nothing)?;
             state.job(job).ok_or_else(|| self.unknown(job)).map(|_| job)?
         };
@@ -217,7 +217,7 @@ impl Keeper {
                 state = self.jobs.wait(state, Some(rest));
             }
         }
-        Err(Trouble::new("failed", format!("the job {job} does not end")))
+        Err(Error::new(error::Kind::Failed, format!("the job {job} does not end")))
     }
 
     /// One step on the way to a job's end: first so that an interpreter raises it, or a shell goes on; then for good. One that has not
@@ -258,26 +258,28 @@ impl Keeper {
         }
     }
 
-    fn resize(&self, columns: u16, rows: u16) -> Result<(), Trouble> {
+    fn resize(&self, columns: u16, rows: u16) -> Result<(), Error> {
         let sizes = 1..=1000;
         if !sizes.contains(&columns) || !sizes.contains(&rows) {
-            return Err(Trouble::new("invalid", "a terminal has from 1 to 1000 columns and rows"));
+            return Err(Error::new(error::Kind::Invalid, "a terminal has from 1 to 1000 columns and rows"));
         }
         let mut state = self.jobs.lock();
         let master = state.job(1).filter(|_| self.kind == Kind::Terminal).and_then(|job| job.input.as_ref());
-        let master = master.ok_or_else(|| Trouble::new("invalid", "the session has no terminal, or it has ended"))?;
-        tty::set_size(master, (columns, rows)).map_err(|errno| Trouble::of(&io::Error::from_raw_os_error(errno)))
+        let master =
+            master.ok_or_else(|| Error::new(error::Kind::Invalid, "the session has no terminal, or it has ended"))?;
+        tty::set_size(master, (columns, rows)).map_err(|errno| Error::of_io(&io::Error::from_raw_os_error(errno)))
     }
 
-    fn input(&self, job: u64, bytes: &[u8]) -> Result<(), Trouble> {
+    fn input(&self, job: u64, bytes: &[u8]) -> Result<(), Error> {
         let mut file = {
             let mut state = self.jobs.lock();
             let known = state.job(job).ok_or_else(|| self.unknown(job))?;
             if known.is_over() {
-                return Err(Trouble::new("ended", format!("the job {job} has ended")));
+                return Err(Error::new(error::Kind::Ended, format!("the job {job} has ended")));
             }
-            let input = known.input.as_ref().ok_or_else(|| Trouble::new("invalid", "the job reads nothing"))?;
-            input.try_clone().map_err(|error| Trouble::of(&error))?
+            let input =
+                known.input.as_ref().ok_or_else(|| Error::new(error::Kind::Invalid, "the job reads nothing"))?;
+            input.try_clone().map_err(|error| Error::of_io(&error))?
         };
         feed(&mut file, bytes)
     }

@@ -1,6 +1,5 @@
 //! Names that need not be UTF-8, as JSON has them: a string, or an object with `base64` where no string can say it.
 
-use crate::images::unpack::escaped;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -9,11 +8,16 @@ use std::fmt;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
+/// Longer names are shortened in messages.
+const LONGEST_SHOWN: usize = 200;
+
 /// Bytes of a path, a file's name or a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(pub Vec<u8>);
 
+/// The two ways in JSON.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 enum Written {
     Text(String),
@@ -70,9 +74,60 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// A name for people: on one line, without control characters or ones that turn the direction of text, and not long.
+pub fn escaped(name: &[u8]) -> String {
+    let mut shown = String::new();
+    for chunk in name.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                '\'' | '"' => shown.push(letter),
+                '`' => shown.push_str("\\`"),
+                _ => shown.extend(letter.escape_debug()),
+            }
+        }
+        for byte in chunk.invalid() {
+            shown.extend(byte.escape_ascii().map(char::from));
+        }
+        if shown.len() > LONGEST_SHOWN {
+            let end = (0..=LONGEST_SHOWN).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or(0);
+            shown.truncate(end);
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+impl schemars::JsonSchema for Name {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Name".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Written::json_schema(generator)
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Name;
+    use super::{LONGEST_SHOWN, Name, escaped};
+
+    #[test]
+    fn names_are_shown_on_one_line_and_without_tricks() {
+        let table: [(&[u8], &str); 6] = [
+            (b"usr/bin/env", "usr/bin/env"),
+            (b"it's \"so\"", "it's \"so\""),
+            (b"a\nb\x1b[31m", "a\\nb\\u{1b}[31m"),
+            (b"\xff\xfe`", "\\xff\\xfe\\`"),
+            ("ex\u{202e}gpj".as_bytes(), "ex\\u{202e}gpj"),
+            ("größe".as_bytes(), "größe"),
+        ];
+        for (name, shown) in table {
+            assert_eq!(escaped(name), shown);
+        }
+        assert_eq!(escaped(&[b'a'; 4000]).chars().count(), LONGEST_SHOWN + 1);
+    }
 
     #[test]
     fn bytes_that_are_no_text_come_through_json() {
