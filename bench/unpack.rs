@@ -2,10 +2,10 @@
 //! archive's absolute path. Prints the medians, with those of verifying and removing what was unpacked, by the clock and in CPU time; exits with 1 when
 //! unpacking takes more than 1.3 times what tar takes.
 
-use belljar::images::codec::{Decoder, Pipe};
-use belljar::images::compare::compare;
-use belljar::images::tree::remove;
-use belljar::images::unpack::{Bounds, unpack};
+use belljar::trees::codec::{Decoder, Pipe};
+use belljar::trees::compare::compare;
+use belljar::trees::tree::remove;
+use belljar::trees::unpack::{Bounds, unpack};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use std::ffi::OsStr;

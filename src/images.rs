@@ -9,25 +9,18 @@
 //! is unpacked into. Nothing is fetched unasked.
 
 pub mod capture;
-pub mod changes;
-pub mod codec;
-pub mod compare;
-pub mod copy;
 pub mod digest;
 pub mod garbage;
 pub mod import;
 pub mod intake;
 pub mod manifest;
 pub mod pack;
-pub mod progress;
 pub mod recipe;
 pub mod reference;
 pub mod registry;
 pub mod save;
 pub mod shadows;
 pub mod store;
-pub mod tree;
-pub mod unpack;
 pub mod verify;
 
 mod config;
@@ -37,7 +30,6 @@ use crate::host::Image;
 use crate::spec::{Bundle, Language, Program, Spec};
 
 pub use digest::Digest;
-pub use progress::{Progress, Task};
 pub use reference::Reference;
 pub use store::{Lease, Store};
 

@@ -4,7 +4,7 @@
 //!
 //! 0. `sys`: one system call per function.
 //! 1. `spec`, `bundle`, `step`, `outcome`, `error`, `name`: words, plain data.
-//! 2. `host`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
+//! 2. `host`, `trees`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
 //!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
 //! 4. `build`, `doctor`, `sandbox`, `tools`: the product.
@@ -33,6 +33,7 @@ pub mod spec;
 pub mod step;
 pub mod sys;
 pub mod tools;
+pub mod trees;
 
 #[global_allocator]
 static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();

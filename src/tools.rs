@@ -4,7 +4,7 @@
 //! the sandbox is. It answers one [`Request`] after another over its standard streams. [`Client`] is the host's side: it
 //! moves bytes and prints names, and never opens a path that the sandbox controls. What comes from inside is believed by nobody: frames
 //! have a longest length, and a tree is unpacked as the layer of an image that anybody may have made
-//! ([`images::unpack`](crate::images::unpack)).
+//! ([`trees::unpack`](crate::trees::unpack)).
 //!
 //! Both sides use the one error of the house, [`Error`], and one for a tree on its way, a tar archive ([`tree`]).
 

@@ -4,7 +4,7 @@
 
 use std::io::Read;
 
-use belljar::images::codec::Decoder;
+use belljar::trees::codec::Decoder;
 use libfuzzer_sys::fuzz_target;
 
 /// Whoever unpacks counts: this is where it stops counting.

@@ -9,9 +9,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use belljar::images::compare::compare;
-use belljar::images::tree::{remove, usage};
-use belljar::images::unpack::{Bounds, unpack};
+use belljar::trees::compare::compare;
+use belljar::trees::tree::{remove, usage};
+use belljar::trees::unpack::{Bounds, unpack};
 use libfuzzer_sys::fuzz_target;
 
 static BOUNDS: Bounds = Bounds { bytes: 1 << 20, entries: 200, file: 1 << 30, name: 4095, plain: false };

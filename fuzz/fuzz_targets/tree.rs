@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use belljar::images::tree::remove;
+use belljar::trees::tree::remove;
 use belljar::tools::tree::put;
 use libfuzzer_sys::fuzz_target;
 

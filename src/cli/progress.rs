@@ -1,6 +1,6 @@
 //! How far a long task is: a bar on a terminal, a line at its beginning elsewhere. All on standard error.
 
-use crate::images::progress::{Progress, Task};
+use crate::trees::progress::{Progress, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal as _;
 use std::time::Duration;

@@ -9,18 +9,17 @@ use super::intake::{Expected, Intake, Layer, invalid};
 use super::manifest::parse;
 use super::pack;
 use super::store::{HOST, Lease, Store, may_name, refused};
-use super::tree::{Found, Walk};
-use super::unpack::{Bounds, is_opaque};
 use super::{Digest, Reference};
-use crate::error::{Error, Failure, Kind, used_up};
-use crate::images::unpack::escaped;
+use crate::error::{Error, Kind};
+use crate::trees::files::{Files, cannot, open_anyway};
+use crate::trees::tree::{Found, Walk};
+use crate::trees::unpack::{Bounds, escaped, is_opaque};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
-use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmodat, fstat, fstatat};
+use nix::fcntl::{AtFlags, readlinkat};
+use nix::sys::stat::{FileStat, fstat, fstatat};
 use oci_spec::image::ImageManifest;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
@@ -30,15 +29,6 @@ use tar::{EntryType, Header};
 /// How layers mark what is hidden.
 const WHITEOUT: &str = ".wh.";
 const OPAQUE_MARK: &str = ".wh..wh..opq";
-
-/// The files of a sandbox.
-#[derive(Clone, Copy, Debug)]
-pub struct Files<'f> {
-    /// What it has written: an upper directory of overlayfs, or a directory of its own.
-    pub upper: BorrowedFd<'f>,
-    /// Paths below it that are gone, where nothing in `upper` says so.
-    pub gone: &'f [Vec<u8>],
-}
 
 /// Writes the files of a sandbox as a layer. Sockets are left out: there is nobody behind them.
 ///
@@ -66,11 +56,6 @@ pub fn layer(files: Files<'_>, to: &mut dyn Write) -> Result<(), Error> {
     }
     let end = |error: io::Error| refused("write a layer", &error);
     ManuallyDrop::into_inner(writer.builder).into_inner().map_err(end)?.flush().map_err(end)
-}
-
-pub(super) fn cannot(attempt: &str, name: &[u8], errno: Errno) -> Error {
-    let attempt = format!("{attempt} `{}` of the sandbox", escaped(name));
-    Error::from(Failure { step: None, attempt, errno: errno as i32, hint: used_up(errno as i32).map(str::to_owned) })
 }
 
 struct Writer<'w> {
@@ -146,21 +131,6 @@ impl Writer<'_> {
             Some(fault) => Err(cannot("read", name, Errno::from_raw(fault.raw_os_error().unwrap_or(libc::EIO)))),
             None => Ok(()),
         }
-    }
-}
-
-/// Opens a file that may deny its owner to read it.
-pub(super) fn open_anyway(at: BorrowedFd<'_>, name: &[u8], found: &FileStat) -> nix::Result<File> {
-    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    match openat(at, name, flags, Mode::empty()) {
-        Err(Errno::EACCES) => {
-            let mode = |bits| fchmodat(at, name, Mode::from_bits_truncate(bits), FchmodatFlags::NoFollowSymlink);
-            mode(found.st_mode & 0o7777 | 0o400)?;
-            let opened = openat(at, name, flags, Mode::empty());
-            mode(found.st_mode & 0o7777)?;
-            opened.map(File::from)
-        }
-        opened => opened.map(File::from),
     }
 }
 

@@ -6,8 +6,8 @@
 
 use super::digest::Digest;
 use super::store::{Record, Store, refused};
-use super::tree;
 use crate::error::Error;
+use crate::trees::tree;
 use nix::fcntl::{Flock, FlockArg};
 use std::collections::BTreeSet;
 use std::fs::{self, File};

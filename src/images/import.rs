@@ -17,13 +17,13 @@ mod names;
 mod plain;
 mod sniff;
 
-use super::codec::Decoder;
 use super::digest::Digest;
 use super::intake::{Expected, Intake, Staged};
-use super::progress::{Followed, Progress};
 use super::reference::Reference;
 use super::store::refused;
 use crate::error::{Error, Problem};
+use crate::trees::codec::Decoder;
+use crate::trees::progress::{Followed, Progress};
 use names::Wish;
 use std::fs::File;
 use std::io::Read;
@@ -143,12 +143,12 @@ fn wrong(why: impl Into<String>) -> Error {
 
 /// Something wrong with one entry.
 fn wrong_entry(name: &str, why: impl std::fmt::Display) -> Error {
-    wrong(format!("entry `{}`: {why}", super::unpack::escaped(name.as_bytes())))
+    wrong(format!("entry `{}`: {why}", crate::trees::unpack::escaped(name.as_bytes())))
 }
 
 /// The same error, which says of which entry it is.
 fn about(name: &str, error: Error) -> Error {
-    let prefix = format!("entry `{}`: ", super::unpack::escaped(name.as_bytes()));
+    let prefix = format!("entry `{}`: ", crate::name::escaped(name.as_bytes()));
     error.within(&prefix)
 }
 

@@ -4,13 +4,13 @@
 //! killed lies in `tmp` and is nobody's; the next one, or `gc`, removes it. Every byte is hashed on its way, and nothing
 //! comes to its place before its digest and size are what they were said to be.
 
-use super::codec::{Compressor, Decoder, Effort, Format, Pipe};
 use super::config;
 use super::digest::{Digest, Hashing};
 use super::manifest::parse;
 use super::store::{LARGEST_DOCUMENT, Record, Store, refused};
-use super::unpack::{self, Bounds, Refusal};
 use crate::error::{Error, Failure, Problem};
+use crate::trees::codec::{Compressor, Decoder, Effort, Format, Pipe};
+use crate::trees::unpack::{self, Bounds, Refusal};
 use nix::fcntl::{Flock, FlockArg};
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageManifest, MediaType};
 use std::fs::{self, File};

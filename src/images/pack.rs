@@ -3,7 +3,7 @@
 //! What is written is a whole archive, whatever happens to a file meanwhile: a member is as long as its header says. A file that
 //! got shorter, or cannot be read to its end, is filled up with zeros, and the caller is told.
 
-use super::unpack::names::LONGEST_PATH;
+use crate::trees::unpack::names::LONGEST_PATH;
 use nix::errno::Errno;
 use nix::unistd::{Whence, lseek};
 use std::fs::File;

@@ -11,14 +11,14 @@ mod target;
 
 pub use target::Target;
 
-use super::codec::{Compressor, Effort};
 use super::digest::{Digest, Hashing};
 use super::intake::Expected;
 use super::manifest::{FULL_NAME, LAYOUT_VERSION, OCI_INDEX, OCI_MANIFEST, SHORT_NAME, parse};
-use super::progress::{Progress, Task};
 use super::reference::Reference;
 use super::store::{Lease, Store, damaged, refused};
 use crate::error::{Error, describe_io, used_up};
+use crate::trees::codec::{Compressor, Effort};
+use crate::trees::progress::{Progress, Task};
 use oci_spec::image::{ImageConfiguration, ImageManifest};
 use serde_json::{Value, json};
 use std::collections::btree_map::Entry;

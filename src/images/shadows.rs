@@ -6,9 +6,9 @@
 
 use super::digest::Digest;
 use super::store::{Store, refused};
-use super::unpack::is_opaque;
 use crate::error::Error;
 use crate::sys::directory::entries;
+use crate::trees::unpack::is_opaque;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use std::ffi::OsStr;

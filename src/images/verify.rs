@@ -3,16 +3,16 @@
 //! Changes nothing. What is damaged is told with what to do; what nobody needs is no damage. Only what cannot be read at
 //! all because of the system, and not because of its content, is an error.
 
-use super::codec::Decoder;
-use super::compare::compare;
 use super::config;
 use super::digest::{Digest, Hashing};
 use super::intake::Expected;
 use super::manifest;
-use super::progress::{Followed, Progress};
 use super::reference::Reference;
 use super::store::{Record, Store, refused, short};
 use crate::error::{Error, describe_io};
+use crate::trees::codec::Decoder;
+use crate::trees::compare::compare;
+use crate::trees::progress::{Followed, Progress};
 use nix::fcntl::FlockArg;
 use oci_spec::image::{ImageConfiguration, ImageManifest};
 use std::collections::{BTreeMap, BTreeSet};

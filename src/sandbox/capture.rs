@@ -12,6 +12,8 @@ use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::store::{HOST, Lease};
 use crate::images::{self, Digest, Reference, Store, capture};
 use crate::spec::{Lasting, Spec, Userns};
+use crate::trees::copy::copy;
+use crate::trees::files::Files;
 use nix::fcntl::Flock;
 use std::fs::File;
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -26,8 +28,8 @@ pub(super) struct Still {
 
 impl Still {
     /// What is to be copied.
-    pub(super) fn files(&self) -> capture::Files<'_> {
-        capture::Files { upper: self.upper.as_fd(), gone: &self.gone }
+    pub(super) fn files(&self) -> Files<'_> {
+        Files { upper: self.upper.as_fd(), gone: &self.gone }
     }
 
     pub(super) fn hold(entry: &Entry) -> Result<Still, Error> {
@@ -102,7 +104,7 @@ pub(super) fn restore(
         for layer in &lease.record.layers {
             let layer =
                 File::open(store.layer(layer)).map_err(|error| Error::attempt("open a layer of the image", &error))?;
-            images::copy::copy(capture::Files { upper: layer.as_fd(), gone: &[] }, upper, owner)?;
+            copy(Files { upper: layer.as_fd(), gone: &[] }, upper, owner)?;
         }
         Ok(())
     };
@@ -128,7 +130,7 @@ pub fn fork(
     let record = Record { id, name, created: now(), filling: true, ..entry.record()? };
     let mut fill = |upper: BorrowedFd<'_>, owner| {
         let still = Still::hold(&entry)?;
-        images::copy::copy(still.files(), upper, owner)
+        copy(still.files(), upper, owner)
     };
     made_with_files(sandboxes, store, Draft { record, spec: entry.spec()? }, supervisor, &mut fill)
 }

@@ -10,12 +10,14 @@ use super::place::now;
 use super::start::{Supervisor, check_name, new_id};
 use super::{Entry, Record, Run, Sandboxes};
 use crate::error::{Error, Problem};
-use crate::images::codec::{Compressor, Decoder, Effort};
 use crate::images::import::{Source, import as bring};
 use crate::images::intake::Intake;
 use crate::images::save::{Wanted, save};
-use crate::images::{self, Digest, Progress, Reference, Store, capture, unpack};
+use crate::images::{self, Digest, Reference, Store, capture};
 use crate::spec::{PartialSpec, Program, Spec, User, Userns, from_json};
+use crate::trees::codec::{Compressor, Decoder, Effort};
+use crate::trees::progress::{Progress, Quiet};
+use crate::trees::unpack;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -294,7 +296,7 @@ fn bring_image(store: &Store, description: &Description, mut file: File) -> Resu
     let name = Reference::parse(&name).map_err(|why| no_sandbox(&why))?;
     file.rewind().map_err(|error| unreadable(&error))?;
     let intake = Intake::begin(store)?;
-    let imported = bring(&intake, Source::Stream(Box::new(file)), Some(&name), &images::progress::Quiet)?;
+    let imported = bring(&intake, Source::Stream(Box::new(file)), Some(&name), &Quiet)?;
     if imported.iter().all(|image| image.manifest == digest) {
         return Ok(());
     }

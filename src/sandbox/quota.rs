@@ -9,9 +9,9 @@
 //! The walks are a thread's, since a million files take longer than the supervisor may be away from its clock. Nothing is
 //! followed, and nothing but directories is opened.
 
-use crate::images::tree;
 use crate::mounts::inodes;
 use crate::process::Nameless;
+use crate::trees::tree;
 use nix::sys::statvfs::fstatvfs;
 use std::fs::File;
 use std::os::fd::AsFd as _;

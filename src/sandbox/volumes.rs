@@ -6,8 +6,8 @@
 use super::{Sandboxes, is_name};
 use crate::error::{Error, Failure, Kind, Problem, describe_io};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
-use crate::images::tree;
 use crate::spec::Mount;
+use crate::trees::tree;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, mkdirat};

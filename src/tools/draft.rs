@@ -3,8 +3,8 @@
 //! As long as somebody works on it, a lock (flock(2)) is held on it. So what a killed process has left behind is known from what
 //! another works on, whoever that is and in which namespace, and the next call that makes one there removes it.
 
-use crate::images::tree;
 use crate::sys::directory::entries;
+use crate::trees::tree;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fstat, fstatat, mkdirat};

@@ -18,7 +18,7 @@ pub use packing::{LeaveOut, Owner, measure, pack};
 use super::draft::{Draft, Kind};
 use super::{Name, Skipped};
 use crate::error::{self, Error};
-use crate::images::unpack;
+use crate::trees::unpack;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::ffi::OsStr;

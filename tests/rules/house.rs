@@ -13,16 +13,31 @@ pub type Layers<'a> = &'a [(u8, &'a [&'a str])];
 pub const LAYERS: Layers<'_> = &[
     (0, &["sys"]),
     (1, &["spec", "bundle", "step", "outcome", "error", "name"]),
-    (2, &["host", "images", "identity", "namespaces", "mounts", "landlock", "seccomp", "limits", "program", "cgroup"]),
+    (
+        2,
+        &[
+            "host",
+            "trees",
+            "images",
+            "identity",
+            "namespaces",
+            "mounts",
+            "landlock",
+            "seccomp",
+            "limits",
+            "program",
+            "cgroup",
+        ],
+    ),
     (3, &["process"]),
     (4, &["build", "doctor", "sandbox", "tools"]),
     (5, &["cli"]),
 ];
 
-/// Facilities know what the machine can do and who the payload is, but not each other: their order is decided in one
+/// Facilities know what the machine can do, what a tree of files is and who the payload is, but not each other: their order is decided in one
 /// place, the planner.
 const FACILITIES: u8 = 2;
-const READABLE_BY_FACILITIES: &[&str] = &["host", "identity"];
+const READABLE_BY_FACILITIES: &[&str] = &["host", "trees", "identity"];
 
 const ADAPTERS: u8 = 5;
 

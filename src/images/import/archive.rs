@@ -4,15 +4,15 @@
 //! is not asked for afterwards was never in the store. An entry that is called by its digest has to have it. Links
 //! between entries (as older Docker makes for layers that are alike) are followed by name, inside the archive only.
 
-use super::super::codec::Format;
 use super::super::digest::Digest;
 use super::super::intake::{Expected, Intake, Staged};
 use super::super::store::{self, LARGEST_DOCUMENT};
-use super::super::unpack::archive::{Archive, Kind, Member};
-use super::super::unpack::names::{LONGEST_PATH, normalised};
-use super::super::unpack::{Bounds, Refusal, escaped};
 use super::{Parts, about, wrong, wrong_entry};
 use crate::error::{self, Error, Failure, Problem};
+use crate::trees::codec::Format;
+use crate::trees::unpack::archive::{Archive, Kind, Member};
+use crate::trees::unpack::names::{LONGEST_PATH, normalised};
+use crate::trees::unpack::{Bounds, Refusal, escaped};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io::{self, Cursor, Read};

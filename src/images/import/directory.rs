@@ -4,12 +4,12 @@
 //! the caller's that somebody else has pointed at.
 
 use super::super::intake::{Expected, Intake, Staged};
-use super::super::progress::{Followed, Progress};
 use super::super::store::{LARGEST_DOCUMENT, refused};
-use super::super::unpack::Bounds;
 use super::{Parts, about, wrong_entry};
 use crate::error::{Error, Problem};
 use crate::sys::directory::open_within;
+use crate::trees::progress::{Followed, Progress};
+use crate::trees::unpack::Bounds;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
 use std::fs::File;

@@ -3,12 +3,12 @@
 //! Archives of images begin with blobs, documents, or directories that are called by digests, and a root file system with
 //! none of these. What is read to find out is kept, so that the whole can be read again from its beginning.
 
-use super::super::codec::Decoder;
-use super::super::unpack::Refusal;
-use super::super::unpack::archive::{self, Archive, Member};
-use super::super::unpack::names::{LONGEST_PATH, normalised};
 use super::unreadable;
 use crate::error::{Error, Problem};
+use crate::trees::codec::Decoder;
+use crate::trees::unpack::Refusal;
+use crate::trees::unpack::archive::{self, Archive, Member};
+use crate::trees::unpack::names::{LONGEST_PATH, normalised};
 use std::io::{self, Chain, Cursor, Read};
 
 /// As much of a source as may be read before it is known.

@@ -10,9 +10,9 @@ use crate::error::Error;
 use crate::images::digest::Digest;
 use crate::images::intake::Expected;
 use crate::images::manifest::{self, Described, Kind, Platform};
-use crate::images::progress::Progress;
 use crate::images::reference::Reference;
 use crate::images::store::LARGEST_DOCUMENT;
+use crate::trees::progress::Progress;
 use oci_spec::image::{Descriptor, ImageConfiguration, ImageIndex, ImageManifest};
 use ureq::http::StatusCode;
 

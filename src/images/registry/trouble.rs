@@ -4,7 +4,7 @@
 
 use super::url::{self, Uri};
 use crate::error::{Blocker, Error, Problem, describe_io};
-use crate::images::progress::Progress;
+use crate::trees::progress::Progress;
 use rustls::CertificateError;
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -243,7 +243,7 @@ pub fn limited(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::images::progress::Quiet;
+    use crate::trees::progress::Quiet;
     use std::io;
     use ureq::http::StatusCode;
 

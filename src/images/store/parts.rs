@@ -2,9 +2,9 @@
 
 use super::{Digest, Store, refused};
 use crate::error::Error;
-use crate::images::codec::Decoder;
-use crate::images::tree;
 use crate::sys::xattr;
+use crate::trees::codec::Decoder;
+use crate::trees::tree;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd as _;

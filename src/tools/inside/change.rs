@@ -2,9 +2,9 @@
 
 use super::Answer;
 use crate::error::{self, Error};
-use crate::images::tree;
 use crate::tools::Name;
 use crate::tools::draft::{Draft, Kind};
+use crate::trees::tree;
 use nix::fcntl::{AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use std::ffi::OsStr;

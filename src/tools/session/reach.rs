@@ -299,7 +299,7 @@ fn clear(place: &Path, id: &str) -> Result<(), Error> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let above = nix::fcntl::open(place, flags, Mode::empty());
     let above = above.map_err(|errno| failed("look at the place for sessions")(errno.into()))?;
-    crate::images::tree::remove(above.as_fd(), id.as_ref())
+    crate::trees::tree::remove(above.as_fd(), id.as_ref())
         .map_err(|failure| Error::new(error::Kind::Failed, format!("remove what is left of the session: {failure}")))
 }
 

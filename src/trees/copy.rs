@@ -1,16 +1,16 @@
 //! The files of a sandbox for another sandbox on the same host: directory to directory, sharing blocks where the file system can (`FICLONE`),
 //! else by the kernel's own copying.
 //!
-//! A sandbox may have made them as it liked, and nobody writes meanwhile: see [`capture`](super::capture). Where they go is a directory of
+//! A sandbox may have made them as it liked, and nobody writes meanwhile: see [`files`](super::files). Where they go is a directory of
 //! ours that nobody else has. What an overlay means by a file stays so; modes lose the bits that lend rights, and the owner can always read
 //! and enter what is copied.
 
-use super::capture::{Files, cannot, open_anyway};
+use super::files::{Files, cannot, open_anyway};
 use super::tree::{Found, Walk};
 use super::unpack::{OPAQUE, is_opaque};
 use crate::error::{Error, Failure, used_up};
-use crate::images::unpack::escaped;
 use crate::sys::xattr;
+use crate::trees::unpack::escaped;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstatat, mkdirat, mknodat, utimensat};
@@ -252,7 +252,7 @@ mod tests {
         assert!(error.to_string().starts_with("copy `link/x` of the sandbox"), "{error}");
         for path in [from, to, other] {
             let parent = File::open(path.parent().unwrap()).unwrap();
-            super::super::tree::remove(parent.as_fd(), path.file_name().unwrap()).unwrap();
+            crate::trees::tree::remove(parent.as_fd(), path.file_name().unwrap()).unwrap();
         }
     }
 }

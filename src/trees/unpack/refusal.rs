@@ -21,18 +21,18 @@ pub struct Refusal {
 
 impl Refusal {
     /// A refusal of ours.
-    pub(in crate::images) fn new(why: impl Into<String>) -> Refusal {
+    pub(crate) fn new(why: impl Into<String>) -> Refusal {
         Refusal { entry: None, why: why.into(), hint: None, io: None }
     }
 
     /// A refusal of the kernel's.
-    pub(in crate::images) fn kernel(why: impl Into<String>, errno: Errno) -> Refusal {
+    pub(crate) fn kernel(why: impl Into<String>, errno: Errno) -> Refusal {
         let hint = used_up(errno as i32).map(str::to_owned);
         Refusal { entry: None, why: why.into(), hint, io: Some(errno as i32) }
     }
 
     /// An archive that cannot be read.
-    pub(in crate::images) fn unreadable(error: &io::Error) -> Refusal {
+    pub(crate) fn unreadable(error: &io::Error) -> Refusal {
         match error.raw_os_error() {
             Some(errno) => Refusal::kernel("cannot read the archive", Errno::from_raw(errno)),
             // What a decoder says stands for itself.
@@ -42,18 +42,18 @@ impl Refusal {
     }
 
     /// The same with its cure.
-    pub(in crate::images) fn hint(mut self, hint: impl Into<String>) -> Refusal {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Refusal {
         self.hint = Some(hint.into());
         self
     }
 
     /// The same for an archive that was damaged on its way.
-    pub(in crate::images) fn again(self) -> Refusal {
+    pub(crate) fn again(self) -> Refusal {
         self.hint("get or make the archive again")
     }
 
     /// The same about the entry of that name, unless it names one already.
-    pub(in crate::images) fn about(mut self, name: &[u8]) -> Refusal {
+    pub(crate) fn about(mut self, name: &[u8]) -> Refusal {
         self.entry.get_or_insert_with(|| escaped(name));
         self
     }

@@ -7,10 +7,10 @@
 mod tests;
 mod walk;
 
-pub(in crate::images) use walk::{Found, Walk};
+pub(crate) use walk::{Found, Walk};
 
 use crate::error::{Failure, used_up};
-use crate::images::unpack::escaped;
+use crate::trees::unpack::escaped;
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, fstat, fstatat};

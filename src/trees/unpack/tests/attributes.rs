@@ -134,7 +134,7 @@ fn root_can_give_everything_to_somebody_and_nobody_else_can() {
 fn the_umask_of_the_caller_changes_nothing() {
     // In a process of its own: a umask is everybody's.
     let program = std::env::current_exe().expect("this test");
-    let inner = "images::unpack::tests::attributes::an_ordinary_layer_under_any_umask";
+    let inner = "trees::unpack::tests::attributes::an_ordinary_layer_under_any_umask";
     let command = format!("umask 777; exec {} --exact {inner} --include-ignored", program.display());
     let output = std::process::Command::new("sh").args(["-c", &command]).output().expect("run a shell");
     let said = String::from_utf8_lossy(&output.stdout);

@@ -1,8 +1,8 @@
 //! Layers that are as they were unpacked, and layers that somebody has been at.
 
 use super::*;
-use crate::images::unpack::tests::Scratch;
-use crate::images::unpack::tests::craft::Tar;
+use crate::trees::unpack::tests::Scratch;
+use crate::trees::unpack::tests::craft::Tar;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;

@@ -5,17 +5,17 @@
 //! not compared. The digests are keyed with a secret of this run, so that nobody can prepare another content for them.
 
 mod content;
-mod manifest;
+mod listing;
 #[cfg(test)]
 mod tests;
 
-use crate::images::tree::{Found, Walk};
-use crate::images::unpack::archive::Archive;
-use crate::images::unpack::entry::{Entry, What};
-use crate::images::unpack::{Bounds, Refusal, escaped};
 use crate::sys::xattr;
+use crate::trees::tree::{Found, Walk};
+use crate::trees::unpack::archive::Archive;
+use crate::trees::unpack::entry::{Entry, What};
+use crate::trees::unpack::{Bounds, Refusal, escaped};
 use content::Content;
-use manifest::{Kind, Manifest, Node};
+use listing::{Kind, Listing, Node};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstatat};
@@ -69,15 +69,15 @@ impl From<Refusal> for Difference {
 /// read to its end.
 pub fn compare(tar: &mut (dyn Read + Send), directory: BorrowedFd<'_>) -> Result<(), Difference> {
     let key = RandomState::new();
-    let manifest = read_archive(tar, &key)?;
-    Comparison { manifest, key, inodes: HashMap::new(), buffer: vec![0; BUFFER] }.run(directory)
+    let listing = read_archive(tar, &key)?;
+    Comparison { listing, key, inodes: HashMap::new(), buffer: vec![0; BUFFER] }.run(directory)
 }
 
 const BUFFER: usize = 256 << 10;
 
-fn read_archive(tar: &mut (dyn Read + Send), key: &RandomState) -> Result<Manifest, Refusal> {
+fn read_archive(tar: &mut (dyn Read + Send), key: &RandomState) -> Result<Listing, Refusal> {
     let mut archive = Archive::new(tar);
-    let mut manifest = Manifest::new();
+    let mut listing = Listing::new();
     let bounds = Bounds::default();
     let mut buffer = vec![0; BUFFER];
     let mut left = bounds.entries;
@@ -104,14 +104,14 @@ fn read_archive(tar: &mut (dyn Read + Send), key: &RandomState) -> Result<Manife
             }
             _ => (0, 0),
         };
-        manifest.add(entry, content).map_err(|refusal| refusal.about(&name))?;
+        listing.add(entry, content).map_err(|refusal| refusal.about(&name))?;
     }
-    manifest.tidy();
-    Ok(manifest)
+    listing.tidy();
+    Ok(listing)
 }
 
 struct Comparison {
-    manifest: Manifest,
+    listing: Listing,
     key: RandomState,
     /// Inodes with several names, and which file of the archive each is.
     inodes: HashMap<(u64, u64), usize>,
@@ -137,7 +137,7 @@ impl Comparison {
                 Found::Trouble { name, errno } => return Err(unreadable("it", &join(&path, &name), errno)),
             }
         }
-        match self.manifest.unseen() {
+        match self.listing.unseen() {
             Some(path) => Err(Difference::Missing(escaped(path))),
             None => Ok(()),
         }
@@ -146,11 +146,11 @@ impl Comparison {
     /// An entry of a directory.
     fn check(&mut self, at: BorrowedFd<'_>, name: &[u8], path: &[u8]) -> Result<(), Difference> {
         let found = fstatat(at, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(|errno| unreadable("it", path, errno))?;
-        let Some(id) = self.manifest.see(path) else { return Err(Difference::Extra(escaped(path))) };
-        let node = self.manifest.node(id);
+        let Some(id) = self.listing.see(path) else { return Err(Difference::Extra(escaped(path))) };
+        let node = self.listing.node(id);
         self.check_inode(node, &found, path)?;
         let first = self.check_names(id, &found, path)?;
-        let node = self.manifest.node(id);
+        let node = self.listing.node(id);
         match &node.kind {
             Kind::File { size, digest } if first => {
                 if i128::from(found.st_size) != i128::from(*size) {
@@ -180,7 +180,7 @@ impl Comparison {
     /// The directory of the layer itself.
     fn check_directory(&self, directory: BorrowedFd<'_>, path: &[u8]) -> Result<(), Difference> {
         let found = nix::sys::stat::fstat(directory).map_err(|errno| unreadable("it", path, errno))?;
-        self.check_inode(self.manifest.root(), &found, path)
+        self.check_inode(self.listing.root(), &found, path)
     }
 
     /// Type and mode.
@@ -210,20 +210,20 @@ impl Comparison {
 
     /// Names of one file are names of one inode, and names of two files are not. Whether it is the first one seen.
     fn check_names(&mut self, id: usize, found: &FileStat, path: &[u8]) -> Result<bool, Difference> {
-        if self.manifest.node(id).kind.is_directory() {
+        if self.listing.node(id).kind.is_directory() {
             return Ok(true);
         }
         let inode = (found.st_dev, found.st_ino);
-        let one = self.manifest.first_inode(id, inode) == inode;
+        let one = self.listing.first_inode(id, inode) == inode;
         if !one || (found.st_nlink > 1 && *self.inodes.entry(inode).or_insert(id) != id) {
             return Err(changed(path, "is another hard link than in the archive"));
         }
-        Ok(self.manifest.first_name(id))
+        Ok(self.listing.first_name(id))
     }
 
     /// Attributes of the user's, those of overlayfs among them, are those of the archive, and no others.
     fn check_attributes(&mut self, fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), Difference> {
-        let Some(node) = self.manifest.at(path) else { return Ok(()) };
+        let Some(node) = self.listing.at(path) else { return Ok(()) };
         let length = match xattr::list(fd, &mut self.buffer) {
             Ok(length) => length,
             Err(libc::EOPNOTSUPP) => 0,

@@ -8,23 +8,23 @@
 //! It stops at the first refusal, and leaves what it has made: the caller removes the directory ([`tree`](super::tree)).
 //! It holds nothing in memory but the entry at hand and the directories that it lies in.
 
-pub(in crate::images) mod archive;
+pub(crate) mod archive;
 mod attributes;
 mod directories;
-pub(in crate::images) mod entry;
+pub(crate) mod entry;
 mod files;
 mod header;
 mod links;
-pub(in crate::images) mod names;
+pub(crate) mod names;
 mod pax;
 mod refusal;
 mod sparse;
 #[cfg(test)]
-pub(in crate::images) mod tests;
+pub(in crate::trees) mod tests;
 mod whiteouts;
 
 pub use crate::name::escaped;
-pub(in crate::images) use attributes::{OPAQUE, is_opaque};
+pub(crate) use attributes::{OPAQUE, is_opaque};
 pub use refusal::Refusal;
 
 use archive::Archive;

@@ -175,7 +175,7 @@ fn usage_counts_blocks_and_each_file_once() {
 fn a_mount_is_not_entered() {
     // In a mount namespace of its own, with the sandbox's user as root: this test runs itself there.
     let program = std::env::current_exe().expect("this test");
-    let inner = "images::tree::tests::beside_a_mount";
+    let inner = "trees::tree::tests::beside_a_mount";
     let output = std::process::Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount"])
         .arg(program)

@@ -14,7 +14,7 @@ mod sparse;
 mod whiteouts;
 
 use super::*;
-use crate::images::tree;
+use crate::trees::tree;
 use craft::Tar;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};

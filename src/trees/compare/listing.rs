@@ -1,14 +1,14 @@
 //! What unpacking an archive makes, as a list. The rules are those of `unpack`, which the tests of both and a fuzz target
 //! hold together: what was unpacked is found equal.
 
-use crate::images::unpack::entry::{Entry, What};
-use crate::images::unpack::names::split;
-use crate::images::unpack::{OPAQUE, Refusal, escaped};
+use crate::trees::unpack::entry::{Entry, What};
+use crate::trees::unpack::names::split;
+use crate::trees::unpack::{OPAQUE, Refusal, escaped};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 
 /// The files of a layer by their names.
-pub struct Manifest {
+pub struct Listing {
     names: HashMap<Vec<u8>, Name>,
     nodes: Vec<Node>,
 }
@@ -66,11 +66,11 @@ impl Kind {
 const UNNAMED: u32 = 0o755;
 const ROOT: usize = 0;
 
-impl Manifest {
+impl Listing {
     /// Of an empty layer, whose root may have any mode.
-    pub fn new() -> Manifest {
+    pub fn new() -> Listing {
         let root = Node::new(Kind::Directory { entries: 0 }, None);
-        Manifest { names: HashMap::new(), nodes: vec![root] }
+        Listing { names: HashMap::new(), nodes: vec![root] }
     }
 
     /// One entry more, with size and digest of its content.
@@ -103,9 +103,8 @@ impl Manifest {
 
     /// Takes out the whiteouts that have nothing to hide.
     pub fn tidy(&mut self) {
-        let opaque = |manifest: &Manifest, path: &[u8]| {
-            manifest.at(path).is_some_and(|node| node.attributes.contains_key(OPAQUE))
-        };
+        let opaque =
+            |listing: &Listing, path: &[u8]| listing.at(path).is_some_and(|node| node.attributes.contains_key(OPAQUE));
         let hidden = |path: &[u8]| {
             let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
             std::iter::once(0).chain(slashes).any(|end| opaque(self, &path[..end]))
