@@ -8,7 +8,8 @@
 //!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
 //! 4. `build`, `doctor`, `sandbox`, `tools`: the product.
-//! 5. `cli`: bytes in, bytes out.
+//! 5. `verbs`: the front door, every verb once.
+//! 6. `cli`: bytes in, bytes out.
 
 pub mod build;
 pub mod bundle;
@@ -34,6 +35,7 @@ pub mod step;
 pub mod sys;
 pub mod tools;
 pub mod trees;
+pub mod verbs;
 
 #[global_allocator]
 static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();

@@ -7,8 +7,8 @@ pub mod files;
 pub mod image;
 pub mod sandbox;
 pub mod session;
-pub mod volume;
 
+use crate::verbs;
 use clap::builder::Command;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -40,40 +40,15 @@ pub enum Verb {
     Create(sandbox::Create),
     /// Run a command in a sandbox that lasts.
     Exec(sandbox::Exec),
-    /// List the sandboxes that last
-    Ls(sandbox::Ls),
-    /// Show all that is known of a sandbox, as JSON
-    Inspect(sandbox::Name),
-    /// Show what a sandbox uses
-    Stats(sandbox::Name),
-    /// Print what a sandbox's own command has written
-    Logs(sandbox::Logs),
-    /// Wait until a sandbox ends, and exit as its own command did
-    Wait(sandbox::Name),
-    /// End sandboxes; those that are not kept are removed
-    Stop(sandbox::Stop),
-    /// Start kept sandboxes that were stopped
-    Start(sandbox::Names),
-    /// Remove sandboxes and their files
-    Rm(sandbox::Rm),
-    /// Change the limits of a sandbox
-    Resize(sandbox::Resize),
-    /// Give a sandbox another name
-    Rename(sandbox::Rename),
-    /// Show and change the labels of a sandbox
-    Label(sandbox::Label),
-    /// Make another sandbox with a copy of the files of this one
-    Fork(sandbox::Fork),
-    /// List what a sandbox has changed against its image
-    Diff(sandbox::Name),
+    /// What to do with sandboxes that are there.
+    #[command(flatten)]
+    Sandbox(verbs::sandbox::Sandbox),
     /// Images of sandboxes with what is in them
-    Snapshot(sandbox::Snapshot),
-    /// Write a whole sandbox to a file, for another machine
-    Export(sandbox::Export),
+    Snapshot(Snapshot),
     /// Make a sandbox from a file that `export` wrote
     Import(sandbox::Import),
     /// Directories that several sandboxes share
-    Volume(volume::Volume),
+    Volume(Volume),
     /// Copy files and directories between the host and a sandbox
     Cp(files::Copy),
     /// Shells, interpreters and commands that go on in a sandbox between calls
@@ -155,6 +130,28 @@ pub struct Code {
     /// With -e there is no FILE and these are the arguments.
     #[arg(value_name = "FILE", trailing_var_arg = true, num_args = 0..)]
     pub words: Vec<OsString>,
+}
+
+/// `belljar snapshot`.
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Snapshot {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::sandbox::Snapshot,
+}
+
+/// `belljar volume`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Sandboxes get a volume by `--volume NAME[/SUB]:DST[:ro]`. What they write stays when they are gone, and counts for no disk limit."
+)]
+pub struct Volume {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::volume::Volume,
 }
 
 /// `belljar doctor`.

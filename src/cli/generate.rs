@@ -78,7 +78,7 @@ mod tests {
     use crate::spec::schema::SpecFile;
 
     /// `UPDATE_SCHEMA=1 cargo test schema` writes the files anew.
-    fn committed(file: &str, schema: &schemars::Schema) {
+    fn committed(file: &str, schema: &impl serde::Serialize) {
         let text = format!("{}\n", serde_json::to_string_pretty(schema).unwrap());
         let path = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
             .join("docs")
@@ -99,6 +99,11 @@ mod tests {
     }
 
     #[test]
+    fn the_committed_schema_of_rpc_is_that_of_the_types() {
+        committed("rpc.json", &crate::verbs::schema::document());
+    }
+
+    #[test]
     fn the_committed_schema_of_doctor_is_that_of_the_types() {
         let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
         committed("doctor.schema.json", &settings.into_generator().into_root_schema_for::<Report>());
@@ -114,7 +119,7 @@ mod tests {
         let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
         let images = "image image-build image-import image-pull image-save image-load image-ls image-inspect image-tag image-rm \
             image-gc image-verify";
-        let lasting = "create exec ls inspect stats logs wait stop start rm resize rename label fork diff snapshot snapshot-create snapshot-ls snapshot-rm export import volume volume-create volume-ls volume-rm cp session session-create session-ls session-exec session-logs session-input session-interrupt session-rm pty pty-create pty-attach pty-resize fs fs-ls fs-tree fs-stat fs-cat fs-write fs-mkdir fs-rm fs-mv fs-chmod fs-find fs-grep fs-replace rpc";
+        let lasting = "create exec ls inspect stats logs wait stop start rm resize rename label fork diff export snapshot snapshot-create snapshot-ls snapshot-rm import volume volume-create volume-ls volume-rm cp session session-create session-ls session-exec session-logs session-input session-interrupt session-rm pty pty-create pty-attach pty-resize fs fs-ls fs-tree fs-stat fs-cat fs-write fs-mkdir fs-rm fs-mv fs-chmod fs-find fs-grep fs-replace rpc";
         let verbs = ["", "run", "code"].into_iter().chain(lasting.split(' ')).chain(images.split(' ')).chain([
             "doctor",
             "schema",

@@ -6,7 +6,8 @@ use super::sandbox::{CreateRequest, ExecRequest, ImportRequest};
 use super::session::{self, CodeRequest, Detached};
 use crate::error::{Error, Problem};
 use crate::sandbox;
-use crate::spec::{self, Code, PartialSpec, Program, Source, UnitError, WordError};
+use crate::spec::{self, Code, PartialSpec, Program, Source};
+use crate::verbs::faults::Faults;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -67,9 +68,8 @@ pub fn create(create: args::sandbox::Create, env: Env<'_>) -> Result<Box<CreateR
     let program = if create.words.is_empty() { Program::Nothing } else { Program::Command(create.words) };
     let mut labels = BTreeMap::new();
     for label in &create.label {
-        match super::sandbox::split(label) {
-            Ok((key, value)) => drop(labels.insert(key, value)),
-            Err(problem) => faults.0.push(problem),
+        if let Some((key, value)) = faults.label(label) {
+            labels.insert(key, value);
         }
     }
     let mut time = |field, word: Option<OsString>| word.and_then(|word| faults.unit(field, word, spec::parse_duration));
@@ -266,57 +266,4 @@ fn words<T>(words: Vec<OsString>, mut read: impl FnMut(&str) -> Option<T>) -> Ve
 /// A terminal's name goes into the environment as it is.
 fn usable_term(term: &str) -> bool {
     !term.is_empty() && term.len() <= 64 && term.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// Everything wrong so far.
-#[derive(Default)]
-struct Faults(Vec<Problem>);
-
-impl Faults {
-    fn keep<T>(&mut self, field: &str, read: Result<T, WordError>) -> Option<T> {
-        let fault = |error: WordError| Problem { hint: error.hint, ..Problem::new(field, error.message) };
-        read.map_err(|error| self.0.push(fault(error))).ok()
-    }
-
-    fn word<T>(&mut self, field: &str, word: &str, read: impl Fn(&str) -> Result<T, WordError>) -> Option<T> {
-        self.keep(field, read(word))
-    }
-
-    fn text(&mut self, field: &str, word: OsString) -> Option<String> {
-        let fault = |word: OsString| Problem::new(field, format!("`{}` is not UTF-8", word.display()));
-        word.into_string().map_err(|word| self.0.push(fault(word))).ok()
-    }
-
-    fn unit<T>(&mut self, field: &str, word: OsString, read: impl Fn(&str) -> Result<T, UnitError>) -> Option<T> {
-        let fault = |error: UnitError| Problem::new(field, error.to_string()).hint(error.right);
-        read(&word.to_string_lossy()).map_err(|error| self.0.push(fault(error))).ok()
-    }
-
-    fn cgroup(&mut self, word: &OsStr) -> Option<spec::CgroupParent> {
-        self.keep("cgroup_parent", spec::parse_cgroup_parent(word))
-    }
-
-    fn variable(&mut self, word: OsString, env: Env<'_>) -> Option<(OsString, OsString)> {
-        if let Some(variable) = spec::split_variable(&word) {
-            return Some(variable);
-        }
-        // A variable that is not set is not the same as an empty one; a program may rest on the difference.
-        let value = word.to_str().filter(|name| !name.is_empty() && !name.contains('\0')).and_then(env);
-        if value.is_none() {
-            let problem =
-                Problem::new("env", format!("`{}` is not set here, so there is nothing to copy", word.display()));
-            self.0.push(problem.hint("write `--env NAME=VALUE` to set it"));
-        }
-        Some((word, value?))
-    }
-
-    fn descriptor(&mut self, word: &OsStr) -> Option<i32> {
-        let number = word.to_str().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
-        let number = number.and_then(|text| text.parse().ok()).filter(|number| *number > 2);
-        if number.is_none() {
-            let problem = Problem::new("status_fd", format!("`{}` is no number above 2", word.display()));
-            self.0.push(problem.hint("open a descriptor for it, as in `--status-fd 3 3>status.json`"));
-        }
-        number
-    }
 }

@@ -18,12 +18,14 @@ mod rpc;
 mod run;
 mod sandbox;
 mod session;
+mod tell;
 
 pub use parse::{Env, Report, Request, RunRequest, SchemaOf, Usage, parse};
 pub use rpc::understand;
 
 use crate::error::Error;
 use std::ffi::OsString;
+use tell::Terminal;
 
 /// Does what the arguments ask; the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
@@ -34,7 +36,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Create(request)) => sandbox::create(*request),
         Ok(Request::Exec(request)) => sandbox::exec(*request),
         Ok(Request::Import(request)) => sandbox::import(*request),
-        Ok(Request::Life(verb, home)) => sandbox::run(verb, home.as_deref()),
+        Ok(Request::Sandbox(verb)) => verb.tell(&Terminal),
+        Ok(Request::Snapshot(verb)) => verb.tell(&Terminal),
         Ok(Request::Files(verb, home)) => files::run(verb, home.as_deref()),
         Ok(Request::InSandbox(name, aside, key, home)) => files::enter(&name, aside, &key, home.as_deref()),
         Ok(Request::TakeTerminal(path, words)) => files::take(&path, &words),
@@ -46,7 +49,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::ServeTools(room)) => files::serve(room),
         Ok(Request::Supervise(id, home)) => sandbox::supervise(&id, home.as_deref()),
         Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
-        Ok(Request::Volume(verb, home)) => sandbox::volume(verb, home.as_deref()),
+        Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),

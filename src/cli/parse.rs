@@ -1,9 +1,9 @@
 //! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
 
 use super::args::files::FilesVerb;
-use super::args::sandbox::{Create, Exec, LifeVerb};
+use super::args::sandbox::{Create, Exec};
 use super::args::{self, Cli, Code, Run, Verb};
-use super::sandbox::{self, CreateRequest, ExecRequest, ImportRequest};
+use super::sandbox::{CreateRequest, ExecRequest, ImportRequest};
 use super::session::{CodeRequest, Detached};
 use super::{files, lower};
 use crate::cgroup::scope;
@@ -11,6 +11,8 @@ use crate::error::Problem;
 use crate::spec::PartialSpec;
 use crate::tools::session::KEEP;
 use crate::tools::session::terminal::TAKE;
+use crate::verbs;
+pub use crate::verbs::faults::Env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches};
 use std::ffi::OsString;
@@ -31,7 +33,7 @@ pub enum Request {
     /// `schema`.
     Schema(SchemaOf),
     /// `volume`, and where volumes are.
-    Volume(args::volume::Verb, Option<PathBuf>),
+    Volume(verbs::volume::Volume),
     /// `rpc`.
     Rpc,
     /// `completions`: `bash`, `zsh` or `fish`.
@@ -46,8 +48,10 @@ pub enum Request {
     Exec(Box<ExecRequest>),
     /// `import`.
     Import(Box<ImportRequest>),
-    /// Every other verb of sandboxes that last, and where they are.
-    Life(LifeVerb, Option<PathBuf>),
+    /// What is done to sandboxes that are there, and where they are.
+    Sandbox(verbs::sandbox::Sandbox),
+    /// `snapshot`, and where images are.
+    Snapshot(verbs::sandbox::Snapshot),
     /// `cp` and `fs`, and where sandboxes are.
     Files(FilesVerb, Option<PathBuf>),
     /// Not for people: bring our own program into the sandbox of this name, with the key of what we say ourselves.
@@ -131,9 +135,6 @@ pub enum Usage {
     },
 }
 
-/// The caller's environment, by name.
-pub type Env<'e> = &'e dyn Fn(&str) -> Option<OsString>;
-
 /// Reads a command line; the first word is the program's own name.
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<Request, Usage> {
     let words: Vec<OsString> = args.into_iter().collect();
@@ -145,7 +146,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
         return Ok(Request::Scope(pid));
     }
     if let [verb, id] = rest
-        && verb == sandbox::VERB
+        && verb == verbs::SUPERVISE
     {
         return Ok(Request::Supervise(id.to_string_lossy().into_owned(), lower::home(env)));
     }
@@ -181,28 +182,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Code(code) => lower::code(code, env),
             Verb::Exec(exec) => lower::exec(exec, env),
             Verb::Create(create) => lower::create(create, env).map(Request::Create).map_err(as_others),
-            Verb::Start(names) => Ok(Request::Life(LifeVerb::Start(names), lower::home(env))),
-            Verb::Stop(stop) => Ok(Request::Life(LifeVerb::Stop(stop), lower::home(env))),
-            Verb::Rm(rm) => Ok(Request::Life(LifeVerb::Rm(rm), lower::home(env))),
-            Verb::Ls(ls) => Ok(Request::Life(LifeVerb::Ls(ls), lower::home(env))),
-            Verb::Inspect(name) => Ok(Request::Life(LifeVerb::Inspect(name), lower::home(env))),
-            Verb::Wait(name) => Ok(Request::Life(LifeVerb::Wait(name), lower::home(env))),
-            Verb::Logs(logs) => Ok(Request::Life(LifeVerb::Logs(logs), lower::home(env))),
-            Verb::Stats(name) => Ok(Request::Life(LifeVerb::Stats(name), lower::home(env))),
-            Verb::Resize(resize) => Ok(Request::Life(LifeVerb::Resize(resize), lower::home(env))),
-            Verb::Rename(rename) => Ok(Request::Life(LifeVerb::Rename(rename), lower::home(env))),
-            Verb::Label(label) => Ok(Request::Life(LifeVerb::Label(label), lower::home(env))),
-            Verb::Fork(fork) => Ok(Request::Life(LifeVerb::Fork(fork), lower::home(env))),
-            Verb::Diff(name) => Ok(Request::Life(LifeVerb::Diff(name), lower::home(env))),
-            Verb::Snapshot(snapshot) => Ok(Request::Life(LifeVerb::Snapshot(snapshot.verb), lower::home(env))),
+            Verb::Sandbox(verb) => Ok(Request::Sandbox(verb)),
+            Verb::Snapshot(snapshot) => Ok(Request::Snapshot(snapshot.verb)),
             Verb::Pty(pty) => Ok(Request::Pty(pty.verb, lower::home(env))),
             Verb::Session(session) => Ok(Request::Session(session.verb, lower::home(env))),
             Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
             Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
             Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
-            Verb::Export(export) => Ok(Request::Life(LifeVerb::Export(export), lower::home(env))),
             Verb::Import(import) => lower::import(import, env).map(Request::Import).map_err(as_others),
-            Verb::Volume(volume) => Ok(Request::Volume(volume.verb, lower::home(env))),
+            Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Doctor(doctor) => {
                 Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })

@@ -98,6 +98,11 @@ pub fn people(text: &str, done: i32) -> i32 {
 
 /// An object on stdout; the exit code, `done` or [`FAILED`].
 pub fn object(object: &serde_json::Value, done: i32) -> i32 {
+    serialised(object, done)
+}
+
+/// The same of anything that is one.
+pub fn serialised(object: &impl serde::Serialize, done: i32) -> i32 {
     listed::written(done, |out| {
         serde_json::to_writer(&mut *out, object)?;
         out.write_all(b"\n")

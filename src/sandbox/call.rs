@@ -128,6 +128,7 @@ pub enum Answer {
 
 /// What a sandbox uses at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stats {
     /// Bytes of memory of all processes and of the files in memory.
     pub memory_bytes: u64,

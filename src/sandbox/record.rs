@@ -68,6 +68,7 @@ pub struct End {
 
 /// Why a sandbox was told to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// `belljar stop`.
@@ -167,6 +168,7 @@ impl End {
 
 /// What a sandbox is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Its supervisor is there, and it is not ready.

@@ -27,7 +27,9 @@ pub struct Change {
 }
 
 /// What became of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
 pub enum How {
     /// There was nothing by that name.
     Added,

@@ -2,14 +2,19 @@
 
 use super::message::{self, Code};
 use super::methods::Verb;
+use crate::cli::{render, tell};
+use crate::error::Error;
 use crate::sys::{Answer, fd, worker};
+use crate::verbs::Method;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, pipe2, read, write};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Bytes that a call may print in all where nobody wants them as they come.
@@ -26,6 +31,8 @@ pub struct Call {
     pid: Pid,
     stream: bool,
     json: bool,
+    /// Whether the result comes as an [`Answered`].
+    typed: bool,
     input: Option<OwnedFd>,
     given: VecDeque<u8>,
     /// Whether the worker has closed its input with some of what was given unread.
@@ -53,13 +60,53 @@ pub enum Input {
     Given,
 }
 
+/// What a worker does.
+pub enum Work {
+    /// A verb of the front door, with its parameters.
+    Typed(&'static Method, Map<String, Value>),
+    /// The words of a command line.
+    Words(Verb),
+}
+
+/// What a worker answers, on its descriptor 3.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answered {
+    Told(Value),
+    Error(Error),
+}
+
+impl Work {
+    /// Does it, in the worker; the exit code.
+    fn run(self, stream: bool) -> i32 {
+        let (method, given) = match self {
+            Work::Words(verb) => return crate::cli::main([OsString::from("belljar")].into_iter().chain(verb.words)),
+            Work::Typed(method, given) => (method, given),
+        };
+        let (answered, code) = match tell::site(stream, |site| method.call(given, site)) {
+            Ok((told, code)) => (Answered::Told(told), code),
+            Err(error) => {
+                let code = crate::verbs::exit_code(&error);
+                (Answered::Error(error), code)
+            }
+        };
+        let written = serde_json::to_vec(&answered).map_err(std::io::Error::from);
+        let mut out = std::fs::File::from(fd::own(3));
+        match written.and_then(|text| out.write_all(&text)) {
+            Ok(()) => code,
+            // The broker is gone, and with it whoever asked.
+            Err(_) => render::FAILED,
+        }
+    }
+}
+
 fn pipe() -> Answer<(OwnedFd, OwnedFd)> {
     pipe2(OFlag::O_CLOEXEC).map_err(|errno| errno as i32)
 }
 
 impl Call {
     /// Starts it. `mask`: the signal mask of the worker.
-    pub fn start(id: Option<Value>, verb: Verb, stream: bool, input: Input, mask: &SigSet) -> Answer<Call> {
+    pub fn start(id: Option<Value>, work: Work, stream: bool, input: Input, mask: &SigSet) -> Answer<Call> {
         let (given, last) = match input {
             Input::None => (VecDeque::new(), true),
             Input::All(bytes) => (bytes.into(), true),
@@ -67,22 +114,25 @@ impl Call {
         };
         let (theirs, ours) = pipe()?;
         let (mut outputs, mut descriptors) = (Vec::new(), vec![theirs]);
-        for _ in 0..if verb.status { 3 } else { 2 } {
+        let (typed, json, status) = match &work {
+            Work::Typed(..) => (true, false, true),
+            Work::Words(verb) => (false, verb.json, verb.status),
+        };
+        for _ in 0..if status { 3 } else { 2 } {
             let (output, end) = pipe()?;
             fd::set_nonblocking(output.as_fd())?;
             outputs.push(output);
             descriptors.push(end);
         }
         fd::set_nonblocking(ours.as_fd())?;
-        let mut words = vec![OsString::from("belljar")];
-        words.extend(verb.words);
-        let pid = worker::start(&descriptors, mask, move || crate::cli::main(words))?;
+        let pid = worker::start(&descriptors, mask, move || work.run(stream))?;
         let mut outputs = outputs.into_iter();
         let mut call = Call {
             id,
             pid,
             stream,
-            json: verb.json,
+            json,
+            typed,
             input: Some(ours),
             given,
             unread: false,
@@ -232,6 +282,16 @@ impl Call {
                 return Some(message::error(id, Code::Internal, &message, None));
             }
         };
+        if self.typed {
+            return Some(match serde_json::from_slice::<Answered>(&self.kept[2]) {
+                Ok(Answered::Told(object)) => message::result(id, &object),
+                Ok(Answered::Error(error)) => failed(id, &json!(error), code),
+                Err(_) if self.cancelled => {
+                    message::error(id, Code::Cancelled, "cancelled", Some(json!({ "exit_code": code })))
+                }
+                Err(_) => message::error(id, Code::Internal, words, Some(json!({ "exit_code": code, "stderr": said }))),
+            });
+        }
         let printed = if self.json { &self.kept[0] } else { &self.kept[2] };
         if let Ok(object) = serde_json::from_slice::<Value>(printed) {
             return Some(match object.get("error").filter(|error| !error.is_null()) {

@@ -18,6 +18,9 @@ pub const STREAM: &str = "stream";
 /// See [`STREAM`].
 pub const INPUT: &str = "input";
 
+/// The schemas of the verbs of the front door, from their types.
+const TYPED: &str = include_str!("../../../docs/rpc.json");
+
 /// A verb that was asked for.
 #[derive(Debug, PartialEq)]
 pub struct Verb {
@@ -113,8 +116,15 @@ pub fn verb(root: &Command, method: &str, parameters: &Map<String, Value>, strea
 /// All methods, in the form of OpenRPC 1.3 (<https://spec.open-rpc.org>).
 pub fn document() -> Value {
     let root = args::whole();
+    let typed: Value = serde_json::from_str(TYPED).unwrap_or_default();
     let mut methods = Vec::new();
     describe(&root, "", &mut methods);
+    for method in &mut methods {
+        let known = typed["methods"].as_array().into_iter().flatten().find(|known| known["name"] == method["name"]);
+        if let Some(known) = known {
+            method.clone_from(known);
+        }
+    }
     methods.extend([
         own("cancel", "End a request that is in flight, as Ctrl-C does", json!([id_parameter()])),
         own(
@@ -133,6 +143,7 @@ pub fn document() -> Value {
         "info": { "title": "belljar rpc", "version": env!("CARGO_PKG_VERSION"), "description": "JSON-RPC 2.0 over standard input \
             and output, one object a line. docs/rpc.md tells the protocol." },
         "methods": methods,
+        "components": typed["components"],
     })
 }
 

@@ -14,7 +14,8 @@ pub use methods::document;
 use super::{args, render};
 use crate::sys::fd::open_anew;
 use crate::sys::signal::default_action;
-use call::{Call, Input};
+use crate::verbs;
+use call::{Call, Input, Work};
 use message::{Code, Request};
 use methods::{INPUT, STREAM, Wrong};
 use nix::errno::Errno;
@@ -64,6 +65,9 @@ struct Broker {
 /// As it is answered.
 pub fn understand(line: &[u8]) -> Result<Vec<std::ffi::OsString>, String> {
     let request = message::read(line).map_err(|(_, _, why)| why)?;
+    if let Some(method) = verbs::method(&request.method) {
+        return method.check(request.parameters).map(|()| Vec::new()).map_err(|error| error.to_string());
+    }
     let verb = methods::verb(&args::whole(), &request.method, &request.parameters, false);
     verb.map(|verb| verb.words).map_err(|wrong| match wrong {
         Wrong::Method => "no such method".to_owned(),
@@ -292,13 +296,22 @@ impl Broker {
             Some(Value::Bool(true)) => Input::Given,
             Some(value) => Input::All(bytes(INPUT, value)?),
         };
-        let verb = methods::verb(&self.root, &method, &parameters, stream).map_err(|wrong| match wrong {
-            Wrong::Method => {
-                (Code::Method, format!("no method `{}`; `belljar schema rpc` lists them", method.escape_debug()))
+        let work = match verbs::method(&method) {
+            Some(method) => {
+                let own = |name: &str| [STREAM, INPUT].contains(&name);
+                Work::Typed(method, parameters.into_iter().filter(|(name, _)| !own(name)).collect())
             }
-            Wrong::Parameter(why) => (Code::Parameters, why),
-        })?;
-        let call = Call::start(id, verb, stream, input, &self.mask)
+            None => {
+                Work::Words(methods::verb(&self.root, &method, &parameters, stream).map_err(|wrong| match wrong {
+                    Wrong::Method => (
+                        Code::Method,
+                        format!("no method `{}`; `belljar schema rpc` lists them", method.escape_debug()),
+                    ),
+                    Wrong::Parameter(why) => (Code::Parameters, why),
+                })?)
+            }
+        };
+        let call = Call::start(id, work, stream, input, &self.mask)
             .map_err(|errno| (Code::Internal, format!("cannot start a worker: {}", crate::error::describe(errno))))?;
         self.calls.push(call);
         Ok(())

@@ -1,20 +1,17 @@
 //! `belljar export` and `belljar import`.
 
-use super::{Told, complain, no_home, place, supervisor, word};
-use crate::cli::args::sandbox as args;
+use super::{complain, no_home, place, supervisor};
 use crate::cli::parse::RunRequest;
 use crate::cli::progress::followed;
 use crate::cli::render;
 use crate::cli::resolve::{self, resolve};
 use crate::error::{Error, Problem, describe_io};
-use crate::images::save::Target;
-use crate::sandbox::{self, Entry, Run, Sandboxes};
+use crate::sandbox::{self, Entry, Run};
 use crate::trees::progress::Followed;
 use serde_json::json;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IsTerminal as _, Read};
-use std::path::Path;
+use std::io::Read;
 
 /// A sandbox to be brought in.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,34 +28,6 @@ fn invalid(field: &str, message: String, hint: &str) -> Error {
     Error::invalid(vec![Problem::new(field, message).hint(hint)])
 }
 
-pub fn export(sandboxes: &Sandboxes, home: &Path, export: &args::Export) -> Result<Told, Error> {
-    let store = resolve::store(home);
-    let name = word(&export.name);
-    let exported = sandbox::Export { sandbox: &name, with_image: !export.without_image };
-    let progress = followed();
-    let left_out = if export.output == "-" {
-        if export.json {
-            let hint = "name a file in the place of `-`, or go without `--json`";
-            return Err(invalid("json", "the file goes to standard output, where the object would".to_owned(), hint));
-        }
-        if std::io::stdout().is_terminal() {
-            return Err(invalid("output", "standard output is a terminal".to_owned(), "name a file, or pipe it on"));
-        }
-        sandbox::export(sandboxes, &store, exported, &mut render::out(), &*progress)?
-    } else {
-        let mut target = Target::open(Path::new(&export.output))?;
-        let left_out = sandbox::export(sandboxes, &store, exported, target.file(), &*progress)?;
-        target.finish()?;
-        left_out
-    };
-    for field in &left_out {
-        render::say(&format!("left out {field}: what is the host's is given again where the file is imported"));
-    }
-    let shown = export.output.to_string_lossy();
-    let people = if export.output == "-" { String::new() } else { format!("{shown}\n") };
-    Ok(Told::new(people, json!({ "version": 1, "file": shown, "left_out": left_out })))
-}
-
 /// Makes and starts it; the exit code.
 pub fn import(request: ImportRequest) -> i32 {
     let json = request.run.report.json;
@@ -69,7 +38,7 @@ pub fn import(request: ImportRequest) -> i32 {
             render::object(&object, 0)
         }
         Ok((entry, _)) => render::people(&format!("{}\n", entry.name()), 0),
-        Err(trouble) => complain(trouble, json),
+        Err(trouble) => complain(&trouble, json),
     }
 }
 

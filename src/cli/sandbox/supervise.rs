@@ -8,9 +8,6 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-/// The word that nobody types.
-pub const VERB: &str = "supervise-sandbox";
-
 /// Supervises; the exit code.
 pub fn supervise(id: &str, home: Option<&Path>) -> i32 {
     let Some(home) = home else { return render::FAILED };

@@ -126,7 +126,7 @@ fn ls(sandbox: &OsStr, json: bool) -> Result<i32, Error> {
     if json {
         return Ok(render::listed(&listed, 0));
     }
-    let people = if rows.len() == 1 { "no sessions\n".to_owned() } else { super::sandbox::table(&rows) };
+    let people = if rows.len() == 1 { "no sessions\n".to_owned() } else { crate::verbs::text::table(&rows) };
     Ok(render::people(&people, 0))
 }
 

@@ -1,0 +1,42 @@
+//! A verb of the front door, done and told on a terminal: lines for people, or one object for `--json`.
+
+use super::{lower, render};
+use crate::error::Error;
+use crate::verbs::{Object, Reported, Site, Teller, Told as _, Verb, exit_code};
+use clap::Args;
+use std::io::Write;
+
+/// The command line's way.
+pub struct Terminal;
+
+/// Does something where the environment says, on our standard streams; `live`: what is printed goes there as it comes.
+pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
+    let out = || Box::new(render::out()) as Box<dyn Write>;
+    act(&Site {
+        home: lower::home(&|name| std::env::var_os(name)),
+        live: live.then_some(&out),
+        say: &render::say,
+        complain: &render::failure,
+        progress: &super::progress::followed,
+    })
+}
+
+impl Teller for Terminal {
+    fn tell<V: Verb + Args>(&self, Reported { verb, json }: Reported<V>) -> i32 {
+        match site(!json, |site| verb.run(site)) {
+            Ok(told) if json => render::serialised(&Object::of(&told), told.code()),
+            Ok(told) => render::people(&told.people(), told.code()),
+            Err(error) => complain(&error, json),
+        }
+    }
+}
+
+/// Tells what went wrong; the exit code.
+pub fn complain(error: &Error, json: bool) -> i32 {
+    if render::is_refused() {
+        return render::FAILED;
+    }
+    let code = exit_code(error);
+    render::failure(error);
+    if json { render::error_object(error, code) } else { code }
+}

@@ -1,0 +1,248 @@
+//! The front door: every verb once, typed, for every adapter.
+//!
+//! A verb is a struct, which is the arguments of the command line and the parameters of JSON at once; a result, which is an object
+//! with a schema and lines for people; and one function from the one to the other. An adapter reads the struct in its way and
+//! tells the result in its way, and decides nothing. A file here is a noun: a verb is added by a struct, a result, `run`, and a
+//! line in the noun's table, which makes it a command and a method of `rpc` (docs/rpc.json has the schemas of all).
+//!
+//! A verb prints nothing. What it has to say on its way it says to its [`Site`], whose owner decides who hears it.
+
+pub mod faults;
+pub mod parameters;
+pub mod sandbox;
+pub mod text;
+pub mod volume;
+pub mod words;
+
+use crate::error::{Error, Kind, Problem};
+use crate::images::Store;
+use crate::sandbox::Sandboxes;
+use crate::trees::progress::Progress;
+use clap::Args;
+use parameters::Take;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What can be asked for.
+pub trait Verb: Take {
+    /// What comes of it.
+    type Told: Told;
+
+    /// Does it.
+    ///
+    /// # Errors
+    ///
+    /// What could not be done; of a request that cannot be understood everything that is wrong with it.
+    fn run(self, site: &Site<'_>) -> Result<Self::Told, Error>;
+}
+
+/// What comes of a verb.
+pub trait Told: Serialize {
+    /// Lines for people, each with its end.
+    fn people(&self) -> String;
+
+    /// The exit code: 0, unless a part could not be done or the verb says how something else has ended.
+    fn code(&self) -> i32 {
+        0
+    }
+}
+
+/// Where a verb is asked for.
+pub struct Site<'s> {
+    /// Where what belljar keeps lies; none where the environment names no place.
+    pub home: Option<PathBuf>,
+    /// Takes what is printed, as it comes; without one it goes into the result.
+    pub live: Option<&'s dyn Fn() -> Box<dyn Write>>,
+    /// Hears what is worth a line and is no part of the result.
+    pub say: &'s dyn Fn(&str),
+    /// Hears why a part could not be done, where the rest goes on.
+    pub complain: &'s dyn Fn(&Error),
+    /// Sees how far a long task is.
+    pub progress: &'s dyn Fn() -> Box<dyn Progress>,
+}
+
+impl Site<'_> {
+    /// Belljar's own directory.
+    ///
+    /// # Errors
+    ///
+    /// There is no place for it.
+    pub fn home(&self) -> Result<&Path, Error> {
+        self.home.as_deref().ok_or_else(no_home)
+    }
+
+    /// The sandboxes there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::home`].
+    pub fn sandboxes(&self) -> Result<Sandboxes, Error> {
+        self.home().map(place)
+    }
+
+    /// The images there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::home`].
+    pub fn store(&self) -> Result<Store, Error> {
+        // Without a current directory nothing can be found from it either, and the store says so.
+        self.home().map(|home| Store::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned())))
+    }
+}
+
+/// The sandboxes in belljar's own directory, which may count from the current one.
+pub fn place(home: &Path) -> Sandboxes {
+    Sandboxes::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()))
+}
+
+/// Nobody says where what belljar keeps lies.
+pub fn no_home() -> Error {
+    let problem = Problem::new("sandbox", "there is no place for sandboxes");
+    Error::invalid(vec![problem.hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")])
+}
+
+/// The exit code of a verb that could not do what was asked: 2 where it is not understood, else 1. Where a command was to run see
+/// [`Error::exit_code`].
+pub fn exit_code(error: &Error) -> i32 {
+    if error.kind == Kind::Misused { 2 } else { 1 }
+}
+
+/// How a supervisor is started: this program again.
+pub fn supervisor() -> [OsString; 2] {
+    // By the kernel's own name for it: the file may have been replaced meanwhile.
+    [PathBuf::from("/proc/self/exe").into(), SUPERVISE.into()]
+}
+
+/// The word that nobody types.
+pub const SUPERVISE: &str = "supervise-sandbox";
+
+/// A verb on the command line.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Reported<V: Args> {
+    /// The verb itself.
+    #[command(flatten)]
+    pub verb: V,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An adapter's way to do a verb and to tell what came of it.
+pub trait Teller {
+    /// Does it and tells; the exit code.
+    fn tell<V: Verb + Args>(&self, verb: Reported<V>) -> i32;
+}
+
+/// The object of a result: the result itself and the version of its shape.
+#[derive(Serialize)]
+pub struct Object<'t, T> {
+    version: u32,
+    #[serde(flatten)]
+    told: &'t T,
+}
+
+impl<'t, T: Serialize> Object<'t, T> {
+    /// Of what was told.
+    pub fn of(told: &'t T) -> Object<'t, T> {
+        Object { version: 1, told }
+    }
+}
+
+/// What a method answers: its object, and the exit code that the command line would have.
+pub type Answer = Result<(Value, i32), Error>;
+
+/// A verb as a method, by name.
+pub struct Method {
+    /// As it is called, with dots: `fs.ls`.
+    pub name: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    call: fn(&str, Map<String, Value>, &Site<'_>) -> Answer,
+    check: fn(&str, Map<String, Value>) -> Result<(), Error>,
+}
+
+impl Method {
+    /// That of a verb.
+    pub const fn of<V: Verb>(name: &'static str, about: &'static str) -> Method {
+        Method {
+            name,
+            about,
+            call: |name, given, site| {
+                let told = parameters::read::<V>(name, given)?.run(site)?;
+                let object = serde_json::to_value(Object::of(&told))
+                    .map_err(|error| Error::new(Kind::Failed, format!("write the result: {error}")))?;
+                Ok((object, told.code()))
+            },
+            check: |name, given| parameters::read::<V>(name, given).map(drop),
+        }
+    }
+
+    /// Does it with these parameters.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verb::run`], and parameters that are wrong.
+    pub fn call(&self, given: Map<String, Value>, site: &Site<'_>) -> Answer {
+        (self.call)(self.name, given, site)
+    }
+
+    /// Reads these parameters, and does nothing.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them.
+    pub fn check(&self, given: Map<String, Value>) -> Result<(), Error> {
+        (self.check)(self.name, given)
+    }
+}
+
+/// All methods, noun by noun.
+pub fn methods() -> impl Iterator<Item = &'static Method> {
+    [sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS].into_iter().flatten()
+}
+
+/// The method of that name.
+pub fn method(name: &str) -> Option<&'static Method> {
+    methods().find(|method| method.name == name)
+}
+
+/// The table of a noun: each line makes a command and a method of a verb.
+macro_rules! table {
+    ($(#[$meta:meta])* $table:ident, $methods:ident, $described:ident {
+        $($(#[doc = $about:literal])+ $command:ident($verb:ty) = $method:literal,)+
+    }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, clap::Subcommand)]
+        pub enum $table {
+            $($(#[doc = $about])+ $command($crate::verbs::Reported<$verb>),)+
+        }
+
+        impl $table {
+            /// Does what was asked and tells it; the exit code.
+            pub fn tell(self, teller: &impl $crate::verbs::Teller) -> i32 {
+                match self {
+                    $($table::$command(verb) => teller.tell(verb),)+
+                }
+            }
+        }
+
+        /// The same as methods.
+        pub const $methods: &[$crate::verbs::Method] =
+            &[$($crate::verbs::Method::of::<$verb>($method, concat!($($about),+)),)+];
+
+        /// The schemas of parameters and results.
+        #[cfg(test)]
+        pub fn $described(schemas: &mut $crate::verbs::schema::Schemas) {
+            $(schemas.add::<$verb, <$verb as $crate::verbs::Verb>::Told>($method, concat!($($about),+));)+
+        }
+    };
+}
+
+use table;
+
+#[cfg(test)]
+pub mod schema;
