@@ -3,7 +3,7 @@
 //! The house is in layers, and a layer imports only lower ones (`tests/rules/house.rs` enforces it):
 //!
 //! 0. `sys`: one system call per function.
-//! 1. `spec`, `bundle`, `step`, `outcome`, `error`, `name`: words, plain data.
+//! 1. `spec`, `bundle`, `step`, `outcome`, `own`, `error`, `name`: words, plain data.
 //! 2. `host`, `trees`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
 //!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
@@ -26,6 +26,7 @@ pub mod mounts;
 pub mod name;
 pub mod namespaces;
 pub mod outcome;
+pub mod own;
 pub mod process;
 pub mod program;
 pub mod sandbox;

@@ -86,7 +86,7 @@ fn words(spec: &Spec, host: &Host) -> Vec<OsString> {
             }
         }
         Program::Code(code) => code_words(code, code_path(spec).as_deref().map(OsStr::new)),
-        Program::Own(words) => words.clone(),
+        Program::Own(own) => std::iter::once("belljar".into()).chain(own.words()).collect(),
         Program::Nothing => Vec::new(),
     }
 }

@@ -31,6 +31,7 @@ pub use words::{
     parse_seccomp, parse_user, parse_userns, parse_volume, split_variable,
 };
 
+use crate::own::Own;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -126,9 +127,9 @@ pub enum Program {
     Code(Code),
     /// Nothing: a sandbox that lasts, and waits for what is executed in it.
     Nothing,
-    /// belljar's own binary with these words, from a sealed copy in memory: what our own tools do inside, they do with all that
-    /// restricts a command.
-    Own(Vec<OsString>),
+    /// belljar's own binary in this role, from a sealed copy in memory: what our own tools do inside, they do with all that restricts
+    /// a command.
+    Own(Own),
 }
 
 /// A piece of code and its arguments.

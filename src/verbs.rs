@@ -22,7 +22,6 @@ use clap::Args;
 use parameters::Take;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -110,15 +109,6 @@ pub fn no_home() -> Error {
 pub fn exit_code(error: &Error) -> i32 {
     if error.kind == Kind::Misused { 2 } else { 1 }
 }
-
-/// How a supervisor is started: this program again.
-pub fn supervisor() -> [OsString; 2] {
-    // By the kernel's own name for it: the file may have been replaced meanwhile.
-    [PathBuf::from("/proc/self/exe").into(), SUPERVISE.into()]
-}
-
-/// The word that nobody types.
-pub const SUPERVISE: &str = "supervise-sandbox";
 
 /// A verb on the command line.
 #[derive(Clone, Debug, PartialEq, Args)]

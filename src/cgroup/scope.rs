@@ -2,7 +2,7 @@
 //! cgroup belongs to root.
 //!
 //! The D-Bus client starts threads, and the process that clones must have none: the asking is done by this binary,
-//! started a second time as [`VERB`]. systemd then moves the supervisor into the new scope, marks it as delegated, and
+//! started a second time as [`Own::Scope`]. systemd then moves the supervisor into the new scope, marks it as delegated, and
 //! removes it when its last process has ended. Where the supervisor is killed before it has been moved, nobody ever was
 //! in the scope, and systemd would wait for its end for ever: so the helper stays until the supervisor ends it, and takes
 //! the scope back where it ends first.
@@ -11,15 +11,14 @@
 
 use crate::error::describe_io;
 use crate::host::cgroup;
+use crate::own::Own;
 use cgroups_rs::systemd::SystemdClient;
 use cgroups_rs::systemd::props::PropertiesBuilder;
 use std::io::Read as _;
 use std::os::unix::process::parent_id;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-/// The hidden verb of the command line that asks: `belljar VERB PID`.
-pub const VERB: &str = "__scope";
 /// What the client takes for the system's bus; the user's bus speaks the same interface.
 const BUS: &str = "DBUS_SYSTEM_BUS_ADDRESS";
 /// How long systemd may take.
@@ -34,8 +33,8 @@ const NAP: Duration = Duration::from_micros(500);
 pub fn enter() -> Result<(), String> {
     let bus = cgroup::bus().ok_or("its bus is gone")?;
     let unit = unit(std::process::id());
-    let mut helper = Command::new("/proc/self/exe")
-        .args([VERB, &std::process::id().to_string()])
+    let mut helper = Own::Scope { pid: std::process::id() }
+        .command()
         .env_clear()
         .env(BUS, format!("unix:path={}", bus.display()))
         .stdin(Stdio::null())

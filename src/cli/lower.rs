@@ -114,7 +114,7 @@ pub fn exec(exec: args::sandbox::Exec, env: Env<'_>) -> Result<Request, Usage> {
         faults.0.push(problem.hint("end with what to run, as in `belljar exec NAME -- ls -l`"));
     }
     let command = sandbox::Exec {
-        own: false,
+        own: None,
         aside: false,
         words: exec.words,
         env: exec.env.into_iter().filter_map(|word| faults.variable(word, env)).collect(),

@@ -24,7 +24,9 @@ pub use parse::{Env, Report, Request, RunRequest, SchemaOf, Usage, parse};
 pub use rpc::understand;
 
 use crate::error::Error;
+use crate::own::Own;
 use std::ffi::OsString;
+use std::path::Path;
 use tell::Terminal;
 
 /// Does what the arguments ask; the exit code of the process.
@@ -39,29 +41,17 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Sandbox(verb)) => verb.tell(&Terminal),
         Ok(Request::Snapshot(verb)) => verb.tell(&Terminal),
         Ok(Request::Files(verb, home)) => files::run(verb, home.as_deref()),
-        Ok(Request::InSandbox(name, aside, key, home)) => files::enter(&name, aside, &key, home.as_deref()),
-        Ok(Request::TakeTerminal(path, words)) => files::take(&path, &words),
+        Ok(Request::Own(own, home)) => run_own(&own, home.as_deref()),
         Ok(Request::Pty(verb, home)) => session::pty(verb, home.as_deref()),
-        Ok(Request::KeepSession(id, kind, words)) => files::keep(&id, &kind, &words),
         Ok(Request::Session(verb, home)) => session::run(verb, home.as_deref()),
         Ok(Request::Detach(request)) => session::detach(*request),
         Ok(Request::CodeIn(request)) => session::code(*request),
-        Ok(Request::ServeTools(room)) => files::serve(room),
-        Ok(Request::Supervise(id, home)) => sandbox::supervise(&id, home.as_deref()),
         Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),
         Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),
-        Ok(Request::Scope(pid)) => match crate::cgroup::scope::ask(pid) {
-            Ok(()) => 0,
-            // Read by the supervisor, which names itself.
-            Err(why) => {
-                render::bare(&why);
-                render::FAILED
-            }
-        },
         Err(Usage::Asked(text)) => render::print(&text, 0),
         Err(Usage::Wrong { problems, exit_code: render::FAILED, report }) => refuse(problems, report),
         Err(Usage::Wrong { problems, exit_code, report }) => {
@@ -71,6 +61,25 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
             }
             render::error_object(&Error::misused(problems), exit_code)
         }
+    }
+}
+
+/// Does what belljar has started itself for; the exit code of the process.
+fn run_own(own: &Own, home: Option<&Path>) -> i32 {
+    match own {
+        Own::Supervise { id } => sandbox::supervise(id, home),
+        Own::Enter { sandbox, aside, key } => files::enter(sandbox, *aside, key, home),
+        Own::Tools { room } => files::serve(*room),
+        Own::Session { id, kind, words } => files::keep(id, kind, words),
+        Own::Terminal { path, words } => files::take(path, words),
+        Own::Scope { pid } => match crate::cgroup::scope::ask(*pid) {
+            Ok(()) => 0,
+            // Read by the supervisor, which names itself.
+            Err(why) => {
+                render::bare(&why);
+                render::FAILED
+            }
+        },
     }
 }
 

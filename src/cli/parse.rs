@@ -3,14 +3,12 @@
 use super::args::files::FilesVerb;
 use super::args::sandbox::{Create, Exec};
 use super::args::{self, Cli, Code, Run, Verb};
+use super::lower;
 use super::sandbox::{CreateRequest, ExecRequest, ImportRequest};
 use super::session::{CodeRequest, Detached};
-use super::{files, lower};
-use crate::cgroup::scope;
 use crate::error::Problem;
+use crate::own::Own;
 use crate::spec::PartialSpec;
-use crate::tools::session::KEEP;
-use crate::tools::session::terminal::TAKE;
 use crate::verbs;
 pub use crate::verbs::faults::Env;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -54,12 +52,8 @@ pub enum Request {
     Snapshot(verbs::sandbox::Snapshot),
     /// `cp` and `fs`, and where sandboxes are.
     Files(FilesVerb, Option<PathBuf>),
-    /// Not for people: bring our own program into the sandbox of this name, with the key of what we say ourselves.
-    InSandbox(String, bool, String, Option<PathBuf>),
-    /// Not for people: inside, keep the session of this id and kind, with these words.
-    KeepSession(String, String, Vec<OsString>),
-    /// Not for people: inside, take the terminal at this path, and become the command.
-    TakeTerminal(OsString, Vec<OsString>),
+    /// Not for people: a role in which belljar starts itself, and where sandboxes are.
+    Own(Own, Option<PathBuf>),
     /// `pty`, and where sandboxes are.
     Pty(args::session::PtyVerb, Option<PathBuf>),
     /// `session`, and where sandboxes are.
@@ -68,12 +62,6 @@ pub enum Request {
     Detach(Box<Detached>),
     /// `code --sandbox`.
     CodeIn(Box<CodeRequest>),
-    /// Not for people: inside, answer what is asked about files. Bytes that may be written.
-    ServeTools(Option<u64>),
-    /// Not for people: supervise the sandbox of this id.
-    Supervise(String, Option<PathBuf>),
-    /// Not for people: ask systemd for a scope for this process.
-    Scope(u32),
 }
 
 /// Which schema.
@@ -139,34 +127,9 @@ pub enum Usage {
 pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<Request, Usage> {
     let words: Vec<OsString> = args.into_iter().collect();
     let rest = words.get(1..).unwrap_or_default();
-    if let [verb, pid] = rest
-        && verb == scope::VERB
-        && let Some(pid) = pid.to_str().and_then(|pid| pid.parse().ok())
-    {
-        return Ok(Request::Scope(pid));
-    }
-    if let [verb, id] = rest
-        && verb == verbs::SUPERVISE
-    {
-        return Ok(Request::Supervise(id.to_string_lossy().into_owned(), lower::home(env)));
-    }
-    match rest {
-        [verb, how, name, key] if verb == files::ENTER => {
-            let [name, key] = [name, key].map(|word| word.to_string_lossy().into_owned());
-            return Ok(Request::InSandbox(name, how == "aside", key, lower::home(env)));
-        }
-        [verb, path, words @ ..] if verb == TAKE => {
-            return Ok(Request::TakeTerminal(path.clone(), words.to_vec()));
-        }
-        [verb, id, kind, words @ ..] if verb == KEEP => {
-            let [id, kind] = [id, kind].map(|word| word.to_string_lossy().into_owned());
-            return Ok(Request::KeepSession(id, kind, words.to_vec()));
-        }
-        [verb, room @ ..] if verb == files::SERVE => {
-            let room = room.first().and_then(|room| room.to_str());
-            return Ok(Request::ServeTools(room.and_then(|room| room.parse().ok())));
-        }
-        _ => {}
+    if let Some(own) = Own::read(rest) {
+        let wrong = |problem| Usage::Wrong { problems: vec![problem], exit_code: 2, report: Report::default() };
+        return own.map(|own| Request::Own(own, lower::home(env))).map_err(wrong);
     }
     match rest.first().and_then(|word| word.to_str()) {
         Some("exec") => lower::exec(alone::<Exec>("exec", "belljar exec", rest)?, env),

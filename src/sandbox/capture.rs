@@ -5,7 +5,7 @@
 use super::call::{Call, Line};
 use super::entry::GLANCE;
 use super::place::now;
-use super::start::{Supervisor, launch, new_id};
+use super::start::{launch, new_id};
 use super::{Entry, Record, Run, Sandboxes};
 use crate::error::{Error, Kind, Problem};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
@@ -96,7 +96,6 @@ pub(super) fn restore(
     store: &Store,
     lease: &Lease,
     draft: Draft,
-    supervisor: Supervisor<'_>,
 ) -> Result<(Entry, Run), Error> {
     let Draft { record, spec } = draft;
     let record = Record { filling: true, ..record };
@@ -108,7 +107,7 @@ pub(super) fn restore(
         }
         Ok(())
     };
-    made_with_files(sandboxes, Some(store), Draft { record, spec }, supervisor, &mut fill)
+    made_with_files(sandboxes, Some(store), Draft { record, spec }, &mut fill)
 }
 
 /// Makes another sandbox with a copy of the files of this one, and starts it.
@@ -121,7 +120,6 @@ pub fn fork(
     word: &str,
     name: Option<&str>,
     store: Option<&Store>,
-    supervisor: Supervisor<'_>,
 ) -> Result<(Entry, Run), Error> {
     let entry = sandboxes.find(word)?;
     let id = new_id();
@@ -132,7 +130,7 @@ pub fn fork(
         let still = Still::hold(&entry)?;
         copy(still.files(), upper, owner)
     };
-    made_with_files(sandboxes, store, Draft { record, spec: entry.spec()? }, supervisor, &mut fill)
+    made_with_files(sandboxes, store, Draft { record, spec: entry.spec()? }, &mut fill)
 }
 
 /// Gives a directory files, each to this owner.
@@ -149,7 +147,6 @@ pub(super) fn made_with_files(
     sandboxes: &Sandboxes,
     store: Option<&Store>,
     draft: Draft,
-    supervisor: Supervisor<'_>,
     fill: Fill<'_>,
 ) -> Result<(Entry, Run), Error> {
     let Draft { mut record, mut spec } = draft;
@@ -163,7 +160,7 @@ pub(super) fn made_with_files(
         record.filling = false;
         entry.write("record.json", &record)
     };
-    let started = filled().and_then(|()| launch(&entry, supervisor));
+    let started = filled().and_then(|()| launch(&entry));
     if started.is_err() {
         // What kept it from being made is what the caller has to know.
         let _ = sandboxes.remove(&entry);

@@ -7,7 +7,7 @@
 
 use super::capture::{Draft, Still, made_with_files};
 use super::place::now;
-use super::start::{Supervisor, check_name, new_id};
+use super::start::{check_name, new_id};
 use super::{Entry, Record, Run, Sandboxes};
 use crate::error::{Error, Problem};
 use crate::images::import::{Source, import as bring};
@@ -232,13 +232,7 @@ pub fn read(archive: Box<dyn Read>) -> Result<Brought, Error> {
 /// # Errors
 ///
 /// As [`create`](super::create); nothing is left of it then but an image.
-pub fn import(
-    sandboxes: &Sandboxes,
-    store: &Store,
-    brought: Brought,
-    spec: Spec,
-    supervisor: Supervisor<'_>,
-) -> Result<(Entry, Run), Error> {
+pub fn import(sandboxes: &Sandboxes, store: &Store, brought: Brought, spec: Spec) -> Result<(Entry, Run), Error> {
     let Brought { name, description, mut archive, .. } = brought;
     check_name(&name)?;
     let mut next = member(&mut archive)?;
@@ -280,7 +274,7 @@ pub fn import(
         unpack::unpack(&mut layer, upper, owner, &bounds).map_err(Error::from)?;
         Ok(())
     };
-    made_with_files(sandboxes, Some(store), Draft { record, spec }, supervisor, &mut fill)
+    made_with_files(sandboxes, Some(store), Draft { record, spec }, &mut fill)
 }
 
 /// Brings in the image under a name that says where it came from, which none that somebody uses is.

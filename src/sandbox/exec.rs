@@ -6,6 +6,7 @@ use super::{Entry, Reason, Run, Sandboxes, errors, life, program};
 use crate::error::{Error, Kind, Problem};
 use crate::images::Store;
 use crate::outcome::{Enforcement, Outcome, Status, signal_number};
+use crate::own::Own;
 use crate::process::{self, Attendant, Delivery, Joined, Running};
 use crate::spec::{Lasting, OutputLimit, Program, Protection, Spec, User, Userns};
 use crate::trees::tree;
@@ -29,8 +30,8 @@ const DYING: Duration = Duration::from_secs(10);
 pub struct Exec {
     /// The command and its arguments.
     pub words: Vec<OsString>,
-    /// Whether the command is belljar itself, with these words: for what our own tools do inside.
-    pub own: bool,
+    /// What of belljar's own runs in the place of a command: for what our own tools do inside.
+    pub own: Option<Own>,
     /// Whether it can do with the files of a sandbox that does not run.
     pub aside: bool,
     /// Variables on top of the sandbox's.
@@ -62,7 +63,10 @@ impl Exec {
         let lasting = spec.lasting.clone().map(|lasting| Lasting { guest, ..lasting });
         Spec {
             lasting,
-            program: if self.own { Program::Own(self.words.clone()) } else { Program::Command(self.words.clone()) },
+            program: match &self.own {
+                Some(own) => Program::Own(own.clone()),
+                None => Program::Command(self.words.clone()),
+            },
             env,
             workdir: self.workdir.clone().or_else(|| spec.workdir.clone()),
             user: self.user.or(spec.user),
@@ -95,12 +99,12 @@ pub fn exec(
     let spec = exec.over(&own);
     let ((answer, descriptors), line, program) = loop {
         let called = Line::to(&entry).and_then(|line| {
-            let program = exec.own.then(|| program::of(&entry, &line)).transpose()?;
+            let program = exec.own.as_ref().map(|_| program::of(&entry, &line)).transpose()?;
             Ok((line.ask(&entry, &Call::Join)?, line, program))
         });
         match called {
             // Files can be had without anything of the sandbox's running.
-            Err(error) if exec.own && exec.aside && matches!(error.kind, Kind::NotRunning | Kind::Ended) => {
+            Err(error) if exec.own.is_some() && exec.aside && matches!(error.kind, Kind::NotRunning | Kind::Ended) => {
                 if let Some(outcome) = aside(&entry, &spec, store, delivery)? {
                     return Ok((outcome, spec));
                 }
@@ -167,11 +171,11 @@ fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) 
         return Err(errors::not_running(&entry.name()));
     }
     let mut spec = spec.clone();
-    if let Program::Own(words) = &mut spec.program {
+    if let Program::Own(Own::Tools { room }) = &mut spec.program {
         // Nobody counts what is written, and so it is told how much that may be.
         let upper = File::open(entry.path("upper")).map_err(|error| Error::attempt("open `upper`", &error))?;
         let usage = tree::usage(upper.as_fd()).map_err(Error::from)?;
-        words.push(spec.disk.saturating_sub(usage.bytes).to_string().into());
+        *room = Some(spec.disk.saturating_sub(usage.bytes));
     }
     Ok(Some(process::run(&spec, store, delivery)?))
 }

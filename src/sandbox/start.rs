@@ -4,14 +4,14 @@ use super::place::{is_name, now};
 use super::{Entry, Record, Run, Sandboxes, errors, silence};
 use crate::error::{Error, Kind, Problem};
 use crate::images::{self, Store};
+use crate::own::Own;
 use crate::spec::{Lasting, Spec, check};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 /// What is wanted besides the sandbox itself.
@@ -30,9 +30,6 @@ pub struct Wish {
     /// Without a call until it is removed.
     pub idle_rm: Option<Duration>,
 }
-
-/// How the supervisor is started, which is the adapter's to know: the program and its arguments before the id.
-pub type Supervisor<'a> = &'a [OsString];
 
 /// What the supervisor says when it is ready, or why it is not.
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,7 +51,6 @@ pub fn create(
     store: Option<&Store>,
     mut spec: Spec,
     wish: &Wish,
-    supervisor: Supervisor<'_>,
 ) -> Result<(Entry, Run), Error> {
     spec.lasting = Some(Lasting::default());
     check_wish(&spec, wish)?;
@@ -84,14 +80,14 @@ pub fn create(
     };
     if let Some((lease, store)) = on_the_host.zip(store) {
         let draft = super::capture::Draft { record, spec };
-        return super::capture::restore(sandboxes, store, &lease, draft, supervisor);
+        return super::capture::restore(sandboxes, store, &lease, draft);
     }
     let (entry, turn) = sandboxes.add(&record, &spec)?;
     if wish.keep {
         spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
         entry.write("spec.json", &spec)?;
     }
-    let started = pin_image(&entry, &record, &spec, store).and_then(|()| launch(&entry, supervisor));
+    let started = pin_image(&entry, &record, &spec, store).and_then(|()| launch(&entry));
     if started.is_err() {
         // What kept it from being made is what the caller has to know.
         let _ = sandboxes.remove(&entry);
@@ -147,7 +143,7 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Error> {
 /// # Errors
 ///
 /// `Running`, and whatever keeps it from being started.
-pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> Result<(Entry, Run), Error> {
+pub fn start(sandboxes: &Sandboxes, word: &str) -> Result<(Entry, Run), Error> {
     let entry = sandboxes.find(word)?;
     let turn = entry.turn()?;
     // One that is stopping is waited for.
@@ -162,21 +158,20 @@ pub fn start(sandboxes: &Sandboxes, word: &str, supervisor: Supervisor<'_>) -> R
         sandboxes.remove(&entry)?;
         return Err(errors::not_found(word));
     }
-    let run = launch(&entry, supervisor)?;
+    let run = launch(&entry)?;
     drop(turn);
     Ok((entry, run))
 }
 
 /// Starts the supervisor, and waits until it is ready or has said why it is not.
-pub(super) fn launch(entry: &Entry, supervisor: Supervisor<'_>) -> Result<Run, Error> {
+pub(super) fn launch(entry: &Entry) -> Result<Run, Error> {
     let attempt = "start the supervisor";
-    let (program, words) = supervisor.split_first().ok_or_else(|| errors::not_running(&entry.name()))?;
-    let mut command = Command::new(program);
+    let mut command = Own::Supervise { id: entry.id.clone() }.command();
     // Of its last run nothing is told any more.
     entry.write("run.json", &Run::default())?;
     // It has another working directory, from which a home that counts from ours cannot be found.
     command.envs(entry.directory.ancestors().nth(2).map(|home| ("BELLJAR_HOME", home)));
-    command.args(words).arg(&entry.id).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| Error::attempt(attempt, &error))?;
     let mut line = String::new();
     if let Some(pipe) = child.stdout.take() {

@@ -6,6 +6,7 @@
 use super::units::{MAX_BYTES, MAX_DURATION, MAX_MILLICPUS, MAX_PIDS, show_bytes};
 use super::{Mount, Network, Privileges, Program, Protection, RANGE, Seccomp, Source, Spec, Userns};
 use crate::error::{Error, Problem};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -47,8 +48,9 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
 
 fn program(spec: &Spec, problems: &mut Vec<Problem>) {
     let (field, words) = match &spec.program {
-        Program::Command(words) | Program::Own(words) => ("command", words),
-        Program::Code(code) => ("code", &code.args),
+        Program::Command(words) => ("command", Cow::from(words)),
+        Program::Own(own) => ("command", Cow::from(own.words())),
+        Program::Code(code) => ("code", Cow::from(&code.args)),
         Program::Nothing => return,
     };
     if let Program::Command(words) = &spec.program {

@@ -4,10 +4,11 @@ use super::Request;
 use super::patient::{Patience, Patient};
 use super::wire::{self, Ending, Inlet, Outlet, PIECE, Tail};
 use crate::error::{Error, Kind};
+use crate::own::Own;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
 use std::os::unix::process::CommandExt as _;
@@ -67,19 +68,20 @@ pub type Data<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), Error>;
 pub type Heard<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
 impl Client {
-    /// Starts the tool. `program` is what brings it into the sandbox, which is the adapter's to know: it passes its own standard
-    /// streams on, and says in a frame why it cannot. That frame begins with the key that is its last word: the tool writes to the
-    /// same stream, and must not speak for the host.
+    /// Starts the tool in a sandbox, by [`Own::Enter`]: that passes its own standard streams on, and says in a frame why it cannot.
+    /// `aside`: the files of a stopped sandbox will do.
     ///
     /// # Errors
     ///
     /// What keeps a process from being started.
-    pub fn start(program: &[OsString]) -> Result<Client, Error> {
-        let (first, words) = program.split_first().ok_or_else(|| Error::new(Kind::Failed, "no program to start"))?;
-        let mut command = Command::new(first);
-        // In a process group of its own: what a terminal sends to all of a group is for the caller to act on, who ends this in order.
+    pub fn start(sandbox: &OsStr, aside: bool) -> Result<Client, Error> {
         let key = key().map_err(|error| Error::of_io(&error))?;
-        command.args(words).arg(&key).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        Client::of(Own::Enter { sandbox: sandbox.to_owned(), aside, key: key.clone() }.command(), key)
+    }
+
+    fn of(mut command: Command, key: String) -> Result<Client, Error> {
+        // In a process group of its own: what a terminal sends to all of a group is for the caller to act on, who ends this in order.
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         let mut child = command.spawn().map_err(|error| Error::of_io(&error))?;
         let streams = child.stdin.take().zip(child.stdout.take());
         let (to, from) = streams.ok_or_else(|| Error::new(Kind::Failed, "no streams to the tool"))?;
@@ -281,7 +283,10 @@ mod tests {
 
     /// A tool that says what this script writes.
     fn tool(script: &str) -> Client {
-        Client::start(&["/bin/sh".into(), "-c".into(), script.into()]).unwrap()
+        let key = key().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, &key]);
+        Client::of(command, key).unwrap()
     }
 
     fn list(script: &str) -> Result<(), Error> {

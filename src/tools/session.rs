@@ -210,9 +210,6 @@ pub enum Said {
     Ended(End),
 }
 
-/// The hidden word for a keeper: `keep-session ID KIND [WORD...]`.
-pub const KEEP: &str = "keep-session";
-
 /// Whether a session may be called so.
 pub fn is_id(id: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

@@ -12,7 +12,7 @@ pub type Layers<'a> = &'a [(u8, &'a [&'a str])];
 /// Every top-level module and its layer. A layer may import only lower ones. A module comes in with its code, not before.
 pub const LAYERS: Layers<'_> = &[
     (0, &["sys"]),
-    (1, &["spec", "bundle", "step", "outcome", "error", "name"]),
+    (1, &["spec", "bundle", "step", "outcome", "own", "error", "name"]),
     (
         2,
         &[
@@ -150,6 +150,20 @@ fn openat2_is_asked_again_where_it_is_not_sure() {
     let known = ["src/sys/child.rs", "src/sys/directory.rs"];
     report(
         callers.filter(|path| !known.contains(&path.as_str())).map(|path| format!("{path}: use open_within")).collect(),
+    );
+}
+
+#[test]
+fn our_own_program_is_started_in_one_place() {
+    // The others read its file.
+    let known = ["src/own.rs", "src/sandbox/program.rs", "src/sys/fd.rs"];
+    let elsewhere = |file: &Source| file.text.contains("\"/proc/self/exe\"") && !known.contains(&file.path.as_str());
+    report(
+        sources()
+            .into_iter()
+            .filter(elsewhere)
+            .map(|file| format!("{}: belljar starts itself as an `Own`, by its `command`", file.path))
+            .collect(),
     );
 }
 

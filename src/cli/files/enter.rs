@@ -5,6 +5,7 @@ use crate::cli::sandbox::place;
 use crate::cli::{render, resolve};
 use crate::error::{Error, Kind};
 use crate::outcome::{Outcome, Status};
+use crate::own::Own;
 use crate::process::Delivery;
 use crate::sandbox::{self, Exec};
 use crate::tools::{Name, inside, session, wire};
@@ -12,22 +13,17 @@ use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::Path;
 
-/// Brings it inside.
-pub const ENTER: &str = "enter-sandbox";
-/// Is inside.
-pub const SERVE: &str = "serve-tools";
-
-/// Runs our own program in the sandbox `name`, or `aside` over the files of one that does not run, with our standard streams as its own; the exit code. What goes wrong is said in
-/// a frame that begins with `key`.
-pub fn enter(name: &str, aside: bool, key: &str, home: Option<&Path>) -> i32 {
+/// Runs our own program in a sandbox, or `aside` over the files of one that does not run, with our standard streams as its own; the exit
+/// code. What goes wrong is said in a frame that begins with `key`.
+pub fn enter(sandbox: &OsStr, aside: bool, key: &str, home: Option<&Path>) -> i32 {
     // What waits inside for something to happen does not hear that nobody listens any more. Where it cannot be asked for, a killed
     // caller leaves us until then.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
     let Some(home) = home else { return render::FAILED };
     let store = resolve::store(home);
-    let exec = Exec { words: vec!["belljar".into(), SERVE.into()], own: true, aside, ..Exec::default() };
+    let exec = Exec { own: Some(Own::Tools { room: None }), aside, ..Exec::default() };
     let delivery = Delivery { capture: false, fail_step: None };
-    let trouble = match sandbox::exec(&place(home), name, Some(&store), &exec, delivery) {
+    let trouble = match sandbox::exec(&place(home), &sandbox.to_string_lossy(), Some(&store), &exec, delivery) {
         Ok((outcome, _)) if outcome.exit_code == Some(0) => return 0,
         Ok((outcome, _)) => ended(&outcome),
         Err(error) => error,
@@ -73,7 +69,10 @@ pub fn keep(id: &str, kind: &str, words: &[OsString]) -> i32 {
     };
     match session::Kind::from_name(kind) {
         Some(kind) => session::keeper::keep(id, kind, words, &mut ready),
-        None => render::FAILED,
+        None => {
+            ready(Err(Error::new(Kind::Misused, format!("`{}` is no kind of session", kind.escape_debug()))));
+            render::FAILED
+        }
     }
 }
 

@@ -7,15 +7,15 @@ mod enter;
 mod fs;
 mod interrupt;
 
-pub use enter::{ENTER, SERVE, enter, keep, serve, take};
+pub use enter::{enter, keep, serve, take};
 
 use super::args::files::FilesVerb;
 use super::render;
 use super::sandbox::{Told, no_home};
 use crate::error::{Error, Kind};
 use crate::tools::Client;
-use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 
 /// Exit code of what could not be done.
 const UNDONE: i32 = 1;
@@ -54,7 +54,5 @@ pub fn complain(trouble: &Error, json: bool, undone: i32) -> i32 {
 
 /// A tool in the sandbox of that name: this program brings it there. `aside`: it can do with the files of one that does not run.
 pub fn client(sandbox: &OsStr, aside: bool) -> Result<Client, Error> {
-    let how = if aside { "aside" } else { "running" };
-    let program = [PathBuf::from("/proc/self/exe").into(), ENTER.into(), OsString::from(how), sandbox.to_owned()];
-    Client::start(&program)
+    Client::start(sandbox, aside)
 }

@@ -312,3 +312,11 @@ fn a_terminal_name_that_is_none_is_left_out() {
         assert_eq!(request.term, None);
     }
 }
+
+#[test]
+fn a_role_of_our_own_is_read_before_anything_else() {
+    let own = Own::Session { id: "a".into(), kind: "command".into(), words: vec!["run".into(), "--help".into()] };
+    assert_eq!(read(&["keep-session", "a", "command", "run", "--help"]), Ok(Request::Own(own, None)));
+    let complaint = "serve-tools: `much` is not a number of bytes".to_owned();
+    assert_eq!(wrong(&["serve-tools", "much"]), (vec![complaint], 2));
+}

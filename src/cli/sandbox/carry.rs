@@ -1,6 +1,6 @@
 //! `belljar export` and `belljar import`.
 
-use super::{complain, no_home, place, supervisor};
+use super::{complain, no_home, place};
 use crate::cli::parse::RunRequest;
 use crate::cli::progress::followed;
 use crate::cli::render;
@@ -64,5 +64,5 @@ fn bring(mut request: ImportRequest) -> Result<(Entry, Run), Error> {
         brought.name = name;
     }
     let store = resolve::store(&home);
-    sandbox::import(&place(&home), &store, brought, spec, &supervisor())
+    sandbox::import(&place(&home), &store, brought, spec)
 }

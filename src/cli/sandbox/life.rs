@@ -1,6 +1,6 @@
 //! What is done to sandboxes.
 
-use super::{complain, no_home, place, supervisor};
+use super::{complain, no_home, place};
 use crate::cli::parse::RunRequest;
 use crate::cli::render;
 use crate::cli::resolve::{self, resolve};
@@ -24,7 +24,7 @@ pub fn create(request: CreateRequest) -> i32 {
     let store = resolve::store(&home);
     let made = resolve(request.run)
         .map_err(misused)
-        .and_then(|spec| sandbox::create(&place(&home), Some(&store), spec, &request.wish, &supervisor()));
+        .and_then(|spec| sandbox::create(&place(&home), Some(&store), spec, &request.wish));
     match made {
         Ok((entry, run)) if json => {
             let object = json!({ "version": 1, "id": entry.id, "name": entry.name(), "image": run.image,

@@ -31,4 +31,4 @@ impl Told {
 }
 
 pub use super::tell::complain;
-pub use crate::verbs::{no_home, place, supervisor};
+pub use crate::verbs::{no_home, place};

@@ -1,6 +1,7 @@
 //! Everything that a keeper's jobs have started, whatever sessions it has made: the keeper is its reaper (prctl(2),
 //! `PR_SET_CHILD_SUBREAPER`), and so all of it descends from the keeper.
 
+use crate::own::Own;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
@@ -76,10 +77,10 @@ pub fn kill_all() {
 
 /// The keeper of the session `id`, by its command line: where the kernel does not say who it is.
 pub fn keeper_of(id: &str) -> Option<i32> {
-    let ending = format!("\0{}\0{id}\0", super::KEEP);
+    let mark = Own::mark_of_session(id);
     let is_it = |pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        line.windows(ending.len()).any(|part| part == ending.as_bytes())
+        line.windows(mark.len()).any(|part| part == mark)
     };
     processes().into_keys().find(is_it)
 }

@@ -4,8 +4,9 @@
 //! name, so that a directory without one is what a killed keeper has left, or the sandbox's last run, or a copy of its files.
 //! Whoever does not answer in time is left alone, and ended where that is what was asked.
 
-use super::{Ask, KEEP, Kind, Session, descendants, is_id, place};
+use super::{Ask, Kind, Session, descendants, is_id, place};
 use crate::error::{self, Error};
+use crate::own::Own;
 use crate::tools::Name;
 use crate::tools::wire;
 use nix::fcntl::OFlag;
@@ -69,8 +70,8 @@ fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory:
             .map_err(|error| failed(&format!("enter {directory}"))(error).hint("choose another `--workdir`"))?;
     }
     let listener = claim(&place, id)?;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg(KEEP).arg(id).arg(kind.name()).args(words.iter().map(|word| word.path().as_os_str()));
+    let words = words.iter().map(|word| word.path().as_os_str().to_owned()).collect();
+    let mut command = Own::Session { id: id.to_owned(), kind: kind.name().to_owned(), words }.command();
     command.envs(env.iter().map(|(name, value)| (name.path(), value.path())));
     command.current_dir(directory.map_or(Path::new("."), Name::path));
     command.stdin(Stdio::from(OwnedFd::from(listener)));

@@ -4,6 +4,7 @@
 //! terminal before it becomes the command: only who leads a session can (setsid(2), ioctl_tty(2)).
 
 use super::pump::Streams;
+use crate::own::Own;
 use nix::fcntl::{OFlag, open};
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::sys::stat::Mode;
@@ -16,8 +17,6 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// The hidden word: `take-terminal PATH [WORD...]`.
-pub const TAKE: &str = "take-terminal";
 /// Columns and rows until somebody says otherwise.
 const SIZE: (u16, u16) = (80, 24);
 
@@ -29,8 +28,8 @@ pub fn make(words: &[OsString]) -> io::Result<(Streams, Command)> {
     let path = ptsname_r(&master)?;
     let master = File::from(OwnedFd::from(master));
     crate::sys::tty::set_size(&master, SIZE).map_err(io::Error::from_raw_os_error)?;
-    let mut command = Command::new("/proc/self/exe");
-    command.arg(TAKE).arg(path).args(words).env("TERM", "xterm-256color");
+    let mut command = Own::Terminal { path: path.into(), words: words.to_vec() }.command();
+    command.env("TERM", "xterm-256color");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     Ok((Streams([Some(master), None]), command))
 }

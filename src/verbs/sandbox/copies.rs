@@ -11,7 +11,7 @@ use crate::tools::EntryKind;
 use crate::trees::changes::{self, How};
 use crate::verbs::text::{heading, now, table, time};
 use crate::verbs::words::{Text, Word, many};
-use crate::verbs::{Site, Told, Verb, supervisor};
+use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -33,7 +33,7 @@ impl Verb for Fork {
 
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
-        sandbox::fork(&sandboxes, &self.name, self.new.as_deref(), Some(&store), &supervisor()).map(Made::of)
+        sandbox::fork(&sandboxes, &self.name, self.new.as_deref(), Some(&store)).map(Made::of)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::sandbox;
 use crate::spec::{self, PartialSpec};
 use crate::verbs::faults::Faults;
 use crate::verbs::words::{Count, Cpus, Size, Text, Time, Word, many, pairs};
-use crate::verbs::{Site, Told, Verb, supervisor};
+use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -106,7 +106,7 @@ impl Verb for Start {
     fn run(self, site: &Site<'_>) -> Result<All<Started>, Error> {
         let sandboxes = site.sandboxes()?;
         All::do_each(self.name, site, |name| {
-            let (entry, run) = sandbox::start(&sandboxes, name, &supervisor())?;
+            let (entry, run) = sandbox::start(&sandboxes, name)?;
             Ok(Started { name: entry.name(), id: entry.id, image: run.image })
         })
     }
