@@ -47,6 +47,9 @@ pub trait Told: Serialize {
     fn code(&self) -> i32 {
         0
     }
+
+    /// Whether people get the object too.
+    const IS_OBJECT: bool = false;
 }
 
 /// Where a verb is asked for.
@@ -130,15 +133,15 @@ pub trait Teller {
 /// The object of a result: the result itself and the version of its shape.
 #[derive(Serialize)]
 pub struct Object<'t, T> {
-    version: u32,
     #[serde(flatten)]
     told: &'t T,
+    version: u32,
 }
 
 impl<'t, T: Serialize> Object<'t, T> {
     /// Of what was told.
     pub fn of(told: &'t T) -> Object<'t, T> {
-        Object { version: 1, told }
+        Object { told, version: 1 }
     }
 }
 

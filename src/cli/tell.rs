@@ -2,7 +2,7 @@
 
 use super::{lower, render};
 use crate::error::Error;
-use crate::verbs::{Object, Reported, Site, Teller, Told as _, Verb, exit_code};
+use crate::verbs::{Object, Reported, Site, Teller, Told, Verb, exit_code};
 use clap::Args;
 use std::io::Write;
 
@@ -24,7 +24,7 @@ pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
 impl Teller for Terminal {
     fn tell<V: Verb + Args>(&self, Reported { verb, json }: Reported<V>) -> i32 {
         match site(!json, |site| verb.run(site)) {
-            Ok(told) if json => render::serialised(&Object::of(&told), told.code()),
+            Ok(told) if json || V::Told::IS_OBJECT => render::serialised(&Object::of(&told), told.code()),
             Ok(told) => render::people(&told.people(), told.code()),
             Err(error) => complain(&error, json),
         }

@@ -43,8 +43,10 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         }
         let required = parameters.iter().filter(|parameter| parameter["required"] == json!(true)).count();
         let mut values: Vec<&str> = (0..required).map(|at| if at == 0 { "nope" } else { "7" }).collect();
-        if verb == ["resize"] {
-            values.extend(["--memory", "1G"]);
+        match verb[..] {
+            ["resize"] => values.extend(["--memory", "1G"]),
+            ["export"] => values[1] = "--output=nowhere",
+            _ => {}
         }
         let json = ["pty", "attach"] != verb[..];
         let run = sandboxes.call(&[&verb[..], &values, if json { &["--json"][..] } else { &[] }].concat());

@@ -151,6 +151,8 @@ impl Known {
 }
 
 impl Told for Known {
+    const IS_OBJECT: bool = true;
+
     fn people(&self) -> String {
         String::new()
     }

@@ -1,0 +1,521 @@
+"""The methods of `belljar rpc`, typed. Written by generate.py from docs/rpc.json: do not edit."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable, Dict, List, Literal, Optional, Union
+
+if sys.version_info >= (3, 11):
+    from typing import NotRequired, TypedDict
+else:
+    from typing_extensions import NotRequired, TypedDict
+
+# What a command prints, as it comes: `stdout` or `stderr`, and the bytes.
+OnOutput = Callable[[str, bytes], None]
+
+
+class AllRemoved(TypedDict):
+    """What became of each sandbox that was named, in that order."""
+    # Where there is one alone, and it could not be done, that is an error.
+    sandboxes: List[EachRemoved]
+
+
+class AllStarted(TypedDict):
+    """What became of each sandbox that was named, in that order."""
+    # Where there is one alone, and it could not be done, that is an error.
+    sandboxes: List[EachStarted]
+
+
+class AllStopped(TypedDict):
+    """What became of each sandbox that was named, in that order."""
+    # Where there is one alone, and it could not be done, that is an error.
+    sandboxes: List[EachStopped]
+
+
+class Change(TypedDict):
+    """One difference."""
+    # What became of the path.
+    change: How
+    # What is there now; null where it is gone.
+    kind: Optional[EntryKind]
+    # From the root.
+    path: Name
+
+
+class Changes(TypedDict):
+    """What a sandbox has changed against its image."""
+    # By their paths.
+    changes: List[Change]
+
+
+class End(TypedDict):
+    """How a sandbox ended, the same in every verb."""
+    # When, as RFC 3339 has it.
+    at: str
+    # Why nothing ran.
+    error: Optional[str]
+    # Of its own command; null where it has none.
+    exit_code: Optional[int]
+    # Who wanted it to end, where somebody did.
+    reason: Optional[Reason]
+    # The signal that ended its own command.
+    signal: Optional[str]
+    # Why: a limit, its own command's end, or `cancelled` where it was told to.
+    status: Status
+    # What it used.
+    usage: Usage
+
+
+class Error(TypedDict):
+    """The error object, the same in `--json`, `rpc` and the result of a run."""
+    # What the kernel answered, errno(3).
+    errno: Optional[int]
+    # Of a request: the fields at fault.
+    fields: List[str]
+    # How to mend it; several cures are lines.
+    hint: Optional[str]
+    # What programs decide by.
+    kind: Kind
+    # What went wrong, for people, without the path.
+    message: str
+    # The path inside a sandbox that it is about; an object with `base64` where it is no text.
+    path: Optional[Name]
+    # The same with what is wrong with each, and its cure.
+    problems: List[Problem]
+    # The step of the plan that the kernel refused, as `14 of 31`.
+    step: Optional[str]
+
+
+class Exported(TypedDict):
+    """A sandbox as a file."""
+    # The file; `-` where it went to standard output.
+    file: str
+    # Fields of the sandbox that are the host's, and given again where the file is imported.
+    left_out: List[str]
+
+
+class Known(TypedDict):
+    """Everything that is known of a sandbox."""
+    # When it was made, as RFC 3339 has it.
+    created: str
+    # How it ended the last time; null as long as it runs.
+    end: Optional[End]
+    # Each protection, and how far it is enforced.
+    enforcement: Dict[str, Enforcement]
+    # Its id, unique on this host.
+    id: str
+    # Without a call until it is removed.
+    idle_rm_seconds: Optional[int]
+    # Without a call until it is stopped.
+    idle_stop_seconds: Optional[int]
+    # The root file system: `host`, or an image with its digest.
+    image: str
+    # Whether it stays, with its files, when it ends.
+    keep: bool
+    # Its labels.
+    labels: Dict[str, str]
+    # Its limits.
+    limits: Limits
+    # Its name; the id, where it has none.
+    name: str
+    # Its network: `none` or `host`.
+    net: str
+    # When it was last ready; null where it never was.
+    started: Optional[str]
+    # What it is doing.
+    state: State
+    # From its making to its removal.
+    ttl_seconds: Optional[int]
+
+
+class Labels(TypedDict):
+    """The labels that a sandbox has now."""
+    # By their keys.
+    labels: Dict[str, str]
+
+
+class Limits(TypedDict):
+    """The limits of a sandbox."""
+    # The CPU rate.
+    cpus: float
+    # Of the writable layer.
+    disk_bytes: int
+    # Of all processes together.
+    memory_bytes: int
+    # Processes and threads.
+    pids: int
+
+
+class Log(TypedDict):
+    """What a sandbox's own command has written."""
+    # All that is kept of it; null where it was told as it came.
+    log: Optional[Name]
+    # Whether it wrote more than is kept.
+    truncated: bool
+
+
+class Made(TypedDict):
+    """A sandbox that was made."""
+    # Each protection, and how far it is enforced.
+    enforcement: Dict[str, Enforcement]
+    # Its id, unique on this host.
+    id: str
+    # The root file system: `host`, or an image with its digest.
+    image: str
+    # Its name; the id, where it has none.
+    name: str
+
+
+class OneSnapshot(TypedDict):
+    """An image that was made of a sandbox."""
+    # When it was made, as RFC 3339 has it; null where it does not say.
+    created: Optional[str]
+    # Of its manifest.
+    digest: Digest
+    # Its name.
+    name: str
+    # The sandbox that it was made of.
+    sandbox: str
+
+
+class OneVolume(TypedDict):
+    """A volume."""
+    # What its files take on the disk.
+    bytes: int
+    # When it was made, as RFC 3339 has it; null where the file system does not say.
+    created: Optional[str]
+    # Its name.
+    name: str
+    # Where its files are on the host.
+    path: str
+    # Names of sandboxes that have it.
+    sandboxes: List[str]
+
+
+class Problem(TypedDict):
+    """One thing wrong with a request."""
+    # The field of the spec, which is also the name of the flag without its dashes.
+    field: str
+    # How to mend it.
+    hint: Optional[str]
+    # What is wrong with it.
+    message: str
+
+
+class Removed(TypedDict):
+    """A sandbox that was removed."""
+    # As it was asked for.
+    name: str
+
+
+class Renamed(TypedDict):
+    """A sandbox that has another name."""
+    # Its name now.
+    name: str
+    # As it was asked for.
+    was: str
+
+
+class Resized(TypedDict):
+    """The limits that a sandbox has now."""
+    # All of them, the changed and the others.
+    limits: Limits
+    # As it was asked for.
+    name: str
+
+
+class Sandboxes(TypedDict):
+    """The sandboxes that last."""
+    # In the order in which they were made.
+    sandboxes: List[Listed]
+
+
+class SnapshotMade(TypedDict):
+    """An image that was made of a sandbox."""
+    # Of its manifest.
+    digest: Digest
+    # Its name.
+    name: str
+
+
+class Snapshots(TypedDict):
+    """The images that are snapshots."""
+    # By their names.
+    snapshots: List[OneSnapshot]
+
+
+class SnapshotsRemoved(TypedDict):
+    """Names of snapshots that are gone."""
+    # In the order in which they were asked for.
+    removed: List[str]
+
+
+class Started(TypedDict):
+    """A sandbox that was started."""
+    # Its id.
+    id: str
+    # The root file system: `host`, or an image with its digest.
+    image: str
+    # Its name.
+    name: str
+
+
+class Stats(TypedDict):
+    """What a sandbox uses at one moment."""
+    # CPU time so far, milliseconds.
+    cpu_ms: int
+    # Bytes in the writable layer.
+    disk_bytes: int
+    # The limit.
+    disk_limit_bytes: int
+    # Bytes of memory of all processes and of the files in memory.
+    memory_bytes: int
+    # The limit.
+    memory_limit_bytes: int
+    # The limit of the rate, thousandths of a CPU.
+    millicpus_limit: int
+    # Processes and threads, without pid 1.
+    pids: int
+    # The limit.
+    pids_limit: int
+    # Milliseconds since it was ready.
+    uptime_ms: int
+
+
+class Stopped(TypedDict):
+    """A sandbox that was stopped."""
+    # How it ended; null where nobody knows.
+    end: Optional[End]
+    # As it was asked for.
+    name: str
+
+
+class Usage(TypedDict):
+    """What a run used."""
+    # CPU time of all processes, milliseconds.
+    cpu_ms: int
+    # Bytes in the writable layer at the end.
+    disk_bytes: int
+    # The highest memory use seen, bytes.
+    peak_memory_bytes: int
+    # The highest number of processes and threads seen.
+    peak_pids: int
+    # Wall clock, milliseconds, from the start of the set-up to the end of the command.
+    wall_ms: int
+
+
+class VolumeCreated(TypedDict):
+    """A volume that was made."""
+    # Its name.
+    name: str
+
+
+class Volumes(TypedDict):
+    """The volumes that there are."""
+    # By their names.
+    volumes: List[OneVolume]
+
+
+class VolumesRemoved(TypedDict):
+    """Volumes that are gone."""
+    # In the order in which they were asked for.
+    removed: List[str]
+
+
+class Waited(TypedDict):
+    """The end of a sandbox."""
+    # How it ended; null where nobody knows.
+    end: Optional[End]
+
+
+class VersionResult(TypedDict):
+    version: str
+
+
+class EachRemovedValue2(TypedDict):
+    """It was not."""
+    # Why.
+    error: Error
+    # As it was asked for.
+    name: str
+
+
+class EachStartedValue2(TypedDict):
+    """It was not."""
+    # Why.
+    error: Error
+    # As it was asked for.
+    name: str
+
+
+class EachStoppedValue2(TypedDict):
+    """It was not."""
+    # Why.
+    error: Error
+    # As it was asked for.
+    name: str
+
+
+class EnforcementValue2(TypedDict):
+    """As far as the kernel can; what is missing."""
+    partly: str
+
+
+class EnforcementValue3(TypedDict):
+    """Not at all, with the reason; only ever because the caller allowed it."""
+    off: str
+
+
+class EnforcementValue4(TypedDict):
+    """A limit: by which mechanism, and whether exactly."""
+    # The mechanism.
+    by: str
+    # Whether the limit can never be passed.
+    exact: bool
+
+
+class ListedValue2(TypedDict):
+    """One of which something cannot be read."""
+    # What cannot be read, and why.
+    error: str
+    # Its id.
+    id: str
+    # `broken`.
+    state: State
+
+
+class NameValue2(TypedDict):
+    base64: str
+
+
+class WordValue2(TypedDict):
+    base64: str
+
+
+Count = Union[str, float]
+Cpus = Union[str, float]
+Digest = str
+EachRemoved = Union[Removed, EachRemovedValue2]
+EachStarted = Union[Started, EachStartedValue2]
+EachStopped = Union[Stopped, EachStoppedValue2]
+Enforcement = Union[Literal["enforced"], EnforcementValue2, EnforcementValue3, EnforcementValue4]
+EntryKind = Literal["file", "directory", "link", "special"]
+How = Literal["added", "changed", "deleted"]
+Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "broken", "failed"]
+Listed = Union[Known, ListedValue2]
+Name = Union[str, NameValue2]
+OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
+Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
+Size = Union[str, float]
+State = Literal["starting", "running", "stopping", "stopped", "lost", "broken"]
+Status = Literal["exited", "signaled", "timed_out", "cpu_time_exceeded", "out_of_memory", "output_limit", "forbidden_syscall", "cancelled", "setup_failed"]
+Time = Union[str, float]
+Word = Union[bytes, Union[Union[str, float], WordValue2]]
+Pairs = Union[Dict[str, Word], List[Word], Word]
+
+
+class Snapshot:
+    """`belljar snapshot`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def create(self, *, name: Union[str, float], image: Union[str, float], force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SnapshotMade:
+        """Make an image of a sandbox's image and its files, as they are at this moment The image of a sandbox on the machine's own files needs them: only `create --image` takes it."""
+        return self._call("snapshot.create", {"name": name, "image": image, "force": force, "input": input}, on_output)
+
+    def ls(self, *, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Snapshots:
+        """List the images that are snapshots"""
+        return self._call("snapshot.ls", {"input": input}, on_output)
+
+    def rm(self, *, image: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SnapshotsRemoved:
+        """Take the names of snapshots away, and with the last name the image"""
+        return self._call("snapshot.rm", {"image": image, "input": input}, on_output)
+
+
+class Volume:
+    """`belljar volume`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def create(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> VolumeCreated:
+        """Make an empty volume"""
+        return self._call("volume.create", {"name": name, "input": input}, on_output)
+
+    def ls(self, *, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Volumes:
+        """List volumes, what they take on the disk, and who has them"""
+        return self._call("volume.ls", {"input": input}, on_output)
+
+    def rm(self, *, name: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> VolumesRemoved:
+        """Remove volumes and their files"""
+        return self._call("volume.rm", {"name": name, "input": input}, on_output)
+
+
+class Methods:
+    """Every verb of belljar."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self.snapshot = Snapshot(call)
+        self.volume = Volume(call)
+
+    def ls(self, *, label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sandboxes:
+        """List the sandboxes that last"""
+        return self._call("ls", {"label": label, "input": input}, on_output)
+
+    def inspect(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Known:
+        """Show all that is known of a sandbox, as JSON"""
+        return self._call("inspect", {"name": name, "input": input}, on_output)
+
+    def stats(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Stats:
+        """Show what a sandbox uses"""
+        return self._call("stats", {"name": name, "input": input}, on_output)
+
+    def logs(self, *, name: Union[str, float], follow: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Log:
+        """Print what a sandbox's own command has written"""
+        return self._call("logs", {"name": name, "follow": follow, "input": input}, on_output)
+
+    def wait(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Waited:
+        """Wait until a sandbox ends, and exit as its own command did"""
+        return self._call("wait", {"name": name, "input": input}, on_output)
+
+    def stop(self, *, name: OneOrManyText, grace: Optional[Time] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStopped:
+        """End sandboxes; those that are not kept are removed"""
+        return self._call("stop", {"name": name, "grace": grace, "input": input}, on_output)
+
+    def start(self, *, name: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStarted:
+        """Start kept sandboxes that were stopped"""
+        return self._call("start", {"name": name, "input": input}, on_output)
+
+    def rm(self, *, name: OneOrManyText, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllRemoved:
+        """Remove sandboxes and their files"""
+        return self._call("rm", {"name": name, "force": force, "input": input}, on_output)
+
+    def resize(self, *, name: Union[str, float], memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Resized:
+        """Change the limits of a sandbox"""
+        return self._call("resize", {"name": name, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "input": input}, on_output)
+
+    def rename(self, *, name: Union[str, float], new: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Renamed:
+        """Give a sandbox another name"""
+        return self._call("rename", {"name": name, "new": new, "input": input}, on_output)
+
+    def label(self, *, name: Union[str, float], label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Labels:
+        """Show and change the labels of a sandbox"""
+        return self._call("label", {"name": name, "label": label, "input": input}, on_output)
+
+    def fork(self, *, name: Union[str, float], new: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+        """Make another sandbox with a copy of the files of this one"""
+        return self._call("fork", {"name": name, "new": new, "input": input}, on_output)
+
+    def diff(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Changes:
+        """List what a sandbox has changed against its image"""
+        return self._call("diff", {"name": name, "input": input}, on_output)
+
+    def export(self, *, name: Union[str, float], output: Word, without_image: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Exported:
+        """Write a whole sandbox to a file, for another machine"""
+        return self._call("export", {"name": name, "output": output, "without_image": without_image, "input": input}, on_output)
+
+    def version(self, *, on_output: Optional[OnOutput] = None) -> VersionResult:
+        """The version of belljar"""
+        return self._call("version", {}, on_output)
