@@ -30,11 +30,18 @@ pub struct Outcome {
     /// What it used.
     pub usage: Usage,
     /// Limits that the command ran into without being ended for it, as far as was seen (`pids`, `disk`).
-    pub limits_reached: Vec<String>,
+    #[serde(serialize_with = "names")]
+    #[cfg_attr(test, schemars(with = "Vec<String>"))]
+    pub limits_reached: Vec<Protection>,
     /// Each protection, and how far it was enforced.
     pub enforcement: BTreeMap<String, Enforcement>,
     /// Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
     pub error: Option<Error>,
+}
+
+/// Protections by the words that people write.
+fn names<S: serde::Serializer>(protections: &[Protection], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(protections.iter().map(|protection| protection.name()))
 }
 
 /// How a run ended.

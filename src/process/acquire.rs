@@ -1,8 +1,9 @@
 //! What the supervisor holds before it clones: descriptors, each closed when it is dropped.
 
+use super::plan::Plan;
 use super::relay::{Follower, Inlet, Outlet, Relays, Sink};
+use super::role::{Delivery, Role};
 use super::tap::Tap;
-use super::{Delivery, Output, Plan};
 use crate::cgroup::Cgroup;
 use crate::error::{Error, Problem, describe_io};
 use crate::host::{Host, StreamKind, UNPRIVILEGED_ID, diagnose};
@@ -42,18 +43,12 @@ pub struct Acquired {
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Setup` when the kernel has no descriptor left.
-pub fn acquire(
-    spec: &Spec,
-    host: &Host,
-    plan: &Plan,
-    output: Output,
-    program: Option<&OwnedFd>,
-) -> Result<Acquired, Error> {
-    let Output { delivery, follower } = output;
+pub fn acquire(spec: &Spec, host: &Host, plan: &Plan, role: Role<'_>) -> Result<Acquired, Error> {
+    let delivery = role.delivery();
     let mut acquired = Acquired {
         cgroup: plan.cgroup.as_ref().map(Cgroup::create).transpose()?,
         ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,
-        code: code(spec, program)?.map(above).transpose()?,
+        code: code(spec, role.program())?.map(above).transpose()?,
         streams: [0, 1, 2],
         child_ends: Vec::new(),
         relays: Relays::default(),
@@ -63,7 +58,7 @@ pub fn acquire(
         return Ok(acquired);
     }
     standard_input(spec, host, &mut acquired)?;
-    match follower {
+    match role.follower() {
         Some(follower) => followed_output(host, follower, &mut acquired)?,
         None => standard_output(spec, host, delivery, &mut acquired)?,
     }

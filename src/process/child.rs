@@ -23,7 +23,7 @@ pub struct Context<'a> {
     /// The landlock ruleset, or -1.
     pub ruleset: Fd,
     /// What pid 1 or the leader is there for.
-    pub role: Role,
+    pub duty: Duty,
     /// The namespaces to join.
     pub namespaces: &'a [Fd],
     /// The sandbox's cgroup, or -1.
@@ -50,13 +50,13 @@ pub struct Context<'a> {
 
 /// What the first process of a launch is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum Duty {
     /// pid 1 of a sandbox that ends with its command.
-    Command,
+    Run,
     /// pid 1 of a sandbox that waits for what joins it, and ends when it is told to.
-    Host,
+    Wait,
     /// The leader of a command that joins: ends with the command, and ends what is left of it when it is told to.
-    Leader,
+    Lead,
 }
 
 /// Words in the memory that both share.

@@ -2,7 +2,7 @@
 //! supervisor goes. With it the kernel ends everything else in the pid namespace.
 #![allow(unsafe_code)]
 
-use super::child::{Context, NEVER, Role, Walk, walk};
+use super::child::{Context, Duty, NEVER, Walk, walk};
 use super::leader;
 use super::report::{Frame, Refusal};
 use crate::sys::allocator;
@@ -126,7 +126,7 @@ pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32])
     for fd in descriptors {
         child::close(*fd);
     }
-    if context.role != Role::Leader {
+    if context.duty != Duty::Lead {
         for fd in [&mut state.root, &mut state.proc] {
             child::close(core::mem::replace(fd, -1));
         }
@@ -157,7 +157,7 @@ pub fn report_users(context: &Context<'_>) -> Result<(), (u8, i32)> {
 /// Reaps and forwards until the payload or the supervisor is gone.
 fn tend(context: &Context<'_>, state: &Walk) -> ! {
     // The standard streams are the payload's: a reader of its output must see the end when it closes them.
-    let kept = [context.control, if context.role == Role::Leader { state.proc } else { -1 }];
+    let kept = [context.control, if context.duty == Duty::Lead { state.proc } else { -1 }];
     let [first, last] = [kept[0].min(kept[1]), kept[0].max(kept[1])];
     if first >= 0 {
         let _ = child::close_range(0, (first - 1) as u32, 0);
@@ -176,9 +176,9 @@ fn tend(context: &Context<'_>, state: &Walk) -> ! {
         reap(context, state);
         if child::poll(&mut watched, left.as_mut()) == Ok(0) {
             // The supervisor should have ended everybody by now, and is kept from its clock.
-            match context.role {
-                Role::Leader => leader::end_everybody(context, state),
-                Role::Command | Role::Host => child::exit(0),
+            match context.duty {
+                Duty::Lead => leader::end_everybody(context, state),
+                Duty::Run | Duty::Wait => child::exit(0),
             }
         }
         forward(context, state);
@@ -195,7 +195,7 @@ fn reap(context: &Context<'_>, state: &Walk) {
             return;
         }
         if pid == state.payload {
-            if context.role == Role::Host && context.meeting.refusal.load(Ordering::Acquire) == 0 {
+            if context.duty == Duty::Wait && context.meeting.refusal.load(Ordering::Acquire) == 0 {
                 continue;
             }
             let meeting = &context.meeting;
@@ -218,15 +218,15 @@ fn forward(context: &Context<'_>, state: &Walk) {
     let mut signals = [0u8; 16];
     match child::receive_waiting(context.control, &mut signals) {
         // The supervisor is gone.
-        Ok(0) if context.role == Role::Leader => leader::end_everybody(context, state),
+        Ok(0) if context.duty == Duty::Lead => leader::end_everybody(context, state),
         Ok(0) => child::exit(0),
         Ok(count) => {
             for signal in signals.iter().take(count).map(|signal| i32::from(*signal)) {
-                match context.role {
+                match context.duty {
                     // To everybody but ourselves.
-                    Role::Host => drop(child::kill(-1, signal)),
-                    Role::Leader if signal == libc::SIGKILL => leader::end_everybody(context, state),
-                    Role::Command | Role::Leader => {
+                    Duty::Wait => drop(child::kill(-1, signal)),
+                    Duty::Lead if signal == libc::SIGKILL => leader::end_everybody(context, state),
+                    Duty::Run | Duty::Lead => {
                         if child::kill(-state.payload, signal).is_err() {
                             // It has not made its session yet.
                             let _ = child::kill(state.payload, signal);

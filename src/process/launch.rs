@@ -1,15 +1,18 @@
 //! Launch: acquire, clone, and what the supervisor has to do before the child can go on.
 
 use super::acquire::{Acquired, acquire};
-use super::child::{Context, Meeting, Role};
+use super::child::{Context, Duty, Meeting};
+use super::joined::Joined;
 use super::plan::Plan;
-use super::watch::{Launched, Running};
-use super::{Delivery, Joined, Output, ids, init};
+use super::role::Role;
+use super::watch::{First, Guards, Launched, Running};
+use super::{ids, init};
 use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::host::{Host, diagnose};
 use crate::identity::IdMaps;
-use crate::spec::{Program, Spec};
+use crate::images::Lease;
+use crate::spec::Spec;
 use crate::step::Step;
 use crate::sys::proc;
 use crate::sys::signal::Listening;
@@ -32,10 +35,16 @@ const BACKSTOP: Duration = Duration::from_millis(50);
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Host` when the kernel gives no namespaces, `Setup` otherwise.
-pub fn launch(spec: &Spec, host: &Host, plan: Plan, output: Output, joined: Option<&Joined>) -> Result<Running, Error> {
+pub fn launch(spec: &Spec, lease: Option<Lease>, host: Host, plan: Plan, role: Role<'_>) -> Result<Running, Error> {
     let started = Instant::now();
-    let delivery = output.delivery;
-    let mut acquired = acquire(spec, host, &plan, output, joined.and_then(|joined| joined.program.as_ref()))?;
+    let delivery = role.delivery();
+    let purpose = Purpose {
+        duty: role.duty(spec),
+        joined: role.joined(),
+        until: spec.timeout.and_then(|timeout| (started + BACKSTOP).checked_add(timeout)),
+        fail_step: delivery.fail_step,
+    };
+    let mut acquired = acquire(spec, &host, &plan, role)?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
@@ -43,9 +52,7 @@ pub fn launch(spec: &Spec, host: &Host, plan: Plan, output: Output, joined: Opti
     proc::be_dumpable();
     crate::sys::fd::raise_limit();
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
-    let until = spec.timeout.and_then(|timeout| (started + BACKSTOP).checked_add(timeout));
-    let purpose = Purpose { role: role(spec, joined), joined, until };
-    let cloned = clone_init(&plan, &acquired, &theirs, delivery, &purpose);
+    let cloned = clone_init(&plan, &acquired, &theirs, &purpose);
     drop(theirs);
     acquired.child_ends.clear();
     acquired.ruleset = None;
@@ -58,16 +65,17 @@ pub fn launch(spec: &Spec, host: &Host, plan: Plan, output: Output, joined: Opti
             return Err(diagnose::clone_refused(errno));
         }
     };
+    let first = match purpose.duty {
+        Duty::Run | Duty::Wait => First::init(pid, pidfd, ours),
+        Duty::Lead => First::messenger(pid, pidfd, ours),
+    };
     let launched = Launched {
-        role: purpose.role,
+        duty: purpose.duty,
         capture: delivery.capture,
         relays: acquired.relays,
-        cgroup: acquired.cgroup,
         started,
-        pid,
-        pidfd,
-        control: ours,
-        listening,
+        first,
+        guards: Guards { lease, listening, cgroup: acquired.cgroup, terminal: None },
     };
     let running = Running::new(spec, host, plan, launched);
     match running.id_maps() {
@@ -78,18 +86,12 @@ pub fn launch(spec: &Spec, host: &Host, plan: Plan, output: Output, joined: Opti
 
 /// What the first process is there for, and what it joins.
 struct Purpose<'a> {
-    role: Role,
+    duty: Duty,
     joined: Option<&'a Joined>,
     /// When it ends the command by itself.
     until: Option<Instant>,
-}
-
-fn role(spec: &Spec, joined: Option<&Joined>) -> Role {
-    match (joined, &spec.program) {
-        (Some(_), _) => Role::Leader,
-        (None, Program::Nothing) => Role::Host,
-        (None, Program::Command(_) | Program::Code(_) | Program::Own(_)) => Role::Command,
-    }
+    /// The step that a test wants to fail.
+    fail_step: Option<usize>,
 }
 
 fn refused(attempt: &str, errno: i32) -> Error {
@@ -101,10 +103,9 @@ fn clone_init(
     plan: &Plan,
     acquired: &Acquired,
     control: &OwnedFd,
-    delivery: Delivery,
     purpose: &Purpose<'_>,
 ) -> Result<(i32, OwnedFd), i32> {
-    let Purpose { role, joined, until } = *purpose;
+    let Purpose { duty, joined, until, fail_step } = *purpose;
     let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
     let (ruleset, code) = (number(&acquired.ruleset), number(&acquired.code));
     let mut kept: Vec<RawFd> = acquired.streams.to_vec();
@@ -131,7 +132,7 @@ fn clone_init(
         payload: &plan.steps.payload,
         control: control.as_raw_fd(),
         foreign: &foreign,
-        role,
+        duty,
         namespaces: &namespaces,
         ruleset,
         cgroup: cgroup_number,
@@ -142,15 +143,15 @@ fn clone_init(
         environment: environment.as_ptr(),
         command_line: proc::command_line()?,
         stack_top: top,
-        fail: fail(plan, delivery),
+        fail: fail_step.and_then(|number| fail(plan, number)),
         meeting: Meeting::default(),
     };
     init::start(&context, plan.namespaces, cgroup)
 }
 
 /// The step that a test wants to fail, as list and index.
-fn fail(plan: &Plan, delivery: Delivery) -> Option<(bool, usize)> {
-    let index = delivery.fail_step?.checked_sub(1)?;
+fn fail(plan: &Plan, number: usize) -> Option<(bool, usize)> {
+    let index = number.checked_sub(1)?;
     let init = plan.steps.init.len();
     Some(if index < init { (false, index) } else { (true, index - init) })
 }

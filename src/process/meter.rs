@@ -98,15 +98,24 @@ pub struct Process {
     pub space: u64,
 }
 
+/// What a sandbox is read through.
+pub struct Sight {
+    /// Its `/`.
+    pub root: OwnedFd,
+    /// Its own `/proc`.
+    pub proc: OwnedFd,
+    /// Whether the writable layer is in memory.
+    pub in_memory: bool,
+    /// File systems in memory besides that of the root.
+    pub places: Vec<OwnedFd>,
+    /// Its user namespace, where it has users who are not the caller: what is theirs is read from inside of it.
+    pub user_namespace: Option<OwnedFd>,
+}
+
 impl Meter {
-    /// Reads through the sandbox's own `/proc` and `/`; what is other users' than the caller, from inside of
-    /// `user_namespace`. `places` are file systems in memory besides that of the root, which is one too where it is `in_memory`.
-    pub fn new(
-        (root, in_memory): (OwnedFd, bool),
-        proc: OwnedFd,
-        user_namespace: Option<OwnedFd>,
-        places: Vec<OwnedFd>,
-    ) -> Meter {
+    /// Reads through what is seen from here on.
+    pub fn new(sight: Sight) -> Meter {
+        let Sight { root, proc, in_memory, places, user_namespace } = sight;
         let value = |name| nix::unistd::sysconf(name).ok().flatten();
         let page = value(nix::unistd::SysconfVar::PAGE_SIZE).unwrap_or(4096);
         let ticks = value(nix::unistd::SysconfVar::CLK_TCK).unwrap_or(100);

@@ -3,230 +3,165 @@
 //! One loop waits for whatever comes first: a frame of the sandbox, its end, a signal to us, output, input, the
 //! deadline, the next reading. What ends a sandbox is always the death of its pid 1, and with it the kernel ends
 //! all others; nothing here looks for processes to kill.
+//!
+//! Each part of [`Running`] has a file: `first` the process that was cloned, `hold` what holds it to its limits, `ending` what is known
+//! of its end, `guards` what is given back at the end.
 
 mod attend;
+mod ending;
+mod first;
+mod guards;
 mod hear;
 mod hold;
+mod polled;
 mod verdict;
 
-pub use attend::{Attendant, Nobody};
+pub use attend::{Attendant, Held};
+pub(super) use first::First;
+pub(super) use guards::Guards;
+pub use hold::Limits;
 
-use super::Held;
-use super::child::Role;
-use super::meter::Meter;
+use super::child::Duty;
 use super::plan::Plan;
 use super::relay::Relays;
-use super::throttle::{PATIENCE, Throttle};
-use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::Outcome;
 use crate::spec::Spec;
 use crate::sys::proc;
-use crate::sys::signal::{Listening, stop_self};
+use crate::sys::signal::stop_self;
 use crate::sys::tty::{RawTerminal, copy_size};
-use hold::Peak;
-use nix::poll::{PollFd, PollFlags, ppoll};
+use attend::Waiting;
+use ending::{Cause, Ending, leader_lost, together};
+use hold::Holder;
 use nix::sys::signal::Signal;
-use nix::sys::time::{TimeSpec, TimeValLike as _};
+use polled::Polled;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
-use verdict::failure;
 
 /// How long a command may take to end after a signal that asks for it.
 const GRACE: Duration = Duration::from_secs(1);
-/// Between two readings, at most and at least.
-const SLOW: Duration = Duration::from_millis(20);
-const FAST: Duration = Duration::from_micros(500);
-/// Between two while processes come and go.
-const QUICK: Duration = Duration::from_millis(4);
-/// How long a leader may take to end what it leads; after that the whole sandbox is ended.
-const LEADERS_TIME: Duration = Duration::from_secs(3);
 
 /// What the launch hands over to the watch.
-pub struct Launched {
+pub(super) struct Launched {
     /// What the first process is there for.
-    pub role: Role,
+    pub duty: Duty,
     /// Whether output goes into the outcome.
     pub capture: bool,
     /// The supervisor's ends of the streams.
     pub relays: Relays,
-    /// The sandbox's cgroup.
-    pub cgroup: Option<Cgroup>,
     /// When the launch began.
     pub started: Instant,
     /// pid 1, or the messenger that brings a leader inside.
-    pub pid: i32,
-    /// Its descriptor.
-    pub pidfd: OwnedFd,
-    /// The socket to pid 1 or the leader.
-    pub control: OwnedFd,
-    /// The signals to us.
-    pub listening: Listening,
+    pub first: First,
+    /// What is given back at the end.
+    pub guards: Guards,
 }
 
 /// A sandbox between its clone and its outcome.
 pub struct Running {
     spec: Spec,
-    role: Role,
     mount_is_directory: Vec<bool>,
-    cpus: u32,
-    /// The sandbox's cgroup; what it holds is not sampled.
-    cgroup: Option<Cgroup>,
     plan: Plan,
     capture: bool,
     relays: Relays,
     started: Instant,
+    sandbox: String,
     /// pid 1, or the leader.
-    pid: i32,
-    pidfd: OwnedFd,
+    first: First,
+    holder: Holder,
+    ending: Ending,
+    guards: Guards,
     /// What others need to join.
     held: Held,
-    /// Whether somebody is about to join, or may be.
-    busy: bool,
-    /// Whether there is nothing to sample: nobody runs inside, and nobody is about to.
-    quiet: bool,
-    /// When a leader that was told to end has had time enough.
-    leader_until: Option<Instant>,
-    /// That of pid 1, where there are users inside who are not the caller.
-    user_namespace: Option<OwnedFd>,
-    control: OwnedFd,
-    listening: Listening,
-    meter: Option<Meter>,
-    throttle: Option<Throttle>,
-    next_reading: Instant,
-    /// When to read all processes again, however little the host's memory has grown.
-    whole_reading: Instant,
-    /// By how much it may grow before.
-    room: u64,
-    resume_at: Option<Instant>,
-    /// Everybody that was stopped because somebody wants to look at the files as they are.
-    frozen: Option<Throttle>,
-    cause: Option<Cause>,
-    /// What was passed on, and when it has had time enough.
-    forwarded: Option<(Instant, Signal)>,
-    ended: Option<Ended>,
-    /// Why a step was refused.
-    refusal: Option<Error>,
-    /// `false` when pid 1 has closed its side.
-    hearing: bool,
-    /// Why the supervisor could not go on.
-    fault: Option<Error>,
-    peak: Peak,
-    sandbox: String,
-}
-
-/// Why we ended it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cause {
-    Deadline,
-    CpuTime,
-    Memory,
-    Output,
-    Cancelled(Signal),
-}
-
-/// How it ended, as its pid 1 told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
-    Status(i32),
-    Refused,
-    Lost(i32),
+    /// Of a sandbox without a command.
+    waiting: Option<Waiting>,
 }
 
 impl Running {
     /// Takes over what was launched.
-    pub fn new(spec: &Spec, host: &Host, plan: Plan, launched: Launched) -> Running {
-        let Launched { role, capture, relays, cgroup, started, pid, pidfd, control, listening } = launched;
+    pub(super) fn new(spec: &Spec, host: Host, plan: Plan, launched: Launched) -> Running {
+        let Launched { duty, capture, relays, started, first, guards } = launched;
+        let mut holder = Holder::new(spec, host.cpus, plan.cgroup.as_ref(), started);
+        if !host.cgroup.controllers().cpu && !first.leads() {
+            holder.throttle();
+        }
         Running {
             spec: spec.clone(),
-            role,
-            mount_is_directory: host.mount_is_directory.clone(),
-            cpus: host.cpus,
-            cgroup,
-            throttle: Throttle::new(spec.millicpus, host.cpus)
-                .filter(|_| !host.cgroup.controllers().cpu && role != Role::Leader),
+            mount_is_directory: host.mount_is_directory,
             plan,
             capture,
             relays,
             started,
-            pid,
-            pidfd,
+            sandbox: format!("{:016x}", RandomState::new().hash_one(first.pid)),
+            first,
+            holder,
+            ending: Ending::default(),
+            guards,
             held: Held::default(),
-            busy: false,
-            quiet: false,
-            leader_until: None,
-            user_namespace: None,
-            control,
-            listening,
-            meter: None,
-            next_reading: started + SLOW,
-            whole_reading: started,
-            room: 0,
-            resume_at: None,
-            frozen: None,
-            cause: None,
-            forwarded: None,
-            ended: None,
-            refusal: None,
-            hearing: true,
-            fault: None,
-            peak: Peak::default(),
-            sandbox: format!("{:016x}", RandomState::new().hash_one(pid)),
+            waiting: (duty == Duty::Wait).then(Waiting::default),
         }
     }
 
     /// What the supervisor has to write into the id maps.
-    pub fn id_maps(&self) -> Option<IdMaps> {
+    pub(super) fn id_maps(&self) -> Option<IdMaps> {
         self.plan.id_maps.clone()
     }
 
     /// Takes hold of pid 1's user namespace; later the kernel lets nobody look at pid 1.
-    pub fn hold_user_namespace(&mut self) -> std::io::Result<()> {
-        let file = std::fs::File::open(format!("/proc/{}/ns/user", self.pid))?;
-        self.user_namespace = Some(file.into());
+    pub(super) fn hold_user_namespace(&mut self) -> std::io::Result<()> {
+        let file = std::fs::File::open(format!("/proc/{}/ns/user", self.first.pid))?;
+        self.first.user_namespace = Some(file.into());
         Ok(())
     }
 
     /// pid 1, as the host numbers it.
-    pub fn pid(&self) -> i32 {
-        self.pid
+    pub(super) fn pid(&self) -> i32 {
+        self.first.pid
     }
 
     /// The socket to pid 1.
-    pub fn control(&self) -> &OwnedFd {
-        &self.control
+    pub(super) fn control(&self) -> &OwnedFd {
+        &self.first.control
     }
 
     /// Ends everything without an outcome. What pid 1 had to say about it says more than the caller knows.
-    pub fn abandon(mut self, error: Error) -> Error {
+    pub(super) fn abandon(mut self, error: Error) -> Error {
         self.end();
         // The only child we have; its end is not asked about.
-        let _ = proc::wait_with_usage(self.pid);
-        while self.hearing {
+        let _ = proc::wait_with_usage(self.first.pid);
+        while self.ending.is_hearing() {
             self.hear();
         }
-        let _ = self.listening.close();
-        self.refusal.unwrap_or(error)
+        let error = self.ending.refusal().unwrap_or(error);
+        let errors = std::iter::once(error.clone()).chain(self.guards.close()).collect();
+        together(errors).unwrap_or(error)
     }
 
-    /// Kills everybody in the cgroup; kills pid 1, and with it the kernel kills all. It may be gone already, which is as
-    /// good. A leader is asked to do it, since with it nobody would know any more who descends from its command.
+    /// Sees to it that all of it ends.
     fn end(&mut self) {
-        if self.role == Role::Leader && self.held.leader {
-            self.tell(libc::SIGKILL);
-            // Whoever is inside may have stopped it.
-            let _ = proc::send_signal(self.pidfd.as_raw_fd(), libc::SIGCONT);
-            self.leader_until.get_or_insert_with(|| Instant::now() + LEADERS_TIME);
-            return;
+        self.first.end(self.guards.cgroup.as_ref());
+    }
+
+    /// Ends it for this, where nothing has ended it yet.
+    fn end_for(&mut self, cause: Cause) {
+        if self.ending.decide(cause) {
+            self.end();
         }
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.kill();
-        }
-        let _ = proc::send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+
+    /// Ends it, since the supervisor cannot go on.
+    fn end_with(&mut self, fault: Error) {
+        self.ending.fail(fault);
+        self.end();
+    }
+
+    /// Whoever cannot look holds nobody to a limit; and what is inside may be what took the host's last open file.
+    fn end_blind(&mut self, errno: i32) {
+        self.fail("read what the sandbox uses", errno);
     }
 
     /// Waits for the end and says what it was.
@@ -234,68 +169,62 @@ impl Running {
     /// # Errors
     ///
     /// `Setup`, `Host` and `Command` when no command ran; `Setup` when output was lost.
-    pub fn watch(mut self, attendant: &mut dyn Attendant) -> Result<Outcome, Error> {
-        let stdin = std::io::stdin();
-        let raw = if self.spec.tty && !self.capture { RawTerminal::enter(stdin.as_fd()) } else { None };
-        while !self.step(attendant) {}
+    pub(super) fn watch(mut self, attendants: &mut [&mut dyn Attendant]) -> Result<Outcome, Error> {
+        if self.spec.tty && !self.capture {
+            self.guards.terminal = RawTerminal::enter(std::io::stdin());
+        }
+        while !self.step(attendants) {}
         let wall = self.started.elapsed();
         self.relays.close_input();
-        let waited = proc::wait_with_usage(self.pid);
+        let waited = proc::wait_with_usage(self.first.pid);
         self.flush();
-        let late = self.spec.timeout.is_some_and(|timeout| wall >= timeout);
-        if late && self.cause.is_none() && matches!(self.ended, None | Some(Ended::Status(libc::SIGKILL))) {
-            // pid 1 or the leader was first.
-            self.cause = Some(Cause::Deadline);
+        if self.spec.timeout.is_some_and(|timeout| wall >= timeout) {
+            self.ending.was_late();
         }
-        if self.ended.is_none() && self.cause.is_none() {
-            attendant.gone(&mut self);
-        }
-        let restored = raw.map_or(Ok(()), RawTerminal::close);
-        let events = match self.cgroup.as_ref().map(Cgroup::events).transpose() {
-            Ok(events) => events,
-            Err(errno) => {
-                self.end_blind(errno);
-                None
+        for attendant in attendants.iter_mut() {
+            if !self.ending.is_near() {
+                attendant.gone(&mut self);
             }
-        };
-        let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage), events);
-        let result = self.conclude(usage, events);
-        attendant.ended(&result);
-        let removed = self.cgroup.take().map_or(Ok(()), Cgroup::remove);
-        self.listening.close().and(restored).map_err(|errno| failure("put the caller's state back", errno))?;
-        removed.and(result)
+        }
+        let counted = self.guards.cgroup.as_ref().map(|cgroup| cgroup.events()).transpose();
+        let counted = counted.unwrap_or_else(|errno| {
+            self.end_blind(errno);
+            None
+        });
+        let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage), counted);
+        let result = self.conclude(usage, counted);
+        for attendant in attendants.iter_mut() {
+            attendant.ended(&result);
+        }
+        match together(self.guards.close()) {
+            Some(error) => Err(error),
+            None => result,
+        }
     }
 
-    /// One turn of the loop; `true` when pid 1 is gone.
-    fn step(&mut self, attendant: &mut dyn Attendant) -> bool {
+    /// One turn of the loop; `true` when the first process is gone.
+    fn step(&mut self, attendants: &mut [&mut dyn Attendant]) -> bool {
         let now = Instant::now();
         self.look_at_time(now);
-        attendant.attend(self, now);
-        let mut list = vec![
-            PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN),
-        ];
-        if self.hearing {
-            list.push(PollFd::new(self.control.as_fd(), PollFlags::POLLIN));
+        for attendant in attendants.iter_mut() {
+            attendant.attend(self, now);
         }
-        self.relays.interests(&mut list);
-        let wanted = attendant.interests(&mut list);
+        let mut polled = Polled::default();
+        let end = polled.read(self.first.pidfd.as_fd());
+        let signals = polled.read(self.guards.listening.descriptor().as_fd());
+        let frames = self.ending.is_hearing().then(|| polled.read(self.first.control.as_fd()));
+        self.relays.interests(polled.others());
+        let wanted = attendants.iter().filter_map(|attendant| attendant.interests(polled.others())).min();
         let wanted = wanted.map(|at| at.saturating_duration_since(now));
-        let wait = self
-            .until_next(now)
-            .into_iter()
-            .chain(wanted)
-            .min()
-            .map(|wait| TimeSpec::nanoseconds(wait.as_nanos().min(i64::MAX as u128) as i64));
+        let wait = self.until_next(now).into_iter().chain(wanted).min();
         // Interrupted or in error, the next turn looks again.
-        let ready = ppoll(&mut list, wait, None).unwrap_or(0);
-        if ready == 0 {
+        if polled.wait(wait).unwrap_or(0) == 0 {
             return false;
         }
-        let is_ready = |entry: &PollFd<'_>| entry.revents().is_some_and(|events| !events.is_empty());
-        let watched = self.pid;
-        let (gone, signalled, told) = (is_ready(&list[0]), is_ready(&list[1]), self.hearing && is_ready(&list[2]));
-        drop(list);
+        let watched = self.first.pid;
+        let (gone, signalled) = (polled.is_ready(end), polled.is_ready(signals));
+        let told = frames.is_some_and(|frames| polled.is_ready(frames));
+        drop(polled);
         // What the sandbox said came first: a signal must not find it unready because nobody had listened yet.
         if told {
             self.hear();
@@ -305,72 +234,72 @@ impl Running {
         }
         self.pump();
         // Whoever brought a leader inside has gone as it should, and what the leader said may stand before what it said.
-        while gone && self.hearing && self.is_told() {
+        while gone && self.ending.is_hearing() && self.first.has_told() {
             self.hear();
         }
-        gone && watched == self.pid
+        gone && watched == self.first.pid
     }
 
     /// When the loop has to look at the time again; never, once the end is only a matter of the kernel's time.
     fn until_next(&self, now: Instant) -> Option<Duration> {
-        if let Some(until) = self.leader_until {
-            return Some(until.saturating_duration_since(now));
-        }
-        if self.ended.is_some() || self.cause.is_some() {
-            return None;
-        }
-        let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
-        let reading = self.samples().then_some(self.next_reading);
-        let grace = self.forwarded.map(|(until, _)| until);
-        [deadline, reading, grace, self.resume_at]
-            .into_iter()
-            .flatten()
-            .min()
-            .map(|at| at.saturating_duration_since(now))
+        let next = match self.first.until() {
+            Some(until) => Some(until),
+            None if self.ending.is_near() => None,
+            None => {
+                let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
+                let reading = self.samples().then_some(self.holder.next_reading());
+                let grace = self.ending.asked().map(|asked| asked.until);
+                [deadline, reading, grace, self.holder.resume_at()].into_iter().flatten().min()
+            }
+        };
+        next.map(|at| at.saturating_duration_since(now))
     }
 
     /// Deadline, grace, reading, rest: whatever is due.
     fn look_at_time(&mut self, now: Instant) {
-        if self.leader_until.is_some_and(|until| now >= until) {
-            // It cannot, or is kept from it. The caller ends the sandbox.
-            self.leader_until = None;
-            self.held.leader = false;
-            self.fault = Some(verdict::leader_lost());
-            self.end();
-            return;
+        if self.first.until().is_some_and(|until| now >= until) {
+            // The caller ends the sandbox.
+            self.first.give_up();
+            return self.end_with(leader_lost());
         }
-        if self.ended.is_some() || self.cause.is_some() {
+        if self.ending.is_near() {
             return;
         }
         if self.spec.timeout.is_some_and(|timeout| now >= self.started + timeout) {
             return self.end_for(Cause::Deadline);
         }
-        if let Some((until, signal)) = self.forwarded
-            && now >= until
-        {
-            return self.end_for(Cause::Cancelled(signal));
+        if let Some(asked) = self.ending.asked().filter(|asked| now >= asked.until) {
+            return self.end_for(Cause::Cancelled(asked.signal));
         }
-        if self.resume_at.is_some_and(|at| now >= at) {
-            self.resume();
+        if self.holder.resume_at().is_some_and(|at| now >= at) {
+            self.holder.resume();
         }
-        if self.samples() && now >= self.next_reading {
+        if self.samples() && now >= self.holder.next_reading() {
             self.take_reading(now);
-            if let Some(errno) = self.meter.as_ref().and_then(Meter::blind) {
-                self.end_blind(errno);
-            }
         }
     }
 
-    fn end_for(&mut self, cause: Cause) {
-        if self.ended.is_none() && self.cause.is_none() {
-            self.cause = Some(cause);
-            self.end();
+    /// Reads what is used, and draws the consequences.
+    fn take_reading(&mut self, now: Instant) {
+        match self.holder.read(now, self.guards.cgroup.as_ref(), self.ending.asked().is_some()) {
+            Ok(finding) => {
+                if finding.empty {
+                    self.nobody_inside();
+                }
+                if let Some(cause) = finding.passed {
+                    self.end_for(cause);
+                }
+            }
+            Err(errno) => self.end_blind(errno),
+        }
+        if let Some(errno) = self.holder.blind() {
+            self.end_blind(errno);
         }
     }
 
     /// Signals to us.
     fn listen(&mut self) {
-        while let Some(signal) = self.listening.next() {
+        while let Some(signal) = self.guards.listening.next() {
             match signal {
                 Signal::SIGWINCH => {
                     if let Some((_, outlet)) = self.relays.outputs.first().filter(|_| self.spec.tty)
@@ -379,82 +308,64 @@ impl Running {
                         copy_size(std::io::stdin(), master);
                     }
                 }
-                Signal::SIGTSTP => self.stop(),
-                Signal::SIGUSR1 | Signal::SIGUSR2 => self.tell(signal as i32),
-                _ if self.forwarded.is_some() || self.meter.is_none() => self.end_for(Cause::Cancelled(signal)),
+                // As job control wants; the clock of the deadline goes on.
+                Signal::SIGTSTP => self.holder.still(stop_self),
+                Signal::SIGUSR1 | Signal::SIGUSR2 => self.first.tell(signal as i32),
+                _ if self.ending.asked().is_some() || !self.holder.is_ready() => {
+                    self.end_for(Cause::Cancelled(signal));
+                }
                 _ => {
-                    self.forwarded = Some((Instant::now() + GRACE, signal));
-                    self.tell(match (signal, self.plan.stop_signal) {
+                    self.ending.ask(signal, Instant::now() + GRACE);
+                    self.first.tell(match (signal, self.plan.stop_signal) {
                         (Signal::SIGTERM, Some(stop)) => stop,
                         (signal, _) => signal as i32,
                     });
                     // Nobody can put things in order while stopped.
-                    self.resume();
+                    self.holder.resume();
                 }
             }
-        }
-    }
-
-    /// Passes a signal on. Where pid 1 is gone, its end is about to be seen.
-    fn tell(&self, signal: i32) {
-        let _ = nix::unistd::write(&self.control, &[signal as u8]);
-    }
-
-    /// Stops with everything in the sandbox, as job control wants; the clock of the deadline goes on.
-    fn stop(&mut self) {
-        let mut all = Throttle::everything();
-        if let Some(meter) = &mut self.meter {
-            all.stop(meter, PATIENCE);
-        }
-        stop_self();
-        if let Some(meter) = &self.meter {
-            all.resume(meter.proc());
         }
     }
 
     /// All processes are gone: what is still in the pipes is all there will ever be. Waits for the reader only.
     fn flush(&mut self) {
         // What stood in a socket or pipe when pid 1 ended. After a leader, its command may still have the other side.
-        while self.hearing && (self.role != Role::Leader || self.is_told()) {
+        while self.ending.is_hearing() && (!self.first.leads() || self.first.has_told()) {
             self.hear();
         }
         self.pump();
-        match self.role {
+        if self.first.leads() {
             // What goes on in the background may hold the streams, and write for ever: what was there by now is what the
             // command has written.
-            Role::Leader => self.relays.close_sources(),
-            Role::Command | Role::Host => self.relays.forget_unopened(),
+            self.relays.close_sources();
+        } else {
+            self.relays.forget_unopened();
         }
         // Whoever asked for the end, in the moment of it even, does not wait for ever for a reader who takes nothing.
-        let asked = self.forwarded.map(|(_, signal)| signal);
+        let asked = self.ending.asked().map(|asked| asked.signal);
         while !self.relays.drained() {
-            let mut list = vec![PollFd::new(self.listening.descriptor().as_fd(), PollFlags::POLLIN)];
-            self.relays.interests(&mut list);
-            let ready = ppoll(&mut list, asked.map(|_| TimeSpec::from_duration(GRACE)), None);
-            if let (Some(signal), Ok(0)) = (asked, ready) {
-                self.cause.get_or_insert(Cause::Cancelled(signal));
+            let mut polled = Polled::default();
+            let signals = polled.read(self.guards.listening.descriptor().as_fd());
+            self.relays.interests(polled.others());
+            let ready = polled.wait(asked.map(|_| GRACE));
+            if let (Some(signal), Some(0)) = (asked, ready) {
+                self.ending.decide_late(Cause::Cancelled(signal));
                 return;
             }
-            let signalled = list[0].revents().is_some_and(|events| !events.is_empty());
-            drop(list);
-            if signalled && let Some(signal) = self.listening.next().filter(|signal| *signal != Signal::SIGWINCH) {
-                self.cause.get_or_insert(Cause::Cancelled(signal));
+            let signalled = polled.is_ready(signals);
+            drop(polled);
+            let next = || self.guards.listening.next().filter(|signal| *signal != Signal::SIGWINCH);
+            if let Some(signal) = signalled.then(next).flatten() {
+                self.ending.decide_late(Cause::Cancelled(signal));
                 return;
             }
             self.pump();
         }
     }
 
-    /// Whether there is a frame, or the end, to be heard.
-    fn is_told(&self) -> bool {
-        let mut list = [PollFd::new(self.control.as_fd(), PollFlags::POLLIN)];
-        ppoll(&mut list, Some(TimeSpec::nanoseconds(0)), None).is_ok_and(|ready| ready > 0)
-    }
-
     /// What passes a limit passes it whether the command has ended by now or not: only the time of our reading differs.
     fn pump(&mut self) {
-        if self.relays.pump() && self.cause.is_none() {
-            self.cause = Some(Cause::Output);
+        if self.relays.pump() && self.ending.decide_late(Cause::Output) {
             self.end();
         }
     }

@@ -209,7 +209,7 @@ struct Lease {
     /// It has ended; how, where its supervisor said so.
     ended: Option<Option<Run>>,
     /// Limits of the sandbox for which commands were killed.
-    reached: Vec<String>,
+    reached: Vec<Protection>,
 }
 
 impl Lease {
@@ -273,7 +273,7 @@ impl Lease {
                 _ => return,
             }
             match self.line.hear::<Answer>() {
-                Ok(Some((Answer::Reached(limit), _))) => self.reached.push(limit),
+                Ok(Some((Answer::Reached(limit), _))) => self.reached.extend(Protection::from_name(&limit)),
                 Ok(Some((Answer::Ending { reason, signal }, _))) => self.ending = Some((reason, signal)),
                 Ok(Some((Answer::Ended(run), _))) => self.ended = Some(Some(run)),
                 _ => self.ended = Some(None),

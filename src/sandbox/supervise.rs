@@ -13,8 +13,8 @@ use super::{End, Entry, Reason, Record, Run, Sandboxes};
 use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::{Outcome, Status};
-use crate::process::{self, Attendant, Delivery, Running};
-use crate::spec::{Program, Spec};
+use crate::process::{self, Attendant, Limits, Running};
+use crate::spec::{Program, Protection, Spec};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use std::cell::{Cell, RefCell};
@@ -62,8 +62,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         expires: expiry(&record),
         used: Instant::now(),
     };
-    let delivery = Delivery { capture: true, fail_step: None };
-    let outcome = process::last(&spec, store, delivery, keep(log), &mut supervisor);
+    let outcome = process::last(&spec, store, keep(log), &mut supervisor);
     let told = outcome.map(|_| ());
     // Nobody may call any more who then would have to hear that it has ended.
     drop(supervisor);
@@ -245,7 +244,7 @@ impl Supervisor<'_> {
         drop(quota);
         if passed {
             // First: the news of the kill must not be quicker than its reason.
-            self.tell_joined(&Answer::Reached("disk".to_owned()));
+            self.tell_joined(&Answer::Reached(Protection::Disk.name().to_owned()));
             running.kill_commands();
         }
         if !self.frozen.get() {
@@ -432,7 +431,7 @@ impl Supervisor<'_> {
             }
             Call::Limits { memory, millicpus, pids, disk } => {
                 self.disk.set(disk);
-                let answer = match running.set_limits(memory, millicpus, pids) {
+                let answer = match running.set_limits(Limits { memory, millicpus, pids }) {
                     Ok(()) => Answer::Done,
                     Err(error) => Answer::Refused(error.to_string()),
                 };
@@ -474,16 +473,16 @@ impl Supervisor<'_> {
     }
 
     fn stats(&self, running: &mut Running) -> Stats {
-        let (memory_bytes, pids, cpu, disk_bytes) = running.look();
-        let (memory, millicpus, pids_limit) = running.limits();
+        let used = running.look();
+        let Limits { memory, millicpus, pids } = running.limits();
         Stats {
-            memory_bytes,
+            memory_bytes: used.memory,
             memory_limit_bytes: memory,
-            pids,
-            pids_limit,
-            cpu_ms: cpu.as_millis() as u64,
+            pids: used.pids,
+            pids_limit: pids,
+            cpu_ms: used.cpu.as_millis() as u64,
             millicpus_limit: millicpus,
-            disk_bytes: self.quota.as_ref().map_or(0, |quota| quota.borrow().bytes()) + disk_bytes,
+            disk_bytes: self.quota.as_ref().map_or(0, |quota| quota.borrow().bytes()) + used.disk,
             disk_limit_bytes: match self.quota {
                 Some(_) => self.disk.get(),
                 None => Spec { memory, disk: self.disk.get(), ..Spec::default() }.layer(),

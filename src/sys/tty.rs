@@ -3,28 +3,28 @@
 
 use super::Answer;
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 /// The caller's terminal in raw mode; `close` puts it back as it was.
 #[derive(Debug)]
-pub struct RawTerminal<'a> {
-    terminal: BorrowedFd<'a>,
+pub struct RawTerminal<T> {
+    terminal: T,
     before: Termios,
 }
 
-impl<'a> RawTerminal<'a> {
+impl<T: AsFd> RawTerminal<T> {
     /// Switches `terminal` to raw mode; `None` when it is no terminal.
-    pub fn enter(terminal: BorrowedFd<'a>) -> Option<RawTerminal<'a>> {
-        let before = tcgetattr(terminal).ok()?;
+    pub fn enter(terminal: T) -> Option<RawTerminal<T>> {
+        let before = tcgetattr(terminal.as_fd()).ok()?;
         let mut raw = before.clone();
         cfmakeraw(&mut raw);
-        tcsetattr(terminal, SetArg::TCSADRAIN, &raw).ok()?;
+        tcsetattr(terminal.as_fd(), SetArg::TCSADRAIN, &raw).ok()?;
         Some(RawTerminal { terminal, before })
     }
 
     /// Puts the terminal back.
     pub fn close(self) -> Answer<()> {
-        tcsetattr(self.terminal, SetArg::TCSADRAIN, &self.before).map_err(|errno| errno as i32)
+        tcsetattr(self.terminal.as_fd(), SetArg::TCSADRAIN, &self.before).map_err(|errno| errno as i32)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::outcome::{Outcome, Status};
 use crate::own::Own;
 use crate::process::Delivery;
 use crate::sandbox::{self, Exec};
+use crate::spec::Protection;
 use crate::tools::{Name, inside, session, wire};
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
@@ -40,11 +41,12 @@ fn ended(outcome: &Outcome) -> Error {
         return error.clone();
     }
     match outcome.limits_reached.first() {
-        Some(limit) if limit == "disk" => {
-            Error::new(Kind::NoSpace, "the sandbox's disk limit was passed, and writing stopped")
-                .hint("remove files, or make a sandbox with a larger `--disk`")
+        Some(Protection::Disk) => Error::new(Kind::NoSpace, "the sandbox's disk limit was passed, and writing stopped")
+            .hint("remove files, or make a sandbox with a larger `--disk`"),
+        Some(limit) => {
+            let name = limit.name();
+            Error::new(Kind::Ended, format!("the tool inside was ended: the limit of {name} was passed"))
         }
-        Some(limit) => Error::new(Kind::Ended, format!("the tool inside was ended: the limit of {limit} was passed")),
         None if outcome.status == Status::OutOfMemory => {
             Error::new(Kind::Ended, "the sandbox was ended: its memory limit was passed")
                 .hint("make one with a larger `--memory`")

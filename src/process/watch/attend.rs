@@ -1,13 +1,12 @@
 //! Who stands beside the loop: the supervisor of a sandbox that lasts answers calls, and whoever runs a command in one hears of
 //! the sandbox's end.
 
-use super::{Cause, Running};
+use super::Running;
+use super::ending::Cause;
+use super::hold::{Limits, Used};
 use crate::error::Error;
 use crate::outcome::{Enforcements, Outcome};
-use crate::process::Held;
-use crate::process::child::Role;
 use crate::process::meter::{Meter, Nameless, Process};
-use crate::process::throttle::{PATIENCE, Throttle};
 use crate::sys::proc;
 use nix::poll::PollFd;
 use nix::sys::signal::Signal;
@@ -27,31 +26,37 @@ pub trait Attendant {
     fn ended(&mut self, _result: &Result<Outcome, Error>) {}
 }
 
-/// How long everybody inside may take to stand still.
-const FREEZING: Duration = Duration::from_secs(2);
+/// What a persistent sandbox has for those who join it.
+#[derive(Debug, Default)]
+pub struct Held {
+    /// Its namespaces, in the order of `namespaces::to_join`.
+    pub namespaces: Vec<OwnedFd>,
+    /// The user namespace of what runs in it, where it has a range of ids.
+    pub users: Option<OwnedFd>,
+    /// Its writable layer, where that is in memory: the directory as it is without what is mounted over it.
+    pub writable: Option<OwnedFd>,
+}
 
-/// Nobody stands there.
-pub struct Nobody;
-
-impl Attendant for Nobody {
-    fn interests<'a>(&'a self, _list: &mut Vec<PollFd<'a>>) -> Option<Instant> {
-        None
-    }
-
-    fn attend(&mut self, _running: &mut Running, _now: Instant) {}
+/// Whether a sandbox without a command of its own has anything to do.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Whether somebody is about to join, or may be.
+    busy: bool,
+    /// Whether there is nothing to sample: nobody runs inside, and nobody is about to.
+    quiet: bool,
 }
 
 impl Running {
     /// What others need to join, once all of it is here: the namespace of users of a range comes behind the rest, from the
     /// payload, and whoever joined without it would take another namespace for it.
     pub fn held(&self) -> Option<&Held> {
-        let whole = self.meter.is_some() && (self.held.users.is_some() || !self.plan.reports_users());
+        let whole = self.holder.is_ready() && (self.held.users.is_some() || !self.plan.reports_users());
         whole.then_some(&self.held)
     }
 
     /// The sandbox's cgroup.
     pub fn cgroup(&self) -> Option<BorrowedFd<'_>> {
-        self.cgroup.as_ref()?.descriptor()
+        self.guards.cgroup.as_ref()?.descriptor()
     }
 
     /// How far each protection is enforced.
@@ -69,42 +74,31 @@ impl Running {
         &self.mount_is_directory
     }
 
-    /// What the sandbox uses now: bytes of memory, processes and threads, CPU time, bytes of the writable layer.
-    pub fn look(&mut self) -> (u64, u32, Duration, u64) {
-        let counted = self.cgroup.as_ref().and_then(|cgroup| cgroup.events().ok());
-        let sampled = self.samples_memory();
-        let Some(meter) = &mut self.meter else { return Default::default() };
-        let reading = meter.read();
-        let memory = match counted {
-            Some(counted) if !sampled => counted.memory,
-            _ => meter.exact_memory(&reading).bytes,
-        };
-        (memory, reading.threads, counted.map_or(reading.cpu, |counted| counted.cpu), reading.disk)
+    /// What the sandbox uses now.
+    pub fn look(&mut self) -> Used {
+        self.holder.look(self.guards.cgroup.as_ref())
     }
 
-    /// Bytes of memory, thousandths of a CPU, processes and threads.
-    pub fn limits(&self) -> (u64, u32, u32) {
-        (self.spec.memory, self.spec.millicpus, self.spec.pids)
+    /// What it may use.
+    pub fn limits(&self) -> Limits {
+        self.holder.limits()
     }
 
     /// Holds the sandbox to other limits from now on. Where no cgroup counts processes, what runs already keeps its own.
-    pub fn set_limits(&mut self, memory: u64, millicpus: u32, pids: u32) -> Result<(), Error> {
-        if let (Some(cgroup), Some(wish)) = (&self.cgroup, &self.plan.cgroup) {
-            cgroup.limit_anew(wish, memory, millicpus, pids)?;
+    pub fn set_limits(&mut self, limits: Limits) -> Result<(), Error> {
+        if let (Some(cgroup), Some(wish)) = (&self.guards.cgroup, &self.plan.cgroup) {
+            cgroup.limit_anew(wish, limits.memory, limits.millicpus, limits.pids)?;
         }
-        if self.plan.cgroup.as_ref().is_none_or(|wish| wish.millicpus.is_none()) {
-            self.resume();
-            self.throttle = Throttle::new(millicpus, self.cpus);
-        }
-        (self.spec.memory, self.spec.millicpus, self.spec.pids) = (memory, millicpus, pids);
+        let throttles = self.plan.cgroup.as_ref().is_none_or(|wish| wish.millicpus.is_none());
+        self.holder.set_limits(limits, throttles);
         Ok(())
     }
 
     /// Whether the sandbox's own command has been executed.
     pub fn has_executed(&mut self) -> bool {
-        let executed = self.meter.as_mut().is_some_and(Meter::has_executed);
+        let executed = self.holder.meter.as_mut().is_some_and(Meter::has_executed);
         // What it had to tell on the way, it has told: nobody is to learn less because it was not read yet.
-        while executed && self.hearing && self.is_told() {
+        while executed && self.ending.is_hearing() && self.first.has_told() {
             self.hear();
         }
         executed
@@ -112,12 +106,12 @@ impl Running {
 
     /// Whether nobody runs inside, and nobody is about to.
     pub fn is_quiet(&self) -> bool {
-        self.quiet
+        self.waiting.as_ref().is_some_and(|waiting| waiting.quiet)
     }
 
     /// Kills every command inside, and what it has started; the sandbox, and those who lead commands, stay.
     pub fn kill_commands(&mut self) {
-        let Some(meter) = &mut self.meter else { return };
+        let Some(meter) = &mut self.holder.meter else { return };
         // Who forks meanwhile is found the next time.
         for process in meter.read().processes.iter().filter(|process| process.parent != 0) {
             // It may have ended by now, which is as good.
@@ -127,13 +121,13 @@ impl Running {
 
     /// The leader of a command that has joined.
     pub fn leader(&self) -> Option<&OwnedFd> {
-        Some(&self.pidfd).filter(|_| self.held.leader)
+        self.first.leader()
     }
 
     /// Kills everything inside that descends from a leader, which as their reaper has everything below it that lives, and answers who
     /// that was. Who forks meanwhile is found the next time.
     pub fn kill_descendants(&mut self, leader: u32) -> Vec<u32> {
-        let Some(meter) = &mut self.meter else { return Vec::new() };
+        let Some(meter) = &mut self.holder.meter else { return Vec::new() };
         let alive = descendants(leader, &meter.processes());
         for pid in &alive {
             // It may have ended by now, which is as good.
@@ -144,67 +138,40 @@ impl Running {
 
     /// Whether any of these lives.
     pub fn any_lives(&mut self, pids: &[u32]) -> bool {
-        let all = self.meter.as_mut().map(Meter::processes).unwrap_or_default();
+        let all = self.holder.meter.as_mut().map(Meter::processes).unwrap_or_default();
         all.iter().any(|process| !process.dead && pids.contains(&process.pid))
     }
 
     /// Stops everybody inside. Whether all of them stand still: who waits for a disk may not.
     pub fn freeze(&mut self) -> bool {
-        self.resume();
-        let Some(meter) = &mut self.meter else { return false };
-        let mut all = self.frozen.take().unwrap_or_else(Throttle::everything);
-        let begun = Instant::now();
-        let still = loop {
-            all.stop(meter, PATIENCE);
-            let everybody = meter.processes();
-            // A parent inside vfork(2) goes on when its child does, and that is stopped.
-            let lends = |pid| everybody.iter().any(|child| child.parent == pid && child.halted);
-            let stands =
-                |process: &Process| process.halted || (lends(process.pid) && meter.is_out_of_reach(process.pid));
-            if everybody.iter().all(stands) {
-                break true;
-            }
-            if begun.elapsed() > FREEZING {
-                break false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
-        self.frozen = Some(all);
-        still
+        self.holder.freeze()
     }
 
     /// Stops whoever can be stopped at once. Whoever waits for a disk stops when it has done so much.
     pub fn hold_still(&mut self) {
-        self.resume();
-        let Some(meter) = &mut self.meter else { return };
-        let mut all = self.frozen.take().unwrap_or_else(Throttle::everything);
-        all.stop(meter, PATIENCE);
-        self.frozen = Some(all);
+        self.holder.hold_still();
     }
 
     /// What is open in the writable layer and has no name any more.
     pub fn nameless(&mut self) -> Nameless {
-        self.meter.as_mut().map(Meter::nameless).unwrap_or_default()
+        self.holder.meter.as_mut().map(Meter::nameless).unwrap_or_default()
     }
 
     /// Lets everybody go on who was stopped so.
     pub fn thaw(&mut self) {
-        if let (Some(mut all), Some(meter)) = (self.frozen.take(), &self.meter) {
-            all.resume(meter.proc());
-        }
+        self.holder.thaw();
     }
 
     /// Ends the sandbox, since its supervisor cannot go on.
     pub fn fail(&mut self, attempt: &'static str, errno: i32) {
-        self.fault = Some(Error::setup(attempt, errno));
-        self.end();
+        self.end_with(Error::setup(attempt, errno));
     }
 
     /// Says whether somebody may join at any moment. As long as nobody may and nothing runs inside, nothing is sampled.
     pub fn set_busy(&mut self, busy: bool) {
-        self.busy = busy;
-        if busy {
-            self.quiet = false;
+        if let Some(waiting) = &mut self.waiting {
+            waiting.busy = busy;
+            waiting.quiet &= !busy;
         }
     }
 
@@ -216,35 +183,29 @@ impl Running {
     /// Asks everybody inside to end, and ends them when `grace` is over.
     pub fn ask_to_end(&mut self, grace: Duration) {
         self.thaw();
-        let asked = self.forwarded.map_or(Signal::SIGTERM, |(_, signal)| signal);
-        if self.forwarded.is_none() {
-            self.tell(self.stop_signal());
-            self.resume();
+        if self.ending.ask(Signal::SIGTERM, Instant::now() + grace) {
+            self.first.tell(self.stop_signal());
+            self.holder.resume();
         }
-        let until = Instant::now() + grace;
-        self.forwarded = Some((self.forwarded.map_or(until, |(before, _)| before.min(until)), asked));
     }
 
     /// The sandbox has ended for this reason, and with it the command that had joined it, unless that had ended before.
     pub fn sandbox_ended(&mut self, memory: bool) {
-        if self.ended.is_none() {
-            self.cause.get_or_insert(if memory { Cause::Memory } else { Cause::Cancelled(Signal::SIGTERM) });
-        }
+        self.ending.sandbox_ended(if memory { Cause::Memory } else { Cause::Cancelled(Signal::SIGTERM) });
     }
 
-    /// Whether somebody here holds the sandbox to its limits, and there is anything to hold.
+    /// Whether somebody here holds the sandbox to its limits, and there is anything to hold. A command that joins is held by the
+    /// supervisor of the sandbox.
     pub(super) fn samples(&self) -> bool {
-        self.meter.is_some() && self.role != Role::Leader && !self.quiet && self.frozen.is_none()
+        self.holder.can_hold() && !self.first.leads() && !self.is_quiet()
     }
 
     /// Nobody runs inside: what was asked to end has, and there is nothing to sample.
     pub(super) fn nobody_inside(&mut self) {
-        if self.role != Role::Host {
-            return;
-        }
-        match self.forwarded {
-            Some((_, signal)) => self.end_for(Cause::Cancelled(signal)),
-            None => self.quiet = !self.busy,
+        let Some(waiting) = &mut self.waiting else { return };
+        match self.ending.asked() {
+            Some(asked) => self.end_for(Cause::Cancelled(asked.signal)),
+            None => waiting.quiet = !waiting.busy,
         }
     }
 }

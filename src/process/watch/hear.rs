@@ -1,37 +1,33 @@
 //! What the processes inside tell, frame by frame, and what comes with it.
 
-use super::{Ended, Running};
-use crate::error::Error;
-use crate::process::child::Role;
-use crate::process::meter::Meter;
+use super::Running;
+use super::ending::Ended;
+use crate::limits::keeps_files;
+use crate::process::meter::{Meter, Sight};
 use crate::process::plan::files_in_memory;
 use crate::process::relay::{Inlet, Outlet};
 use crate::process::report::{Frame, SIZE};
 use crate::sys::directory::open_within;
+use crate::sys::fd;
 use crate::sys::tty::copy_size;
-use crate::sys::{fd, proc};
 use nix::fcntl::{OFlag, ResolveFlag};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
-
-/// How long pid 1 may take from giving up its mounts to its end, milliseconds.
-const LAST_BREATH: u16 = 1000;
 
 impl Running {
     /// A frame of pid 1 or the payload, or their end.
     pub(super) fn hear(&mut self) {
         let mut bytes = [0u8; SIZE];
-        let descriptors = match fd::receive(self.control.as_fd(), &mut bytes) {
+        let descriptors = match fd::receive(self.first.control.as_fd(), &mut bytes) {
             Ok((SIZE, descriptors)) => descriptors,
             // Told once, before what is still to be read, when pid 1 ended without having read all that we sent.
             Err(libc::ECONNRESET | libc::EINTR) => return,
             Ok(_) => {
-                self.hearing = false;
+                self.ending.hears_no_more();
                 return;
             }
             Err(errno) => {
-                self.hearing = false;
+                self.ending.hears_no_more();
                 return self.end_without_eyes(errno);
             }
         };
@@ -43,16 +39,16 @@ impl Running {
             Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
             Some(Frame::Refused { payload, refusal }) => {
                 // As long as the mounts are there.
-                self.refusal = Some(self.refused(payload, refusal));
-                self.ended = Some(Ended::Refused);
+                let error = self.refused(payload, refusal);
+                self.ending.refuse(error);
                 self.end();
             }
-            Some(Frame::Ended(status)) => self.ended = Some(Ended::Status(status)),
+            Some(Frame::Ended(status)) => self.ending.tell(Ended::Status(status)),
             // Whoever is inside may kill it before it runs as well as after.
-            Some(Frame::Lost(status)) if self.role == Role::Leader && libc::WIFSIGNALED(status) => {
-                self.ended = Some(Ended::Status(status));
+            Some(Frame::Lost(status)) if self.first.leads() && libc::WIFSIGNALED(status) => {
+                self.ending.tell(Ended::Status(status));
             }
-            Some(Frame::Lost(status)) => self.ended = Some(Ended::Lost(status)),
+            Some(Frame::Lost(status)) => self.ending.tell(Ended::Lost(status)),
             None => {}
         }
     }
@@ -68,32 +64,21 @@ impl Running {
         let of_bundle = self.spec.bundle.iter().flat_map(|bundle| &bundle.tmpfs).filter(|tmpfs| tmpfs.bytes.is_some());
         let of_bundle = of_bundle.map(|tmpfs| tmpfs.target.as_path());
         // Where files are kept on a disk, this is what is left in memory.
-        let shared = self.keeps_files().then_some(Path::new("dev/shm"));
+        let shared = keeps_files(&self.spec).then_some(Path::new("dev/shm"));
         let (flags, resolve) =
             (OFlag::O_PATH | OFlag::O_DIRECTORY, ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let open = |path| open_within(root, path, flags, resolve).map_err(|errno| errno as i32);
         let opened = of_bundle.chain(shared).map(open).collect();
         match opened {
             // A quick command may have ended before we look, and with pid 1 went the mounts. There is nothing to be held.
-            Err(_) if self.is_ending() => Ok(Vec::new()),
+            Err(_) if self.first.is_ending() => Ok(Vec::new()),
             opened => opened,
         }
     }
 
-    /// Whether pid 1 has ended, or is about to.
-    fn is_ending(&self) -> bool {
-        let mut list = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];
-        poll(&mut list, PollTimeout::from(LAST_BREATH)).is_ok_and(|ready| ready > 0)
-    }
-
-    fn keeps_files(&self) -> bool {
-        self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some())
-    }
-
     /// The supervisor would hold nobody to any limit.
     fn end_without_eyes(&mut self, errno: i32) {
-        self.fault = Some(Error::setup("take over the sandbox's descriptors", errno));
-        self.end();
+        self.fail("take over the sandbox's descriptors", errno);
     }
 
     fn take_over(&mut self, descriptors: Vec<OwnedFd>, lists: usize) -> Result<(), i32> {
@@ -102,15 +87,20 @@ impl Running {
         let (root, proc) = (next()?, next()?);
         let lists: Vec<OwnedFd> = descriptors.by_ref().take(lists).collect();
         let places = self.own_places(&root)?;
-        self.meter = Some(Meter::new((root, !self.keeps_files()), proc, self.user_namespace.take(), places));
-        if let Some(meter) = &mut self.meter {
-            meter.count_ipc(lists, files_in_memory(&self.spec));
-        }
+        let mut meter = Meter::new(Sight {
+            root,
+            proc,
+            in_memory: !keeps_files(&self.spec),
+            places,
+            user_namespace: self.first.user_namespace.take(),
+        });
+        meter.count_ipc(lists, files_in_memory(&self.spec));
+        self.holder.meter = Some(meter);
         let mut rest: Vec<OwnedFd> = descriptors.collect();
-        if self.role != Role::Leader && self.spec.tty {
+        if !self.first.leads() && self.spec.tty {
             self.take_terminal(rest.pop().ok_or(libc::EMFILE)?)?;
         }
-        if self.role != Role::Leader && self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_none()) {
+        if !self.first.leads() && self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_none()) {
             self.held.writable = Some(rest.pop().ok_or(libc::EMFILE)?);
         }
         self.held.namespaces = rest;
@@ -138,11 +128,9 @@ impl Running {
     fn joined(&mut self, pid: i32, descriptors: Vec<OwnedFd>) {
         match descriptors.into_iter().next() {
             Some(pidfd) => {
-                // It is leaving; what it used is too little to be counted.
-                let _ = proc::wait_with_usage(self.pid);
-                (self.pid, self.pidfd, self.held.leader) = (pid, pidfd, true);
+                self.first.goes_on_as(pid, pidfd);
                 // It may have said that it failed before anybody knew of it, or be too late.
-                if self.ended.is_some() || self.cause.is_some() || self.fault.is_some() {
+                if self.ending.is_decided() {
                     self.end();
                 }
             }

@@ -1,25 +1,19 @@
 //! The end: from what was seen to the outcome, or to the error that says why nothing ran.
 
-use super::{Cause, Ended, Running};
+use super::Running;
+use super::ending::{Cause, Ended, leader_lost};
 use crate::cgroup::Events;
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::host::diagnose;
 use crate::limits;
 use crate::outcome::{Outcome, Output, Status, Usage};
-use crate::process::child::Role;
 use crate::process::exec;
 use crate::process::meter::Meter;
 use crate::process::report::Refusal;
+use crate::spec::Protection;
 use crate::step::Step;
 use nix::sys::signal::Signal;
 use std::time::Duration;
-
-/// Why there is no outcome of a command that joined.
-pub(super) fn leader_lost() -> Error {
-    let why =
-        "the leader of the command, which would know how it ended, was killed or kept from its work by somebody inside";
-    Error::new(Kind::OutOfReach, why)
-}
 
 impl Running {
     pub(super) fn usage(&self, wall: Duration, waited: Option<&libc::rusage>, counted: Option<Events>) -> Usage {
@@ -30,27 +24,25 @@ impl Running {
         let largest = waited.map_or(0, |usage| usage.ru_maxrss.unsigned_abs() << 10);
         let counted = counted.unwrap_or_default();
         // Where the kernel counted, the largest single process says nothing more.
-        let largest = if counted.memory_peak > 0 { counted.memory_peak } else { largest.max(self.peak.memory) };
+        let largest = if counted.memory_peak > 0 { counted.memory_peak } else { largest.max(self.holder.peak.memory) };
         Usage {
             wall_ms: wall.as_millis() as u64,
-            cpu_ms: cpu.max(self.peak.cpu).max(counted.cpu).as_millis() as u64,
+            cpu_ms: cpu.max(self.holder.peak.cpu).max(counted.cpu).as_millis() as u64,
             peak_memory_bytes: largest,
             // pid 1 is not the payload's.
             peak_pids: self
+                .holder
                 .peak
                 .pids
                 .max(counted.pids_peak.saturating_sub(1))
-                .max(u32::from(matches!(self.ended, Some(Ended::Status(_))))),
-            disk_bytes: self.meter.as_ref().map_or(0, |meter| meter.disk().0),
+                .max(u32::from(self.ending.status().is_some())),
+            disk_bytes: self.holder.disk_bytes(),
         }
     }
 
     pub(super) fn conclude(&mut self, usage: Usage, counted: Option<Events>) -> Result<Outcome, Error> {
-        if let Some(fault) = self.fault.take() {
+        if let Some(fault) = self.ending.fault() {
             return Err(fault);
-        }
-        if let Some(error) = self.refusal.take() {
-            return Err(error);
         }
         if let Some((number, errno)) = self.relays.lost() {
             let attempt = match number {
@@ -58,32 +50,24 @@ impl Running {
                 1 => "write the command's standard output",
                 _ => "write the command's standard error",
             };
-            return Err(failure(attempt, errno));
+            return Err(Error::setup(attempt, errno));
         }
         // The kernel was quicker than anybody's report. Killed without having reached its own limit, a sandbox is the
         // victim of a host without memory.
-        if counted.is_some_and(|counted| counted.oom > 0 && counted.oom_kill > 0) && self.cause.is_none() {
-            self.cause = Some(Cause::Memory);
+        if counted.is_some_and(|counted| counted.oom > 0 && counted.oom_kill > 0) {
+            self.ending.decide_late(Cause::Memory);
         }
-        let cause = match self.ended {
-            // What we forwarded reached it before it ran.
-            Some(Ended::Lost(_)) => self.cause.or(self.forwarded.map(|(_, signal)| Cause::Cancelled(signal))),
-            _ => self.cause,
-        };
-        let (status, exit_code, signal) = match (cause, self.ended) {
+        let (status, exit_code, signal) = match (self.ending.cause(), self.ending.ended()) {
             (Some(cause), _) => (cause.status(), None, cause.signal()),
             (None, Some(Ended::Lost(status))) => {
-                return Err(failure(&format!("the payload was lost before it ran (wait status {status:#x})"), 0));
+                let attempt = format!("the payload was lost before it ran (wait status {status:#x})");
+                return Err(Error::setup(attempt, 0));
             }
             (None, Some(Ended::Status(status))) => self.ended_by_itself(status),
-            (None, Some(Ended::Refused) | None) if self.role == Role::Leader => {
-                return Err(leader_lost());
-            }
+            (None, Some(Ended::Refused) | None) if self.first.leads() => return Err(leader_lost()),
             (None, Some(Ended::Refused) | None) => {
-                return Err(failure(
-                    "pid 1 of the sandbox was killed from outside; perhaps the host is out of memory",
-                    0,
-                ));
+                let attempt = "pid 1 of the sandbox was killed from outside; perhaps the host is out of memory";
+                return Err(Error::setup(attempt, 0));
             }
         };
         let captured = self.capture.then(|| Output::new(self.relays.captured(1), self.relays.captured(2)));
@@ -121,19 +105,18 @@ impl Running {
         (status, None, Some(signal_name(number)))
     }
 
-    fn limits_reached(&self, refused_to_fork: bool) -> Vec<String> {
+    fn limits_reached(&self, refused_to_fork: bool) -> Vec<Protection> {
         let mut reached = Vec::new();
-        let at_most = self.peak.pids >= self.spec.pids && self.cgroup.is_none();
+        let at_most = self.holder.peak.pids >= self.holder.limits().pids && self.guards.cgroup.is_none();
         if refused_to_fork || at_most {
-            reached.push("pids".to_owned());
+            reached.push(Protection::Pids);
         }
-        let too_long = matches!(self.ended, Some(Ended::Status(status))
-            if libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGXFSZ);
-        if too_long && limits::keeps_files(&self.spec)
-            || self.peak.disk_full
-            || self.meter.as_ref().is_some_and(|meter| meter.disk().1)
-        {
-            reached.push("disk".to_owned());
+        let too_long = self
+            .ending
+            .status()
+            .is_some_and(|status| libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGXFSZ);
+        if too_long && limits::keeps_files(&self.spec) || self.holder.disk_was_full() {
+            reached.push(Protection::Disk);
         }
         reached
     }
@@ -141,14 +124,14 @@ impl Running {
     /// The error for a step that was refused.
     pub(super) fn refused(&self, payload: bool, refusal: Refusal) -> Error {
         let Some((number, total, step)) = self.plan.step(payload, usize::from(refusal.step)) else {
-            return failure("a step that is not in the plan was refused", refusal.errno);
+            return Error::setup("a step that is not in the plan was refused", refusal.errno);
         };
         match step {
             Step::Execute(command) => Error::from(exec::explain(
                 command,
                 &self.plan.image,
-                (refusal.stage, refusal.errno),
-                self.meter.as_ref().map(Meter::root),
+                refusal,
+                self.holder.meter.as_ref().map(Meter::root),
             )),
             step => diagnose::step_refused(number, total, step, refusal.stage, refusal.errno),
         }
@@ -183,10 +166,6 @@ fn signal_name(number: i32) -> String {
         (Err(_), 35..) => format!("SIGRTMIN+{}", number - 34),
         (Err(_), _) => format!("SIG{number}"),
     }
-}
-
-pub(super) fn failure(attempt: &str, errno: i32) -> Error {
-    Error::setup(attempt, errno)
 }
 
 #[cfg(test)]

@@ -1,0 +1,97 @@
+//! What a launch is for: the three kinds of life that the main path starts, each with what only it needs.
+//!
+//! Everything that depends on the kind is decided here or is data that was made here. The loop that watches asks for what it has
+//! (a leader, a place to wait), not for what it is.
+
+use super::child::Duty;
+use super::joined::Joined;
+use super::plan::Plan;
+use super::relay::Follower;
+use crate::cgroup;
+use crate::error::Error;
+use crate::host::{Host, Image};
+use crate::spec::{Program, Spec};
+use std::os::fd::OwnedFd;
+
+/// How the caller wants the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// `true`: capture output into the outcome. `false`: the command writes where the caller does.
+    pub capture: bool,
+    /// Number of a step (from 1, init before payload) that is made to fail; for tests, in debug builds only.
+    pub fail_step: Option<usize>,
+}
+
+/// What becomes of what a command of one sandbox writes.
+pub enum Output {
+    /// It is delivered to the caller.
+    Deliver(Delivery),
+    /// It is told to a follower, as it comes.
+    Follow(Follower),
+}
+
+/// What is launched.
+pub enum Role<'a> {
+    /// A sandbox that ends with its command.
+    Command(Output),
+    /// A persistent sandbox: ends with its own command, whose output the follower is told, or, without one, when it is told to.
+    Persistent(Follower),
+    /// A command that joins a sandbox.
+    Leader(&'a Joined, Delivery),
+}
+
+impl<'a> Role<'a> {
+    /// What the first process is there for.
+    pub fn duty(&self, spec: &Spec) -> Duty {
+        match (self, &spec.program) {
+            (Role::Leader(..), _) => Duty::Lead,
+            (Role::Persistent(_), Program::Nothing) => Duty::Wait,
+            (Role::Command(_) | Role::Persistent(_), _) => Duty::Run,
+        }
+    }
+
+    /// What the host can do for it; of what it makes itself, with the place for its cgroup ready.
+    pub fn probe(&self, spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
+        match self {
+            Role::Command(_) | Role::Persistent(_) => cgroup::settle(spec, Host::probe(spec, image)?),
+            Role::Leader(joined, _) => joined.probe(spec, image),
+        }
+    }
+
+    /// The steps.
+    pub fn plan(&self, spec: &Spec, host: &Host) -> Result<Plan, Error> {
+        match self {
+            Role::Command(_) | Role::Persistent(_) => Plan::new(spec, host),
+            Role::Leader(joined, _) => joined.plan(spec, host),
+        }
+    }
+
+    /// What it joins.
+    pub fn joined(&self) -> Option<&'a Joined> {
+        match self {
+            Role::Command(_) | Role::Persistent(_) => None,
+            Role::Leader(joined, _) => Some(joined),
+        }
+    }
+
+    /// Our own program, where somebody has made the copy of it that is to run.
+    pub fn program(&self) -> Option<&'a OwnedFd> {
+        self.joined()?.program.as_ref()
+    }
+
+    /// How its output is delivered. What is followed goes nowhere else.
+    pub fn delivery(&self) -> Delivery {
+        match self {
+            Role::Command(Output::Deliver(delivery)) | Role::Leader(_, delivery) => *delivery,
+            Role::Command(Output::Follow(_)) | Role::Persistent(_) => Delivery { capture: true, fail_step: None },
+        }
+    }
+
+    /// Who is told what it writes.
+    pub fn follower(self) -> Option<Follower> {
+        match self {
+            Role::Command(Output::Follow(follower)) | Role::Persistent(follower) => Some(follower),
+            Role::Command(Output::Deliver(_)) | Role::Leader(..) => None,
+        }
+    }
+}

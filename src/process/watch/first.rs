@@ -1,0 +1,108 @@
+//! The first process of a launch, as the supervisor holds it: pid 1 of a sandbox, or the leader of a command that joins.
+
+use super::polled;
+use crate::cgroup::Cgroup;
+use crate::sys::proc;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a leader may take to end what it leads; after that the whole sandbox is ended.
+const LEADERS_TIME: Duration = Duration::from_secs(3);
+/// How long pid 1 may take from giving up its mounts to its end.
+const LAST_BREATH: Duration = Duration::from_millis(1000);
+
+/// The process, and the ways to it.
+pub(in crate::process) struct First {
+    /// As the host numbers it.
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    /// The socket to it.
+    pub(super) control: OwnedFd,
+    /// Its user namespace, where there are users inside who are not the caller.
+    pub(super) user_namespace: Option<OwnedFd>,
+    leading: Option<Leading>,
+}
+
+/// How far a leader is.
+#[derive(Default)]
+struct Leading {
+    /// Until then it is the messenger that brings it inside.
+    inside: bool,
+    /// When a leader that was told to end has had time enough.
+    until: Option<Instant>,
+}
+
+impl First {
+    /// pid 1.
+    pub(in crate::process) fn init(pid: i32, pidfd: OwnedFd, control: OwnedFd) -> First {
+        First { pid, pidfd, control, user_namespace: None, leading: None }
+    }
+
+    /// The messenger that brings a leader inside.
+    pub(in crate::process) fn messenger(pid: i32, pidfd: OwnedFd, control: OwnedFd) -> First {
+        First { leading: Some(Leading::default()), ..First::init(pid, pidfd, control) }
+    }
+
+    /// Whether it leads a command that joins.
+    pub(super) fn leads(&self) -> bool {
+        self.leading.is_some()
+    }
+
+    /// The leader, once it is inside.
+    pub(super) fn leader(&self) -> Option<&OwnedFd> {
+        self.leading.as_ref().filter(|leading| leading.inside).map(|_| &self.pidfd)
+    }
+
+    /// From the messenger to the leader inside, which is our child too.
+    pub(super) fn goes_on_as(&mut self, pid: i32, pidfd: OwnedFd) {
+        // The messenger is leaving; what it used is too little to be counted.
+        let _ = proc::wait_with_usage(self.pid);
+        (self.pid, self.pidfd) = (pid, pidfd);
+        if let Some(leading) = &mut self.leading {
+            leading.inside = true;
+        }
+    }
+
+    /// Passes a signal on. Where it is gone, its end is about to be seen.
+    pub(super) fn tell(&self, signal: i32) {
+        let _ = nix::unistd::write(&self.control, &[signal as u8]);
+    }
+
+    /// Whether there is a frame, or its end, to be heard.
+    pub(super) fn has_told(&self) -> bool {
+        polled::is_readable(self.control.as_fd(), Duration::ZERO)
+    }
+
+    /// Whether it has ended, or is about to.
+    pub(super) fn is_ending(&self) -> bool {
+        polled::is_readable(self.pidfd.as_fd(), LAST_BREATH)
+    }
+
+    /// Kills everybody in the cgroup; kills pid 1, and with it the kernel kills all. It may be gone already, which is as
+    /// good. A leader is asked to do it, since with it nobody would know any more who descends from its command.
+    pub(super) fn end(&mut self, cgroup: Option<&Cgroup>) {
+        if let Some(leading) = self.leading.as_mut().filter(|leading| leading.inside) {
+            leading.until.get_or_insert_with(|| Instant::now() + LEADERS_TIME);
+            self.tell(libc::SIGKILL);
+            // Whoever is inside may have stopped it.
+            let _ = proc::send_signal(self.pidfd.as_raw_fd(), libc::SIGCONT);
+            return;
+        }
+        if let Some(cgroup) = cgroup {
+            cgroup.kill();
+        }
+        let _ = proc::send_signal(self.pidfd.as_raw_fd(), libc::SIGKILL);
+    }
+
+    /// When a leader that was told to end has had time enough.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.leading.as_ref()?.until
+    }
+
+    /// Gives up a leader that cannot end what it leads, or is kept from it: from here on it is killed as anybody is.
+    pub(super) fn give_up(&mut self) {
+        if let Some(leading) = &mut self.leading {
+            *leading = Leading::default();
+        }
+    }
+}
