@@ -7,18 +7,28 @@
 //!
 //! A verb prints nothing. What it has to say on its way it says to its [`Site`], whose owner decides who hears it.
 
+pub mod bundle;
+pub mod code;
+pub mod create;
+pub mod exec;
 pub mod faults;
+pub mod options;
 pub mod parameters;
+pub mod resolve;
+pub mod run;
 pub mod sandbox;
 pub mod text;
 pub mod volume;
+pub mod wish;
 pub mod words;
 
 use crate::error::{Error, Kind, Problem};
 use crate::images::Store;
+use crate::process::Delivery;
 use crate::sandbox::Sandboxes;
 use crate::trees::progress::Progress;
 use clap::Args;
+use faults::Env;
 use parameters::Take;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -29,6 +39,9 @@ use std::path::{Path, PathBuf};
 pub trait Verb: Take {
     /// What comes of it.
     type Told: Told;
+
+    /// Whether it runs a command, whose exit code is its own: then ours are 125, 126 and 127.
+    const RUNS_A_COMMAND: bool = false;
 
     /// Does it.
     ///
@@ -50,12 +63,17 @@ pub trait Told: Serialize {
 
     /// Whether people get the object too.
     const IS_OBJECT: bool = false;
+
+    /// Whether the object says its version by itself.
+    const HAS_VERSION: bool = false;
 }
 
 /// Where a verb is asked for.
 pub struct Site<'s> {
     /// Where what belljar keeps lies; none where the environment names no place.
     pub home: Option<PathBuf>,
+    /// The caller's environment.
+    pub env: Env<'s>,
     /// Takes what is printed, as it comes; without one it goes into the result.
     pub live: Option<&'s dyn Fn() -> Box<dyn Write>>,
     /// Hears what is worth a line and is no part of the result.
@@ -76,6 +94,23 @@ impl Site<'_> {
         self.home.as_deref().ok_or_else(no_home)
     }
 
+    /// How what a command writes comes back.
+    pub fn delivery(&self) -> Delivery {
+        Delivery { capture: self.live.is_none(), fail_step: self.fail_step() }
+    }
+
+    /// The step that a test makes fail, in debug builds only.
+    #[cfg(debug_assertions)]
+    fn fail_step(&self) -> Option<usize> {
+        (self.env)("BELLJAR_FAIL_STEP")?.to_str()?.parse().ok()
+    }
+
+    /// Nothing fails on purpose in a release build.
+    #[cfg(not(debug_assertions))]
+    fn fail_step(&self) -> Option<usize> {
+        None
+    }
+
     /// The sandboxes there.
     ///
     /// # Errors
@@ -91,9 +126,14 @@ impl Site<'_> {
     ///
     /// As [`Site::home`].
     pub fn store(&self) -> Result<Store, Error> {
-        // Without a current directory nothing can be found from it either, and the store says so.
-        self.home().map(|home| Store::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned())))
+        self.home().map(store)
     }
+}
+
+/// The images in belljar's own directory, which may count from the current one.
+pub fn store(home: &Path) -> Store {
+    // Without a current directory nothing can be found from it either, and the store says so.
+    Store::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()))
 }
 
 /// The sandboxes in belljar's own directory, which may count from the current one.
@@ -135,13 +175,14 @@ pub trait Teller {
 pub struct Object<'t, T> {
     #[serde(flatten)]
     told: &'t T,
-    version: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u32>,
 }
 
-impl<'t, T: Serialize> Object<'t, T> {
+impl<'t, T: Told> Object<'t, T> {
     /// Of what was told.
     pub fn of(told: &'t T) -> Object<'t, T> {
-        Object { told, version: 1 }
+        Object { told, version: (!T::HAS_VERSION).then_some(1) }
     }
 }
 
@@ -156,6 +197,7 @@ pub struct Method {
     pub about: &'static str,
     call: fn(&str, Map<String, Value>, &Site<'_>) -> Answer,
     check: fn(&str, Map<String, Value>) -> Result<(), Error>,
+    runs_a_command: bool,
 }
 
 impl Method {
@@ -171,6 +213,7 @@ impl Method {
                 Ok((object, told.code()))
             },
             check: |name, given| parameters::read::<V>(name, given).map(drop),
+            runs_a_command: V::RUNS_A_COMMAND,
         }
     }
 
@@ -183,6 +226,11 @@ impl Method {
         (self.call)(self.name, given, site)
     }
 
+    /// The exit code that the command line would have for this error.
+    pub fn exit_code(&self, error: &Error) -> i32 {
+        if self.runs_a_command { error.exit_code() } else { exit_code(error) }
+    }
+
     /// Reads these parameters, and does nothing.
     ///
     /// # Errors
@@ -193,9 +241,16 @@ impl Method {
     }
 }
 
+/// Those that run a command, and tell of it in ways of their own on a terminal.
+const COMMANDS: &[Method] = &[Method::of::<run::Run>("run", RUN), Method::of::<exec::Exec>("exec", EXEC)];
+/// What `run` does.
+pub const RUN: &str = "Run one command in a fresh sandbox that is destroyed afterwards";
+/// What `exec` does.
+pub const EXEC: &str = "Run a command in a sandbox that lasts";
+
 /// All methods, noun by noun.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    [sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS].into_iter().flatten()
+    COMMANDS.iter().chain([sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS].into_iter().flatten())
 }
 
 /// The method of that name.

@@ -10,5 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
     let words = bytes.split(|byte| *byte == 0);
     let words = words.map(|word| OsString::from_vec(word.to_vec()));
     let words = std::iter::once(OsString::from("belljar")).chain(words);
-    let _ = belljar::cli::parse(words, &|_| None);
+    if let Ok(request) = belljar::cli::parse(words, &|_| None) {
+        let _ = request.problems(&|_| None);
+    }
 });

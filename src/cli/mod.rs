@@ -4,23 +4,20 @@
 //! layer below and tell what happened. No layer below prints, reads arguments or the environment.
 
 mod args;
-mod bundle;
 mod doctor;
 mod files;
 mod generate;
 mod image;
-mod lower;
 mod parse;
 mod progress;
 mod render;
-mod resolve;
 mod rpc;
 mod run;
 mod sandbox;
 mod session;
 mod tell;
 
-pub use parse::{Env, Report, Request, RunRequest, SchemaOf, Usage, parse};
+pub use parse::{Env, Report, Request, SchemaOf, Usage, parse};
 pub use rpc::understand;
 
 use crate::error::Error;
@@ -32,20 +29,17 @@ use tell::Terminal;
 /// Does what the arguments ask; the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     match parse(args, &|name| std::env::var_os(name)) {
-        Ok(Request::Run(request)) => run::run(*request),
+        Ok(Request::Run(asked)) => run::run(*asked),
+        Ok(Request::Code(asked)) => session::code(*asked),
+        Ok(Request::Exec(asked)) => run::exec(*asked),
         Ok(Request::Doctor { apparmor_profile: true, .. }) => doctor::apparmor_profile(),
         Ok(Request::Doctor { json, apparmor_profile: false }) => doctor::report(json),
-        Ok(Request::Create(request)) => sandbox::create(*request),
-        Ok(Request::Exec(request)) => sandbox::exec(*request),
-        Ok(Request::Import(request)) => sandbox::import(*request),
         Ok(Request::Sandbox(verb)) => verb.tell(&Terminal),
         Ok(Request::Snapshot(verb)) => verb.tell(&Terminal),
         Ok(Request::Files(verb, home)) => files::run(verb, home.as_deref()),
         Ok(Request::Own(own, home)) => run_own(&own, home.as_deref()),
         Ok(Request::Pty(verb, home)) => session::pty(verb, home.as_deref()),
         Ok(Request::Session(verb, home)) => session::run(verb, home.as_deref()),
-        Ok(Request::Detach(request)) => session::detach(*request),
-        Ok(Request::CodeIn(request)) => session::code(*request),
         Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),

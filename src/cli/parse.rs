@@ -1,16 +1,18 @@
 //! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
 
 use super::args::files::FilesVerb;
-use super::args::sandbox::{Create, Exec};
-use super::args::{self, Cli, Code, Run, Verb};
-use super::lower;
-use super::sandbox::{CreateRequest, ExecRequest, ImportRequest};
-use super::session::{CodeRequest, Detached};
+use super::args::{self, Cli, Verb};
+use super::run::Commanded;
 use crate::error::Problem;
 use crate::own::Own;
-use crate::spec::PartialSpec;
-use crate::verbs;
+use crate::verbs::code::Code;
+use crate::verbs::create::Create;
+use crate::verbs::exec::Exec;
 pub use crate::verbs::faults::Env;
+use crate::verbs::run::Run;
+use crate::verbs::sandbox::Sandbox;
+use crate::verbs::wish::home;
+use crate::verbs::{self, Reported};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches};
 use std::ffi::OsString;
@@ -19,8 +21,12 @@ use std::path::PathBuf;
 /// What an adapter can be asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
-    /// `run` and `code`.
-    Run(Box<RunRequest>),
+    /// `run`.
+    Run(Box<Commanded<Run>>),
+    /// `code`.
+    Code(Box<Commanded<Code>>),
+    /// `exec`.
+    Exec(Box<Commanded<Exec>>),
     /// `doctor`.
     Doctor {
         /// As JSON.
@@ -40,15 +46,9 @@ pub enum Request {
     Man(PathBuf),
     /// `image`, and where images are kept.
     Image(args::image::Verb, Option<PathBuf>),
-    /// `create`.
-    Create(Box<CreateRequest>),
-    /// `exec`.
-    Exec(Box<ExecRequest>),
-    /// `import`.
-    Import(Box<ImportRequest>),
-    /// What is done to sandboxes that are there, and where they are.
-    Sandbox(verbs::sandbox::Sandbox),
-    /// `snapshot`, and where images are.
+    /// What is done to sandboxes that last.
+    Sandbox(Box<Sandbox>),
+    /// `snapshot`.
     Snapshot(verbs::sandbox::Snapshot),
     /// `cp` and `fs`, and where sandboxes are.
     Files(FilesVerb, Option<PathBuf>),
@@ -58,10 +58,20 @@ pub enum Request {
     Pty(args::session::PtyVerb, Option<PathBuf>),
     /// `session`, and where sandboxes are.
     Session(args::session::Verb, Option<PathBuf>),
-    /// `exec --detach`.
-    Detach(Box<Detached>),
-    /// `code --sandbox`.
-    CodeIn(Box<CodeRequest>),
+}
+
+impl Request {
+    /// What is wrong with the values of a verb that runs a command, as it is said when it is about to be done.
+    pub fn problems(&self, env: Env<'_>) -> Vec<Problem> {
+        let (report, request) = match self {
+            Request::Run(asked) => (&asked.report, asked.verb.clone().request(env).map(drop)),
+            Request::Code(asked) => (&asked.report, asked.verb.clone().request(env).map(drop)),
+            Request::Exec(asked) => (&asked.report, asked.verb.clone().request(env).map(drop)),
+            _ => return Vec::new(),
+        };
+        let of_report = report.read().err();
+        of_report.into_iter().chain(request.err().into_iter().flat_map(|error| error.problems)).collect()
+    }
 }
 
 /// Which schema.
@@ -75,27 +85,6 @@ pub enum SchemaOf {
     Doctor,
     /// The methods of `rpc`.
     Rpc,
-}
-
-/// One run, as far as the command line says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RunRequest {
-    /// What the flags say.
-    pub wish: PartialSpec,
-    /// What the environment says; a spec file wins over it.
-    pub ambient: PartialSpec,
-    /// `--spec`, still to be read.
-    pub spec_file: Option<PathBuf>,
-    /// `--bundle`, still to be read.
-    pub bundle: Option<PathBuf>,
-    /// The caller's `TERM`.
-    pub term: Option<String>,
-    /// Where images are kept.
-    pub home: Option<PathBuf>,
-    /// How to report.
-    pub report: Report,
-    /// Print the plan and stop.
-    pub dry_run: bool,
 }
 
 /// Where the result goes.
@@ -129,30 +118,28 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
     let rest = words.get(1..).unwrap_or_default();
     if let Some(own) = Own::read(rest) {
         let wrong = |problem| Usage::Wrong { problems: vec![problem], exit_code: 2, report: Report::default() };
-        return own.map(|own| Request::Own(own, lower::home(env))).map_err(wrong);
+        return own.map(|own| Request::Own(own, home(env))).map_err(wrong);
     }
     match rest.first().and_then(|word| word.to_str()) {
-        Some("exec") => lower::exec(alone::<Exec>("exec", "belljar exec", rest)?, env),
+        Some("exec") => Ok(Request::Exec(Box::new(alone("exec", "belljar exec", rest)?))),
+        Some("run") => Ok(Request::Run(Box::new(alone("run", "belljar run", rest)?))),
+        Some("code") => Ok(Request::Code(Box::new(alone("code", "belljar code", rest)?))),
         Some("create") => {
-            let create = alone::<Create>("create", "belljar create", rest).map_err(as_others)?;
-            lower::create(create, env).map(Request::Create).map_err(as_others)
+            let create = alone::<Reported<Create>>("create", "belljar create", rest).map_err(as_others)?;
+            Ok(Request::Sandbox(Box::new(Sandbox::Create(create))))
         }
-        Some("run") => lower::run(alone::<Run>("run", "belljar run", rest)?, env).map(Request::Run),
-        Some("code") => lower::code(alone::<Code>("code", "belljar code", rest)?, env),
         _ => match whole(&words)?.verb {
             // Reached by `belljar -- run …` only; the same request.
-            Verb::Run(run) => lower::run(run, env).map(Request::Run),
-            Verb::Code(code) => lower::code(code, env),
-            Verb::Exec(exec) => lower::exec(exec, env),
-            Verb::Create(create) => lower::create(create, env).map(Request::Create).map_err(as_others),
-            Verb::Sandbox(verb) => Ok(Request::Sandbox(verb)),
+            Verb::Run(run) => Ok(Request::Run(Box::new(run))),
+            Verb::Code(code) => Ok(Request::Code(Box::new(code))),
+            Verb::Exec(exec) => Ok(Request::Exec(Box::new(exec))),
+            Verb::Sandbox(verb) => Ok(Request::Sandbox(Box::new(verb))),
             Verb::Snapshot(snapshot) => Ok(Request::Snapshot(snapshot.verb)),
-            Verb::Pty(pty) => Ok(Request::Pty(pty.verb, lower::home(env))),
-            Verb::Session(session) => Ok(Request::Session(session.verb, lower::home(env))),
-            Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), lower::home(env))),
-            Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), lower::home(env))),
-            Verb::Image(image) => Ok(Request::Image(image.verb, lower::home(env))),
-            Verb::Import(import) => lower::import(import, env).map(Request::Import).map_err(as_others),
+            Verb::Pty(pty) => Ok(Request::Pty(pty.verb, home(env))),
+            Verb::Session(session) => Ok(Request::Session(session.verb, home(env))),
+            Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), home(env))),
+            Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), home(env))),
+            Verb::Image(image) => Ok(Request::Image(image.verb, home(env))),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Doctor(doctor) => {

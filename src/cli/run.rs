@@ -1,60 +1,78 @@
-//! `belljar run` and `belljar code`: request to spec to outcome to exit code.
+//! The verbs that run a command: `run`, `code` and `exec`. Each is told in the result object, and ends as its command did.
 
-use super::parse::{Report, RunRequest};
+use super::parse::Report;
 use super::render::{self, StatusFd};
-use super::resolve::{self, resolve};
+use super::tell;
 use crate::error::{Error, Problem, describe_io};
-use crate::images::Store;
-use crate::process::{self, Delivery};
+use crate::outcome::Outcome;
 use crate::spec::Spec;
 use crate::sys;
+use crate::verbs::exec::{Exec, Executed};
+use crate::verbs::faults::Faults;
+use crate::verbs::run::{Ran, Run, Unrun, carry_out};
+use crate::verbs::wish::Request;
+use crate::verbs::{Object, Site, Told as _, Verb as _};
+use clap::Args;
+use std::ffi::OsString;
 use std::fs::File;
 
-/// Runs it; the exit code.
-pub fn run(request: RunRequest) -> i32 {
-    let report = request.report;
-    // Before any other file is opened: a number that names nothing must not come to name one of ours.
-    let status = match status_fd(report) {
-        Ok(status) => status,
-        Err(problem) => return render::error(&Error::invalid(vec![problem]), None, report, None),
-    };
-    let dry_run = request.dry_run;
-    let store = request.home.as_deref().map(resolve::store);
-    let spec = match resolve(request) {
-        Ok(spec) => spec,
-        Err(error) => return render::error(&error, None, report, status),
-    };
-    if dry_run {
-        return plan(&spec, store.as_ref(), report, status);
-    }
-    match process::run(&spec, store.as_ref(), Delivery { capture: report.json, fail_step: fail_step() }) {
-        Ok(outcome) => render::outcome(&outcome, &spec, report, status),
-        Err(error) => render::error(&error, Some(&spec), report, status),
+/// A verb that runs a command, and where its result goes.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Commanded<V: Args> {
+    /// The verb.
+    #[command(flatten)]
+    pub verb: V,
+    /// Where its result goes.
+    #[command(flatten)]
+    pub report: ReportOptions,
+}
+
+/// Where a result goes.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct ReportOptions {
+    /// Print the result as one JSON object on stdout, the output in it [default: off]
+    #[arg(long, help_heading = crate::verbs::options::IO)]
+    pub json: bool,
+    /// Write the result without the output to a descriptor, as a number above 2 [default: none]
+    #[arg(long, value_name = "N", help_heading = crate::verbs::options::IO, allow_hyphen_values = true)]
+    pub status_fd: Option<OsString>,
+}
+
+impl ReportOptions {
+    /// Where that is.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor is no number.
+    pub fn read(&self) -> Result<Report, Problem> {
+        let mut faults = Faults::default();
+        let status_fd = self.status_fd.as_deref().and_then(|word| faults.descriptor(word));
+        faults.0.pop().map_or(Ok(Report { json: self.json, status_fd }), Err)
     }
 }
 
-/// The step that a test makes fail, in debug builds only.
-#[cfg(debug_assertions)]
-pub fn fail_step() -> Option<usize> {
-    std::env::var("BELLJAR_FAIL_STEP").ok()?.parse().ok()
-}
-
-/// Nothing fails on purpose in a release build.
-#[cfg(not(debug_assertions))]
-pub fn fail_step() -> Option<usize> {
-    None
-}
-
-/// `--dry-run`: what would be done, on stdout.
-fn plan(spec: &Spec, store: Option<&Store>, report: Report, status: StatusFd) -> i32 {
-    let plan = match process::plan(spec, store) {
-        Ok(plan) => plan,
-        Err(error) => return render::error(&error, Some(spec), report, status),
+/// Does what `act` does with a request, and where the result goes is known and open; the exit code.
+///
+/// The descriptor is taken over before any other file is opened: a number that names nothing must not come to name one of ours.
+pub fn with_report<R>(
+    options: &ReportOptions,
+    request: Result<R, Error>,
+    act: impl FnOnce(R, Report, StatusFd) -> i32,
+) -> i32 {
+    let opened = options.read().and_then(|report| Ok((report, status_fd(report)?)));
+    let (report, status) = match opened {
+        Ok(opened) => opened,
+        Err(problem) => {
+            let mut problems = request.err().map(|error| error.problems).unwrap_or_default();
+            problems.insert(0, problem);
+            let report = Report { json: options.json, status_fd: None };
+            return render::error(&Error::invalid(problems), None, report, None);
+        }
     };
-    if !report.json {
-        return render::people(&plan.to_string(), 0);
+    match request {
+        Ok(request) => act(request, report, status),
+        Err(error) => render::error(&error, None, report, status),
     }
-    render::object(&serde_json::json!({ "version": 1, "image": plan.image, "steps": plan.lines() }), 0)
 }
 
 /// Takes the descriptor over: from here on it is ours, and close-on-exec.
@@ -67,4 +85,41 @@ pub fn status_fd(report: Report) -> Result<StatusFd, Problem> {
                 .hint("open it for belljar, as in `--status-fd 3 3>status.json`"))
         }
     }
+}
+
+/// `belljar run`; the exit code.
+pub fn run(asked: Commanded<Run>) -> i32 {
+    let request = asked.verb.request(tell::ENV);
+    with_report(&asked.report, request, fresh)
+}
+
+/// Carries out what needs a sandbox of its own; the exit code.
+pub fn fresh(request: Request, report: Report, status: StatusFd) -> i32 {
+    tell::site(!report.json, |site: &Site<'_>| match carry_out(Ok(request), site) {
+        Ok(Ran::Ran { outcome, spec }) => render::outcome(&outcome, &spec, report, status),
+        Ok(planned) if report.json => render::serialised(&Object::of(&planned), 0),
+        Ok(planned) => render::people(&planned.people(), 0),
+        Err(unrun) => {
+            let (error, spec): (Error, Option<Spec>) = *Unrun::from(unrun);
+            render::error(&error, spec.as_ref(), report, status)
+        }
+    })
+}
+
+/// `belljar exec`; the exit code.
+pub fn exec(asked: Commanded<Exec>) -> i32 {
+    // What is wrong with it is known before anything is opened.
+    let request = asked.verb.clone().request(tell::ENV).map(|_| asked.verb);
+    with_report(&asked.report, request, |exec, report, status| {
+        tell::site(!report.json, |site| match exec.run(site) {
+            Ok(Executed::Ran { outcome, spec }) => ran(&outcome, &spec, report, status),
+            Ok(detached) if report.json => render::serialised(&Object::of(&detached), 0),
+            Ok(detached) => render::people(&detached.people(), 0),
+            Err(error) => render::error(&error, None, report, status),
+        })
+    })
+}
+
+fn ran(outcome: &Outcome, spec: &Spec, report: Report, status: StatusFd) -> i32 {
+    render::outcome(outcome, spec, report, status)
 }

@@ -1,7 +1,9 @@
 //! A verb of the front door, done and told on a terminal: lines for people, or one object for `--json`.
 
-use super::{lower, render};
+use super::render;
 use crate::error::Error;
+use crate::verbs::faults::Env;
+use crate::verbs::wish::home;
 use crate::verbs::{Object, Reported, Site, Teller, Told, Verb, exit_code};
 use clap::Args;
 use std::io::Write;
@@ -9,11 +11,16 @@ use std::io::Write;
 /// The command line's way.
 pub struct Terminal;
 
+/// The caller's environment.
+pub const ENV: Env<'static> = &|name| std::env::var_os(name);
+
 /// Does something where the environment says, on our standard streams; `live`: what is printed goes there as it comes.
 pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
+    let env = ENV;
     let out = || Box::new(render::out()) as Box<dyn Write>;
     act(&Site {
-        home: lower::home(&|name| std::env::var_os(name)),
+        home: home(env),
+        env,
         live: live.then_some(&out),
         say: &render::say,
         complain: &render::failure,

@@ -8,6 +8,7 @@ pub use copies::{Diff, Export, Fork, SnapshotCreate, SnapshotLs, SnapshotRm};
 pub use life::{Label, Rename, Resize, Rm, Start, Stop};
 pub use look::{End, Inspect, Logs, Ls, Stats, Wait};
 
+use super::create::{Create, Import};
 use super::table;
 use crate::outcome::Enforcement;
 use crate::sandbox::{Entry, Run};
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 table! {
     /// What to do with sandboxes that last.
     Sandbox, METHODS, described {
+        /// Make a sandbox that lasts, for `exec` and the like
+        Create(Create) = "create",
         /// List the sandboxes that last
         Ls(Ls) = "ls",
         /// Show all that is known of a sandbox, as JSON
@@ -45,6 +48,8 @@ table! {
         Diff(Diff) = "diff",
         /// Write a whole sandbox to a file, for another machine
         Export(Export) = "export",
+        /// Make a sandbox from a file that `belljar export` wrote, and start it
+        Import(Import) = "import",
     }
 }
 

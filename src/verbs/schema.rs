@@ -1,6 +1,7 @@
 //! The methods in the form of OpenRPC 1.3 (<https://spec.open-rpc.org>), from the types: `docs/rpc.json`, which `belljar schema rpc`
 //! prints. Each parameter and each result has its schema; what several have in common stands once, under `components`.
 
+use super::Told;
 use super::parameters::Take;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -28,7 +29,7 @@ impl Schemas {
     }
 
     /// That of a verb.
-    pub fn add<V: Take + JsonSchema, T: JsonSchema>(&mut self, name: &str, about: &str) {
+    pub fn add<V: Take + JsonSchema, T: Told + JsonSchema>(&mut self, name: &str, about: &str) {
         let schema = Value::from(V::json_schema(&mut self.parameters));
         let required: Vec<&str> =
             schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -46,7 +47,9 @@ impl Schemas {
         params.extend(of_every_method());
         let mut result = Value::from(self.results.subschema_for::<T>());
         // Every result says the version of its shape.
-        result = json!({ "allOf": [result, { "type": "object", "properties": { "version": { "const": 1 } }, "required": ["version"] }] });
+        if !T::HAS_VERSION {
+            result = json!({ "allOf": [result, { "type": "object", "properties": { "version": { "const": 1 } }, "required": ["version"] }] });
+        }
         let about = about.trim().lines().next().unwrap_or_default().trim();
         self.methods.push(method(name, about, Value::Array(params), result));
     }
@@ -108,6 +111,8 @@ fn of_rpc() -> [Value; 3] {
 /// All methods.
 pub fn document() -> Value {
     let mut schemas = Schemas::new();
+    schemas.add::<super::run::Run, super::run::Ran>("run", super::RUN);
+    schemas.add::<super::exec::Exec, super::exec::Executed>("exec", super::EXEC);
     super::sandbox::described(&mut schemas);
     super::sandbox::snapshots_described(&mut schemas);
     super::volume::described(&mut schemas);

@@ -1,8 +1,8 @@
 //! The two processes behind the verbs of files, which nobody types: the one that brings our program into a sandbox, and that
 //! program there.
 
+use crate::cli::render;
 use crate::cli::sandbox::place;
-use crate::cli::{render, resolve};
 use crate::error::{Error, Kind};
 use crate::outcome::{Outcome, Status};
 use crate::own::Own;
@@ -10,6 +10,7 @@ use crate::process::Delivery;
 use crate::sandbox::{self, Exec};
 use crate::spec::Protection;
 use crate::tools::{Name, inside, session, wire};
+use crate::verbs::store;
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::Path;
@@ -21,7 +22,7 @@ pub fn enter(sandbox: &OsStr, aside: bool, key: &str, home: Option<&Path>) -> i3
     // caller leaves us until then.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
     let Some(home) = home else { return render::FAILED };
-    let store = resolve::store(home);
+    let store = store(home);
     let exec = Exec { own: Some(Own::Tools { room: None }), aside, ..Exec::default() };
     let delivery = Delivery { capture: false, fail_step: None };
     let trouble = match sandbox::exec(&place(home), &sandbox.to_string_lossy(), Some(&store), &exec, delivery) {

@@ -7,7 +7,7 @@ mod build;
 mod look;
 
 use super::args::image::{self as args, Verb};
-use super::{render, resolve};
+use super::render;
 use crate::error::{Error, Kind, Problem};
 use crate::images::Reference;
 use crate::images::store::may_name;
@@ -43,7 +43,7 @@ pub fn run(verb: Verb, home: Option<&Path>) -> i32 {
     {
         return misused(&error, json);
     }
-    let store = resolve::store(home);
+    let store = crate::verbs::store(home);
     let (json, told) = match verb {
         Verb::Import(import) => (import.json, bring::import(&store, &import)),
         Verb::Load(load) => (load.json, bring::load(&store, &load)),

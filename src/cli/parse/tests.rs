@@ -2,9 +2,11 @@
 
 use super::*;
 use crate::spec::{
-    CgroupParent, Code, Language, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Source, User,
-    Userns,
+    CgroupParent, Code, Language, Mount, Network, OutputLimit, PartialSpec, Program, Protection, Requirement, Seccomp,
+    Source, User, Userns,
 };
+use crate::verbs::code::Place;
+use crate::verbs::wish;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
@@ -20,9 +22,21 @@ fn read(line: &[&str]) -> Result<Request, Usage> {
     parse(std::iter::once("belljar").chain(line.iter().copied()).map(OsString::from), &env)
 }
 
-fn run(line: &[&str]) -> RunRequest {
+fn run(line: &[&str]) -> wish::Request {
     match read(line) {
-        Ok(Request::Run(request)) => *request,
+        Ok(Request::Run(asked)) => asked.verb.request(&env).expect("a request"),
+        Ok(Request::Code(asked)) => match asked.verb.request(&env).expect("a request") {
+            Place::Fresh(request) => *request,
+            there => panic!("{line:?}: {there:?}"),
+        },
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+/// Where its result goes.
+fn report(line: &[&str]) -> Report {
+    match read(line) {
+        Ok(Request::Run(asked)) => asked.report.read().expect("a report"),
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -31,6 +45,9 @@ fn run(line: &[&str]) -> RunRequest {
 fn wrong(line: &[&str]) -> (Vec<String>, i32) {
     match read(line) {
         Err(Usage::Wrong { problems, exit_code, .. }) => (problems.iter().map(Problem::to_string).collect(), exit_code),
+        Ok(request) if !request.problems(&env).is_empty() => {
+            (request.problems(&env).iter().map(Problem::to_string).collect(), 125)
+        }
         other => panic!("{line:?}: {other:?}"),
     }
 }
@@ -46,7 +63,7 @@ fn code(language: Language, source: Source, args: &[&str]) -> Option<Program> {
 #[test]
 fn a_bare_command_wishes_nothing_else() {
     let wish = PartialSpec { program: command(&["ls", "-l"]), ..PartialSpec::default() };
-    let request = RunRequest { wish, term: Some("xterm".to_owned()), ..RunRequest::default() };
+    let request = wish::Request { wish, term: Some("xterm".to_owned()), ..wish::Request::default() };
     assert_eq!(run(&["run", "ls", "-l"]), request);
     assert_eq!(run(&["run", "--", "ls", "-l"]), request);
 }
@@ -88,14 +105,13 @@ fn every_flag_reaches_its_field() {
         require: vec![Requirement { protection: Protection::Memory, exact: true }],
         allow_missing: vec![Protection::Landlock],
     };
-    let report = Report { json: true, status_fd: Some(3) };
-    let request = RunRequest {
+    assert_eq!(report(&line), Report { json: true, status_fd: Some(3) });
+    let request = wish::Request {
         wish,
         spec_file: Some("s.toml".into()),
         term: Some("xterm".to_owned()),
-        report,
         dry_run: true,
-        ..RunRequest::default()
+        ..wish::Request::default()
     };
     assert_eq!(run(&line), request);
 }
@@ -110,8 +126,7 @@ fn everything_after_the_command_is_its_own() {
         (&["run", "env", "--help"], &["env", "--help"]),
     ];
     for (line, words) in table {
-        let request = run(line);
-        assert_eq!((request.wish.program, request.report.json), (command(words), false), "{line:?}");
+        assert_eq!((run(line).wish.program, report(line).json), (command(words), false), "{line:?}");
     }
 }
 
@@ -249,6 +264,8 @@ fn other_commands_end_in_2_when_misused() {
 fn a_caller_that_asked_for_json_gets_it_however_wrong_the_rest_is() {
     let report = |line: &[&str]| match read(line) {
         Err(Usage::Wrong { report, .. }) => report,
+        // It is known before anything else is read.
+        Ok(Request::Run(asked)) => asked.report.read().expect("a report"),
         other => panic!("{other:?}"),
     };
     let both = Report { json: true, status_fd: Some(3) };
@@ -296,11 +313,12 @@ fn the_other_commands_are_read() {
 fn bytes_that_are_no_text_pass_where_the_kernel_takes_them_and_nowhere_else() {
     let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
     let line = |flag: &[u8]| vec![bytes(b"belljar"), bytes(b"run"), bytes(flag), bytes(b"\xff")];
-    let Ok(Request::Run(request)) = parse(line(b"--env=K=\xfe"), &env) else { panic!("refused") };
+    let Ok(Request::Run(asked)) = parse(line(b"--env=K=\xfe"), &env) else { panic!("refused") };
+    let request = asked.verb.request(&env).expect("a request");
     assert_eq!(request.wish.env, [(bytes(b"K"), bytes(b"\xfe"))]);
     assert_eq!(request.wish.program, Some(Program::Command(vec![bytes(b"\xff")])));
-    let Err(Usage::Wrong { problems, .. }) = parse(line(b"--hostname=\xfe"), &env) else { panic!("understood") };
-    assert_eq!(problems, [Problem::new("hostname", "`\u{fffd}` is not UTF-8")]);
+    let Ok(request) = parse(line(b"--hostname=\xfe"), &env) else { panic!("refused") };
+    assert_eq!(request.problems(&env), [Problem::new("hostname", "`\u{fffd}` is not UTF-8")]);
 }
 
 #[test]
@@ -308,8 +326,8 @@ fn a_terminal_name_that_is_none_is_left_out() {
     for term in ["", "a b", "a\nb"] {
         let line = ["belljar", "run", "true"].map(OsString::from);
         let env = |name: &str| (name == "TERM").then(|| OsString::from(term));
-        let Ok(Request::Run(request)) = parse(line, &env) else { panic!("refused") };
-        assert_eq!(request.term, None);
+        let Ok(Request::Run(asked)) = parse(line, &env) else { panic!("refused") };
+        assert_eq!(asked.verb.request(&env).expect("a request").term, None);
     }
 }
 

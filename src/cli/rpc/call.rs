@@ -86,7 +86,7 @@ impl Work {
         let (answered, code) = match tell::site(stream, |site| method.call(given, site)) {
             Ok((told, code)) => (Answered::Told(told), code),
             Err(error) => {
-                let code = crate::verbs::exit_code(&error);
+                let code = method.exit_code(&error);
                 (Answered::Error(error), code)
             }
         };

@@ -2,14 +2,8 @@
 //!
 //! Tables for people, one object for `--json`. 0: done; 1: failed; 2: not understood. Of `exec` 125 means that we failed.
 
-mod carry;
-mod exec;
-mod life;
 mod supervise;
 
-pub use carry::{ImportRequest, import};
-pub use exec::{ExecRequest, exec};
-pub use life::{CreateRequest, create};
 pub use supervise::supervise;
 
 use super::render;
@@ -30,5 +24,4 @@ impl Told {
     }
 }
 
-pub use super::tell::complain;
 pub use crate::verbs::{no_home, place};

@@ -1,9 +1,9 @@
 //! The supervisor's process: started by `create` and `start`, and by nobody else.
 
 use super::{place, render};
-use crate::cli::resolve;
 use crate::error::Error;
 use crate::sandbox::{self, Report, Run};
+use crate::verbs::store;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ pub fn supervise(id: &str, home: Option<&Path>) -> i32 {
     // Of its caller nothing stays: no session whose end would be ours, no directory that could not be unmounted.
     let _ = nix::unistd::setsid();
     let _ = nix::unistd::chdir("/");
-    let store = resolve::store(home);
+    let store = store(home);
     let mut pipe = crate::sys::fd::take_stdout();
     let mut ready = |result: Result<&Run, &Error>| {
         tell(

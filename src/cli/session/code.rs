@@ -2,14 +2,15 @@
 
 use super::{COPY_IT, Collected, LONGEST, broken, new_id, quietly, wait};
 use crate::cli::parse::Report;
-use crate::cli::sandbox::{ExecRequest, exec};
-use crate::cli::{files, render};
+use crate::cli::run::{self, Commanded, with_report};
+use crate::cli::{files, render, tell};
 use crate::error::{self, Error};
 use crate::program;
 use crate::sandbox::Exec;
-use crate::spec::{Code, Language, Source};
+use crate::spec::{Language, Source};
 use crate::tools::session::{Ask, Kind};
 use crate::tools::{Name, Request};
+use crate::verbs::code::{Code, Place, There, not_for_a_sandbox_that_is_there};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read as _, Write};
@@ -17,40 +18,36 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A piece of code for a sandbox that is there.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CodeRequest {
-    /// The sandbox.
-    pub sandbox: String,
-    /// The interpreter that stays.
-    pub context: Option<String>,
-    /// Where values and pictures go that are no plain text.
-    pub save: Option<PathBuf>,
-    /// The code.
-    pub code: Code,
-    /// What is its own of the command that runs it.
-    pub exec: Exec,
-    /// Where sandboxes are.
-    pub home: Option<PathBuf>,
-    /// How to report.
-    pub report: Report,
-}
-
 /// Runs it; the exit code.
-pub fn code(request: CodeRequest) -> i32 {
-    let json = request.report.json;
-    let done = match request.context.clone() {
-        Some(context) => in_context(&request, &context),
-        None => once(request),
-    };
-    done.unwrap_or_else(|trouble| files::complain(&trouble, json, render::FAILED))
+pub fn code(asked: Commanded<Code>) -> i32 {
+    let request = asked.verb.request(tell::ENV);
+    with_report(&asked.report, request, |place, report, status| match place {
+        Place::Fresh(request) => run::fresh(*request, report, status),
+        Place::There(_) if report.status_fd.is_some() => {
+            render::error(&not_for_a_sandbox_that_is_there().into(), None, report, status)
+        }
+        Place::There(there) => {
+            let done = match there.context.clone() {
+                Some(context) => in_context(&there, &context, report.json),
+                None => once(*there, report),
+            };
+            done.unwrap_or_else(|error| files::complain(&error, report.json, render::FAILED))
+        }
+    })
 }
 
 /// As a command, with the code as a file inside where it comes as one.
-fn once(request: CodeRequest) -> Result<i32, Error> {
-    let CodeRequest { sandbox, code, exec: command, home, report, .. } = request;
+fn once(there: There, report: Report) -> Result<i32, Error> {
+    let There { sandbox, code, exec: command, .. } = there;
     let run = |words: Vec<OsString>| {
-        exec(ExecRequest { name: sandbox.clone(), exec: Exec { words, ..command.clone() }, home: home.clone(), report })
+        let command = Exec { words, ..command.clone() };
+        let ran = tell::site(!report.json, |site| {
+            crate::sandbox::exec(&site.sandboxes()?, &sandbox, Some(&site.store()?), &command, site.delivery())
+        });
+        match ran {
+            Ok((outcome, spec)) => render::outcome(&outcome, &spec, report, None),
+            Err(error) => render::error(&error, None, report, None),
+        }
     };
     let file = match &code.source {
         Source::File(path) => path.clone(),
@@ -78,7 +75,7 @@ fn once(request: CodeRequest) -> Result<i32, Error> {
 }
 
 /// In an interpreter, which is started where there is none.
-fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Error> {
+fn in_context(request: &There, id: &str, json: bool) -> Result<i32, Error> {
     let kind = match request.code.language {
         Language::Python => Kind::Python,
         Language::Node => Kind::Node,
@@ -100,7 +97,7 @@ fn in_context(request: &CodeRequest, id: &str) -> Result<i32, Error> {
     let text = text(&request.code.source)?;
     let timeout_ms = request.exec.timeout.as_ref().map(Duration::as_millis).map(|time| time as u64);
     let sandbox = OsStr::new(&request.sandbox);
-    let mut said = Collected::new(request.report.json, request.save.clone());
+    let mut said = Collected::new(json, request.save.clone());
     said.is_of_context("continued");
     let ask = || Ask::Run { kind, text: text.clone(), wait: true, timeout_ms };
     let how = match wait::run(sandbox, id, ask(), &mut said) {

@@ -9,12 +9,12 @@ mod said;
 mod wait;
 
 pub use attach::pty;
-pub use code::{CodeRequest, code};
+pub use code::code;
 
 use super::args::session::{One, Verb};
 use super::files;
 use super::render::{self, Listed};
-use crate::error::{self, Error, Problem};
+use crate::error::{self, Error};
 use crate::spec;
 use crate::tools::session::{Ask, Kind, Session};
 use crate::tools::{Most, Name, Request, wire};
@@ -22,7 +22,7 @@ use said::Collected;
 use serde_json::{Value, json};
 use std::ffi::{OsStr, OsString};
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// Exit code of what could not be done.
@@ -183,43 +183,6 @@ fn input(one: &One, job: u64, json: bool) -> Result<i32, Error> {
     }
 }
 
-/// A command to be left behind in a sandbox.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Detached {
-    /// The sandbox.
-    pub sandbox: String,
-    /// The command.
-    pub words: Vec<OsString>,
-    /// Variables on top of the sandbox's.
-    pub env: Vec<(OsString, OsString)>,
-    /// Where it begins.
-    pub workdir: Option<PathBuf>,
-    /// Where sandboxes are.
-    pub home: Option<PathBuf>,
-    /// Whether to print an object.
-    pub json: bool,
-}
-
-/// Starts it, and prints the session that it is; the exit code.
-pub fn detach(request: Detached) -> i32 {
-    if request.home.is_none() {
-        return render::error(&super::sandbox::no_home(), None, Default::default(), None);
-    }
-    let id = new_id("run");
-    let pair = |(name, value): (OsString, OsString)| (Name::from(name), Name::from(value));
-    let ask = Ask::Create {
-        kind: Kind::Command,
-        words: request.words.into_iter().map(Name::from).collect(),
-        env: request.env.into_iter().map(pair).collect(),
-        directory: request.workdir.as_deref().map(Name::from),
-    };
-    match quietly(OsStr::new(&request.sandbox), &id, ask) {
-        Ok(_) if request.json => render::object(&json!({ "version": 1, "session": id, "job": 1 }), 0),
-        Ok(_) => render::print(&format!("{id}\n"), 0),
-        Err(trouble) => files::complain(&trouble, request.json, code_of(&trouble, render::FAILED)),
-    }
-}
-
 /// The exit code where a command was not started, as shells have it.
 fn code_of(trouble: &Error, undone: i32) -> i32 {
     match trouble.kind {
@@ -233,12 +196,6 @@ fn code_of(trouble: &Error, undone: i32) -> i32 {
 fn new_id(what: &str) -> String {
     use std::hash::{BuildHasher as _, RandomState};
     format!("{what}-{:08x}", RandomState::new().hash_one(std::process::id()) as u32)
-}
-
-/// What is wrong with a wish that makes no sandbox.
-pub fn not_for_a_sandbox_that_is_there() -> Problem {
-    Problem::new("sandbox", "the sandbox is there already, and options that make one cannot change it")
-        .hint("with `--sandbox` only `--timeout`, `--env`, `--workdir`, `--output-limit` and `--json` go along")
 }
 
 /// Of what belljar says in the place of a job.

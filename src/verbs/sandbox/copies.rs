@@ -134,6 +134,8 @@ impl Verb for Export {
 
     fn run(self, site: &Site<'_>) -> Result<Exported, Error> {
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
+        // Before there is a file for it.
+        sandboxes.find(&self.name)?;
         let exported = sandbox::Export { sandbox: &self.name, with_image: !self.without_image };
         let progress = (site.progress)();
         let left_out = if &*self.output == "-" {

@@ -1,12 +1,11 @@
 //! What a request only names is read here: the spec file, the seccomp profile, the current directory.
 //!
-//! The only part of the command line that opens files. Each is read up to a limit and no further, so that a
+//! The only part of the front door that opens files before a sandbox is there. Each is read up to a limit and no further, so that a
 //! device or an endless pipe named by mistake ends in a message.
 
 use super::bundle;
-use super::parse::RunRequest;
+use super::wish::Request;
 use crate::error::{Error, Problem, describe_io};
-use crate::images::Store;
 use crate::sandbox::Volumes;
 use crate::spec::{self, LoadError, MAX_FILE, PartialSpec, Seccomp, Spec};
 use std::ffi::OsStr;
@@ -18,7 +17,7 @@ use std::path::Path;
 const MAX_PROFILE: usize = 1 << 20;
 
 /// The whole spec: flags over the spec file over the bundle over the defaults, every path on the host absolute.
-pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
+pub fn resolve(request: Request, home: Option<&Path>) -> Result<Spec, Error> {
     let below = match &request.spec_file {
         Some(path) => load(path).map_err(|problem| Error::invalid(vec![problem]))?,
         None => PartialSpec::default(),
@@ -33,7 +32,7 @@ pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
     spec.term = request.term;
     let mut problems = Vec::new();
     absolute_mounts(&mut spec, &mut problems);
-    volumes(&mut spec, request.home.as_deref(), &mut problems);
+    volumes(&mut spec, home, &mut problems);
     profile(&mut spec, &mut problems);
     if problems.is_empty() {
         return Ok(spec);
@@ -44,12 +43,6 @@ pub fn resolve(request: RunRequest) -> Result<Spec, Error> {
         problems.extend(more.into_iter().filter(|problem| !said.contains(&problem.field)));
     }
     Err(Error::invalid(problems))
-}
-
-/// The store of images in `home`, which may count from the current directory.
-pub fn store(home: &Path) -> Store {
-    // Without a current directory nothing can be found from it either, and the store says so.
-    Store::new(&std::path::absolute(home).unwrap_or_else(|_| home.to_owned()))
 }
 
 fn load(path: &Path) -> Result<PartialSpec, Problem> {
@@ -147,7 +140,7 @@ mod tests {
     }
 
     fn with_spec(file: &Scratch, wish: PartialSpec) -> Result<Spec, Error> {
-        resolve(RunRequest { wish, spec_file: Some(file.0.clone()), ..RunRequest::default() })
+        resolve(Request { wish, spec_file: Some(file.0.clone()), ..Request::default() }, None)
     }
 
     #[test]
@@ -182,7 +175,7 @@ mod tests {
         let mount =
             |source: &Path| Mount { source: source.into(), target: "/d".into(), writable: false, beneath: None };
         let wish = PartialSpec { mounts: vec![mount(Path::new("data"))], ..PartialSpec::default() };
-        let spec = resolve(RunRequest { wish, ..RunRequest::default() }).unwrap();
+        let spec = resolve(Request { wish, ..Request::default() }, None).unwrap();
         assert_eq!(spec.mounts, [mount(&std::env::current_dir().unwrap().join("data"))]);
     }
 
@@ -190,7 +183,7 @@ mod tests {
     fn a_profile_that_cannot_be_read_does_not_hide_other_faults() {
         let seccomp = Seccomp::Custom { path: "/nonexistent/p.json".into(), json: Vec::new() };
         let wish = PartialSpec { seccomp: Some(seccomp), pids: Some(0), ..PartialSpec::default() };
-        let Err(Error { problems, .. }) = resolve(RunRequest { wish, ..RunRequest::default() }) else {
+        let Err(Error { problems, .. }) = resolve(Request { wish, ..Request::default() }, None) else {
             panic!("resolved")
         };
         let fields: Vec<&str> = problems.iter().map(|problem| problem.field.as_str()).collect();

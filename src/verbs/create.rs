@@ -1,0 +1,212 @@
+//! Sandboxes that last: made new, or brought in from a file.
+
+use super::faults::{Env, Faults};
+use super::options::{Options, OwnOptions, SandboxOptions};
+use super::parameters::Take;
+use super::resolve::resolve;
+use super::sandbox::Made;
+use super::wish::{self, Request};
+use super::words::{Time, Word, many, pairs};
+use super::{Site, Verb};
+use crate::error::{Error, Kind, Problem, describe_io};
+use crate::sandbox::{self, Wish};
+use crate::spec::{self, Program};
+use crate::trees::progress::Followed;
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::io::Read;
+
+const LIFE: &str = "Life";
+
+/// `belljar create`.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[command(
+    override_usage = "belljar create [OPTIONS] [NAME] [-- COMMAND [ARG]...]",
+    after_help = "Without a COMMAND it lasts until it is stopped, with one until that ends. It is removed when it ends, with all of \
+its files, unless `--keep` is given. Sandboxes are kept in $BELLJAR_HOME, else $XDG_DATA_HOME/belljar, else ~/.local/share/belljar."
+)]
+pub struct Create {
+    /// The options of the sandbox.
+    #[command(flatten)]
+    #[cfg_attr(test, schemars(flatten))]
+    pub options: SandboxOptions,
+    /// How it lasts.
+    #[command(flatten)]
+    #[cfg_attr(test, schemars(flatten))]
+    pub life: Life,
+}
+
+/// How a sandbox lasts, and what it is called.
+#[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Life {
+    /// Keep it, with its files, when it ends [default: off]
+    #[arg(long, help_heading = LIFE)]
+    #[serde(default)]
+    pub keep: bool,
+    /// Remove it after this time, as in 30s or 2h [default: never]
+    #[arg(long, value_name = "TIME", help_heading = LIFE, allow_hyphen_values = true)]
+    pub ttl: Option<Time>,
+    /// Stop it when it was not called for this time [default: never]
+    ///
+    /// A command that runs by `exec` is a call, what goes on in the background is not.
+    #[arg(long, value_name = "TIME", help_heading = LIFE, allow_hyphen_values = true)]
+    pub idle_stop: Option<Time>,
+    /// Remove it when it was not called for this time [default: never]
+    #[arg(long, value_name = "TIME", help_heading = LIFE, allow_hyphen_values = true)]
+    pub idle_rm: Option<Time>,
+    /// Give it a label (repeatable) [default: none]
+    #[arg(long, value_name = "K=V", help_heading = LIFE)]
+    #[serde(default, deserialize_with = "pairs")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::Pairs"))]
+    pub label: Vec<Word>,
+    /// What to call it [default: its id]
+    #[arg(value_name = "NAME")]
+    pub name: Option<Word>,
+    /// The sandbox's own command and its arguments
+    #[arg(value_name = "COMMAND", last = true, num_args = 0..)]
+    #[serde(default, deserialize_with = "many")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    pub command: Vec<Word>,
+}
+
+impl Take for Create {
+    fn take(given: &mut Map<String, Value>, problems: &mut Vec<Problem>) -> Option<Create> {
+        let (options, life) = (SandboxOptions::take(given, problems), Life::take(given, problems));
+        Some(Create { options: options?, life: life? })
+    }
+
+    fn names() -> Vec<&'static str> {
+        [SandboxOptions::names(), Life::names()].concat()
+    }
+}
+
+impl Create {
+    /// What is asked for; nothing is opened.
+    ///
+    /// # Errors
+    ///
+    /// `invalid`, with everything that is wrong with it.
+    pub fn request(self, env: Env<'_>) -> Result<(Request, Wish), Error> {
+        let mut faults = Faults::default();
+        let Life { keep, ttl, idle_stop, idle_rm, label, name, command } = self.life;
+        let words: Vec<_> = command.into_iter().map(|word| word.0).collect();
+        let program = if words.is_empty() { Program::Nothing } else { Program::Command(words) };
+        let labels = label.iter().filter_map(|label| faults.label(label)).collect();
+        let mut time =
+            |field, word: Option<Time>| word.and_then(|word| faults.unit(field, &*word, spec::parse_duration));
+        let wish = Wish {
+            ttl: time("ttl", ttl),
+            idle_stop: time("idle_stop", idle_stop),
+            idle_rm: time("idle_rm", idle_rm),
+            keep,
+            labels,
+            name: name.and_then(|name| faults.text("name", name.0)),
+        };
+        let options = Options { sandbox: self.options, own: OwnOptions::default() };
+        Ok((lasting(wish::finish(options, Some(program), None, env, &mut faults)?), wish))
+    }
+}
+
+/// It lasts until it is stopped, unless somebody says otherwise.
+fn lasting(mut request: Request) -> Request {
+    request.ambient.timeout = Some(None);
+    request
+}
+
+/// A spec that cannot be is a request that is not understood.
+fn misused(error: Error) -> Error {
+    let kind = if error.kind == Kind::Invalid { Kind::Misused } else { error.kind };
+    Error { kind, ..error }
+}
+
+impl Verb for Create {
+    type Told = Made;
+
+    fn run(self, site: &Site<'_>) -> Result<Made, Error> {
+        let (request, wish) = self.request(site.env).map_err(misused)?;
+        let (sandboxes, store) = (site.sandboxes()?, site.store()?);
+        let spec = resolve(request, site.home.as_deref()).map_err(misused)?;
+        sandbox::create(&sandboxes, Some(&store), spec, &wish).map(Made::of)
+    }
+}
+
+/// `belljar import`.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[command(
+    override_usage = "belljar import [OPTIONS] FILE [NAME]",
+    after_help = "Limits, variables, command and labels are the file's, unless options say otherwise. What is the host's is never taken from a file: give \
+`--mount`, `--volume`, `--net` and the like again."
+)]
+pub struct Import {
+    /// The options of the sandbox, over those of the file.
+    #[command(flatten)]
+    #[cfg_attr(test, schemars(flatten))]
+    pub options: SandboxOptions,
+    /// Where it comes from.
+    #[command(flatten)]
+    #[cfg_attr(test, schemars(flatten))]
+    pub from: From,
+}
+
+/// Where a sandbox comes from.
+#[derive(Clone, Debug, PartialEq, Args, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct From {
+    /// The file, or `-` for standard input
+    #[arg(value_name = "FILE")]
+    pub file: Word,
+    /// What to call it [default: as it was called]
+    #[arg(value_name = "NAME")]
+    pub name: Option<Word>,
+}
+
+impl Take for Import {
+    fn take(given: &mut Map<String, Value>, problems: &mut Vec<Problem>) -> Option<Import> {
+        let (options, from) = (SandboxOptions::take(given, problems), From::take(given, problems));
+        Some(Import { options: options?, from: from? })
+    }
+
+    fn names() -> Vec<&'static str> {
+        [SandboxOptions::names(), From::names()].concat()
+    }
+}
+
+impl Verb for Import {
+    type Told = Made;
+
+    fn run(self, site: &Site<'_>) -> Result<Made, Error> {
+        let mut faults = Faults::default();
+        let name = self.from.name.and_then(|name| faults.text("name", name.0));
+        if self.options.image.is_some() {
+            faults.0.push(Problem::new("image", "the file says which image it is").hint("leave `--image` out"));
+        }
+        let options = Options { sandbox: self.options, own: OwnOptions::default() };
+        let mut request = lasting(wish::finish(options, None, None, site.env, &mut faults).map_err(misused)?);
+        let (sandboxes, store, file) = (site.sandboxes()?, site.store()?, self.from.file);
+        let mut size = None;
+        let opened: Box<dyn Read> = if &*file == "-" {
+            Box::new(std::io::stdin().lock())
+        } else {
+            let opened = File::open(&file.0).map_err(|error| {
+                let problem = Problem::new("file", format!("`{}`: {}", file.to_string_lossy(), describe_io(&error)));
+                Error::invalid(vec![problem.hint("name a file that `belljar export` wrote")])
+            })?;
+            size = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.len());
+            Box::new(opened)
+        };
+        let progress = (site.progress)();
+        let task = progress.begin(&format!("importing {}", file.to_string_lossy()), size);
+        let mut brought = sandbox::read(Box::new(Followed::new(opened, task)))?;
+        request.ambient = request.ambient.over(brought.spec.clone());
+        let spec = resolve(request, site.home.as_deref()).map_err(misused)?;
+        if let Some(name) = name {
+            brought.name = name;
+        }
+        sandbox::import(&sandboxes, &store, brought, spec).map(Made::of)
+    }
+}
