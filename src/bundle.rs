@@ -31,6 +31,8 @@ pub const FILE: &str = "config.json";
 pub struct Wish {
     /// Everything that has a place in a spec; paths of the host count from the bundle's directory.
     pub spec: PartialSpec,
+    /// What has none.
+    pub bundle: Bundle,
     /// It has a filter of system calls of its own, which the caller has to replace.
     pub filter: bool,
 }
@@ -67,7 +69,7 @@ fn whole(reader: &mut Reader, value: Value, caller: User) -> Option<Wish> {
     if let Some(list) = reader.take_list(&mut top, "mounts") {
         mounts::read(reader, list, &mut spec, &mut bundle);
     }
-    let mut wish = Wish { spec, filter: false };
+    let mut wish = Wish { spec, bundle: Bundle::default(), filter: false };
     if let Some(linux) = reader.take_object(&mut top, "linux") {
         linux::read(reader, linux, caller, &mut wish, &mut bundle);
     }
@@ -80,7 +82,7 @@ fn whole(reader: &mut Reader, value: Value, caller: User) -> Option<Wish> {
         reader.wrong(&path, "would run programs on the host", "take them out, and run what is needed before and after");
     }
     reader.nothing_else(top);
-    wish.spec.bundle = Some(bundle);
+    wish.bundle = bundle;
     Some(wish)
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Problem};
 use crate::host::ranges::{Extent, Helpers};
 use crate::host::{Host, UNPRIVILEGED_ID};
 use crate::outcome::Enforcement;
-use crate::spec::{Privileges, RANGE, Spec, User};
+use crate::spec::{Order, Privileges, RANGE, Spec, User};
 use crate::step::{Capabilities, Step, Steps, c_string};
 use caps::Capability;
 use std::ffi::CString;
@@ -75,11 +75,6 @@ pub fn home(user: User, host: &Host) -> &str {
         _ if user.uid == 0 => "/root",
         _ => "/home/sandbox",
     }
-}
-
-/// Whether nobody has made anything for the user of a command that joins.
-pub fn is_guest(spec: &Spec) -> bool {
-    spec.lasting.as_ref().is_some_and(|lasting| lasting.guest)
 }
 
 fn account(user: User, host: &Host) -> Option<(&str, &str)> {
@@ -218,9 +213,9 @@ pub fn plan_drop(spec: &Spec, host: &Host, keep: Capabilities, steps: &mut Vec<S
 }
 
 /// What the payload keeps. It is lost with user 0: by setuid(2), and by executing as anybody else.
-pub fn kept(spec: &Spec, host: &Host) -> Capabilities {
-    match spec.privileges {
-        Privileges::None if host.ranges.is_some() && user(spec, host).uid == 0 => Capabilities::of(&OF_A_RANGE),
+pub fn kept(order: &Order, host: &Host) -> Capabilities {
+    match order.privileges {
+        Privileges::None if host.ranges.is_some() && user(&order.spec, host).uid == 0 => Capabilities::of(&OF_A_RANGE),
         Privileges::None => Capabilities::NONE,
         // Files of a package may have modes that stop everybody but root, and all of them are the caller's here.
         Privileges::Build { .. } => Capabilities::of(&[Capability::CAP_DAC_OVERRIDE, Capability::CAP_SYS_CHROOT]),
@@ -228,8 +223,8 @@ pub fn kept(spec: &Spec, host: &Host) -> Capabilities {
 }
 
 /// That no capability is left, or which.
-pub fn enforcement(spec: &Spec, host: &Host) -> Enforcement {
-    match kept(spec, host) {
+pub fn enforcement(order: &Order, host: &Host) -> Enforcement {
+    match kept(order, host) {
         Capabilities::NONE => Enforcement::Enforced,
         kept if host.ranges.is_some() => Enforcement::Partly(format!("none{kept}, over the sandbox's own ids")),
         kept => Enforcement::Partly(format!("none{kept}")),
@@ -237,12 +232,12 @@ pub fn enforcement(spec: &Spec, host: &Host) -> Enforcement {
 }
 
 /// The environment: clean but for `PATH HOME LANG TERM USER`, the image's and what was asked for; later ones win.
-pub fn environment(spec: &Spec, host: &Host) -> Vec<CString> {
-    let user = user(spec, host);
-    let term = spec.term.clone().filter(|_| spec.tty).unwrap_or_else(|| "dumb".to_owned());
+pub fn environment(order: &Order, host: &Host) -> Vec<CString> {
+    let user = user(&order.spec, host);
+    let term = order.term.clone().filter(|_| order.spec.tty).unwrap_or_else(|| "dumb".to_owned());
     let number = user.uid.to_string();
     let (name, home) = match account(user, host) {
-        None if is_guest(spec) => (number.as_str(), "/"),
+        None if order.is_guest() => (number.as_str(), "/"),
         _ => (name(user, host), home(user, host)),
     };
     let mut variables: Vec<(OsString, OsString)> =
@@ -252,7 +247,7 @@ pub fn environment(spec: &Spec, host: &Host) -> Vec<CString> {
             .collect();
     let of_the_image = host.image.iter().flat_map(|image| &image.config.env).filter_map(|line| line.split_once('='));
     let of_the_image = of_the_image.map(|(key, value)| (key.into(), value.into()));
-    for (key, value) in of_the_image.chain(spec.env.iter().cloned()) {
+    for (key, value) in of_the_image.chain(order.spec.env.iter().cloned()) {
         match variables.iter_mut().find(|(known, _)| *known == key) {
             Some((_, known)) => *known = value,
             None => variables.push((key, value)),

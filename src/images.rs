@@ -27,7 +27,7 @@ mod config;
 
 use crate::error::{Error, Problem};
 use crate::host::Image;
-use crate::spec::{Bundle, Language, Program, Spec};
+use crate::spec::{Bundle, Language, Order, Runs};
 
 pub use digest::Digest;
 pub use reference::Reference;
@@ -39,12 +39,12 @@ pub use store::{Lease, Store};
 /// # Errors
 ///
 /// `Invalid`, where there is no image of the name that is asked for.
-pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error> {
-    if spec.bundle.is_some() {
+pub fn lease(order: &Order, store: Option<&Store>) -> Result<Option<Lease>, Error> {
+    if order.bundle.is_some() {
         return Ok(None);
     }
-    match (spec.image.as_deref(), &spec.program) {
-        (Some(store::HOST), _) | (None, Program::Command(_) | Program::Nothing | Program::Own(_)) => Ok(None),
+    match (order.spec.image.as_deref(), order.runs()) {
+        (Some(store::HOST), _) | (None, Runs::Command(_) | Runs::Nothing | Runs::Own(_)) => Ok(None),
         (Some(name), _) => match store {
             Some(store) => {
                 let lease = store.lease(name)?;
@@ -61,7 +61,7 @@ pub fn lease(spec: &Spec, store: Option<&Store>) -> Result<Option<Lease>, Error>
                     .hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`"),
             ])),
         },
-        (None, Program::Code(code)) => {
+        (None, Runs::Code(code)) => {
             let name = match code.language {
                 Language::Python => "python",
                 Language::Node => "node",

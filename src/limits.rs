@@ -13,7 +13,7 @@
 
 use crate::host::Host;
 use crate::outcome::Enforcement;
-use crate::spec::{Protection, Spec};
+use crate::spec::{Order, Protection};
 use crate::step::Step;
 use std::time::Duration;
 
@@ -28,22 +28,22 @@ const PENDING_SIGNALS: u64 = 4096;
 /// What the kernel counts for each user. Whoever makes a user namespace passes these limits on to all of its users together
 /// (since Linux 5.14): a step of the payload where it has one id, and of pid 1 before it makes the payload's namespace where it
 /// has many.
-pub fn plan_counted(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
+pub fn plan_counted(order: &Order, host: &Host, steps: &mut Vec<Step>) {
     if !host.cgroup.controllers().pids {
         // pid 1 counts too. Whoever asked for it has it or hears why not.
-        let processes = u64::from(spec.pids) + 1;
+        let processes = u64::from(order.spec.pids) + 1;
         let resource = libc::RLIMIT_NPROC as u32;
         steps.push(Step::Limit { resource, name: "RLIMIT_NPROC", soft: processes, hard: processes });
     }
     steps.push(unasked(host, libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", (LOCKED_MEMORY, LOCKED_MEMORY)));
     steps.push(unasked(host, libc::RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE", (MESSAGE_QUEUES, MESSAGE_QUEUES)));
     steps.push(unasked(host, libc::RLIMIT_SIGPENDING, "RLIMIT_SIGPENDING", (PENDING_SIGNALS, PENDING_SIGNALS)));
-    of_the_bundle(spec, host, true, steps);
+    of_the_bundle(order, host, true, steps);
 }
 
 /// Steps of the payload, before it loses its privileges.
-pub fn plan(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
-    if let Some(cpu_time) = spec.cpu_time {
+pub fn plan(order: &Order, host: &Host, steps: &mut Vec<Step>) {
+    if let Some(cpu_time) = order.spec.cpu_time {
         let seconds = whole_seconds(cpu_time) + 1;
         let resource = libc::RLIMIT_CPU as u32;
         steps.push(Step::Limit { resource, name: "RLIMIT_CPU", soft: seconds, hard: seconds + 1 });
@@ -53,16 +53,16 @@ pub fn plan(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     steps.push(unasked(host, libc::RLIMIT_CORE, "RLIMIT_CORE", (1, 1)));
     steps.push(unasked(host, libc::RLIMIT_RTPRIO, "RLIMIT_RTPRIO", (0, 0)));
     // Files that are kept have no quota: where nothing else is written to, none of them is larger than the limit.
-    if keeps_files(spec) && !spec.mounts.iter().any(|mount| mount.writable) {
-        steps.push(unasked(host, libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", (spec.disk, spec.disk)));
+    if order.keeps_files() && !order.spec.mounts.iter().any(|mount| mount.writable) {
+        steps.push(unasked(host, libc::RLIMIT_FSIZE, "RLIMIT_FSIZE", (order.spec.disk, order.spec.disk)));
     }
-    of_the_bundle(spec, host, false, steps);
+    of_the_bundle(order, host, false, steps);
 }
 
 /// Open files, when all descriptors that are sent have been: who may have as many open as the user has in flight sends none
 /// (unix(7), `ETOOMANYREFS`).
-pub fn plan_descriptors(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
-    let mut asked = spec.bundle.iter().flat_map(|bundle| &bundle.limits);
+pub fn plan_descriptors(order: &Order, host: &Host, steps: &mut Vec<Step>) {
+    let mut asked = order.bundle.iter().flat_map(|bundle| &bundle.limits);
     let asked = asked.rfind(|asked| asked.resource == libc::RLIMIT_NOFILE as u32);
     let own = host.hard_limits.get(libc::RLIMIT_NOFILE as usize).copied().unwrap_or(u64::MAX);
     // What is sent must leave room for us, who may have no more than the caller.
@@ -71,18 +71,13 @@ pub fn plan_descriptors(spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
     steps.push(unasked(host, libc::RLIMIT_NOFILE, "RLIMIT_NOFILE", (soft, hard)));
 }
 
-/// Whether the writable layer lies on a disk, where nobody limits it but we.
-pub fn keeps_files(spec: &Spec) -> bool {
-    spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some())
-}
-
 /// What the kernel counts for each user, and a bundle may set.
 const COUNTED: [u32; 3] = [libc::RLIMIT_MEMLOCK as u32, libc::RLIMIT_MSGQUEUE as u32, libc::RLIMIT_SIGPENDING as u32];
 
 /// What a bundle wants in the place of what is there; where the caller may have less, less will do. Of some there is no more
 /// than we gave, others are only what we take for enough.
-fn of_the_bundle(spec: &Spec, host: &Host, counted: bool, steps: &mut Vec<Step>) {
-    let Some(bundle) = &spec.bundle else { return };
+fn of_the_bundle(order: &Order, host: &Host, counted: bool, steps: &mut Vec<Step>) {
+    let Some(bundle) = &order.bundle else { return };
     for asked in bundle.limits.iter().filter(|asked| COUNTED.contains(&asked.resource) == counted) {
         if asked.resource == libc::RLIMIT_NOFILE as u32 {
             continue;
@@ -113,7 +108,7 @@ fn whole_seconds(duration: Duration) -> u64 {
 }
 
 /// How each limit is enforced.
-pub fn enforcement(spec: &Spec, host: &Host, protection: Protection) -> Option<Enforcement> {
+pub fn enforcement(order: &Order, host: &Host, protection: Protection) -> Option<Enforcement> {
     let has = host.cgroup.controllers();
     let by_cgroup = Some(Enforcement::by("cgroup", true));
     match protection {
@@ -121,18 +116,18 @@ pub fn enforcement(spec: &Spec, host: &Host, protection: Protection) -> Option<E
         Protection::Cpu if has.cpu => by_cgroup,
         Protection::Pids if has.pids => by_cgroup,
         // Every cgroup counts CPU time.
-        Protection::CpuTime if host.cgroup.is_there() => spec.cpu_time.and(by_cgroup),
-        Protection::DiskBandwidth => spec.disk_bandwidth.map(|_| match has.io {
+        Protection::CpuTime if host.cgroup.is_there() => order.spec.cpu_time.and(by_cgroup),
+        Protection::DiskBandwidth => order.spec.disk_bandwidth.map(|_| match has.io {
             true => Enforcement::by("cgroup", true),
             false => Enforcement::Off(host.cgroup.why_not("io")),
         }),
         Protection::Memory => Some(Enforcement::by("sampling", false)),
         Protection::Cpu => Some(Enforcement::by("sampling, stop and continue", false)),
-        Protection::CpuTime => spec.cpu_time.map(|_| Enforcement::by("sampling, rlimit", false)),
+        Protection::CpuTime => order.spec.cpu_time.map(|_| Enforcement::by("sampling, rlimit", false)),
         Protection::Pids => Some(Enforcement::by("rlimit", true)),
-        Protection::Disk if keeps_files(spec) => Some(Enforcement::by("sampling", false)),
+        Protection::Disk if order.keeps_files() => Some(Enforcement::by("sampling", false)),
         Protection::Disk => Some(Enforcement::by("tmpfs", true)),
-        Protection::Timeout => spec.timeout.map(|_| Enforcement::by("timer", true)),
+        Protection::Timeout => order.spec.timeout.map(|_| Enforcement::by("timer", true)),
         Protection::Namespaces
         | Protection::Capabilities
         | Protection::Network

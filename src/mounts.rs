@@ -22,7 +22,7 @@ pub use views::Cgroup;
 
 use crate::host::{EntryKind, Host};
 use crate::identity;
-use crate::spec::{Bundle, Lasting, Spec};
+use crate::spec::{Bundle, Lasting, Order, Spec};
 use crate::step::{Access, Step, Steps, c_string};
 use overlay::Writable;
 use std::path::Path;
@@ -39,29 +39,34 @@ pub fn inodes(disk: u64) -> u64 {
 }
 
 /// Directories that can be written inside, for the second layer too.
-pub fn writable_directories(spec: &Spec, host: &Host) -> Vec<String> {
+pub fn writable_directories(order: &Order, host: &Host) -> Vec<String> {
     // An image is the sandbox's own as a whole; what is not to be written is read-only by its mount.
     if host.image.is_some() {
         return vec!["/".to_owned()];
     }
     // Who joins as another user has no home there.
-    let home = if identity::is_guest(spec) { "/tmp" } else { identity::home(identity::user(spec, host), host) };
+    let home = if order.is_guest() { "/tmp" } else { identity::home(identity::user(&order.spec, host), host) };
     let mut writable: Vec<String> = ["/tmp", "/var", "/run", "/mnt", "/opt", "/srv"].map(str::to_owned).to_vec();
     if !writable.iter().any(|directory| directory == home) {
         writable.push(home.to_owned());
     }
-    let workdir = spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
+    let workdir = order.spec.workdir.as_deref().map_or(home.into(), Path::to_string_lossy);
     // Everything lies below `/`: to let it be written would be to have no second layer at all.
     let covered = |path: &str| {
         Path::new(path).parent().is_none()
             || ["/usr", "/etc"].iter().any(|top| path == *top || path.starts_with(&format!("{top}/")))
-            || spec.mounts.iter().any(|mount| Path::new(path).starts_with(&mount.target))
+            || order.spec.mounts.iter().any(|mount| Path::new(path).starts_with(&mount.target))
     };
     if !covered(&workdir) && !writable.iter().any(|directory| Path::new(&*workdir).starts_with(directory)) {
         writable.push(workdir.into_owned());
     }
     writable.extend(
-        spec.mounts.iter().filter(|mount| mount.writable).map(|mount| mount.target.to_string_lossy().into_owned()),
+        order
+            .spec
+            .mounts
+            .iter()
+            .filter(|mount| mount.writable)
+            .map(|mount| mount.target.to_string_lossy().into_owned()),
     );
     writable
 }
@@ -75,7 +80,7 @@ pub fn plan_processors(spec: &Spec, host: &Host, steps: &mut Steps) {
 ///
 /// `code` is the step that brings a file of code in, told where the root is made.
 pub fn plan(
-    spec: &Spec,
+    order: &Order,
     host: &Host,
     cgroup: Cgroup,
     code: impl FnOnce(&dyn Fn(&str) -> String) -> Option<Step>,
@@ -84,9 +89,10 @@ pub fn plan(
     let init = &mut steps.init;
     init.push(Step::PrivateMounts);
     // The rest of the quota lies on file systems of their own.
-    let disk = spec.layer().min(spec.disk - spec.bundle.as_ref().map_or(0, Bundle::bytes).min(spec.disk));
+    let disk =
+        order.spec.layer().min(order.spec.disk - order.bundle.as_ref().map_or(0, Bundle::bytes).min(order.spec.disk));
     init.push(Step::Scaffold { options: c_string(format!("mode=0755,size={disk},nr_inodes={}", inodes(disk))) });
-    let kept = spec.lasting.as_ref().and_then(|lasting| lasting.kept.as_deref());
+    let kept = order.lasting.as_ref().and_then(|lasting| lasting.kept.as_deref());
     let overlaid = host.image.is_some() || kept.is_some();
     let mut skeleton = if overlaid { Skeleton::upper() } else { Skeleton::new() };
     for name in ["root", tree::SEALED] {
@@ -95,52 +101,52 @@ pub fn plan(
     skeleton.make.push(Step::Sealed);
     skeleton.sealed_directory("empty");
     skeleton.scaffold_directory("shm", 0o1777);
-    bundle::make(spec, host, &mut skeleton);
+    bundle::make(order, host, &mut skeleton);
     skeleton.scaffold_file("null");
     if overlaid {
-        overlay::plan(host.image.as_ref(), kept, spec.lasting.is_some(), &mut skeleton);
+        overlay::plan(host.image.as_ref(), kept, order.lasting.is_some(), &mut skeleton);
     }
     if host.image.is_none() {
         system(host, &mut skeleton);
     }
-    etc::plan(spec, host, &mut skeleton);
+    etc::plan(&order.spec, host, &mut skeleton);
     if host.image.is_none() {
-        places(spec, host, &mut skeleton);
+        places(&order.spec, host, &mut skeleton);
     }
     dev::plan(&mut skeleton);
     skeleton.directory("proc", 0o755);
-    views::plan(spec, host, cgroup, &mut skeleton);
-    mounts(spec, host, &mut skeleton);
+    views::plan(&order.spec, host, cgroup, &mut skeleton);
+    mounts(order, host, &mut skeleton);
     if let Some(code) = code(&|path| skeleton.place_of(path)) {
         skeleton.directory("run/code", 0o755);
         skeleton.make.push(code);
     }
-    own(spec, host, &mut skeleton);
+    own(&order.spec, host, &mut skeleton);
     let devices = skeleton.place_of("dev");
     init.extend(skeleton.make);
-    if spec.lasting.is_some() && kept.is_none() {
+    if order.lasting.is_some() && kept.is_none() {
         init.push(Step::HoldWritable { path: c_string(if overlaid { overlay::APART } else { "root" }) });
     }
-    let layer = match &spec.lasting {
+    let layer = match &order.lasting {
         None => Writable::Own,
         Some(Lasting { kept: None, .. }) => Writable::Apart,
         Some(Lasting { kept: Some(_), .. }) => Writable::Kept,
     };
     init.push(if overlaid { overlay::root(host.image.as_ref(), layer) } else { Step::Root });
     if host.image.is_some() {
-        overlay::places(spec, host, init);
+        overlay::places(&order.spec, host, init);
     }
     init.extend(skeleton.show);
     init.push(Step::SealTrees);
     dev::plan_mounts(devices, init);
     init.extend(skeleton.mounts);
-    nested::plan_devices(spec, init);
+    nested::plan_devices(order, init);
     init.push(Step::MaskSources);
-    bundle::seal(spec.bundle.as_ref(), init);
+    bundle::seal(order.bundle.as_ref(), init);
     views::show_sys(cgroup, init);
     proc::plan(host, init);
     views::show_proc(host, init);
-    nested::plan_proc(spec, init);
+    nested::plan_proc(order, init);
     init.push(Step::EnterRoot);
 }
 
@@ -195,11 +201,11 @@ fn places(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
 }
 
 /// The mounts of the spec, in its order.
-fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
-    for (index, (mount, is_directory)) in spec.mounts.iter().zip(&host.mount_is_directory).enumerate() {
-        bundle::show(index, spec, host, &mut skeleton.mounts);
+fn mounts(order: &Order, host: &Host, skeleton: &mut Skeleton) {
+    for (index, (mount, is_directory)) in order.spec.mounts.iter().zip(&host.mount_is_directory).enumerate() {
+        bundle::show(index, order, host, &mut skeleton.mounts);
         if host.image.is_some() {
-            let owner = identity::owner(spec, host);
+            let owner = identity::owner(&order.spec, host);
             overlay::place(&mount.target, 0o755, *is_directory, [owner; 2], &mut skeleton.mounts);
         } else {
             skeleton.mount_point(&mount.target.to_string_lossy(), *is_directory);
@@ -217,5 +223,5 @@ fn mounts(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
             },
         });
     }
-    bundle::show(spec.mounts.len(), spec, host, &mut skeleton.mounts);
+    bundle::show(order.spec.mounts.len(), order, host, &mut skeleton.mounts);
 }

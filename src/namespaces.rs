@@ -5,7 +5,7 @@
 //! that time, and so pid 1 makes it when it is in the sandbox's cgroup.
 
 use crate::host::Host;
-use crate::spec::{Network, Spec};
+use crate::spec::{Network, Order, Spec};
 use crate::step::{Step, Steps, c_string};
 
 /// Namespaces made by the clone of pid 1.
@@ -42,8 +42,8 @@ pub fn plan_join(spec: &Spec, host: &Host, steps: &mut Steps) {
 
 /// The namespaces of a sandbox that others will join, in the order in which they do: the user namespace gives the right to the
 /// others. None, where nobody will.
-pub fn to_join(spec: &Spec) -> Vec<i32> {
-    if spec.lasting.is_none() {
+pub fn to_join(order: &Order) -> Vec<i32> {
+    if order.lasting.is_none() {
         return Vec::new();
     }
     let mut kinds = vec![
@@ -54,7 +54,7 @@ pub fn to_join(spec: &Spec) -> Vec<i32> {
         libc::CLONE_NEWIPC,
         libc::CLONE_NEWCGROUP,
     ];
-    if own_network(spec) {
+    if own_network(&order.spec) {
         kinds.push(libc::CLONE_NEWNET);
     }
     kinds

@@ -1,4 +1,4 @@
-//! The main path: from a wish to what became of it.
+//! The main path: from an order to what became of it.
 //!
 //! [`start`] reads aloud: check, lease the image, probe, settle, plan, launch; then somebody watches. Everything that is decided is
 //! decided here, in the supervisor, before the clone; the two processes on the other side (`init`, `payload`) walk the lists of steps.
@@ -37,7 +37,7 @@ use crate::error::Error;
 use crate::host::{Host, Image};
 use crate::images::{self, Lease, Store};
 use crate::outcome::Outcome;
-use crate::spec::{Spec, check};
+use crate::spec::{Order, check_order};
 use role::{Output, Role};
 
 /// Runs one command in a fresh sandbox and says what became of it. The sandbox is gone when this returns. Images are
@@ -46,8 +46,8 @@ use role::{Output, Role};
 /// # Errors
 ///
 /// `Invalid`, `Host` and `Setup`, when no command ran; nothing is left behind then either.
-pub fn run(spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Outcome, Error> {
-    start(spec, store, Role::Command(Output::Deliver(delivery)))?.watch(&mut [])
+pub fn run(order: &Order, store: Option<&Store>, delivery: Delivery) -> Result<Outcome, Error> {
+    start(order, store, Role::Command(Output::Deliver(delivery)))?.watch(&mut [])
 }
 
 /// As [`run`] on the machine's own files, with `follower` told what the command writes to both streams, as it comes. It is
@@ -56,8 +56,8 @@ pub fn run(spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Out
 /// # Errors
 ///
 /// As [`run`].
-pub fn follow(spec: &Spec, follower: Follower) -> Result<Outcome, Error> {
-    start(spec, None, Role::Command(Output::Follow(follower)))?.watch(&mut [])
+pub fn follow(order: &Order, follower: Follower) -> Result<Outcome, Error> {
+    start(order, None, Role::Command(Output::Follow(follower)))?.watch(&mut [])
 }
 
 /// Makes a persistent sandbox, and stays with it until it ends. What its own command writes is told to `log`.
@@ -66,38 +66,38 @@ pub fn follow(spec: &Spec, follower: Follower) -> Result<Outcome, Error> {
 ///
 /// As [`run`].
 pub fn last(
-    spec: &Spec,
+    order: &Order,
     store: Option<&Store>,
     log: Follower,
     attendant: &mut dyn Attendant,
 ) -> Result<Outcome, Error> {
-    start(spec, store, Role::Persistent(log))?.watch(&mut [attendant])
+    start(order, store, Role::Persistent(log))?.watch(&mut [attendant])
 }
 
-/// Runs one command in a sandbox that is there already. `spec` is the sandbox's own but for the program, and what belongs to
+/// Runs one command in a sandbox that is there already. `order` is the sandbox's own but for the program, and what belongs to
 /// it.
 ///
 /// # Errors
 ///
 /// As [`run`]; an error of the kind `out_of_reach`, when somebody inside has put himself out of reach of the command's limits.
 pub fn join(
-    spec: &Spec,
+    order: &Order,
     store: Option<&Store>,
     joined: &Joined,
     delivery: Delivery,
     attendant: &mut dyn Attendant,
 ) -> Result<Outcome, Error> {
-    start(spec, store, Role::Leader(joined, delivery))?.watch(&mut [attendant])
+    start(order, store, Role::Leader(joined, delivery))?.watch(&mut [attendant])
 }
 
 /// The way that all of them take.
-fn start(spec: &Spec, store: Option<&Store>, role: Role<'_>) -> Result<Running, Error> {
-    check(spec)?;
-    let lease = images::lease(spec, store)?;
-    let image = root(spec, lease.as_ref());
-    let host = role.probe(spec, image)?;
-    let plan = role.plan(spec, &host)?;
-    launch::launch(spec, lease, host, plan, role)
+fn start(order: &Order, store: Option<&Store>, role: Role<'_>) -> Result<Running, Error> {
+    check_order(order)?;
+    let lease = images::lease(order, store)?;
+    let image = root(order, lease.as_ref());
+    let host = role.probe(&order.spec, image)?;
+    let plan = role.plan(order, &host)?;
+    launch::launch(order, lease, host, plan, role)
 }
 
 /// The plan that [`run`] would carry out, without carrying it out.
@@ -105,13 +105,13 @@ fn start(spec: &Spec, store: Option<&Store>, role: Role<'_>) -> Result<Running, 
 /// # Errors
 ///
 /// `Invalid` and `Host`, as [`run`].
-pub fn plan(spec: &Spec, store: Option<&Store>) -> Result<Plan, Error> {
-    check(spec)?;
-    let lease = images::lease(spec, store)?;
-    Plan::new(spec, &Host::probe(spec, root(spec, lease.as_ref()))?)
+pub fn plan(order: &Order, store: Option<&Store>) -> Result<Plan, Error> {
+    check_order(order)?;
+    let lease = images::lease(order, store)?;
+    Plan::new(order, &Host::probe(&order.spec, root(order, lease.as_ref()))?)
 }
 
 /// What the sandbox's root is made of; `None`: the machine's own files.
-fn root(spec: &Spec, lease: Option<&Lease>) -> Option<Image> {
-    spec.bundle.as_ref().map(images::of_bundle).or_else(|| lease.map(|lease| lease.image.clone()))
+fn root(order: &Order, lease: Option<&Lease>) -> Option<Image> {
+    order.bundle.as_ref().map(images::of_bundle).or_else(|| lease.map(|lease| lease.image.clone()))
 }

@@ -3,7 +3,7 @@
 use crate::error::{Error, Problem};
 use crate::host::Host;
 use crate::identity;
-use crate::spec::{Code, Language, Program, Source, Spec};
+use crate::spec::{Code, Language, Order, Runs, Source};
 use crate::step::{Command, Slot, Step, c_string};
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -25,9 +25,9 @@ pub fn name(command: &Command) -> String {
 /// # Errors
 ///
 /// `Invalid`, where neither the request nor the image names a command.
-pub fn command(spec: &Spec, host: &Host) -> Result<Command, Error> {
-    let words = words(spec, host);
-    let environment = identity::environment(spec, host);
+pub fn command(order: &Order, host: &Host) -> Result<Command, Error> {
+    let words = words(order, host);
+    let environment = identity::environment(order, host);
     let Some(first) = words.first() else {
         let problem = Problem::new("command", "no command, and the image has none of its own");
         return Err(Error::invalid(vec![
@@ -35,7 +35,7 @@ pub fn command(spec: &Spec, host: &Host) -> Result<Command, Error> {
         ]));
     };
     // Ours has no name inside: it is executed by its descriptor.
-    let own = matches!(spec.program, Program::Own(_));
+    let own = matches!(order.runs(), Runs::Own(_));
     Ok(Command {
         candidates: if own { Vec::new() } else { candidates(first, &environment) },
         arguments: words.iter().map(|word| c_string(word.as_bytes())).collect(),
@@ -46,14 +46,14 @@ pub fn command(spec: &Spec, host: &Host) -> Result<Command, Error> {
 /// The step that brings code into the sandbox as a file, where it does not come on the command line.
 ///
 /// `place` says where on the scaffold a path of the root is made.
-pub fn code_file(spec: &Spec, place: impl Fn(&str) -> String) -> Option<Step> {
-    let path = code_path(spec)?;
+pub fn code_file(order: &Order, place: impl Fn(&str) -> String) -> Option<Step> {
+    let path = code_path(order)?;
     Some(Step::CopyIn { path: c_string(place(path.trim_start_matches('/'))), mode: 0o444, from: Slot::Code })
 }
 
 /// Where the code is inside, if it is a file.
-fn code_path(spec: &Spec) -> Option<String> {
-    let Program::Code(code) = &spec.program else { return None };
+fn code_path(order: &Order) -> Option<String> {
+    let Runs::Code(code) = order.runs() else { return None };
     match &code.source {
         Source::File(path) => Some(format!("{CODE_DIRECTORY}/{}", file_name(path, code.language))),
         Source::Text(text) if text.len() > LONGEST_ARGUMENT => {
@@ -75,19 +75,19 @@ pub fn file_name(path: &Path, language: Language) -> String {
 
 /// The command line. An image's entry point comes before the command that is asked for, or before the image's own;
 /// code needs none.
-fn words(spec: &Spec, host: &Host) -> Vec<OsString> {
-    match &spec.program {
-        Program::Command(words) => {
-            let Some(config) = host.image.as_ref().map(|image| &image.config) else { return words.clone() };
+fn words(order: &Order, host: &Host) -> Vec<OsString> {
+    match order.runs() {
+        Runs::Command(words) => {
+            let Some(config) = host.image.as_ref().map(|image| &image.config) else { return words.to_vec() };
             let entrypoint = config.entrypoint.iter().map(OsString::from);
-            match words.as_slice() {
+            match words {
                 [] => entrypoint.chain(config.cmd.iter().map(OsString::from)).collect(),
                 words => entrypoint.chain(words.iter().cloned()).collect(),
             }
         }
-        Program::Code(code) => code_words(code, code_path(spec).as_deref().map(OsStr::new)),
-        Program::Own(own) => std::iter::once("belljar".into()).chain(own.words()).collect(),
-        Program::Nothing => Vec::new(),
+        Runs::Code(code) => code_words(code, code_path(order).as_deref().map(OsStr::new)),
+        Runs::Own(own) => std::iter::once("belljar".into()).chain(own.words()).collect(),
+        Runs::Nothing => Vec::new(),
     }
 }
 

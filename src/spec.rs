@@ -4,13 +4,14 @@
 //! ([`Spec::default`]); no field is ever "unlimited" unless the caller wrote so. Contradictions are
 //! found by [`check`], all at once.
 //!
-//! What a sandbox that lasts was asked for is kept as it is here, in JSON, for belljar itself; what people write are the files of
-//! [`from_toml`] and [`from_json`].
+//! What people write are the files of [`from_toml`] and [`from_json`]. What belljar adds to a wish to carry it out, and writes down of a
+//! persistent sandbox, is an [`Order`].
 
 mod bundle;
 mod check;
 mod fields;
 mod load;
+mod order;
 mod partial;
 #[cfg(test)]
 pub(crate) mod schema;
@@ -18,9 +19,10 @@ mod units;
 mod words;
 
 pub use bundle::{Bundle, ResourceLimit, Tmpfs};
-pub use check::check;
+pub use check::{check, check_order};
 pub use fields::KEYS;
 pub use load::{LoadError, MAX_FILE, from_json, from_toml, position};
+pub use order::{Lasting, Order, Privileges, Runs};
 pub use partial::PartialSpec;
 pub use units::{
     UnitError, parse_bytes, parse_count, parse_cpus, parse_duration, parse_output_limit, parse_timeout, show_bytes,
@@ -31,7 +33,6 @@ pub use words::{
     parse_seccomp, parse_user, parse_userns, parse_volume, split_variable,
 };
 
-use crate::own::Own;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -61,9 +62,6 @@ pub struct Spec {
     pub program: Program,
     /// The root file system: `host` or, in a later version, an image of the store.
     pub image: Option<String>,
-    /// The root file system of a bundle, in the place of an image. No field of a spec file says so.
-    #[serde(skip)]
-    pub bundle: Option<Bundle>,
     /// Bytes of memory of all processes together.
     pub memory: u64,
     /// CPU rate in thousandths of one CPU.
@@ -103,15 +101,8 @@ pub struct Spec {
     pub stdin: Option<PathBuf>,
     /// Give the command a terminal of its own.
     pub tty: bool,
-    /// Value of `TERM` inside; the adapter copies it from the caller's terminal.
-    pub term: Option<String>,
     /// Where to make the sandbox's cgroup. `None`: wherever one can be had.
     pub cgroup_parent: Option<CgroupParent>,
-    /// How the sandbox outlives its command. `None`: it does not. No field of a spec file says so.
-    pub lasting: Option<Lasting>,
-    /// What the payload may do that a sandbox's may not. No flag and no field of a spec file says so.
-    #[serde(skip)]
-    pub privileges: Privileges,
     /// Protections that must be enforced exactly.
     pub require: Vec<Requirement>,
     /// Protections that may be missing on this host; what is missing shows in the result.
@@ -125,11 +116,8 @@ pub enum Program {
     Command(Vec<OsString>),
     /// `belljar code LANG …`.
     Code(Code),
-    /// Nothing: a sandbox that lasts, and waits for what is executed in it.
+    /// Nothing: a persistent sandbox that waits for what is executed in it.
     Nothing,
-    /// belljar's own binary in this role, from a sealed copy in memory: what our own tools do inside, they do with all that restricts
-    /// a command.
-    Own(Own),
 }
 
 /// A piece of code and its arguments.
@@ -243,30 +231,6 @@ pub enum CgroupParent {
     Below(PathBuf),
 }
 
-/// What a sandbox that others join has beyond one that is destroyed with its command.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lasting {
-    /// The directory with `upper` and `work` in which its files are kept. `None`: they are in memory, and go with it.
-    pub kept: Option<PathBuf>,
-    /// Of a command that joins: it is another user than the sandbox was made for, and nothing there is that user's.
-    #[serde(default)]
-    pub guest: bool,
-}
-
-/// What belljar's own work takes beyond what a sandbox is given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Privileges {
-    /// Nothing.
-    #[default]
-    None,
-    /// To install a distribution's packages as user 0: it may chroot(2), no file mode stops it at the caller's own files, and changes
-    /// of owners and identities, of which there is one, seem to succeed.
-    Build {
-        /// The directory inside that becomes a root; the sandbox's devices and its `/proc` are shown there too.
-        root: PathBuf,
-    },
-}
-
 /// Something the sandbox promises, by the name it has in the result's `enforcement`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protection {
@@ -363,7 +327,6 @@ impl Default for Spec {
         Spec {
             program: Program::Command(Vec::new()),
             image: None,
-            bundle: None,
             memory: DEFAULT_MEMORY,
             millicpus: DEFAULT_MILLICPUS,
             pids: DEFAULT_PIDS,
@@ -383,10 +346,7 @@ impl Default for Spec {
             seccomp: Seccomp::Builtin("default".to_owned()),
             stdin: None,
             tty: false,
-            term: None,
             cgroup_parent: None,
-            lasting: None,
-            privileges: Privileges::None,
             require: Vec::new(),
             allow_missing: Vec::new(),
         }

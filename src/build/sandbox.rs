@@ -7,7 +7,7 @@ use crate::error::{Error, Failure};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::outcome::{Enforcement, Outcome, Status};
 use crate::process::{Follower, follow};
-use crate::spec::{Mount, Network, Privileges, Program, Protection, Spec, User};
+use crate::spec::{Mount, Network, Order, Privileges, Program, Protection, Spec, User};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -30,7 +30,6 @@ pub fn build(job: &Job<'_>, progress: Progress) -> Result<(), Error> {
     give_away(&job.work)?;
     let mut spec = spec(job, job.words());
     spec.net = Network::Host;
-    spec.privileges = Privileges::Build { root: ROOT.into() };
     spec.mounts.push(Mount {
         source: job.work.join("job/etc"),
         target: "/etc/apt".into(),
@@ -46,7 +45,8 @@ pub fn build(job: &Job<'_>, progress: Progress) -> Result<(), Error> {
     spec.env.push(("SUITE".into(), job.recipe().base.suite.clone().into()));
     spec.env.extend(options.epoch.map(|epoch| ("SOURCE_DATE_EPOCH".into(), epoch.to_string().into())));
     spec.env.extend(options.environment.iter().cloned());
-    let (outcome, tail) = run(&spec, progress)?;
+    let order = Order { privileges: Privileges::Build { root: ROOT.into() }, ..Order::from(spec) };
+    let (outcome, tail) = run(&order, progress)?;
     if outcome.status == Status::Exited && outcome.exit_code == Some(0) {
         return Ok(());
     }
@@ -61,7 +61,8 @@ pub fn build(job: &Job<'_>, progress: Progress) -> Result<(), Error> {
 pub fn tidy(job: &Job<'_>) -> Result<(), Error> {
     const SCRIPT: &str = "cd /build; find . -type d ! -perm -0700 -exec chmod u+rwx {} \\; ; \
                           find . -mindepth 1 ! -path ./root.tar -delete";
-    let (outcome, tail) = run(&spec(job, ["/bin/sh", "-c", SCRIPT].map(Into::into).to_vec()), Box::new(|_| {}))?;
+    let spec = spec(job, ["/bin/sh", "-c", SCRIPT].map(Into::into).to_vec());
+    let (outcome, tail) = run(&Order::from(spec), Box::new(|_| {}))?;
     if outcome.status == Status::Exited && outcome.exit_code == Some(0) {
         return Ok(());
     }
@@ -106,14 +107,14 @@ fn give_away(work: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs `spec` to its end, with each line of its output told as it comes, and the last of them kept.
-fn run(spec: &Spec, progress: Progress) -> Result<(Outcome, Tail), Error> {
+/// Runs `order` to its end, with each line of its output told as it comes, and the last of them kept.
+fn run(order: &Order, progress: Progress) -> Result<(Outcome, Tail), Error> {
     let tail = Rc::new(RefCell::new(Tail::default()));
     let kept = Rc::clone(&tail);
     let progress = Rc::new(RefCell::new(progress));
     let told = Rc::clone(&progress);
     let follower: Follower = Box::new(move |bytes| kept.borrow_mut().take(bytes, &mut *told.borrow_mut()));
-    let outcome = follow(spec, follower)?;
+    let outcome = follow(order, follower)?;
     tail.borrow_mut().finish(&mut *progress.borrow_mut());
     for (name, enforcement) in &outcome.enforcement {
         if let Enforcement::Off(why) = enforcement

@@ -1,6 +1,6 @@
 //! What is understood, what is refused and where.
 
-use super::read;
+use super::{Wish, read};
 use crate::spec::{Mount, Program, ResourceLimit, Tmpfs, User};
 use serde_json::{Value, json};
 
@@ -56,7 +56,7 @@ fn a_command_with_its_surroundings_is_understood() {
     assert_eq!((spec.workdir.as_deref(), spec.tty), (Some(std::path::Path::new("/work")), Some(true)));
     assert_eq!(spec.user, Some(User { uid: 5, gid: 6 }));
     let limit = ResourceLimit { resource: libc::RLIMIT_NOFILE as u32, name: "RLIMIT_NOFILE", soft: 10, hard: 20 };
-    assert_eq!(spec.bundle.as_ref().expect("a bundle").limits, [limit]);
+    assert_eq!(wish.bundle.limits, [limit]);
     assert!(!wish.filter);
 }
 
@@ -70,7 +70,7 @@ fn mounts_keep_their_order_and_what_is_ours_is_passed_over() {
         { "destination": "/a/t", "type": "tmpfs", "options": ["nosuid", "mode=755"] },
         { "destination": "/b", "source": "more", "options": ["bind", "rw"] },
     ]);
-    let spec = wish("mounts", mounts).spec;
+    let Wish { spec, bundle, .. } = wish("mounts", mounts);
     let mount = |source: &str, target: &str, writable| Mount {
         source: source.into(),
         target: target.into(),
@@ -78,7 +78,7 @@ fn mounts_keep_their_order_and_what_is_ours_is_passed_over() {
         beneath: None,
     };
     assert_eq!(spec.mounts, [mount("data", "/a", false), mount("more", "/b", true)]);
-    let tmpfs = spec.bundle.expect("a bundle").tmpfs;
+    let tmpfs = bundle.tmpfs;
     let shared = Tmpfs { target: "/dev/shm".into(), mode: 0o1777, bytes: Some(64 << 20), executable: false, after: 0 };
     let own = Tmpfs { target: "/a/t".into(), mode: 0o755, bytes: None, executable: true, after: 1 };
     assert_eq!(tmpfs, [shared, own]);
@@ -107,7 +107,7 @@ fn the_caller_is_told_what_he_has_to_say_himself() {
 #[test]
 fn a_stop_signal_comes_from_the_images_annotation() {
     let wish = wish("annotations", json!({ "org.opencontainers.image.stopSignal": "SIGUSR1", "else": "" }));
-    assert_eq!(wish.spec.bundle.expect("a bundle").stop_signal.as_deref(), Some("SIGUSR1"));
+    assert_eq!(wish.bundle.stop_signal.as_deref(), Some("SIGUSR1"));
 }
 
 #[test]

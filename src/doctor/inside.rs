@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind};
 use crate::outcome::{Encoding, Enforcements, Outcome, Output, Status};
 use crate::process::{self, Delivery};
-use crate::spec::{Program, Protection, Spec};
+use crate::spec::{Order, Program, Protection, Spec};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -68,7 +68,7 @@ pub fn spec(script: &str) -> Spec {
 ///
 /// As `process::run`; `Setup` when somebody wants us to end.
 pub fn run(spec: &Spec) -> Result<Outcome, Error> {
-    let outcome = process::run(spec, None, Delivery { capture: true, fail_step: None })?;
+    let outcome = process::run(&Order::from(spec.clone()), None, Delivery { capture: true, fail_step: None })?;
     if outcome.status == Status::Cancelled {
         let signal = outcome.signal.unwrap_or_default();
         let attempt = format!("the examination was interrupted by {signal}");
@@ -93,7 +93,7 @@ pub fn look(with_landlock: bool) -> Result<Looked, Error> {
         Err(error) => return Err(error),
     };
     // Planned with limits that a default `run` leaves out.
-    let mut enforcement = process::plan(&all, None)?.enforcement;
+    let mut enforcement = process::plan(&Order::from(all), None)?.enforcement;
     for (protection, planned) in &mut enforcement {
         if let Some(real) = outcome.as_ref().and_then(|outcome| outcome.enforcement.get(protection.name())) {
             planned.clone_from(real);

@@ -3,7 +3,7 @@
 use super::{inodes, overlay, tree};
 use crate::host::Host;
 use crate::identity;
-use crate::spec::{Bundle, Spec, Tmpfs};
+use crate::spec::{Bundle, Order, Tmpfs};
 use crate::step::{Access, Step, c_string};
 use std::path::Path;
 use tree::Skeleton;
@@ -12,8 +12,8 @@ use tree::Skeleton;
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Its empty directories, each with a file system of its own where it has a size of its own.
-pub fn make(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
-    let Some(bundle) = &spec.bundle else { return };
+pub fn make(order: &Order, host: &Host, skeleton: &mut Skeleton) {
+    let Some(bundle) = &order.bundle else { return };
     if !bundle.tmpfs.is_empty() {
         skeleton.scaffold_directory("tmpfs", 0o755);
     }
@@ -24,7 +24,7 @@ pub fn make(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
         }
         if let Some(bytes) = tmpfs.bytes {
             let mut options = format!("mode={:04o},size={bytes},nr_inodes={}", tmpfs.mode, inodes(bytes));
-            if let Some(owner) = identity::owner(spec, host) {
+            if let Some(owner) = identity::owner(&order.spec, host) {
                 options = format!("{options},uid={},gid={}", owner.uid, owner.gid);
             }
             let (path, options) = (c_string(path), c_string(options));
@@ -34,11 +34,11 @@ pub fn make(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
 }
 
 /// Shows those that come after `count` mounts of the spec.
-pub fn show(count: usize, spec: &Spec, host: &Host, steps: &mut Vec<Step>) {
-    let Some(bundle) = &spec.bundle else { return };
+pub fn show(count: usize, order: &Order, host: &Host, steps: &mut Vec<Step>) {
+    let Some(bundle) = &order.bundle else { return };
     let here = bundle.tmpfs.iter().enumerate().filter(|(_, tmpfs)| tmpfs.after == count);
     for (number, tmpfs) in here.filter(|(_, tmpfs)| tmpfs.target != Path::new(SHARED_MEMORY)) {
-        overlay::place(&tmpfs.target, 0o755, true, [identity::owner(spec, host); 2], steps);
+        overlay::place(&tmpfs.target, 0o755, true, [identity::owner(&order.spec, host); 2], steps);
         steps.push(Step::Bind {
             source: c_string(place_of(tmpfs, number)),
             target: tree::relative(&tmpfs.target),

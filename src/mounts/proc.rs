@@ -4,7 +4,7 @@
 //! of the machine where no other limit reaches.
 
 use crate::host::{EntryKind, Host};
-use crate::spec::{Privileges, Seccomp, Spec};
+use crate::spec::{Order, Privileges, Seccomp};
 use crate::step::{Scope, Step, c_string};
 use std::ffi::CStr;
 
@@ -54,9 +54,9 @@ pub fn plan_network(network: bool, host: &Host, init: &mut Vec<Step>) {
 }
 
 /// The last of `/proc`: whoever debugs writes the memory of others in it, and who builds has it twice.
-pub fn plan_seal(spec: &Spec, init: &mut Vec<Step>) {
-    let debugs = matches!(&spec.seccomp, Seccomp::Builtin(name) if name == "debug");
-    if !debugs && !matches!(spec.privileges, Privileges::Build { .. }) {
+pub fn plan_seal(order: &Order, init: &mut Vec<Step>) {
+    let debugs = matches!(&order.spec.seccomp, Seccomp::Builtin(name) if name == "debug");
+    if !debugs && !matches!(order.privileges, Privileges::Build { .. }) {
         init.push(Step::SealProc);
     }
 }

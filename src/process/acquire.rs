@@ -9,7 +9,7 @@ use crate::error::{Error, Problem, describe_io};
 use crate::host::{Host, StreamKind, UNPRIVILEGED_ID, diagnose};
 use crate::landlock;
 use crate::program::LONGEST_ARGUMENT;
-use crate::spec::{DEFAULT_OUTPUT_LIMIT, OutputLimit, Program, Source, Spec};
+use crate::spec::{DEFAULT_OUTPUT_LIMIT, Order, OutputLimit, Runs, Source, Spec};
 use crate::sys::fd;
 use crate::sys::fd::open_anew;
 use nix::fcntl::OFlag;
@@ -43,12 +43,12 @@ pub struct Acquired {
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Setup` when the kernel has no descriptor left.
-pub fn acquire(spec: &Spec, host: &Host, plan: &Plan, role: Role<'_>) -> Result<Acquired, Error> {
-    let delivery = role.delivery();
+pub fn acquire(order: &Order, host: &Host, plan: &Plan, role: Role<'_>) -> Result<Acquired, Error> {
+    let (spec, delivery) = (&order.spec, role.delivery());
     let mut acquired = Acquired {
         cgroup: plan.cgroup.as_ref().map(Cgroup::create).transpose()?,
         ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,
-        code: code(spec, role.program())?.map(above).transpose()?,
+        code: code(order, role.program())?.map(above).transpose()?,
         streams: [0, 1, 2],
         child_ends: Vec::new(),
         relays: Relays::default(),
@@ -57,7 +57,7 @@ pub fn acquire(spec: &Spec, host: &Host, plan: &Plan, role: Role<'_>) -> Result<
         acquired.relays.terminal = Some(sink(spec, delivery, 1)?);
         return Ok(acquired);
     }
-    standard_input(spec, host, &mut acquired)?;
+    standard_input(order, host, &mut acquired)?;
     match role.follower() {
         Some(follower) => followed_output(host, follower, &mut acquired)?,
         None => standard_output(spec, host, delivery, &mut acquired)?,
@@ -78,13 +78,13 @@ fn failed(field: &str, what: &str, error: &std::io::Error) -> Error {
 }
 
 /// The code that goes in as a file, or the program that is ours: a regular file as it is, anything else through a file in memory.
-fn code(spec: &Spec, program: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Error> {
-    if let Program::Own(_) = &spec.program {
+fn code(order: &Order, program: Option<&OwnedFd>) -> Result<Option<OwnedFd>, Error> {
+    if let Runs::Own(_) = order.runs() {
         let copied = program.map_or_else(fd::own_program, OwnedFd::try_clone);
         let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
         return copied.map(Some).map_err(|error| refused("copy our own program into memory", errno(error)));
     }
-    let Program::Code(code) = &spec.program else { return Ok(None) };
+    let Runs::Code(code) = order.runs() else { return Ok(None) };
     match &code.source {
         Source::File(path) => {
             let shown = format!("`{}`", path.display());
@@ -130,8 +130,8 @@ fn pipe(host: &Host) -> Result<(OwnedFd, OwnedFd), Error> {
     Ok((above(read)?, above(write)?))
 }
 
-fn standard_input(spec: &Spec, host: &Host, acquired: &mut Acquired) -> Result<(), Error> {
-    let source = match &spec.stdin {
+fn standard_input(order: &Order, host: &Host, acquired: &mut Acquired) -> Result<(), Error> {
+    let source = match &order.spec.stdin {
         Some(path) => {
             let file = File::open(path).map_err(|error| failed("stdin", &format!("`{}`", path.display()), &error))?;
             above(file.into())?
@@ -145,7 +145,7 @@ fn standard_input(spec: &Spec, host: &Host, acquired: &mut Acquired) -> Result<(
     let failed = |errno| refused("set up standard input", errno);
     // Where /proc is not there to open it anew, a pipe is read like anything else, ahead. So is what our own program inside is
     // told: all of it is for that, and drop by drop a gigabyte takes its time.
-    let shared = is_pipe(&source) && !matches!(spec.program, Program::Own(_));
+    let shared = is_pipe(&source) && !matches!(order.runs(), Runs::Own(_));
     match shared.then(|| open_anew(source.as_fd(), OFlag::O_RDONLY)).flatten() {
         Some(again) => acquired.relays.tap = Some(Tap::new(again, write).map_err(failed)?),
         None => acquired.relays.input = Some(Inlet::new(source, write).map_err(failed)?),

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::host::cgroup::{Cgroup, Controllers, Place};
 use crate::host::{Host, Image};
 use crate::outcome::{Enforcement, Enforcements};
-use crate::spec::{CgroupParent, Protection, Spec};
+use crate::spec::{CgroupParent, Order, Protection, Spec};
 use crate::{cgroup, namespaces};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
@@ -44,8 +44,8 @@ impl Joined {
         Ok(host)
     }
 
-    pub(super) fn plan(&self, spec: &Spec, host: &Host) -> Result<Plan, Error> {
-        Plan::join(spec, host, &namespaces::to_join(spec), &self.enforced)
+    pub(super) fn plan(&self, order: &Order, host: &Host) -> Result<Plan, Error> {
+        Plan::join(order, host, &namespaces::to_join(order), &self.enforced)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::host::{Host, diagnose};
 use crate::identity::IdMaps;
 use crate::images::Lease;
-use crate::spec::Spec;
+use crate::spec::Order;
 use crate::step::Step;
 use crate::sys::proc;
 use crate::sys::signal::Listening;
@@ -35,16 +35,16 @@ const BACKSTOP: Duration = Duration::from_millis(50);
 /// # Errors
 ///
 /// `Invalid` for a file that cannot be opened, `Host` when the kernel gives no namespaces, `Setup` otherwise.
-pub fn launch(spec: &Spec, lease: Option<Lease>, host: Host, plan: Plan, role: Role<'_>) -> Result<Running, Error> {
+pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role: Role<'_>) -> Result<Running, Error> {
     let started = Instant::now();
     let delivery = role.delivery();
     let purpose = Purpose {
-        duty: role.duty(spec),
+        duty: role.duty(order),
         joined: role.joined(),
-        until: spec.timeout.and_then(|timeout| (started + BACKSTOP).checked_add(timeout)),
+        until: order.spec.timeout.and_then(|timeout| (started + BACKSTOP).checked_add(timeout)),
         fail_step: delivery.fail_step,
     };
-    let mut acquired = acquire(spec, &host, &plan, role)?;
+    let mut acquired = acquire(order, &host, &plan, role)?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
@@ -77,7 +77,7 @@ pub fn launch(spec: &Spec, lease: Option<Lease>, host: Host, plan: Plan, role: R
         first,
         guards: Guards { lease, listening, cgroup: acquired.cgroup, terminal: None },
     };
-    let running = Running::new(spec, host, plan, launched);
+    let running = Running::new(order, host, plan, launched);
     match running.id_maps() {
         Some(maps) => map_ids(running, &maps),
         None => Ok(running),

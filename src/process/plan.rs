@@ -7,7 +7,7 @@ use crate::error::{Blocker, Error, Problem};
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::{Enforcement, Enforcements};
-use crate::spec::{Network, Privileges, Program, Protection, Seccomp, Spec};
+use crate::spec::{Network, Order, Privileges, Protection, Runs, Seccomp, Spec};
 use crate::step::{Step, Steps};
 use crate::{identity, landlock, limits, mounts, namespaces, program, seccomp};
 use std::borrow::Cow;
@@ -34,38 +34,38 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Plans the sandbox of `spec` on `host`.
+    /// Plans the sandbox of `order` on `host`.
     ///
     /// # Errors
     ///
     /// `Invalid` for a seccomp profile with a fault, `Host` for a protection that this machine does not have and
     /// that may not be missing.
-    pub fn new(spec: &Spec, host: &Host) -> Result<Plan, Error> {
+    pub fn new(order: &Order, host: &Host) -> Result<Plan, Error> {
         // Enough for most plans: a list that has to grow is copied, and nothing comes back from the arena.
         let mut steps = Steps { init: Vec::with_capacity(160), payload: Vec::with_capacity(48) };
         steps.init.extend([Step::DieWithSupervisor, Step::BeExpendable]);
         // First of all, since the network takes as long as everything else.
-        namespaces::plan_start(spec, host, &mut steps);
-        let filter = filter(spec)?;
-        if spec.program != Program::Nothing {
-            before_root(spec, host, &filter, &mut steps);
+        namespaces::plan_start(&order.spec, host, &mut steps);
+        let filter = filter(order)?;
+        if order.runs() != Runs::Nothing {
+            before_root(order, host, &filter, &mut steps);
             steps.payload.push(Step::AwaitRoot);
         }
         steps.init.push(Step::ForgetCommandLine);
-        identity::plan_maps(spec, host, &mut steps)?;
-        namespaces::plan_host_name(spec, &mut steps);
+        identity::plan_maps(&order.spec, host, &mut steps)?;
+        namespaces::plan_host_name(&order.spec, &mut steps);
         let cgroup = if host.cgroup.is_there() { mounts::Cgroup::MountPoint } else { mounts::Cgroup::Files };
-        mounts::plan(spec, host, cgroup, |place| program::code_file(spec, place), &mut steps);
-        namespaces::plan_join(spec, host, &mut steps);
-        mounts::plan_network(namespaces::own_network(spec), host, &mut steps.init);
-        if spec.tty {
+        mounts::plan(order, host, cgroup, |place| program::code_file(order, place), &mut steps);
+        namespaces::plan_join(&order.spec, host, &mut steps);
+        mounts::plan_network(namespaces::own_network(&order.spec), host, &mut steps.init);
+        if order.spec.tty {
             steps.init.push(Step::OpenTerminal);
-            identity::plan_terminal(spec, host, &mut steps.init);
+            identity::plan_terminal(&order.spec, host, &mut steps.init);
         }
         if host.ranges.is_some() {
             // To the kernel a process is in a chroot as long as another tree lies on its root, and makes no user namespace.
             steps.init.push(Step::DetachHost);
-            limits::plan_counted(spec, host, &mut steps.init);
+            limits::plan_counted(order, host, &mut steps.init);
             identity::plan_payload(host, &mut steps.init);
             steps.init.push(Step::OfferRoot);
         } else {
@@ -73,9 +73,9 @@ impl Plan {
             steps.init.push(Step::OfferRoot);
             steps.init.push(Step::DetachHost);
         }
-        mounts::plan_seal(spec, &mut steps.init);
-        steps.init.push(Step::ReportReady { namespaces: namespaces::to_join(spec) });
-        identity::plan_drop_of_init(spec, host, &mut steps.init);
+        mounts::plan_seal(order, &mut steps.init);
+        steps.init.push(Step::ReportReady { namespaces: namespaces::to_join(order) });
+        identity::plan_drop_of_init(&order.spec, host, &mut steps.init);
         // A change of credentials takes it back.
         steps.init.push(Step::DieWithSupervisor);
         // After the last look at the payload's process, which shares our memory.
@@ -83,23 +83,23 @@ impl Plan {
         // Last: nothing hostile runs before pid 1 has given up its privileges, and nothing at all where one of its
         // steps is refused.
         steps.init.push(Step::ReleasePayload);
-        if spec.lasting.is_some() && host.ranges.is_some() {
+        if order.lasting.is_some() && host.ranges.is_some() {
             steps.payload.push(Step::ReportUsers);
         }
-        match spec.program {
-            Program::Nothing => steps.payload.extend([Step::AwaitRelease, Step::Leave]),
-            Program::Command(_) | Program::Code(_) | Program::Own(_) => payload(spec, host, filter, &mut steps)?,
+        match order.runs() {
+            Runs::Nothing => steps.payload.extend([Step::AwaitRelease, Step::Leave]),
+            Runs::Command(_) | Runs::Code(_) | Runs::Own(_) => payload(order, host, filter, &mut steps)?,
         }
         let plan = Plan {
             steps,
             namespaces: namespaces::OF_THE_CLONE,
-            cgroup: cgroup::plan(spec, host),
+            cgroup: cgroup::plan(&order.spec, host),
             image: image(host),
             stop_signal: host.image.as_ref().and_then(|image| image.config.stop_signal()),
-            id_maps: identity::id_maps(spec, host),
-            enforcement: enforcement(spec, host),
+            id_maps: identity::id_maps(&order.spec, host),
+            enforcement: enforcement(order, host),
         };
-        plan.meet(spec, host)?;
+        plan.meet(order, host)?;
         Ok(plan)
     }
 
@@ -109,13 +109,13 @@ impl Plan {
     }
 
     /// Nothing is weaker than asked for without the caller having said that it may be.
-    fn meet(&self, spec: &Spec, host: &Host) -> Result<(), Error> {
+    fn meet(&self, order: &Order, host: &Host) -> Result<(), Error> {
         for (protection, enforcement) in &self.enforcement {
             let name = protection.name();
-            let required = spec.require.iter().find(|requirement| requirement.protection == *protection);
+            let required = order.spec.require.iter().find(|requirement| requirement.protection == *protection);
             match enforcement {
                 Enforcement::Off(why)
-                    if !spec.allow_missing.contains(protection) && *protection != Protection::Network =>
+                    if !order.spec.allow_missing.contains(protection) && *protection != Protection::Network =>
                 {
                     return Err(Error::from(Blocker {
                         message: format!("{name}: {why}"),
@@ -178,44 +178,44 @@ fn image(host: &Host) -> String {
 }
 
 /// What the payload's process can do while pid 1 still mounts.
-fn before_root(spec: &Spec, host: &Host, filter: &Step, steps: &mut Steps) {
+fn before_root(order: &Order, host: &Host, filter: &Step, steps: &mut Steps) {
     steps.payload.push(Step::NewSession);
     steps.payload.push(Step::FileModeMask(0o022));
     if host.ranges.is_none() {
-        limits::plan_counted(spec, host, &mut steps.payload);
+        limits::plan_counted(order, host, &mut steps.payload);
     }
-    limits::plan(spec, host, &mut steps.payload);
-    steps.payload.push(Step::SessionKeyring { needed: needs_keyring(spec, filter) });
+    limits::plan(order, host, &mut steps.payload);
+    steps.payload.push(Step::SessionKeyring { needed: needs_keyring(&order.spec, filter) });
     steps.payload.push(Step::DefaultSignals);
-    steps.payload.push(Step::DropBounding { last: host.last_capability, keep: identity::kept(spec, host) });
+    steps.payload.push(Step::DropBounding { last: host.last_capability, keep: identity::kept(order, host) });
     // Not sooner: while it makes the network it should have whichever CPU pid 1 does not have.
-    mounts::plan_processors(spec, host, steps);
+    mounts::plan_processors(&order.spec, host, steps);
 }
 
 /// From the root to the execution.
-fn payload(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) -> Result<(), Error> {
-    steps.payload.push(if spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
-    identity::plan_drop(spec, host, identity::kept(spec, host), &mut steps.payload);
-    restrict(spec, host, filter, steps);
-    steps.payload.push(Step::Execute(program::command(spec, host)?));
+fn payload(order: &Order, host: &Host, filter: Step, steps: &mut Steps) -> Result<(), Error> {
+    steps.payload.push(if order.spec.tty { Step::TakeTerminal } else { Step::StandardStreams });
+    identity::plan_drop(&order.spec, host, identity::kept(order, host), &mut steps.payload);
+    restrict(order, host, filter, steps);
+    steps.payload.push(Step::Execute(program::command(order, host)?));
     Ok(())
 }
 
 /// What is done as the payload's user, last of all.
-fn restrict(spec: &Spec, host: &Host, filter: Step, steps: &mut Steps) {
+fn restrict(order: &Order, host: &Host, filter: Step, steps: &mut Steps) {
     // As the payload's own user, so that it can only begin where that user may go.
-    let home = || match identity::is_guest(spec) {
+    let home = || match order.is_guest() {
         true => "/".into(),
-        false => identity::home(identity::user(spec, host), host).into(),
+        false => identity::home(identity::user(&order.spec, host), host).into(),
     };
-    let workdir = identity::working_directory(spec, host).unwrap_or_else(home);
+    let workdir = identity::working_directory(&order.spec, host).unwrap_or_else(home);
     steps.payload.push(Step::WorkingDirectory(crate::step::c_string(workdir.into_os_string().into_encoded_bytes())));
-    limits::plan_descriptors(spec, host, &mut steps.payload);
-    landlock::plan(spec, host, &mounts::writable_directories(spec, host), steps);
+    limits::plan_descriptors(order, host, &mut steps.payload);
+    landlock::plan(&order.spec, host, &mounts::writable_directories(order, host), steps);
     steps.payload.push(Step::CloseDescriptors);
     steps.payload.push(Step::UnblockSignals);
     // To install a filter takes as long as pid 1 still needs. But a profile of the caller's may forbid to wait.
-    steps.payload.extend(match spec.seccomp {
+    steps.payload.extend(match order.spec.seccomp {
         Seccomp::Builtin(_) => [filter, Step::AwaitRelease],
         Seccomp::Custom { .. } => [Step::AwaitRelease, filter],
     });
@@ -233,8 +233,8 @@ fn needs_keyring(spec: &Spec, filter: &Step) -> bool {
 }
 
 /// Whether anybody inside can make a file in memory that has no name.
-pub fn files_in_memory(spec: &Spec) -> bool {
-    let name = match (&spec.privileges, &spec.seccomp) {
+pub fn files_in_memory(order: &Order) -> bool {
+    let name = match (&order.privileges, &order.spec.seccomp) {
         (Privileges::Build { .. }, _) => seccomp::BUILD,
         (_, Seccomp::Builtin(name)) => name,
         (_, Seccomp::Custom { .. }) => return true,
@@ -252,16 +252,16 @@ fn controller(limit: Protection) -> &'static str {
     }
 }
 
-fn filter(spec: &Spec) -> Result<Step, Error> {
+fn filter(order: &Order) -> Result<Step, Error> {
     let unknown = |message: String| Error::invalid(vec![Problem::new("seccomp", message)]);
     let built_in = |name: &str| {
         let program = seccomp::builtin(name).ok_or_else(|| unknown(format!("no profile `{name}`")))?;
         Ok(Step::Seccomp { name: name.to_owned(), program: Cow::Borrowed(program) })
     };
-    if let Privileges::Build { .. } = spec.privileges {
+    if let Privileges::Build { .. } = order.privileges {
         return built_in(seccomp::BUILD);
     }
-    match &spec.seccomp {
+    match &order.spec.seccomp {
         Seccomp::Builtin(name) => built_in(name),
         Seccomp::Custom { path, json } => {
             let shown = path.display();
@@ -271,25 +271,25 @@ fn filter(spec: &Spec) -> Result<Step, Error> {
     }
 }
 
-fn enforcement(spec: &Spec, host: &Host) -> Enforcements {
+fn enforcement(order: &Order, host: &Host) -> Enforcements {
     Protection::ALL
         .into_iter()
         .filter_map(|protection| {
             let enforcement = match protection {
                 Protection::Namespaces | Protection::Seccomp | Protection::Proc => Some(Enforcement::Enforced),
-                Protection::Capabilities => Some(identity::enforcement(spec, host)),
-                Protection::Network => Some(match spec.net {
+                Protection::Capabilities => Some(identity::enforcement(order, host)),
+                Protection::Network => Some(match order.spec.net {
                     Network::Host => Enforcement::Off("the host's network was asked for".to_owned()),
                     Network::None | Network::Policy(_) => Enforcement::Enforced,
                 }),
-                Protection::Landlock => Some(landlock::enforcement(spec, host)),
+                Protection::Landlock => Some(landlock::enforcement(&order.spec, host)),
                 Protection::Memory
                 | Protection::Cpu
                 | Protection::CpuTime
                 | Protection::Pids
                 | Protection::Disk
                 | Protection::DiskBandwidth
-                | Protection::Timeout => limits::enforcement(spec, host, protection),
+                | Protection::Timeout => limits::enforcement(order, host, protection),
             };
             Some((protection, enforcement?))
         })

@@ -10,7 +10,7 @@ use super::relay::Follower;
 use crate::cgroup;
 use crate::error::Error;
 use crate::host::{Host, Image};
-use crate::spec::{Program, Spec};
+use crate::spec::{Order, Runs, Spec};
 use std::os::fd::OwnedFd;
 
 /// How the caller wants the output.
@@ -42,10 +42,10 @@ pub enum Role<'a> {
 
 impl<'a> Role<'a> {
     /// What the first process is there for.
-    pub fn duty(&self, spec: &Spec) -> Duty {
-        match (self, &spec.program) {
+    pub fn duty(&self, order: &Order) -> Duty {
+        match (self, order.runs()) {
             (Role::Leader(..), _) => Duty::Lead,
-            (Role::Persistent(_), Program::Nothing) => Duty::Wait,
+            (Role::Persistent(_), Runs::Nothing) => Duty::Wait,
             (Role::Command(_) | Role::Persistent(_), _) => Duty::Run,
         }
     }
@@ -59,10 +59,10 @@ impl<'a> Role<'a> {
     }
 
     /// The steps.
-    pub fn plan(&self, spec: &Spec, host: &Host) -> Result<Plan, Error> {
+    pub fn plan(&self, order: &Order, host: &Host) -> Result<Plan, Error> {
         match self {
-            Role::Command(_) | Role::Persistent(_) => Plan::new(spec, host),
-            Role::Leader(joined, _) => joined.plan(spec, host),
+            Role::Command(_) | Role::Persistent(_) => Plan::new(order, host),
+            Role::Leader(joined, _) => joined.plan(order, host),
         }
     }
 

@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::Outcome;
-use crate::spec::Spec;
+use crate::spec::Order;
 use crate::sys::proc;
 use crate::sys::signal::stop_self;
 use crate::sys::tty::{RawTerminal, copy_size};
@@ -63,7 +63,7 @@ pub(super) struct Launched {
 
 /// A sandbox between its clone and its outcome.
 pub struct Running {
-    spec: Spec,
+    order: Order,
     mount_is_directory: Vec<bool>,
     plan: Plan,
     capture: bool,
@@ -83,14 +83,14 @@ pub struct Running {
 
 impl Running {
     /// Takes over what was launched.
-    pub(super) fn new(spec: &Spec, host: Host, plan: Plan, launched: Launched) -> Running {
+    pub(super) fn new(order: &Order, host: Host, plan: Plan, launched: Launched) -> Running {
         let Launched { duty, capture, relays, started, first, guards } = launched;
-        let mut holder = Holder::new(spec, host.cpus, plan.cgroup.as_ref(), started);
+        let mut holder = Holder::new(&order.spec, host.cpus, plan.cgroup.as_ref(), started);
         if !host.cgroup.controllers().cpu && !first.leads() {
             holder.throttle();
         }
         Running {
-            spec: spec.clone(),
+            order: order.clone(),
             mount_is_directory: host.mount_is_directory,
             plan,
             capture,
@@ -170,7 +170,7 @@ impl Running {
     ///
     /// `Setup`, `Host` and `Command` when no command ran; `Setup` when output was lost.
     pub(super) fn watch(mut self, attendants: &mut [&mut dyn Attendant]) -> Result<Outcome, Error> {
-        if self.spec.tty && !self.capture {
+        if self.order.spec.tty && !self.capture {
             self.guards.terminal = RawTerminal::enter(std::io::stdin());
         }
         while !self.step(attendants) {}
@@ -178,7 +178,7 @@ impl Running {
         self.relays.close_input();
         let waited = proc::wait_with_usage(self.first.pid);
         self.flush();
-        if self.spec.timeout.is_some_and(|timeout| wall >= timeout) {
+        if self.order.spec.timeout.is_some_and(|timeout| wall >= timeout) {
             self.ending.was_late();
         }
         for attendant in attendants.iter_mut() {
@@ -246,7 +246,7 @@ impl Running {
             Some(until) => Some(until),
             None if self.ending.is_near() => None,
             None => {
-                let deadline = self.spec.timeout.map(|timeout| self.started + timeout);
+                let deadline = self.order.spec.timeout.map(|timeout| self.started + timeout);
                 let reading = self.samples().then_some(self.holder.next_reading());
                 let grace = self.ending.asked().map(|asked| asked.until);
                 [deadline, reading, grace, self.holder.resume_at()].into_iter().flatten().min()
@@ -265,7 +265,7 @@ impl Running {
         if self.ending.is_near() {
             return;
         }
-        if self.spec.timeout.is_some_and(|timeout| now >= self.started + timeout) {
+        if self.order.spec.timeout.is_some_and(|timeout| now >= self.started + timeout) {
             return self.end_for(Cause::Deadline);
         }
         if let Some(asked) = self.ending.asked().filter(|asked| now >= asked.until) {
@@ -302,7 +302,7 @@ impl Running {
         while let Some(signal) = self.guards.listening.next() {
             match signal {
                 Signal::SIGWINCH => {
-                    if let Some((_, outlet)) = self.relays.outputs.first().filter(|_| self.spec.tty)
+                    if let Some((_, outlet)) = self.relays.outputs.first().filter(|_| self.order.spec.tty)
                         && let Some(master) = outlet.source()
                     {
                         copy_size(std::io::stdin(), master);

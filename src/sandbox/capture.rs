@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Problem};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::images::store::{HOST, Lease};
 use crate::images::{self, Digest, Reference, Store, capture};
-use crate::spec::{Lasting, Spec, Userns};
+use crate::spec::{Lasting, Order, Spec, Userns};
 use crate::trees::copy::copy;
 use crate::trees::files::Files;
 use nix::fcntl::Flock;
@@ -34,13 +34,14 @@ impl Still {
 
     pub(super) fn hold(entry: &Entry) -> Result<Still, Error> {
         let turn = entry.turn()?;
-        let spec = entry.spec()?;
+        let order = entry.order()?;
+        let spec = &order.spec;
         if spec.userns == Userns::Range {
             let problem = Problem::new("userns", format!("the files of `{}` have several owners", entry.name()));
             let hint = "a layer has one: make the sandbox without `--userns range`";
             return Err(Error::invalid(vec![problem.hint(hint)]));
         }
-        let kept = spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some());
+        let kept = order.keeps_files();
         let image = spec.image.is_some();
         let (mut layers, line) = loop {
             if kept && !entry.at_rest()? {
@@ -59,7 +60,7 @@ impl Still {
             None => File::open(entry.path("upper")).map_err(|error| Error::attempt("open `upper`", &error))?,
         };
         // Without an overlay nothing is left of what was given and is gone.
-        let gone = if kept || image { Vec::new() } else { super::diff::gone(&upper, &spec)? };
+        let gone = if kept || image { Vec::new() } else { super::diff::gone(&upper, &order)? };
         Ok(Still { upper, gone, _turn: turn, _frozen: line })
     }
 }
@@ -77,7 +78,7 @@ pub fn snapshot(
     created: &str,
 ) -> Result<Digest, Error> {
     let entry = sandboxes.find(word)?;
-    let base = images::lease(&entry.spec()?, Some(store))?;
+    let base = images::lease(&entry.order()?, Some(store))?;
     let still = Still::hold(&entry)?;
     let snapshot = capture::Snapshot { name, of: &entry.name(), created };
     capture::snapshot(store, base.as_ref(), still.files(), snapshot)
@@ -97,7 +98,7 @@ pub(super) fn restore(
     lease: &Lease,
     draft: Draft,
 ) -> Result<(Entry, Run), Error> {
-    let Draft { record, spec } = draft;
+    let Draft { record, order } = draft;
     let record = Record { filling: true, ..record };
     let mut fill = |upper: BorrowedFd<'_>, owner| {
         for layer in &lease.record.layers {
@@ -107,7 +108,7 @@ pub(super) fn restore(
         }
         Ok(())
     };
-    made_with_files(sandboxes, Some(store), Draft { record, spec }, &mut fill)
+    made_with_files(sandboxes, Some(store), Draft { record, order }, &mut fill)
 }
 
 /// Makes another sandbox with a copy of the files of this one, and starts it.
@@ -130,7 +131,7 @@ pub fn fork(
         let still = Still::hold(&entry)?;
         copy(still.files(), upper, owner)
     };
-    made_with_files(sandboxes, store, Draft { record, spec: entry.spec()? }, &mut fill)
+    made_with_files(sandboxes, store, Draft { record, order: entry.order()? }, &mut fill)
 }
 
 /// Gives a directory files, each to this owner.
@@ -139,7 +140,7 @@ pub(super) type Fill<'f> = &'f mut dyn FnMut(BorrowedFd<'_>, Option<(u32, u32)>)
 /// A sandbox that is not made yet.
 pub(super) struct Draft {
     pub(super) record: Record,
-    pub(super) spec: Spec,
+    pub(super) order: Order,
 }
 
 /// Makes a sandbox that has files before it is started. Killed meanwhile, it is removed by the next call that lists.
@@ -149,14 +150,14 @@ pub(super) fn made_with_files(
     draft: Draft,
     fill: Fill<'_>,
 ) -> Result<(Entry, Run), Error> {
-    let Draft { mut record, mut spec } = draft;
-    let (entry, turn) = sandboxes.add(&record, &spec)?;
+    let Draft { mut record, mut order } = draft;
+    let (entry, turn) = sandboxes.add(&record, &order)?;
     let mut filled = || -> Result<(), Error> {
-        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
-        entry.write("spec.json", &spec)?;
+        order.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
+        entry.write("spec.json", &order)?;
         let upper = File::open(entry.path("upper")).map_err(|error| Error::attempt("open `upper`", &error))?;
         fill(upper.as_fd(), is_real_root().then_some((UNPRIVILEGED_ID, UNPRIVILEGED_ID)))?;
-        super::start::pin_image(&entry, &record, &spec, store)?;
+        super::start::pin_image(&entry, &record, &order, store)?;
         record.filling = false;
         entry.write("record.json", &record)
     };

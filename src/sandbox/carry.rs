@@ -14,7 +14,7 @@ use crate::images::import::{Source, import as bring};
 use crate::images::intake::Intake;
 use crate::images::save::{Wanted, save};
 use crate::images::{self, Digest, Reference, Store, capture};
-use crate::spec::{PartialSpec, Program, Spec, User, Userns, from_json};
+use crate::spec::{Order, PartialSpec, Program, Spec, User, Userns, from_json};
 use crate::trees::codec::{Compressor, Decoder, Effort};
 use crate::trees::progress::{Progress, Quiet};
 use crate::trees::unpack;
@@ -83,9 +83,9 @@ pub fn export(
     progress: &dyn Progress,
 ) -> Result<Vec<String>, Error> {
     let entry = sandboxes.find(export.sandbox)?;
-    let (record, spec) = (entry.record()?, entry.spec()?);
-    let lease = images::lease(&spec, Some(store))?;
-    let (fields, left_out) = portable(&spec)?;
+    let (record, order) = (entry.record()?, entry.order()?);
+    let lease = images::lease(&order, Some(store))?;
+    let (fields, left_out) = portable(&order.spec)?;
     let description = Description {
         version: 1,
         name: record.name,
@@ -227,12 +227,12 @@ pub fn read(archive: Box<dyn Read>) -> Result<Brought, Error> {
     Ok(Brought { spec, name: description.name.clone(), description, archive })
 }
 
-/// Makes and starts a sandbox as `spec` and its file say; what is not there of its image is brought in.
+/// Makes and starts a sandbox as `order` and its file say; what is not there of its image is brought in.
 ///
 /// # Errors
 ///
 /// As [`create`](super::create); nothing is left of it then but an image.
-pub fn import(sandboxes: &Sandboxes, store: &Store, brought: Brought, spec: Spec) -> Result<(Entry, Run), Error> {
+pub fn import(sandboxes: &Sandboxes, store: &Store, brought: Brought, order: Order) -> Result<(Entry, Run), Error> {
     let Brought { name, description, mut archive, .. } = brought;
     check_name(&name)?;
     let mut next = member(&mut archive)?;
@@ -245,13 +245,13 @@ pub fn import(sandboxes: &Sandboxes, store: &Store, brought: Brought, spec: Spec
     let Some((size, _)) = next.filter(|(_, name)| name == FILES) else {
         return Err(no_sandbox("its files are not there"));
     };
-    crate::spec::check(&spec)?;
-    if spec.userns == Userns::Range {
+    crate::spec::check_order(&order)?;
+    if order.spec.userns == Userns::Range {
         let problem = Problem::new("userns", "the files of a sandbox that is imported have one owner");
         return Err(Error::invalid(vec![problem.hint("leave `--userns range` out")]));
     }
     // Whether the image is there is known before anything is made.
-    images::lease(&spec, Some(store))?;
+    images::lease(&order, Some(store))?;
     let mut spooled = sandboxes.spool()?;
     content(&mut archive, size, &mut spooled)?;
     spooled.rewind().map_err(|error| unreadable(&error))?;
@@ -268,13 +268,13 @@ pub fn import(sandboxes: &Sandboxes, store: &Store, brought: Brought, spec: Spec
         idle_stop: description.idle_stop_seconds,
         idle_rm: description.idle_rm_seconds,
     };
-    let bounds = unpack::Bounds { bytes: spec.disk, ..unpack::Bounds::default() };
+    let bounds = unpack::Bounds { bytes: order.spec.disk, ..unpack::Bounds::default() };
     let mut fill = |upper: BorrowedFd<'_>, owner| {
         let mut layer = Decoder::new(&spooled).map_err(|error| unreadable(&error))?;
         unpack::unpack(&mut layer, upper, owner, &bounds).map_err(Error::from)?;
         Ok(())
     };
-    made_with_files(sandboxes, Some(store), Draft { record, spec }, &mut fill)
+    made_with_files(sandboxes, Some(store), Draft { record, order }, &mut fill)
 }
 
 /// Brings in the image under a name that says where it came from, which none that somebody uses is.

@@ -5,7 +5,7 @@ use super::capture::Still;
 use crate::error::Error;
 use crate::images::Store;
 use crate::process;
-use crate::spec::Spec;
+use crate::spec::Order;
 use crate::step::Step;
 use crate::trees::changes::{Base, Change, Given, How, Item, changes};
 use std::ffi::{CString, OsStr};
@@ -21,16 +21,16 @@ use std::os::unix::ffi::OsStrExt as _;
 pub fn diff(sandboxes: &Sandboxes, word: &str, store: &Store) -> Result<Vec<Change>, Error> {
     let entry = sandboxes.find(word)?;
     let still = Still::hold(&entry)?;
-    let spec = entry.spec()?;
-    let plan = process::plan(&spec, Some(store))?;
+    let order = entry.order()?;
+    let plan = process::plan(&order, Some(store))?;
     let overlaid = plan.steps.init.iter().any(|step| matches!(step, Step::Overlay { .. }));
     let base = base(&plan.steps.init, overlaid)?;
     changes(still.upper.as_fd(), &base)
 }
 
 /// What of that which a sandbox on the machine's own files was given is gone.
-pub(super) fn gone(upper: &File, spec: &Spec) -> Result<Vec<Vec<u8>>, Error> {
-    let base = base(&process::plan(spec, None)?.steps.init, false)?;
+pub(super) fn gone(upper: &File, order: &Order) -> Result<Vec<Vec<u8>>, Error> {
+    let base = base(&process::plan(order, None)?.steps.init, false)?;
     let changes = changes(upper.as_fd(), &base)?;
     Ok(changes.into_iter().filter(|change| change.how == How::Deleted).map(|change| change.path).collect())
 }

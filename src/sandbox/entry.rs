@@ -4,7 +4,7 @@
 
 use super::{End, Reason, Record, Run, State, errors};
 use crate::error::Error;
-use crate::spec::Spec;
+use crate::spec::{Order, Spec};
 use nix::fcntl::{Flock, FlockArg};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,12 +46,17 @@ impl Entry {
 
     /// What was asked for.
     pub fn spec(&self) -> Result<Spec, Error> {
-        let mut spec: Spec = self.read("spec.json")?;
+        Ok(self.order()?.spec)
+    }
+
+    /// The same with how it outlives its command.
+    pub fn order(&self) -> Result<Order, Error> {
+        let mut order: Order = self.read("spec.json")?;
         // Wherever it is now: whoever has moved or copied it means these files.
-        if let Some(kept) = spec.lasting.as_mut().and_then(|lasting| lasting.kept.as_mut()) {
+        if let Some(kept) = order.lasting.as_mut().and_then(|lasting| lasting.kept.as_mut()) {
             kept.clone_from(&self.directory);
         }
-        Ok(spec)
+        Ok(order)
     }
 
     /// What its supervisor said.

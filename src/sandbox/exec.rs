@@ -8,7 +8,7 @@ use crate::images::Store;
 use crate::outcome::{Enforcement, Outcome, Status, signal_number};
 use crate::own::Own;
 use crate::process::{self, Attendant, Delivery, Joined, Running};
-use crate::spec::{Lasting, OutputLimit, Program, Protection, Spec, User, Userns};
+use crate::spec::{Lasting, Order, OutputLimit, Program, Protection, Spec, User, Userns};
 use crate::trees::tree;
 use nix::poll::{PollFd, PollFlags};
 use std::collections::BTreeMap;
@@ -53,20 +53,16 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// The sandbox's spec with this command in the place of its own.
-    fn over(&self, spec: &Spec) -> Spec {
+    /// The sandbox's order with this command in the place of its own.
+    fn over(&self, sandbox: &Order) -> Order {
+        let spec = &sandbox.spec;
         let mut env = spec.env.clone();
         env.extend(self.env.iter().cloned());
         // For user 0 of a range a home was made where no image decides for whom.
         let hosts = spec.user.is_none() && spec.image.is_none() && self.user == Some(User { uid: 0, gid: 0 });
         let guest = self.user.is_some() && self.user != spec.user && !hosts;
-        let lasting = spec.lasting.clone().map(|lasting| Lasting { guest, ..lasting });
-        Spec {
-            lasting,
-            program: match &self.own {
-                Some(own) => Program::Own(own.clone()),
-                None => Program::Command(self.words.clone()),
-            },
+        let spec = Spec {
+            program: Program::Command(self.words.clone()),
             env,
             workdir: self.workdir.clone().or_else(|| spec.workdir.clone()),
             user: self.user.or(spec.user),
@@ -75,8 +71,14 @@ impl Exec {
             output_limit: self.output_limit,
             stdin: self.stdin.clone(),
             tty: self.tty,
-            term: self.term.clone(),
             ..spec.clone()
+        };
+        Order {
+            spec,
+            lasting: sandbox.lasting.clone().map(|lasting| Lasting { guest, ..lasting }),
+            term: self.term.clone(),
+            own: self.own.clone(),
+            ..sandbox.clone()
         }
     }
 }
@@ -94,9 +96,9 @@ pub fn exec(
     delivery: Delivery,
 ) -> Result<(Outcome, Spec), Error> {
     let entry = sandboxes.find(word)?;
-    let own = entry.spec()?;
-    check_user(&own, exec)?;
-    let spec = exec.over(&own);
+    let own = entry.order()?;
+    check_user(&own.spec, exec)?;
+    let order = exec.over(&own);
     let ((answer, descriptors), line, program) = loop {
         let called = Line::to(&entry).and_then(|line| {
             let program = exec.own.as_ref().map(|_| program::of(&entry, &line)).transpose()?;
@@ -105,8 +107,8 @@ pub fn exec(
         match called {
             // Files can be had without anything of the sandbox's running.
             Err(error) if exec.own.is_some() && exec.aside && matches!(error.kind, Kind::NotRunning | Kind::Ended) => {
-                if let Some(outcome) = aside(&entry, &spec, store, delivery)? {
-                    return Ok((outcome, spec));
+                if let Some(outcome) = aside(&entry, &order, store, delivery)? {
+                    return Ok((outcome, order.spec));
                 }
                 std::thread::sleep(GLANCE);
             }
@@ -117,7 +119,7 @@ pub fn exec(
     let mut joined = joined(answer, descriptors).ok_or_else(|| entry.ended())?;
     joined.program = program;
     let mut lease = Lease { line, hands_leader, ending: None, ended: None, reached: Vec::new() };
-    let outcome = process::join(&spec, store, &joined, delivery, &mut lease);
+    let outcome = process::join(&order, store, &joined, delivery, &mut lease);
     match outcome {
         Ok(mut outcome) => {
             outcome.sandbox.clone_from(&entry.id);
@@ -134,7 +136,7 @@ pub fn exec(
             }
             outcome.limits_reached.append(&mut lease.reached);
             outcome.limits_reached.dedup();
-            Ok((outcome, spec))
+            Ok((outcome, order.spec))
         }
         Err(error) if lease.is_over(&error) => Err(lease.trouble(&entry)),
         Err(error) if error.kind == Kind::OutOfReach => {
@@ -162,7 +164,7 @@ fn check_user(own: &Spec, exec: &Exec) -> Result<(), Error> {
 
 /// Runs our own program over the files of a sandbox that does not run and keeps them, in a sandbox of its own that is exactly like
 /// it. Nobody starts or removes it meanwhile. `None` for one that somebody has started before we had its turn: it can be joined.
-fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) -> Result<Option<Outcome>, Error> {
+fn aside(entry: &Entry, order: &Order, store: Option<&Store>, delivery: Delivery) -> Result<Option<Outcome>, Error> {
     let _turn = entry.turn()?;
     if entry.at_rest()? {
         return Ok(None);
@@ -170,14 +172,14 @@ fn aside(entry: &Entry, spec: &Spec, store: Option<&Store>, delivery: Delivery) 
     if !entry.record()?.keep {
         return Err(errors::not_running(&entry.name()));
     }
-    let mut spec = spec.clone();
-    if let Program::Own(Own::Tools { room }) = &mut spec.program {
+    let mut order = order.clone();
+    if let Some(Own::Tools { room }) = &mut order.own {
         // Nobody counts what is written, and so it is told how much that may be.
         let upper = File::open(entry.path("upper")).map_err(|error| Error::attempt("open `upper`", &error))?;
         let usage = tree::usage(upper.as_fd()).map_err(Error::from)?;
-        *room = Some(spec.disk.saturating_sub(usage.bytes));
+        *room = Some(order.spec.disk.saturating_sub(usage.bytes));
     }
-    Ok(Some(process::run(&spec, store, delivery)?))
+    Ok(Some(process::run(&order, store, delivery)?))
 }
 
 /// What the supervisor handed over, if it is what it says.

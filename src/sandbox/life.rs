@@ -204,7 +204,9 @@ pub fn stats(entry: &Entry) -> Result<Stats, Error> {
 pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<Spec, Error> {
     let entry = sandboxes.find(word)?;
     let _turn = entry.turn()?;
-    let mut spec = entry.spec()?;
+    let mut order = entry.order()?;
+    let keeps_files = order.keeps_files();
+    let spec = &mut order.spec;
     let before = spec.layer();
     spec.memory = wish.memory.unwrap_or(spec.memory);
     spec.millicpus = wish.millicpus.unwrap_or(spec.millicpus);
@@ -218,18 +220,18 @@ pub fn resize(sandboxes: &Sandboxes, word: &str, wish: &PartialSpec) -> Result<S
         }
         spec.disk = disk;
     }
-    spec::check(&spec)?;
+    spec::check(spec)?;
     // What is kept is counted, and has no size of its own.
-    if lives && spec.layer() > before && spec.lasting.as_ref().is_none_or(|lasting| lasting.kept.is_none()) {
+    if lives && spec.layer() > before && !keeps_files {
         let places = <[OwnedFd; 3]>::try_from(Line::to(&entry)?.ask(&entry, &Call::Layer)?.1);
         process::enlarge(places.map_err(|_| errors::not_running(&entry.name()))?, spec.layer())?;
     }
     if lives {
-        let Spec { memory, millicpus, pids, disk, .. } = spec;
+        let Spec { memory, millicpus, pids, disk, .. } = *spec;
         Line::to(&entry)?.ask(&entry, &Call::Limits { memory, millicpus, pids, disk })?;
     }
-    entry.write("spec.json", &spec)?;
-    Ok(spec)
+    entry.write("spec.json", &order)?;
+    Ok(order.spec)
 }
 
 /// Whether the sandbox's own command has written as much as is kept of it, or more.

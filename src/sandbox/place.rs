@@ -4,7 +4,7 @@ use super::entry::sync_directory;
 use super::{Entry, Record, errors};
 use crate::error::Error;
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
-use crate::spec::Spec;
+use crate::spec::Order;
 use crate::trees::tree;
 use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsStr;
@@ -186,7 +186,7 @@ impl Sandboxes {
     }
 
     /// Makes the directory of a new sandbox and writes what is known of it. The caller has its turn.
-    pub(super) fn add(&self, record: &Record, spec: &Spec) -> Result<(Entry, Flock<File>), Error> {
+    pub(super) fn add(&self, record: &Record, order: &Order) -> Result<(Entry, Flock<File>), Error> {
         self.make()?;
         let filling = self.root.join(format!("{NEW}{}", record.id));
         let attempt = || format!("make `{}`", filling.display());
@@ -204,7 +204,7 @@ impl Sandboxes {
                     given.map_err(|error| Error::attempt(format!("give `{name}` away"), &error))?;
                 }
             }
-            entry.write("spec.json", spec)?;
+            entry.write("spec.json", order)?;
             entry.write("record.json", record)?;
             // Before anybody sees it: whoever makes it may be killed at any moment.
             self.claim(&record.name, &record.id)?;

@@ -5,7 +5,7 @@ use super::{Entry, Record, Run, Sandboxes, errors, silence};
 use crate::error::{Error, Kind, Problem};
 use crate::images::{self, Store};
 use crate::own::Own;
-use crate::spec::{Lasting, Spec, check};
+use crate::spec::{Lasting, Order, check_order};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -49,18 +49,18 @@ pub enum Report {
 pub fn create(
     sandboxes: &Sandboxes,
     store: Option<&Store>,
-    mut spec: Spec,
+    mut order: Order,
     wish: &Wish,
 ) -> Result<(Entry, Run), Error> {
-    spec.lasting = Some(Lasting::default());
-    check_wish(&spec, wish)?;
-    let on_the_host = super::capture::on_the_host(&spec, store)?;
+    order.lasting = Some(Lasting::default());
+    check_wish(&order, wish)?;
+    let on_the_host = super::capture::on_the_host(&order.spec, store)?;
     if on_the_host.is_some() {
-        spec.image = Some(images::store::HOST.to_owned());
+        order.spec.image = Some(images::store::HOST.to_owned());
     }
     // Not the name: that may stand for another image by the time the sandbox is entered.
-    if let Some(lease) = images::lease(&spec, store)? {
-        spec.image = Some(lease.record.manifest.to_string());
+    if let Some(lease) = images::lease(&order, store)? {
+        order.spec.image = Some(lease.record.manifest.to_string());
     }
     sandboxes.sweep()?;
     let id = new_id();
@@ -79,15 +79,15 @@ pub fn create(
         idle_rm: seconds(wish.idle_rm),
     };
     if let Some((lease, store)) = on_the_host.zip(store) {
-        let draft = super::capture::Draft { record, spec };
+        let draft = super::capture::Draft { record, order };
         return super::capture::restore(sandboxes, store, &lease, draft);
     }
-    let (entry, turn) = sandboxes.add(&record, &spec)?;
+    let (entry, turn) = sandboxes.add(&record, &order)?;
     if wish.keep {
-        spec.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
-        entry.write("spec.json", &spec)?;
+        order.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
+        entry.write("spec.json", &order)?;
     }
-    let started = pin_image(&entry, &record, &spec, store).and_then(|()| launch(&entry));
+    let started = pin_image(&entry, &record, &order, store).and_then(|()| launch(&entry));
     if started.is_err() {
         // What kept it from being made is what the caller has to know.
         let _ = sandboxes.remove(&entry);
@@ -97,8 +97,8 @@ pub fn create(
 }
 
 /// Keeps the image of a sandbox that is kept from being removed, as long as the sandbox's directory is there.
-pub(super) fn pin_image(entry: &Entry, record: &Record, spec: &Spec, store: Option<&Store>) -> Result<(), Error> {
-    match (store, images::lease(spec, store)?) {
+pub(super) fn pin_image(entry: &Entry, record: &Record, order: &Order, store: Option<&Store>) -> Result<(), Error> {
+    match (store, images::lease(order, store)?) {
         (Some(store), Some(lease)) if record.keep => Ok(store.pin(&lease.record.manifest, &entry.path("image"))?),
         _ => Ok(()),
     }
@@ -120,8 +120,8 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
 }
 
 /// What no sandbox that lasts can be.
-fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Error> {
-    let mut problems = match check(spec) {
+fn check_wish(order: &Order, wish: &Wish) -> Result<(), Error> {
+    let mut problems = match check_order(order) {
         Err(error) if error.kind == Kind::Invalid => error.problems,
         Err(error) => return Err(error),
         Ok(()) => Vec::new(),
@@ -131,7 +131,7 @@ fn check_wish(spec: &Spec, wish: &Wish) -> Result<(), Error> {
     {
         problems.extend(wrong);
     }
-    if wish.keep && spec.userns == crate::spec::Userns::Range {
+    if wish.keep && order.spec.userns == crate::spec::Userns::Range {
         let problem = Problem::new("keep", "files of a range of ids cannot be kept");
         problems.push(problem.hint("leave `--keep` or `--userns range` out"));
     }

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::{Outcome, Status};
 use crate::process::{self, Attendant, Limits, Running};
-use crate::spec::{Program, Protection, Spec};
+use crate::spec::{Order, Protection, Runs, Spec};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use std::cell::{Cell, RefCell};
@@ -37,7 +37,7 @@ pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);
 pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: Ready<'_>) -> Result<(), Error> {
     let entry = sandboxes.find(id)?;
     let record = entry.record()?;
-    let spec = entry.spec()?;
+    let order = entry.order()?;
     let life = entry.life()?;
     entry.write("run.json", &Run::default())?;
     let listener = call::open(&entry)?;
@@ -45,8 +45,8 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     let mut supervisor = Supervisor {
         entry: &entry,
         record: &record,
-        spec: &spec,
-        disk: Cell::new(spec.disk),
+        order: &order,
+        disk: Cell::new(order.spec.disk),
         program: Kept::default(),
         listener,
         lines: Vec::new(),
@@ -62,7 +62,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         expires: expiry(&record),
         used: Instant::now(),
     };
-    let outcome = process::last(&spec, store, keep(log), &mut supervisor);
+    let outcome = process::last(&order, store, keep(log), &mut supervisor);
     let told = outcome.map(|_| ());
     // Nobody may call any more who then would have to hear that it has ended.
     drop(supervisor);
@@ -109,7 +109,7 @@ fn expiry(record: &Record) -> Option<Instant> {
 struct Supervisor<'a> {
     entry: &'a Entry,
     record: &'a Record,
-    spec: &'a Spec,
+    order: &'a Order,
     /// The limit of the writable layer.
     disk: Cell<u64>,
     program: Kept,
@@ -211,13 +211,13 @@ impl Attendant for Supervisor<'_> {
 
 impl Supervisor<'_> {
     fn has_command(&self) -> bool {
-        self.spec.program != Program::Nothing
+        self.order.runs() != Runs::Nothing
     }
 
     /// Begins to count the files that are kept.
     fn count(&mut self) -> std::io::Result<()> {
-        if self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_some()) {
-            let empty = self.spec.program == Program::Nothing;
+        if self.order.keeps_files() {
+            let empty = !self.has_command();
             self.quota = Some(RefCell::new(Quota::new(File::open(self.entry.path("upper"))?, empty)?));
         }
         Ok(())

@@ -4,11 +4,10 @@
 //! is for the planner to find. What belljar does not do yet is refused here by name, never ignored.
 
 use super::units::{MAX_BYTES, MAX_DURATION, MAX_MILLICPUS, MAX_PIDS, show_bytes};
-use super::{Mount, Network, Privileges, Program, Protection, RANGE, Seccomp, Source, Spec, Userns};
+use super::{Mount, Network, Order, Privileges, Program, Protection, RANGE, Seccomp, Source, Spec, Userns};
 use crate::error::{Error, Problem};
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::time::Duration;
@@ -27,12 +26,30 @@ const PROFILES: [&str; 4] = ["default", "strict", "debug", PACKAGES];
 /// The one under which set-user-id bits can be set.
 const PACKAGES: &str = "packages";
 
-/// `Ok`, or an error of the kind `invalid` with every contradiction, in the order of the fields.
+/// `Ok`, or an error of the kind `invalid` with every contradiction of a wish, in the order of the fields.
 pub fn check(spec: &Spec) -> Result<(), Error> {
+    result(contradictions(spec, None))
+}
+
+/// The same of an order, with what it adds to the wish.
+pub fn check_order(order: &Order) -> Result<(), Error> {
+    result(contradictions(&order.spec, Some(order)))
+}
+
+fn result(problems: Vec<Problem>) -> Result<(), Error> {
+    if problems.is_empty() { Ok(()) } else { Err(Error::invalid(problems)) }
+}
+
+fn contradictions(spec: &Spec, order: Option<&Order>) -> Vec<Problem> {
     let mut problems = Vec::new();
-    program(spec, &mut problems);
+    match order.and_then(|order| order.own.as_ref()) {
+        Some(own) => words("command", &own.words(), &mut problems),
+        None => program(spec, &mut problems),
+    }
     image(spec, &mut problems);
-    bundle(spec, &mut problems);
+    if let Some(order) = order {
+        bundle(order, &mut problems);
+    }
     limits(spec, &mut problems);
     network(spec, &mut problems);
     mounts(&spec.mounts, &mut problems);
@@ -41,36 +58,47 @@ pub fn check(spec: &Spec) -> Result<(), Error> {
     identity(spec, &mut problems);
     seccomp(spec, &mut problems);
     input(spec, &mut problems);
-    privileges(spec, &mut problems);
+    if let Some(order) = order {
+        term(order, &mut problems);
+        privileges(order, &mut problems);
+    }
     protections(spec, &mut problems);
-    if problems.is_empty() { Ok(()) } else { Err(Error::invalid(problems)) }
+    problems
 }
 
 fn program(spec: &Spec, problems: &mut Vec<Problem>) {
-    let (field, words) = match &spec.program {
-        Program::Command(words) => ("command", Cow::from(words)),
-        Program::Own(own) => ("command", Cow::from(own.words())),
-        Program::Code(code) => ("code", Cow::from(&code.args)),
-        Program::Nothing => return,
-    };
-    if let Program::Command(words) = &spec.program {
-        match words.first() {
-            // An image may have a command of its own.
-            None if spec.image.as_deref().is_some_and(|image| !["", "host"].contains(&image)) => {}
-            None => problems
-                .push(Problem::new(field, "no command").hint("end with what to run, as in `belljar run -- ls -l`")),
-            Some(name) if name.is_empty() => problems.push(Problem::new(field, "the name of the command is empty")),
-            Some(_) => {}
+    match &spec.program {
+        Program::Command(words) => {
+            match words.first() {
+                // An image may have a command of its own.
+                None if spec.image.as_deref().is_some_and(|image| !["", "host"].contains(&image)) => {}
+                None => problems.push(
+                    Problem::new("command", "no command").hint("end with what to run, as in `belljar run -- ls -l`"),
+                ),
+                Some(name) if name.is_empty() => {
+                    problems.push(Problem::new("command", "the name of the command is empty"));
+                }
+                Some(_) => {}
+            }
+            self::words("command", words, problems);
         }
+        Program::Code(code) => {
+            words("code", &code.args, problems);
+            match &code.source {
+                Source::Text(text) if has_nul(text) => {
+                    problems.push(Problem::new("code", "the code has a NUL byte in it"));
+                }
+                Source::File(path) => file("code", path, problems),
+                Source::Text(_) | Source::Stdin => {}
+            }
+        }
+        Program::Nothing => {}
     }
+}
+
+fn words(field: &str, words: &[OsString], problems: &mut Vec<Problem>) {
     if let Some(index) = words.iter().position(|word| has_nul(word)) {
         problems.push(Problem::new(field, format!("word {} has a NUL byte in it", index + 1)));
-    }
-    let Program::Code(code) = &spec.program else { return };
-    match &code.source {
-        Source::Text(text) if has_nul(text) => problems.push(Problem::new(field, "the code has a NUL byte in it")),
-        Source::File(path) => file(field, path, problems),
-        Source::Text(_) | Source::Stdin => {}
     }
 }
 
@@ -83,16 +111,16 @@ fn image(spec: &Spec, problems: &mut Vec<Problem>) {
     }
 }
 
-fn bundle(spec: &Spec, problems: &mut Vec<Problem>) {
-    let Some(bundle) = &spec.bundle else { return };
-    if spec.image.is_some() {
+fn bundle(order: &Order, problems: &mut Vec<Problem>) {
+    let Some(bundle) = &order.bundle else { return };
+    if order.spec.image.is_some() {
         let problem = Problem::new("image", "a bundle has a root file system of its own");
         problems.push(problem.hint("leave `--image` or `--bundle` out"));
     }
-    if bundle.bytes() > 0 && bundle.bytes().saturating_add(MIN_DISK) > spec.disk {
+    if bundle.bytes() > 0 && bundle.bytes().saturating_add(MIN_DISK) > order.spec.disk {
         let message = format!(
             "{} is not enough: the bundle's own `tmpfs` mounts take {} of it",
-            show_bytes(spec.disk),
+            show_bytes(order.spec.disk),
             show_bytes(bundle.bytes())
         );
         problems.push(Problem::new("disk", message).hint("raise `--disk`, or lower their `size=`"));
@@ -285,7 +313,10 @@ fn input(spec: &Spec, problems: &mut Vec<Problem>) {
             problems.push(problem.hint("leave out `--tty` or `--stdin`"));
         }
     }
-    if spec.term.as_ref().is_some_and(|term| term.contains('\0')) {
+}
+
+fn term(order: &Order, problems: &mut Vec<Problem>) {
+    if order.term.as_ref().is_some_and(|term| term.contains('\0')) {
         problems.push(Problem::new("term", "has a NUL byte in it"));
     }
 }
@@ -299,15 +330,15 @@ fn file(field: &str, path: &Path, problems: &mut Vec<Problem>) {
 }
 
 /// Nobody's request but our own: what is wrong here is for whoever writes belljar.
-fn privileges(spec: &Spec, problems: &mut Vec<Problem>) {
-    let Privileges::Build { root } = &spec.privileges else { return };
-    if !spec.mounts.iter().any(|mount| mount.writable && root.starts_with(&mount.target)) {
+fn privileges(order: &Order, problems: &mut Vec<Problem>) {
+    let Privileges::Build { root } = &order.privileges else { return };
+    if !order.spec.mounts.iter().any(|mount| mount.writable && root.starts_with(&mount.target)) {
         problems.push(Problem::new("privileges", format!("`{}` lies in no writable mount", root.display())));
     }
-    if spec.user.is_none_or(|user| user.uid != 0) {
+    if order.spec.user.is_none_or(|user| user.uid != 0) {
         problems.push(Problem::new("privileges", "are kept by user 0 only"));
     }
-    if spec.userns == Userns::Range {
+    if order.spec.userns == Userns::Range {
         problems.push(Problem::new("privileges", "are for a sandbox of one id"));
     }
 }

@@ -3,9 +3,7 @@
 //! Flags win over a file field by field; lists append, those of the file first, so that order keeps its
 //! meaning and a later variable wins. What neither names takes the default of [`Spec`].
 
-use super::{
-    Bundle, CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User, Userns,
-};
+use super::{CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User, Userns};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,8 +15,6 @@ pub struct PartialSpec {
     pub program: Option<Program>,
     /// See [`Spec::image`].
     pub image: Option<String>,
-    /// See [`Spec::bundle`].
-    pub bundle: Option<Bundle>,
     /// See [`Spec::memory`].
     pub memory: Option<u64>,
     /// See [`Spec::millicpus`].
@@ -71,7 +67,6 @@ impl PartialSpec {
         PartialSpec {
             program: self.program.or(below.program),
             image: self.image.or(below.image),
-            bundle: self.bundle.or(below.bundle),
             memory: self.memory.or(below.memory),
             millicpus: self.millicpus.or(below.millicpus),
             pids: self.pids.or(below.pids),
@@ -109,7 +104,6 @@ impl PartialSpec {
         Spec {
             program: self.program.unwrap_or(default.program),
             image: self.image,
-            bundle: self.bundle,
             memory: self.memory.unwrap_or(default.memory),
             millicpus: self.millicpus.unwrap_or(default.millicpus),
             pids: self.pids.unwrap_or(default.pids),
@@ -129,10 +123,7 @@ impl PartialSpec {
             seccomp: self.seccomp.unwrap_or(seccomp),
             stdin: self.stdin,
             tty: self.tty.unwrap_or(default.tty),
-            term: None,
             cgroup_parent: self.cgroup_parent,
-            lasting: None,
-            privileges: default.privileges,
             require: self.require,
             allow_missing: self.allow_missing,
         }

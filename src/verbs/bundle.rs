@@ -101,10 +101,8 @@ fn settle(wish: &mut Wish, directory: &Path, opened: &File) -> Vec<Problem> {
         problems.push(wrong);
         None
     };
-    if let Some(bundle) = &mut wish.spec.bundle {
-        bundle.directory = directory.to_owned();
-        bundle.root = place(&bundle.root, "root.path", true).unwrap_or_default();
-    }
+    wish.bundle.directory = directory.to_owned();
+    wish.bundle.root = place(&wish.bundle.root, "root.path", true).unwrap_or_default();
     for mount in &mut wish.spec.mounts {
         let field = format!("mounts: `{}`", mount.target.display());
         mount.source = place(&mount.source, &field, false).unwrap_or_default();

@@ -129,8 +129,8 @@ impl Verb for Create {
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
         let (request, wish) = self.request(site.env).map_err(misused)?;
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
-        let spec = resolve(request, site.home.as_deref()).map_err(misused)?;
-        sandbox::create(&sandboxes, Some(&store), spec, &wish).map(Made::of)
+        let order = resolve(request, site.home.as_deref()).map_err(misused)?;
+        sandbox::create(&sandboxes, Some(&store), order, &wish).map(Made::of)
     }
 }
 
@@ -203,10 +203,10 @@ impl Verb for Import {
         let task = progress.begin(&format!("importing {}", file.to_string_lossy()), size);
         let mut brought = sandbox::read(Box::new(Followed::new(opened, task)))?;
         request.ambient = request.ambient.over(brought.spec.clone());
-        let spec = resolve(request, site.home.as_deref()).map_err(misused)?;
+        let order = resolve(request, site.home.as_deref()).map_err(misused)?;
         if let Some(name) = name {
             brought.name = name;
         }
-        sandbox::import(&sandboxes, &store, brought, spec).map(Made::of)
+        sandbox::import(&sandboxes, &store, brought, order).map(Made::of)
     }
 }

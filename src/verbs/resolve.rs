@@ -7,7 +7,7 @@ use super::bundle;
 use super::wish::Request;
 use crate::error::{Error, Problem, describe_io};
 use crate::sandbox::Volumes;
-use crate::spec::{self, LoadError, MAX_FILE, PartialSpec, Seccomp, Spec};
+use crate::spec::{self, LoadError, MAX_FILE, Order, PartialSpec, Seccomp, Spec};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -16,29 +16,32 @@ use std::path::Path;
 /// The largest seccomp profile, in bytes; the largest of ours has a hundredth.
 const MAX_PROFILE: usize = 1 << 20;
 
-/// The whole spec: flags over the spec file over the bundle over the defaults, every path on the host absolute.
-pub fn resolve(request: Request, home: Option<&Path>) -> Result<Spec, Error> {
+/// The whole order: flags over the spec file over the bundle over the defaults, every path on the host absolute.
+pub fn resolve(request: Request, home: Option<&Path>) -> Result<Order, Error> {
     let below = match &request.spec_file {
         Some(path) => load(path).map_err(|problem| Error::invalid(vec![problem]))?,
         None => PartialSpec::default(),
     };
     let mut wish = request.wish.over(below);
+    let mut brought = None;
     if let Some(path) = &request.bundle {
         let of_bundle = bundle::read(path)?;
         bundle::consent(&of_bundle, path, wish.seccomp.is_some())?;
         wish = wish.over(of_bundle.spec);
+        brought = Some(of_bundle.bundle);
     }
-    let mut spec = wish.over(request.ambient).into_spec();
-    spec.term = request.term;
+    let spec = wish.over(request.ambient).into_spec();
+    let mut order = Order { bundle: brought, term: request.term, ..Order::from(spec) };
+    let spec = &mut order.spec;
     let mut problems = Vec::new();
-    absolute_mounts(&mut spec, &mut problems);
-    volumes(&mut spec, home, &mut problems);
-    profile(&mut spec, &mut problems);
+    absolute_mounts(spec, &mut problems);
+    volumes(spec, home, &mut problems);
+    profile(spec, &mut problems);
     if problems.is_empty() {
-        return Ok(spec);
+        return Ok(order);
     }
     // One more look, so that a missing file does not hide what else is wrong.
-    if let Err(Error { problems: more, .. }) = spec::check(&spec) {
+    if let Err(Error { problems: more, .. }) = spec::check_order(&order) {
         let said: Vec<String> = problems.iter().map(|problem| problem.field.clone()).collect();
         problems.extend(more.into_iter().filter(|problem| !said.contains(&problem.field)));
     }
@@ -139,7 +142,7 @@ mod tests {
         }
     }
 
-    fn with_spec(file: &Scratch, wish: PartialSpec) -> Result<Spec, Error> {
+    fn with_spec(file: &Scratch, wish: PartialSpec) -> Result<Order, Error> {
         resolve(Request { wish, spec_file: Some(file.0.clone()), ..Request::default() }, None)
     }
 
@@ -147,7 +150,7 @@ mod tests {
     fn flags_win_over_the_spec_file() {
         let file = Scratch::new("win.toml", b"memory = \"64M\"\npids = 9\n");
         let flags = PartialSpec { memory: Some(5 << 20), ..PartialSpec::default() };
-        assert_eq!(with_spec(&file, flags), Ok(Spec { memory: 5 << 20, pids: 9, ..Spec::default() }));
+        assert_eq!(with_spec(&file, flags), Ok(Order::from(Spec { memory: 5 << 20, pids: 9, ..Spec::default() })));
     }
 
     #[test]
@@ -175,8 +178,8 @@ mod tests {
         let mount =
             |source: &Path| Mount { source: source.into(), target: "/d".into(), writable: false, beneath: None };
         let wish = PartialSpec { mounts: vec![mount(Path::new("data"))], ..PartialSpec::default() };
-        let spec = resolve(Request { wish, ..Request::default() }, None).unwrap();
-        assert_eq!(spec.mounts, [mount(&std::env::current_dir().unwrap().join("data"))]);
+        let order = resolve(Request { wish, ..Request::default() }, None).unwrap();
+        assert_eq!(order.spec.mounts, [mount(&std::env::current_dir().unwrap().join("data"))]);
     }
 
     #[test]

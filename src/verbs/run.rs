@@ -138,18 +138,18 @@ pub fn carry_out(request: Result<Request, Error>, site: &Site<'_>) -> Result<Ran
     let request = request.map_err(early)?;
     let dry_run = request.dry_run;
     let store = site.home.is_some().then(|| site.store()).transpose().map_err(early)?;
-    let spec = resolve(request, site.home.as_deref()).map_err(early)?;
+    let order = resolve(request, site.home.as_deref()).map_err(early)?;
     let ran = match dry_run {
-        true => process::plan(&spec, store.as_ref()).map(|plan| Ran::Planned {
+        true => process::plan(&order, store.as_ref()).map(|plan| Ran::Planned {
             version: 1,
             text: plan.to_string(),
             steps: plan.lines(),
             image: plan.image,
         }),
-        false => process::run(&spec, store.as_ref(), site.delivery())
-            .map(|outcome| Ran::Ran { outcome: Box::new(outcome), spec: Box::new(spec.clone()) }),
+        false => process::run(&order, store.as_ref(), site.delivery())
+            .map(|outcome| Ran::Ran { outcome: Box::new(outcome), spec: Box::new(order.spec.clone()) }),
     };
-    ran.map_err(|error| Box::new((error, Some(spec))))
+    ran.map_err(|error| Box::new((error, Some(order.spec))))
 }
 
 impl Verb for Run {

@@ -118,7 +118,6 @@ fn wish(
     PartialSpec {
         program,
         image: options.image.and_then(|word| faults.text("image", word.0)),
-        bundle: None,
         memory: options.memory.and_then(|word| faults.unit("memory", &*word, spec::parse_bytes)),
         millicpus: options.cpus.and_then(|word| faults.unit("cpus", &*word, spec::parse_cpus)),
         pids: options.pids.and_then(|word| faults.unit("pids", &*word, spec::parse_count)),

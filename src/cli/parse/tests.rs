@@ -77,7 +77,6 @@ fn every_flag_reaches_its_field() {
     let line: Vec<&str> = line.split_whitespace().collect();
     let wish = PartialSpec {
         program: command(&["true"]),
-        bundle: None,
         image: Some("host".to_owned()),
         memory: Some(512 << 20),
         millicpus: Some(500),

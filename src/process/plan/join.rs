@@ -6,19 +6,19 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::identity;
 use crate::outcome::Enforcements;
-use crate::spec::{Protection, Spec, Userns};
+use crate::spec::{Order, Protection, Userns};
 use crate::step::{Step, Steps};
 use crate::{limits, program};
 
 impl Plan {
-    /// Plans the command of `spec` in a sandbox with namespaces of these `kinds`, of which `enforced` is known.
+    /// Plans the command of `order` in a sandbox with namespaces of these `kinds`, of which `enforced` is known.
     ///
     /// # Errors
     ///
     /// As [`Plan::new`].
-    pub fn join(spec: &Spec, host: &Host, kinds: &[i32], enforced: &Enforcements) -> Result<Plan, Error> {
+    pub fn join(order: &Order, host: &Host, kinds: &[i32], enforced: &Enforcements) -> Result<Plan, Error> {
         let mut steps = Steps::default();
-        let range = spec.userns == Userns::Range;
+        let range = order.spec.userns == Userns::Range;
         // Nobody inside may look at who comes, before there is anything to see (CVE-2016-9962).
         steps.init.extend([Step::DieWithSupervisor, Step::BeExpendable, Step::BeUndumpable, Step::ForgetCommandLine]);
         steps.init.push(Step::EnterCgroup);
@@ -28,31 +28,31 @@ impl Plan {
         }
         steps.init.push(Step::StartPayload { namespaces: 0 });
         steps.init.push(Step::ReportReady { namespaces: Vec::new() });
-        identity::plan_drop_of_init(spec, host, &mut steps.init);
+        identity::plan_drop_of_init(&order.spec, host, &mut steps.init);
         steps.init.extend([Step::BeUndumpable, Step::ReleasePayload]);
-        let filter = filter(spec)?;
+        let filter = filter(order)?;
         if range {
             steps.payload.push(Step::JoinUsers);
-            limits::plan_counted(spec, host, &mut steps.payload);
+            limits::plan_counted(order, host, &mut steps.payload);
         }
-        before_root(spec, host, &filter, &mut steps);
-        if !spec.tty {
+        before_root(order, host, &filter, &mut steps);
+        if !order.spec.tty {
             steps.payload.push(Step::StandardStreams);
         }
-        identity::plan_drop(spec, host, identity::kept(spec, host), &mut steps.payload);
-        if spec.tty {
+        identity::plan_drop(&order.spec, host, identity::kept(order, host), &mut steps.payload);
+        if order.spec.tty {
             steps.payload.push(Step::NewTerminal);
         }
-        restrict(spec, host, filter, &mut steps);
-        steps.payload.push(Step::Execute(program::command(spec, host)?));
+        restrict(order, host, filter, &mut steps);
+        steps.payload.push(Step::Execute(program::command(order, host)?));
         let mut known = enforced.clone();
-        for (protection, own) in enforcement(spec, host) {
+        for (protection, own) in enforcement(order, host) {
             if matches!(protection, Protection::Timeout | Protection::Capabilities) || !known.contains_key(&protection)
             {
                 known.insert(protection, own);
             }
         }
-        if spec.timeout.is_none() {
+        if order.spec.timeout.is_none() {
             known.remove(&Protection::Timeout);
         }
         Ok(Plan {

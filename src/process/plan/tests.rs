@@ -9,8 +9,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::Enforcement;
-use crate::process::check;
-use crate::spec::{Privileges, Program, Seccomp, Spec, from_toml};
+use crate::spec::{Order, Privileges, Program, Seccomp, Spec, check_order, from_toml};
 use crate::step::Step;
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -46,10 +45,11 @@ fn a_build_keeps_two_capabilities_and_finds_devices_and_proc_in_the_root_that_it
     let mut spec: Spec = from_toml("user = \"0\"\nmounts = [\"/dir/work:/build:rw\"]").expect("a spec").into_spec();
     spec.program = Program::Command(vec!["true".into()]);
     let host = Host { mount_is_directory: vec![true], ..host };
-    let plain = lines(&Plan::new(&spec, &host).expect("a plan"));
-    spec.privileges = Privileges::Build { root: "/build/root".into() };
-    check(&spec).expect("nothing contradicts");
-    let built = lines(&Plan::new(&spec, &host).expect("a plan"));
+    let mut order = Order::from(spec);
+    let plain = lines(&Plan::new(&order, &host).expect("a plan"));
+    order.privileges = Privileges::Build { root: "/build/root".into() };
+    check_order(&order).expect("nothing contradicts");
+    let built = lines(&Plan::new(&order, &host).expect("a plan"));
     let nodes = ["full", "null", "random", "tty", "urandom", "zero"];
     let mut expected: Vec<String> =
         nodes.map(|name| format!("+ bind root/dev/{name} on build/root/dev/{name} again")).to_vec();
@@ -65,7 +65,8 @@ fn a_build_keeps_two_capabilities_and_finds_devices_and_proc_in_the_root_that_it
     let seccomp = |line: &&String| line.contains("seccomp");
     assert_eq!(found.iter().filter(seccomp).count(), 2, "{found:#?}");
     assert_eq!(found.iter().filter(|line| !seccomp(line)).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
-    let Err(Error { problems, .. }) = check(&Spec { user: None, mounts: Vec::new(), ..spec }) else {
+    order.spec = Spec { user: None, mounts: Vec::new(), ..order.spec };
+    let Err(Error { problems, .. }) = check_order(&order) else {
         panic!("an ordinary user with nowhere to build");
     };
     assert_eq!(problems.iter().map(|problem| problem.field.as_str()).collect::<Vec<_>>(), ["privileges"; 2]);
@@ -120,14 +121,14 @@ fn plan(text: &str, host: &Host) -> Result<Vec<String>, Error> {
             _ => b"{".to_vec(),
         };
     }
-    spec.term = Some("xterm".to_owned());
     // The command is the row's, or the image's.
     if host.image.is_some() {
         spec.image = Some("app".to_owned());
     }
-    check(&spec)?;
-    let is_directory = spec.mounts.iter().map(|mount| mount.source.starts_with("/dir")).collect();
-    Ok(lines(&Plan::new(&spec, &Host { mount_is_directory: is_directory, ..host.clone() })?))
+    let order = Order { term: Some("xterm".to_owned()), ..Order::from(spec) };
+    check_order(&order)?;
+    let is_directory = order.spec.mounts.iter().map(|mount| mount.source.starts_with("/dir")).collect();
+    Ok(lines(&Plan::new(&order, &Host { mount_is_directory: is_directory, ..host.clone() })?))
 }
 
 /// The plan as `--dry-run` prints it, with what that leaves out (contents, arguments, environment, worth), and with

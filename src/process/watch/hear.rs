@@ -2,7 +2,6 @@
 
 use super::Running;
 use super::ending::Ended;
-use crate::limits::keeps_files;
 use crate::process::meter::{Meter, Sight};
 use crate::process::plan::files_in_memory;
 use crate::process::relay::{Inlet, Outlet};
@@ -61,10 +60,10 @@ impl Running {
 
     /// What a bundle has in memory besides the writable layer counts like it. Looked for before anything runs inside.
     fn own_places(&self, root: &OwnedFd) -> Result<Vec<OwnedFd>, i32> {
-        let of_bundle = self.spec.bundle.iter().flat_map(|bundle| &bundle.tmpfs).filter(|tmpfs| tmpfs.bytes.is_some());
+        let of_bundle = self.order.bundle.iter().flat_map(|bundle| &bundle.tmpfs).filter(|tmpfs| tmpfs.bytes.is_some());
         let of_bundle = of_bundle.map(|tmpfs| tmpfs.target.as_path());
         // Where files are kept on a disk, this is what is left in memory.
-        let shared = keeps_files(&self.spec).then_some(Path::new("dev/shm"));
+        let shared = self.order.keeps_files().then_some(Path::new("dev/shm"));
         let (flags, resolve) =
             (OFlag::O_PATH | OFlag::O_DIRECTORY, ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let open = |path| open_within(root, path, flags, resolve).map_err(|errno| errno as i32);
@@ -90,17 +89,17 @@ impl Running {
         let mut meter = Meter::new(Sight {
             root,
             proc,
-            in_memory: !keeps_files(&self.spec),
+            in_memory: !self.order.keeps_files(),
             places,
             user_namespace: self.first.user_namespace.take(),
         });
-        meter.count_ipc(lists, files_in_memory(&self.spec));
+        meter.count_ipc(lists, files_in_memory(&self.order));
         self.holder.meter = Some(meter);
         let mut rest: Vec<OwnedFd> = descriptors.collect();
-        if !self.first.leads() && self.spec.tty {
+        if !self.first.leads() && self.order.spec.tty {
             self.take_terminal(rest.pop().ok_or(libc::EMFILE)?)?;
         }
-        if !self.first.leads() && self.spec.lasting.as_ref().is_some_and(|lasting| lasting.kept.is_none()) {
+        if !self.first.leads() && self.order.hands_layer() {
             self.held.writable = Some(rest.pop().ok_or(libc::EMFILE)?);
         }
         self.held.namespaces = rest;

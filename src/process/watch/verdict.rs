@@ -5,7 +5,6 @@ use super::ending::{Cause, Ended, leader_lost};
 use crate::cgroup::Events;
 use crate::error::Error;
 use crate::host::diagnose;
-use crate::limits;
 use crate::outcome::{Outcome, Output, Status, Usage};
 use crate::process::exec;
 use crate::process::meter::Meter;
@@ -99,7 +98,7 @@ impl Running {
         let status = match number {
             libc::SIGSYS => Status::ForbiddenSyscall,
             // The backstop was quicker than our reading.
-            libc::SIGXCPU if self.spec.cpu_time.is_some() => Status::CpuTimeExceeded,
+            libc::SIGXCPU if self.order.spec.cpu_time.is_some() => Status::CpuTimeExceeded,
             _ => Status::Signaled,
         };
         (status, None, Some(signal_name(number)))
@@ -115,7 +114,7 @@ impl Running {
             .ending
             .status()
             .is_some_and(|status| libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGXFSZ);
-        if too_long && limits::keeps_files(&self.spec) || self.holder.disk_was_full() {
+        if too_long && self.order.keeps_files() || self.holder.disk_was_full() {
             reached.push(Protection::Disk);
         }
         reached

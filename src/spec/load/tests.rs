@@ -44,7 +44,6 @@ const JSON: &str = r#"{
 fn full() -> PartialSpec {
     PartialSpec {
         program: Some(Program::Command(vec!["make".into(), "test".into()])),
-        bundle: None,
         image: Some("host".to_owned()),
         memory: Some(512 << 20),
         millicpus: Some(500),
