@@ -2,15 +2,17 @@
 //!
 //! A plan is two flat lists of steps: one for pid 1, one for the payload. Each step is one intention towards the
 //! kernel, on bytes that the supervisor prepared; where it takes more than one system call, the frame that reports
-//! a failure says which of them failed ([`Step::stage`]). Steps print as they are read aloud: `--dry-run`, error
+//! a failure says which of them failed ([`Call`]). Steps print as they are read aloud: `--dry-run`, error
 //! messages and tests show the same text.
 //!
 //! Paths of the init list are relative to the scaffold (the tmpfs that holds `root`, and beside it what only mounts
 //! need) until `EnterRoot`, and those that mounts go to are resolved below `root` without leaving it.
 
+mod call;
 mod sets;
 mod text;
 
+pub use call::Call;
 pub use sets::{Capabilities, Processors};
 
 use crate::spec::User;

@@ -5,7 +5,7 @@
 
 use super::surroundings::Surroundings;
 use crate::error::{Blocker, Error, Failure, describe};
-use crate::step::Step;
+use crate::step::{Call, Step};
 
 /// For hosts where an administrator has to allow something.
 const NEEDS_ADMINISTRATOR: &str = "without root there is no other way on this host: ask its administrator";
@@ -43,7 +43,7 @@ pub fn helper_failed(program: &std::path::Path, said: &str) -> Error {
 }
 
 /// The kernel refused a step. Some refusals are the host's way of saying that it does not allow sandboxes at all.
-pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: i32) -> Error {
+pub fn step_refused(number: usize, total: usize, step: &Step, call: Option<Call>, errno: i32) -> Error {
     let surroundings = Surroundings::look();
     if let Some(blocker) = host_refuses(&surroundings, step, errno) {
         return Error::from(blocker);
@@ -53,10 +53,10 @@ pub fn step_refused(number: usize, total: usize, step: &Step, stage: u8, errno: 
     if namespace || (matches!(step, Step::StartPayload { .. }) && errno == libc::EAGAIN) {
         return no_namespaces(&surroundings, errno);
     }
-    let stage = step.stage(stage).map_or_else(String::new, |stage| format!(": {stage}"));
+    let call = call.and_then(Call::name).map_or_else(String::new, |call| format!(": {call}"));
     Error::from(Failure {
         step: Some((number, total)),
-        attempt: format!("{step}{stage}"),
+        attempt: format!("{step}{call}"),
         errno,
         hint: hint(&surroundings, step, errno),
     })

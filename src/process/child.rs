@@ -4,8 +4,8 @@
 //! reads was prepared before the clone. pid 1 and the payload share their memory until the payload executes, so
 //! that nothing is copied and a failure of either is known to both.
 
-use super::report::{Frame, Refusal};
-use crate::step::{Capabilities, Slot, Step};
+use super::report::{Applied, Frame, Refusal, Stop, at};
+use crate::step::{Call, Capabilities, Slot, Step};
 use crate::sys::child::{self, CWD, Fd};
 use core::ffi::{CStr, c_char, c_void};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -119,22 +119,15 @@ impl Walk {
     }
 }
 
-/// Which call of a step was refused, and how.
-type Applied = Result<(), (u8, i32)>;
-
 /// The machine has some thousands of terminals for everybody.
 const TERMINALS: &CStr = c"newinstance,ptmxmode=0666,mode=0620,max=64";
-
-fn at<T>(stage: u8, answer: Result<T, i32>) -> Result<T, (u8, i32)> {
-    answer.map_err(|errno| (stage, errno))
-}
 
 /// Walks through `steps`; stops at the first refusal.
 pub fn walk(steps: &[Step], payload: bool, context: &Context<'_>, walk: &mut Walk) -> Result<(), Refusal> {
     for (index, step) in steps.iter().enumerate() {
-        let refused = |(stage, errno)| Refusal { step: index as u16, stage, errno };
+        let refused = |stop| Refusal { step: index as u16, stop };
         if context.fail == Some((payload, index)) {
-            return Err(refused((0, libc::EIO)));
+            return Err(refused(Stop::at(Call::Only, libc::EIO)));
         }
         apply(step, context, walk).map_err(refused)?;
     }
@@ -150,34 +143,36 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         }
         Step::AwaitIdMaps => await_id_maps(context.control),
         Step::DieWithSupervisor => {
-            at(0, child::process_control(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)).map(|_| ())
+            at(Call::Only, child::process_control(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)).map(|_| ())
         }
-        Step::BeUndumpable => at(0, child::process_control(libc::PR_SET_DUMPABLE, 0, 0)).map(|_| ()),
+        Step::BeUndumpable => at(Call::Only, child::process_control(libc::PR_SET_DUMPABLE, 0, 0)).map(|_| ()),
         Step::NewCgroups => new_cgroups(context, walk),
         Step::StartPayload { namespaces } => super::init::start_payload(context, walk, *namespaces),
         Step::MapPayload { uid_map, gid_map } => map_payload(walk, uid_map, gid_map),
-        Step::HostName(name) => at(0, child::set_host_name(name.to_bytes())),
-        Step::PrivateMounts => at(0, child::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")),
+        Step::HostName(name) => at(Call::Only, child::set_host_name(name.to_bytes())),
+        Step::PrivateMounts => at(Call::Only, child::mount(c"", c"/", c"", libc::MS_REC | libc::MS_PRIVATE, c"")),
         Step::Scaffold { options } => {
             // umask of the caller must not shape the skeleton.
             child::umask(0);
-            at(0, child::mount(c"tmpfs", c"/proc", c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, options))?;
-            at(1, child::change_directory(c"/proc"))
+            at(Call::Mount, child::mount(c"tmpfs", c"/proc", c"tmpfs", libc::MS_NOSUID | libc::MS_NODEV, options))?;
+            at(Call::ChangeDirectory, child::change_directory(c"/proc"))
         }
         Step::Sealed => super::mount::sealed(),
-        Step::Directory { path, mode } => at(0, child::make_directory(CWD, path, *mode)),
-        Step::Link { target, path } => at(0, child::symlink(target, CWD, path)),
-        Step::EmptyFile { path } => at(0, child::make_file(CWD, path, 0o644)),
+        Step::Directory { path, mode } => at(Call::Only, child::make_directory(CWD, path, *mode)),
+        Step::Link { target, path } => at(Call::Only, child::symlink(target, CWD, path)),
+        Step::EmptyFile { path } => at(Call::Only, child::make_file(CWD, path, 0o644)),
         Step::File { path, mode, content } => write_file(path, *mode, content),
         Step::CopyIn { path, mode, from: Slot::Code } => copy_in(path, *mode, context.code),
-        Step::Own { path, uid, gid } => at(0, child::change_owner(CWD, path, *uid, *gid)),
+        Step::Own { path, uid, gid } => at(Call::Only, child::change_owner(CWD, path, *uid, *gid)),
         Step::Root => {
-            at(0, child::mount(c"root", c"root", c"", libc::MS_BIND, c""))?;
-            walk.root = at(1, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
+            at(Call::Bind, child::mount(c"root", c"root", c"", libc::MS_BIND, c""))?;
+            walk.root =
+                at(Call::Open, child::open(CWD, c"root", libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
             Ok(())
         }
         Step::HoldWritable { path } => {
-            walk.writable = at(0, child::open(CWD, path, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
+            walk.writable =
+                at(Call::Only, child::open(CWD, path, libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC, 0))?;
             Ok(())
         }
         Step::Overlay { options } => super::mount::overlay(walk, options),
@@ -187,7 +182,9 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::BindBeneath { root, path, target, access } => {
             super::mount::bind_beneath(walk, root, path, target, *access)
         }
-        Step::Show { source, target } => at(0, child::mount(source, target, c"", libc::MS_BIND | libc::MS_REC, c"")),
+        Step::Show { source, target } => {
+            at(Call::Only, child::mount(source, target, c"", libc::MS_BIND | libc::MS_REC, c""))
+        }
         Step::SealTrees => super::mount::seal_trees(walk),
         Step::Tmpfs { path, executable, options } => super::mount::tmpfs(path, *executable, options),
         Step::Cover { path } => super::mount::cover(walk, path),
@@ -205,23 +202,24 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::SealSettings => super::mount::seal_settings(walk),
         Step::HoldIpc => super::mount::hold_ipc(walk),
         Step::SealProc => super::mount::seal_proc(),
-        Step::BeExpendable => at(0, write_to(c"/proc/self/oom_score_adj", b"1000")),
-        Step::Terminals => {
-            at(0, child::mount(c"devpts", c"root/dev/pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, TERMINALS))
-        }
+        Step::BeExpendable => at(Call::Only, write_to(c"/proc/self/oom_score_adj", b"1000")),
+        Step::Terminals => at(
+            Call::Only,
+            child::mount(c"devpts", c"root/dev/pts", c"devpts", libc::MS_NOSUID | libc::MS_NOEXEC, TERMINALS),
+        ),
         Step::EnterRoot => enter_root(),
         Step::DetachHost => detach_host(),
         Step::JoinNetwork => join_network(context, walk),
         Step::OpenTerminal => {
             let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-            walk.terminal = at(0, child::open(CWD, c"/dev/ptmx", flags, 0))?;
-            at(1, child::unlock_terminal(walk.terminal))
+            walk.terminal = at(Call::Open, child::open(CWD, c"/dev/ptmx", flags, 0))?;
+            at(Call::Unlock, child::unlock_terminal(walk.terminal))
         }
         Step::ReportReady { namespaces } => super::init::report_ready(context, walk, namespaces),
         Step::JoinNamespaces { kinds } => super::leader::join(context, kinds),
         Step::JoinUsers => super::leader::join_users(context),
         Step::ReportUsers => super::init::report_users(context),
-        Step::EnterCgroup => enter_cgroup(context, walk),
+        Step::EnterCgroup => enter_cgroup(context, walk, Call::Write),
         Step::Lead => super::leader::lead(context, walk),
         Step::OfferRoot => {
             announce(&context.meeting.root);
@@ -231,7 +229,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             announce(&context.meeting.release);
             Ok(())
         }
-        Step::NewNetwork => at(0, child::unshare(libc::CLONE_NEWNET)),
+        Step::NewNetwork => at(Call::Only, child::unshare(libc::CLONE_NEWNET)),
         Step::LoopbackUp => loopback_up(),
         Step::NetworkReady => {
             announce(&context.meeting.network);
@@ -245,8 +243,8 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             NEVER => child::exit(125),
             _ => Ok(()),
         },
-        Step::Processors(processors) => at(0, child::set_affinity(processors.mask())),
-        Step::NewSession => at(0, child::new_session()),
+        Step::Processors(processors) => at(Call::Only, child::set_affinity(processors.mask())),
+        Step::NewSession => at(Call::Only, child::new_session()),
         Step::TakeTerminal => take_terminal(),
         Step::NewTerminal => new_terminal(context),
         Step::StandardStreams => standard_streams(context.streams),
@@ -254,30 +252,30 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             child::umask(*mask);
             Ok(())
         }
-        Step::WorkingDirectory(path) => at(0, child::change_directory(path)),
+        Step::WorkingDirectory(path) => at(Call::Only, child::change_directory(path)),
         Step::DefaultSignals => default_signals(),
-        Step::Limit { resource, soft, hard, .. } => at(0, child::set_limit(*resource, *soft, *hard)),
+        Step::Limit { resource, soft, hard, .. } => at(Call::Only, child::set_limit(*resource, *soft, *hard)),
         Step::SessionKeyring { needed } => match child::new_session_keyring() {
             // A kernel without keyrings, or the filter of a container around us, has none to share.
             Err(libc::ENOSYS | libc::EPERM) => Ok(()),
             // Not without the supervisor's knowledge.
             Err(libc::EDQUOT) if !needed => {
-                at(1, child::send_descriptors(context.control, &Frame::KeyringShared.encode(), &[]))
+                at(Call::TellSupervisor, child::send_descriptors(context.control, &Frame::KeyringShared.encode(), &[]))
             }
-            other => at(0, other),
+            other => at(if *needed { Call::Only } else { Call::KeyControl }, other),
         },
         Step::DropBounding { last, keep } => drop_bounding(*last, *keep),
         Step::BecomeUser { uid, gid } => {
-            at(0, child::clear_groups())?;
-            at(1, child::set_gid(*gid))?;
-            at(2, child::set_uid(*uid))
+            at(Call::SetGroups, child::clear_groups())?;
+            at(Call::SetGid, child::set_gid(*gid))?;
+            at(Call::SetUid, child::set_uid(*uid))
         }
-        Step::ClearCapabilities { keep } => at(0, child::set_capabilities(keep.bits())),
-        Step::NoNewPrivileges => at(0, child::process_control(libc::PR_SET_NO_NEW_PRIVS, 1, 0)).map(|_| ()),
+        Step::ClearCapabilities { keep } => at(Call::Only, child::set_capabilities(keep.bits())),
+        Step::NoNewPrivileges => at(Call::Only, child::process_control(libc::PR_SET_NO_NEW_PRIVS, 1, 0)).map(|_| ()),
         Step::Landlock { rules } => landlock(context.ruleset, rules),
-        Step::CloseDescriptors => at(0, child::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)),
-        Step::UnblockSignals => at(0, child::set_signal_mask(0)),
-        Step::Seccomp { program, .. } => at(0, child::install_filter(program)),
+        Step::CloseDescriptors => at(Call::Only, child::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC)),
+        Step::UnblockSignals => at(Call::Only, child::set_signal_mask(0)),
+        Step::Seccomp { program, .. } => at(Call::Only, child::install_filter(program)),
         Step::Execute(command) => super::payload::execute(&command.candidates, context),
         Step::Leave => {
             context.meeting.executing.store(1, Ordering::Release);
@@ -306,9 +304,9 @@ fn write_to(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
 
 fn map_ids(uid_map: &CStr, gid_map: &CStr) -> Applied {
     // Without privileges a gid may be mapped only after setgroups(2) is given up (CVE-2014-8989).
-    at(0, write_to(c"/proc/self/setgroups", b"deny"))?;
-    at(1, write_to(c"/proc/self/uid_map", uid_map.to_bytes()))?;
-    at(2, write_to(c"/proc/self/gid_map", gid_map.to_bytes()))
+    at(Call::WriteSetgroups, write_to(c"/proc/self/setgroups", b"deny"))?;
+    at(Call::WriteUidMap, write_to(c"/proc/self/uid_map", uid_map.to_bytes()))?;
+    at(Call::WriteGidMap, write_to(c"/proc/self/gid_map", gid_map.to_bytes()))
 }
 
 /// The pid that the kernel gives to the second process of a pid namespace.
@@ -316,23 +314,25 @@ const SECOND: i32 = 2;
 
 fn map_payload(walk: &Walk, uid_map: &CStr, gid_map: &CStr) -> Applied {
     if walk.payload != SECOND {
-        return Err((0, libc::ESRCH));
+        return Err(Stop::at(Call::Look, libc::ESRCH));
     }
-    at(1, write_to(c"/proc/2/uid_map", uid_map.to_bytes()))?;
-    at(2, write_to(c"/proc/2/gid_map", gid_map.to_bytes()))
+    at(Call::WriteUidMap, write_to(c"/proc/2/uid_map", uid_map.to_bytes()))?;
+    at(Call::WriteGidMap, write_to(c"/proc/2/gid_map", gid_map.to_bytes()))
 }
 
 /// Where clone3(2) is not known the clone has not put us into the cgroup.
 fn new_cgroups(context: &Context<'_>, walk: &mut Walk) -> Applied {
-    enter_cgroup(context, walk)?;
-    at(2, child::unshare(libc::CLONE_NEWCGROUP))
+    enter_cgroup(context, walk, Call::EnterCgroup)?;
+    at(Call::Unshare, child::unshare(libc::CLONE_NEWCGROUP))
 }
 
-fn enter_cgroup(context: &Context<'_>, walk: &mut Walk) -> Applied {
+/// `call` is what it is called in messages to write there.
+fn enter_cgroup(context: &Context<'_>, walk: &mut Walk, call: Call) -> Applied {
     if context.cgroup >= 0 && !walk.in_cgroup {
-        let procs = at(0, child::open(context.cgroup, c"cgroup.procs", libc::O_WRONLY | libc::O_CLOEXEC, 0))?;
+        let procs =
+            at(Call::OpenCgroup, child::open(context.cgroup, c"cgroup.procs", libc::O_WRONLY | libc::O_CLOEXEC, 0))?;
         // 0 is whoever writes it.
-        let entered = at(1, write_all(procs, b"0"));
+        let entered = at(call, write_all(procs, b"0"));
         child::close(procs);
         entered?;
     }
@@ -344,7 +344,7 @@ fn enter_cgroup(context: &Context<'_>, walk: &mut Walk) -> Applied {
 
 fn await_id_maps(control: Fd) -> Applied {
     let mut byte = [0u8; 1];
-    match at(0, child::read(control, &mut byte))? {
+    match at(Call::Only, child::read(control, &mut byte))? {
         // The supervisor is gone: nobody is left to tell.
         0 => child::exit(125),
         _ => Ok(()),
@@ -353,20 +353,20 @@ fn await_id_maps(control: Fd) -> Applied {
 
 fn write_file(path: &CStr, mode: u32, content: &[u8]) -> Applied {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-    let fd = at(0, child::open(CWD, path, flags, mode))?;
-    let result = at(1, write_all(fd, content));
+    let fd = at(Call::Open, child::open(CWD, path, flags, mode))?;
+    let result = at(Call::Write, write_all(fd, content));
     child::close(fd);
     result
 }
 
 fn copy_in(path: &CStr, mode: u32, from: Fd) -> Applied {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
-    let fd = at(0, child::open(CWD, path, flags, mode))?;
+    let fd = at(Call::Open, child::open(CWD, path, flags, mode))?;
     let result = loop {
         match child::send_file(fd, from, 1 << 20) {
             Ok(0) => break Ok(()),
             Ok(_) | Err(libc::EINTR) => {}
-            Err(errno) => break Err((1, errno)),
+            Err(errno) => break Err(Stop::at(Call::SendFile, errno)),
         }
     };
     child::close(fd);
@@ -375,16 +375,16 @@ fn copy_in(path: &CStr, mode: u32, from: Fd) -> Applied {
 
 fn enter_root() -> Applied {
     // The scaffold lies on the host's `/proc`.
-    at(0, child::change_directory(c"/proc/root"))?;
+    at(Call::ChangeDirectory, child::change_directory(c"/proc/root"))?;
     // pivot_root(2), "pivot_root(".", ".")": the old root lies on top of the new one, and the working directory
     // is the old one until it is detached. The payload's process, which stood at the old root, stands at the new one.
-    at(1, child::pivot_root(c".", c"."))
+    at(Call::PivotRoot, child::pivot_root(c".", c"."))
 }
 
 fn detach_host() -> Applied {
     // Once, since each detach waits for the kernel's readers.
-    at(0, child::unmount(c".", libc::MNT_DETACH))?;
-    at(1, child::change_directory(c"/"))
+    at(Call::Unmount, child::unmount(c".", libc::MNT_DETACH))?;
+    at(Call::ChangeDirectory, child::change_directory(c"/"))
 }
 
 fn announce(word: &AtomicU32) {
@@ -413,29 +413,29 @@ fn await_change(word: &AtomicU32) -> u32 {
 
 fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
     match await_change(&context.meeting.network) {
-        NEVER => Err((0, libc::ENETDOWN)),
-        _ => at(1, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
+        NEVER => Err(Stop::at(Call::Wait, libc::ENETDOWN)),
+        _ => at(Call::SetNamespace, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
     }
 }
 
 fn loopback_up() -> Applied {
-    let socket = at(0, child::interface_socket())?;
-    let result = at(1, child::loopback_up(socket));
+    let socket = at(Call::Socket, child::interface_socket())?;
+    let result = at(Call::Control, child::loopback_up(socket));
     child::close(socket);
     result
 }
 
 fn take_terminal() -> Applied {
     // The sandbox's devpts is new, and so its first terminal is number 0.
-    let fd = at(0, child::open(CWD, c"/dev/pts/0", libc::O_RDWR | libc::O_NOCTTY, 0))?;
-    at(1, child::control(fd, libc::TIOCSCTTY as u32, 0))?;
+    let fd = at(Call::Open, child::open(CWD, c"/dev/pts/0", libc::O_RDWR | libc::O_NOCTTY, 0))?;
+    at(Call::TakeTerminal, child::control(fd, libc::TIOCSCTTY as u32, 0))?;
     on_standard_streams(fd)
 }
 
 fn on_standard_streams(fd: Fd) -> Applied {
     for standard in 0..=2 {
         if fd != standard {
-            at(2, child::duplicate(fd, standard, 0))?;
+            at(Call::Duplicate, child::duplicate(fd, standard, 0))?;
         }
     }
     Ok(())
@@ -443,13 +443,13 @@ fn on_standard_streams(fd: Fd) -> Applied {
 
 fn new_terminal(context: &Context<'_>) -> Applied {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    let master = at(0, child::open(CWD, c"/dev/ptmx", flags, 0))?;
-    at(3, child::unlock_terminal(master))?;
+    let master = at(Call::Open, child::open(CWD, c"/dev/ptmx", flags, 0))?;
+    at(Call::Unlock, child::unlock_terminal(master))?;
     // By no name: whatever stands in the sandbox's /dev/pts, this is the other side of ours (ioctl_tty(2)).
-    let fd = at(4, child::terminal_peer(master, flags))?;
-    at(1, child::control(fd, libc::TIOCSCTTY as u32, 0))?;
+    let fd = at(Call::TerminalPeer, child::terminal_peer(master, flags))?;
+    at(Call::TakeTerminal, child::control(fd, libc::TIOCSCTTY as u32, 0))?;
     on_standard_streams(fd)?;
-    at(5, child::send_descriptors(context.control, &Frame::Terminal.encode(), &[master]))?;
+    at(Call::Send, child::send_descriptors(context.control, &Frame::Terminal.encode(), &[master]))?;
     child::close(master);
     Ok(())
 }
@@ -457,9 +457,9 @@ fn new_terminal(context: &Context<'_>) -> Applied {
 fn standard_streams(streams: [Fd; 3]) -> Applied {
     for (standard, fd) in (0..).zip(streams) {
         if fd == standard {
-            at(0, child::keep_at_exec(fd))?;
+            at(Call::Only, child::keep_at_exec(fd))?;
         } else {
-            at(0, child::duplicate(fd, standard, 0))?;
+            at(Call::Only, child::duplicate(fd, standard, 0))?;
         }
     }
     Ok(())
@@ -468,7 +468,7 @@ fn standard_streams(streams: [Fd; 3]) -> Applied {
 fn default_signals() -> Applied {
     for signal in 1..=64 {
         if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-            at(0, child::default_action(signal))?;
+            at(Call::Only, child::default_action(signal))?;
         }
     }
     Ok(())
@@ -477,19 +477,19 @@ fn default_signals() -> Applied {
 fn drop_bounding(last: u8, keep: Capabilities) -> Applied {
     const PR_CAP_AMBIENT: i32 = 47;
     const PR_CAP_AMBIENT_CLEAR_ALL: u64 = 4;
-    at(0, child::process_control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0))?;
+    at(Call::Ambient, child::process_control(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0))?;
     for capability in (0..=last).filter(|capability| !keep.has(*capability)) {
-        at(1, child::process_control(libc::PR_CAPBSET_DROP, u64::from(capability), 0))?;
+        at(Call::Bounding, child::process_control(libc::PR_CAPBSET_DROP, u64::from(capability), 0))?;
     }
     Ok(())
 }
 
 fn landlock(ruleset: Fd, rules: &[(std::ffi::CString, u64)]) -> Applied {
     for (path, access) in rules {
-        let fd = at(0, child::open(CWD, path, libc::O_PATH | libc::O_CLOEXEC, 0))?;
-        let result = at(1, child::allow_beneath(ruleset, fd, *access));
+        let fd = at(Call::Open, child::open(CWD, path, libc::O_PATH | libc::O_CLOEXEC, 0))?;
+        let result = at(Call::AddRule, child::allow_beneath(ruleset, fd, *access));
         child::close(fd);
         result?;
     }
-    at(2, child::restrict_self(ruleset))
+    at(Call::Restrict, child::restrict_self(ruleset))
 }

@@ -2,7 +2,7 @@
 //!
 //! Looks into the sandbox's root through a descriptor, never out of it, and only when nothing ever ran there.
 
-use super::report::Refusal;
+use super::report::Stop;
 use crate::error::{CommandError, CommandReason};
 use crate::program;
 use crate::step::Command;
@@ -13,9 +13,9 @@ use std::ffi::CString;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, OwnedFd};
 
-/// The error for `command`, of whose candidates the one that is the stage of `refusal` was refused.
-pub fn explain(command: &Command, image: &str, refusal: Refusal, root: Option<&OwnedFd>) -> CommandError {
-    let Refusal { stage: index, errno, .. } = refusal;
+/// The error for `command`, of whose candidates `stop` names the one that was refused.
+pub fn explain(command: &Command, image: &str, stop: Stop, root: Option<&OwnedFd>) -> CommandError {
+    let (index, errno) = (stop.number(), stop.errno);
     let candidates = &command.candidates;
     let reason = match (errno, root) {
         (libc::ENOENT | libc::ENOTDIR, Some(root)) => not_found(root, candidates),

@@ -4,7 +4,8 @@
 
 use super::child::{Context, Duty, NEVER, Walk, walk};
 use super::leader;
-use super::report::{Frame, Refusal};
+use super::report::{Applied, Frame, Refusal, Stop};
+use crate::step::Call;
 use crate::sys::allocator;
 use crate::sys::child;
 use crate::sys::clone::{self, Sibling};
@@ -84,23 +85,24 @@ pub fn borrow(fd: child::Fd) -> Option<BorrowedFd<'static>> {
 }
 
 /// Step `StartPayload`.
-pub fn start_payload(context: &Context<'_>, state: &mut Walk, namespaces: i32) -> Result<(), (u8, i32)> {
+pub fn start_payload(context: &Context<'_>, state: &mut Walk, namespaces: i32) -> Applied {
     let argument = core::ptr::from_ref(context).cast_mut().cast();
     // SAFETY: the stack was made for this and is used by nobody else; it and the context stay until pid 1 ends,
     // which ends the payload too. `enter` uses `sys::child` only.
     let cloned = unsafe { clone::clone_sharing_memory(super::payload::enter, context.stack_top, argument, namespaces) };
-    let (pid, pidfd) = cloned.map_err(|errno| (0, errno))?;
+    let (pid, pidfd) = cloned.map_err(|errno| Stop::at(Call::Only, errno))?;
     state.payload = pid;
     state.payload_pidfd = pidfd;
     Ok(())
 }
 
 /// Step `ReportReady`.
-pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32]) -> Result<(), (u8, i32)> {
+pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32]) -> Applied {
     let flags = libc::O_DIRECTORY | libc::O_CLOEXEC;
     let mut all = [-1; child::MOST_DESCRIPTORS];
-    all[0] = child::open(child::CWD, c"/", libc::O_PATH | flags, 0).map_err(|errno| (0, errno))?;
-    all[1] = child::open(child::CWD, c"/proc", libc::O_RDONLY | flags, 0).map_err(|errno| (1, errno))?;
+    all[0] = child::open(child::CWD, c"/", libc::O_PATH | flags, 0).map_err(|errno| Stop::at(Call::OpenRoot, errno))?;
+    all[1] = child::open(child::CWD, c"/proc", libc::O_RDONLY | flags, 0)
+        .map_err(|errno| Stop::at(Call::OpenProc, errno))?;
     let mut count = 2;
     for held in &mut state.ipc {
         if let Some(slot) = all.get_mut(count).filter(|_| *held >= 0) {
@@ -111,7 +113,7 @@ pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32])
     let lists = (count - 2) as u8;
     for (slot, kind) in all.iter_mut().skip(count).zip(namespaces) {
         *slot = child::open(child::CWD, namespace(*kind), libc::O_RDONLY | libc::O_CLOEXEC, 0)
-            .map_err(|errno| (3, errno))?;
+            .map_err(|errno| Stop::at(Call::OpenNamespace, errno))?;
         count += 1;
     }
     for held in [&mut state.writable, &mut state.terminal] {
@@ -122,7 +124,7 @@ pub fn report_ready(context: &Context<'_>, state: &mut Walk, namespaces: &[i32])
     }
     let descriptors = all.get(..count).unwrap_or_default();
     child::send_descriptors(context.control, &Frame::Ready { lists }.encode(), descriptors)
-        .map_err(|errno| (2, errno))?;
+        .map_err(|errno| Stop::at(Call::Send, errno))?;
     for fd in descriptors {
         child::close(*fd);
     }
@@ -148,10 +150,12 @@ fn namespace(kind: i32) -> &'static core::ffi::CStr {
 }
 
 /// Step `ReportUsers`, of the payload.
-pub fn report_users(context: &Context<'_>) -> Result<(), (u8, i32)> {
+pub fn report_users(context: &Context<'_>) -> Applied {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    let users = child::open(child::CWD, c"/proc/self/ns/user", flags, 0).map_err(|errno| (0, errno))?;
-    child::send_descriptors(context.control, &Frame::Users.encode(), &[users]).map_err(|errno| (1, errno))
+    let users =
+        child::open(child::CWD, c"/proc/self/ns/user", flags, 0).map_err(|errno| Stop::at(Call::Open, errno))?;
+    child::send_descriptors(context.control, &Frame::Users.encode(), &[users])
+        .map_err(|errno| Stop::at(Call::Send, errno))
 }
 
 /// Reaps and forwards until the payload or the supervisor is gone.

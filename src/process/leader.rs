@@ -7,8 +7,9 @@
 //! ends with it.
 
 use super::child::{Context, Walk};
-use super::report::Frame;
+use super::report::{Applied, Frame, Stop, at};
 use super::{init, report};
+use crate::step::Call;
 use crate::sys::child;
 use crate::sys::clone::Sibling;
 use crate::sys::proc;
@@ -19,22 +20,35 @@ fn users(context: &Context<'_>) -> i32 {
     context.namespaces.last().copied().unwrap_or(-1)
 }
 
-/// Step `JoinNamespaces`. The stage of a refusal is the number of the namespace.
-pub fn join(context: &Context<'_>, kinds: &[i32]) -> Result<(), (u8, i32)> {
-    for (stage, (fd, kind)) in (1..).zip(context.namespaces.iter().zip(kinds)) {
-        child::join_namespace(*fd, *kind).map_err(|errno| (stage, errno))?;
+/// Step `JoinNamespaces`.
+pub fn join(context: &Context<'_>, kinds: &[i32]) -> Applied {
+    for (fd, kind) in context.namespaces.iter().zip(kinds) {
+        at(joining(*kind), child::join_namespace(*fd, *kind))?;
     }
     Ok(())
 }
 
+/// What it is called in messages to join a namespace of this kind.
+fn joining(kind: i32) -> Call {
+    match kind {
+        libc::CLONE_NEWUSER => Call::JoinUsers,
+        libc::CLONE_NEWNS => Call::JoinMounts,
+        libc::CLONE_NEWPID => Call::JoinPids,
+        libc::CLONE_NEWUTS => Call::JoinHostName,
+        libc::CLONE_NEWIPC => Call::JoinIpc,
+        libc::CLONE_NEWCGROUP => Call::JoinCgroups,
+        _ => Call::JoinNetwork,
+    }
+}
+
 /// Step `JoinUsers`.
-pub fn join_users(context: &Context<'_>) -> Result<(), (u8, i32)> {
-    child::join_namespace(users(context), libc::CLONE_NEWUSER).map_err(|errno| (0, errno))
+pub fn join_users(context: &Context<'_>) -> Applied {
+    child::join_namespace(users(context), libc::CLONE_NEWUSER).map_err(|errno| Stop::at(Call::Only, errno))
 }
 
 /// Step `Lead`: goes on in the leader only.
-pub fn lead(context: &Context<'_>, walk: &mut Walk) -> Result<(), (u8, i32)> {
-    match init::sibling().map_err(|errno| (0, errno))? {
+pub fn lead(context: &Context<'_>, walk: &mut Walk) -> Applied {
+    match init::sibling().map_err(|errno| Stop::at(Call::Clone, errno))? {
         Sibling::Parent(pid, pidfd) => {
             let told = child::send_descriptors(context.control, &Frame::Joined(pid).encode(), &[pidfd]);
             match told {
@@ -42,14 +56,15 @@ pub fn lead(context: &Context<'_>, walk: &mut Walk) -> Result<(), (u8, i32)> {
                 // Of a leader that nobody knows, nobody would ever hear.
                 Err(errno) => {
                     let _ = proc::send_signal(pidfd, libc::SIGKILL);
-                    Err((2, errno))
+                    Err(Stop::at(Call::TellSupervisor, errno))
                 }
             }
         }
         Sibling::Child => {
-            child::process_control(libc::PR_SET_CHILD_SUBREAPER, 1, 0).map_err(|errno| (1, errno))?;
+            child::process_control(libc::PR_SET_CHILD_SUBREAPER, 1, 0)
+                .map_err(|errno| Stop::at(Call::BecomeReaper, errno))?;
             let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-            walk.proc = child::open(child::CWD, c"/proc", flags, 0).map_err(|errno| (3, errno))?;
+            walk.proc = child::open(child::CWD, c"/proc", flags, 0).map_err(|errno| Stop::at(Call::OpenProc, errno))?;
             Ok(())
         }
     }

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::child::{Context, NEVER, Walk, walk};
+use super::report::{Applied, Stop};
 use crate::sys::child;
 use core::ffi::c_void;
 use core::sync::atomic::Ordering;
@@ -26,20 +27,21 @@ pub extern "C" fn enter(argument: *mut c_void) -> i32 {
 }
 
 /// execve(2) of the first candidate that can be executed, as execvp(3) chooses: what does not exist is passed over,
-/// what may not be executed is remembered. Without a candidate it is the file that is open as code. The stage of a refusal is the index of the candidate.
-pub fn execute(candidates: &[CString], context: &Context<'_>) -> Result<(), (u8, i32)> {
+/// what may not be executed is remembered. Without a candidate it is the file that is open as code. A refusal names the candidate.
+pub fn execute(candidates: &[CString], context: &Context<'_>) -> Applied {
     context.meeting.executing.store(1, Ordering::Release);
     if candidates.is_empty() {
         // SAFETY: as below.
-        return Err((0, unsafe { child::execute_open(context.code, context.arguments, context.environment) }));
+        let errno = unsafe { child::execute_open(context.code, context.arguments, context.environment) };
+        return Err(Stop::candidate(0, errno));
     }
-    let mut refusal = (0, libc::ENOENT);
+    let mut refusal = Stop::candidate(0, libc::ENOENT);
     for (index, path) in (0u8..).zip(candidates) {
         // SAFETY: both arrays were null-terminated by the supervisor and live as long as the context.
         match unsafe { child::execute(path, context.arguments, context.environment) } {
             libc::ENOENT | libc::ENOTDIR => {}
-            libc::EACCES => refusal = (index, libc::EACCES),
-            errno => return Err((index, errno)),
+            libc::EACCES => refusal = Stop::candidate(index, libc::EACCES),
+            errno => return Err(Stop::candidate(index, errno)),
         }
     }
     Err(refusal)

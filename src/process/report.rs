@@ -1,7 +1,9 @@
 //! What the sandbox's processes tell the supervisor: frames of eight bytes on a socket.
 //!
-//! byte 0: kind · byte 1: stage of the step · bytes 2–3: index of the step · bytes 4–7: errno or wait status,
+//! byte 0: kind · byte 1: the call, or the candidate · bytes 2–3: index of the step · bytes 4–7: errno or wait status,
 //! little-endian. Nothing is ever sent that has to be parsed.
+
+use crate::step::Call;
 
 /// One frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +39,47 @@ pub enum Frame {
 pub struct Refusal {
     /// Index in the list.
     pub step: u16,
-    /// Which system call of the step.
-    pub stage: u8,
+    /// Where in the step.
+    pub stop: Stop,
+}
+
+/// Where in its step a walk stopped, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The call; of the step that executes, the candidate.
+    stage: u8,
     /// The kernel's answer.
     pub errno: i32,
+}
+
+impl Stop {
+    /// At this call.
+    pub const fn at(call: Call, errno: i32) -> Stop {
+        Stop { stage: call as u8, errno }
+    }
+
+    /// At the execution of the candidate of that number.
+    pub const fn candidate(number: u8, errno: i32) -> Stop {
+        Stop { stage: number, errno }
+    }
+
+    /// The call, of any step but the one that executes.
+    pub fn call(self) -> Option<Call> {
+        Call::from_byte(self.stage)
+    }
+
+    /// The number of the candidate, of the step that executes.
+    pub fn number(self) -> u8 {
+        self.stage
+    }
+}
+
+/// What became of a step.
+pub type Applied = Result<(), Stop>;
+
+/// The answer of one call of a step.
+pub fn at<T>(call: Call, answer: Result<T, i32>) -> Result<T, Stop> {
+    answer.map_err(|errno| Stop::at(call, errno))
 }
 
 /// Bytes of a frame.
@@ -66,7 +105,8 @@ impl Frame {
             Frame::Terminal => (TERMINAL, 0, 0, 0),
             Frame::KeyringShared => (KEYRING_SHARED, 0, 0, 0),
             Frame::Refused { payload, refusal } => {
-                (if payload { REFUSED_PAYLOAD } else { REFUSED_INIT }, refusal.stage, refusal.step, refusal.errno)
+                let Refusal { step, stop: Stop { stage, errno } } = refusal;
+                (if payload { REFUSED_PAYLOAD } else { REFUSED_INIT }, stage, step, errno)
             }
             Frame::Ended(status) => (ENDED, 0, 0, status),
             Frame::Lost(status) => (LOST, 0, 0, status),
@@ -80,7 +120,8 @@ impl Frame {
     pub fn decode(bytes: [u8; SIZE]) -> Option<Frame> {
         let [kind, stage, step_low, step_high, a, b, c, d] = bytes;
         let value = i32::from_le_bytes([a, b, c, d]);
-        let refusal = Refusal { step: u16::from_le_bytes([step_low, step_high]), stage, errno: value };
+        let stop = Stop { stage, errno: value };
+        let refusal = Refusal { step: u16::from_le_bytes([step_low, step_high]), stop };
         match kind {
             READY => Some(Frame::Ready { lists: stage }),
             JOINED => Some(Frame::Joined(value)),
@@ -99,15 +140,15 @@ impl Frame {
 impl Refusal {
     /// As one word, for the memory that pid 1 and the payload share; never 0.
     pub fn pack(self) -> u64 {
-        1 << 63 | u64::from(self.stage) << 48 | u64::from(self.step) << 32 | u64::from(self.errno as u32)
+        let Stop { stage, errno } = self.stop;
+        1 << 63 | u64::from(stage) << 48 | u64::from(self.step) << 32 | u64::from(errno as u32)
     }
 
     /// The refusal in a word, if there is one.
     pub fn unpack(word: u64) -> Option<Refusal> {
         (word != 0).then_some(Refusal {
             step: (word >> 32) as u16,
-            stage: (word >> 48) as u8,
-            errno: word as u32 as i32,
+            stop: Stop { stage: (word >> 48) as u8, errno: word as u32 as i32 },
         })
     }
 }
@@ -118,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_frame_survives_the_wire() {
-        let refusal = Refusal { step: 513, stage: 3, errno: 13 };
+        let refusal = Refusal { step: 513, stop: Stop::at(Call::Mount, 13) };
         for frame in [
             Frame::Ready { lists: 3 },
             Frame::KeyringShared,
@@ -142,7 +183,9 @@ mod tests {
 
     #[test]
     fn a_refusal_survives_the_shared_word() {
-        for refusal in [Refusal { step: 0, stage: 0, errno: 0 }, Refusal { step: 40, stage: 5, errno: 95 }] {
+        for refusal in
+            [Refusal { step: 0, stop: Stop::at(Call::Only, 0) }, Refusal { step: 40, stop: Stop::candidate(255, 95) }]
+        {
             assert_eq!(Refusal::unpack(refusal.pack()), Some(refusal));
         }
         assert_eq!(Refusal::unpack(0), None);

@@ -5,56 +5,6 @@ use crate::spec::User;
 use std::ffi::CString;
 use std::fmt;
 
-impl Step {
-    /// What the `stage`-th system call of this step does, for error messages.
-    pub fn stage(&self, stage: u8) -> Option<&'static str> {
-        let names: &[&str] = match self {
-            Step::MapIds { .. } => &["write setgroups", "write uid_map", "write gid_map"],
-            Step::Scaffold { .. } => &["mount", "chdir"],
-            Step::Proc => &["mount", "open", "check", "chdir"],
-            Step::NewCgroups => &["open cgroup.procs", "enter the cgroup", "unshare"],
-            Step::JoinNetwork => &["wait", "setns"],
-            Step::File { .. } => &["open", "write"],
-            Step::CopyIn { .. } => &["open", "sendfile"],
-            Step::BindBeneath { .. } => {
-                &["open_tree", "mount_setattr", "open mount point", "move_mount", "open volume", "open beneath"]
-            }
-            Step::Bind { .. } => &["open_tree", "mount_setattr", "open mount point", "move_mount"],
-            Step::Cover { .. } => &["open mount point", "look", "open_tree", "move_mount"],
-            Step::SealPath { .. } => &["open mount point", "open_tree", "mount_setattr", "move_mount"],
-            Step::Root => &["bind", "open"],
-            Step::Overlay { .. } => &["mount", "open"],
-            Step::Place { .. } => &["look", "open parent", "make", "give away"],
-            Step::Give { .. } => &["open", "chown"],
-            Step::MapPayload { .. } => &["look", "write uid_map", "write gid_map"],
-            Step::SealTrees => &["read-only", "root writable"],
-            Step::OpenDevices => &["open host's", "open sandbox's"],
-            Step::Device { .. } => &["open_tree", "check", "move_mount"],
-            Step::SealDevices => &["read-only", "no devices but these"],
-            Step::MaskSources => &["open_tree", "check", "mount_setattr", "move_mount", "read-only"],
-            Step::Setting { .. } => &["open", "write"],
-            Step::SealSettings => &["hold", "bind", "read-only"],
-            Step::EnterRoot => &["chdir", "pivot_root"],
-            Step::DetachHost => &["umount", "chdir"],
-            Step::OpenTerminal => &["open", "unlock"],
-            Step::ReportReady { .. } => &["open /", "open /proc", "send", "open a namespace"],
-            Step::JoinNamespaces { .. } => &["look", "user", "mount", "pid", "uts", "ipc", "cgroup", "net"],
-            Step::ReportUsers => &["open", "send"],
-            Step::EnterCgroup => &["open cgroup.procs", "write"],
-            Step::Lead => &["clone", "become the reaper", "tell the supervisor", "open /proc"],
-            Step::LoopbackUp => &["socket", "ioctl"],
-            Step::TakeTerminal => &["open", "TIOCSCTTY", "dup"],
-            Step::NewTerminal => &["open", "TIOCSCTTY", "dup", "unlock", "TIOCGPTPEER", "send"],
-            Step::BecomeUser { .. } => &["setgroups", "setresgid", "setresuid"],
-            Step::SessionKeyring { needed: false } => &["keyctl", "tell the supervisor"],
-            Step::DropBounding { .. } => &["ambient", "bounding"],
-            Step::Landlock { .. } => &["open", "add rule", "restrict"],
-            _ => &[],
-        };
-        names.get(usize::from(stage)).copied()
-    }
-}
-
 /// Text of a path for people.
 fn show(path: &CString) -> std::borrow::Cow<'_, str> {
     path.to_string_lossy()

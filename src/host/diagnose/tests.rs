@@ -147,7 +147,10 @@ fn a_quota_of_the_host_that_is_used_up_is_told_by_what_the_step_takes_of_it() {
 #[test]
 fn a_payload_that_cannot_be_cloned_is_as_a_pid_1_that_cannot() {
     for errno in [libc::EAGAIN, libc::ENOSPC] {
-        assert_eq!(step_refused(2, 9, &Step::StartPayload { namespaces: 0 }, 0, errno), clone_refused(errno));
+        assert_eq!(
+            step_refused(2, 9, &Step::StartPayload { namespaces: 0 }, Some(Call::Only), errno),
+            clone_refused(errno)
+        );
     }
 }
 

@@ -123,16 +123,16 @@ impl Running {
     /// The error for a step that was refused.
     pub(super) fn refused(&self, payload: bool, refusal: Refusal) -> Error {
         let Some((number, total, step)) = self.plan.step(payload, usize::from(refusal.step)) else {
-            return Error::setup("a step that is not in the plan was refused", refusal.errno);
+            return Error::setup("a step that is not in the plan was refused", refusal.stop.errno);
         };
         match step {
             Step::Execute(command) => Error::from(exec::explain(
                 command,
                 &self.plan.image,
-                refusal,
+                refusal.stop,
                 self.holder.meter.as_ref().map(Meter::root),
             )),
-            step => diagnose::step_refused(number, total, step, refusal.stage, refusal.errno),
+            step => diagnose::step_refused(number, total, step, refusal.stop.call(), refusal.stop.errno),
         }
     }
 }
