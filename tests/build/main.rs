@@ -83,7 +83,7 @@ fn builder(words: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("{}: {error}", error.kind());
+            eprintln!("{}: {error}", error.kind);
             error.hints().for_each(|hint| eprintln!("hint: {hint}"));
             ExitCode::FAILURE
         }

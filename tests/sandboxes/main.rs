@@ -10,6 +10,7 @@ mod contexts;
 mod copies;
 mod cuts;
 mod day;
+mod doors;
 mod ended;
 mod exec;
 mod files;

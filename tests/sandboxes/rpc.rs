@@ -9,14 +9,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// A program that drives sandboxes.
-struct Driver {
+pub struct Driver {
     child: Child,
     requests: ChildStdin,
     answers: Receiver<Value>,
 }
 
 impl Driver {
-    fn new(sandboxes: &Sandboxes) -> Driver {
+    pub fn new(sandboxes: &Sandboxes) -> Driver {
         let mut command = sandboxes.command(&["rpc"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start belljar");
         let requests = child.stdin.take().expect("its input");
@@ -52,7 +52,7 @@ impl Driver {
     }
 
     /// Asks and hears the answer to that, with nothing else in flight.
-    fn call(&mut self, method: &str, parameters: Value) -> Value {
+    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.asks(1, method, parameters);
         let answer = self.hears();
         assert_eq!((&answer["id"], &answer["jsonrpc"]), (&json!(1), &json!("2.0")), "{answer}");

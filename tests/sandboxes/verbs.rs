@@ -11,7 +11,7 @@ fn object(run: &Run) -> Value {
 }
 
 /// Every verb as the command line defines it: its words, and its parameters by name.
-fn verbs(sandboxes: &Sandboxes) -> Vec<(Vec<String>, Vec<Value>)> {
+pub fn verbs(sandboxes: &Sandboxes) -> Vec<(Vec<String>, Vec<Value>)> {
     let document: Value = serde_json::from_str(&sandboxes.done(&["schema", "rpc"])).expect("an object");
     let methods = document["methods"].as_array().expect("a list").iter();
     let all = methods.map(|method| {
