@@ -220,6 +220,7 @@ pub struct Entry {
 
 /// One line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "FoundLine"))]
 pub struct Line {
     /// The file.
     pub path: Name,
@@ -231,6 +232,7 @@ pub struct Line {
 
 /// What became of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "FileReplaced"))]
 pub struct Replaced {
     /// The file.
     pub path: Name,

@@ -12,6 +12,7 @@ pub mod code;
 pub mod create;
 pub mod exec;
 pub mod faults;
+pub mod files;
 pub mod options;
 pub mod parameters;
 pub mod resolve;
@@ -75,9 +76,9 @@ pub struct Site<'s> {
     /// The caller's environment.
     pub env: Env<'s>,
     /// Takes what is printed, as it comes; without one it goes into the result.
-    pub live: Option<&'s dyn Fn() -> Box<dyn Write>>,
-    /// Hears what is worth a line and is no part of the result.
-    pub say: &'s dyn Fn(&str),
+    pub live: Option<&'s dyn Fn() -> Box<dyn Write + Send>>,
+    /// Hears what is worth a line and is no part of the result, from any thread and to the end of the process.
+    pub say: &'static (dyn Fn(&str) + Sync),
     /// Hears why a part could not be done, where the rest goes on.
     pub complain: &'s dyn Fn(&Error),
     /// Sees how far a long task is.
@@ -250,7 +251,8 @@ pub const EXEC: &str = "Run a command in a sandbox that lasts";
 
 /// All methods, noun by noun.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    COMMANDS.iter().chain([sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS].into_iter().flatten())
+    let nouns = [sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS, files::METHODS];
+    COMMANDS.iter().chain(nouns.into_iter().flatten())
 }
 
 /// The method of that name.

@@ -52,7 +52,7 @@ pub enum Verb {
     /// Terminals that go on in a sandbox between calls
     Pty(session::Pty),
     /// List, read, change and search the files of a sandbox
-    Fs(files::Fs),
+    Fs(Fs),
     /// Answer requests of a program: JSON-RPC 2.0 over standard input and output
     #[command(
         after_help = "One object a line; every verb is a method, its options and words are parameters by name. `belljar schema rpc` prints all of \
@@ -78,6 +78,20 @@ pub struct Snapshot {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::sandbox::Snapshot,
+}
+
+/// `belljar fs`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "All of it is done inside, by the sandbox's own rules. Also works on a kept sandbox that is stopped. \
+Relative paths count from the sandbox's working directory."
+)]
+pub struct Fs {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::files::Fs,
 }
 
 /// `belljar volume`.

@@ -1,6 +1,5 @@
 //! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
 
-use super::args::files::FilesVerb;
 use super::args::{self, Cli, Verb};
 use super::run::Commanded;
 use crate::error::Problem;
@@ -50,8 +49,10 @@ pub enum Request {
     Sandbox(Box<Sandbox>),
     /// `snapshot`.
     Snapshot(verbs::sandbox::Snapshot),
-    /// `cp` and `fs`, and where sandboxes are.
-    Files(FilesVerb, Option<PathBuf>),
+    /// `cp`, and where sandboxes are.
+    Copy(args::files::Copy, Option<PathBuf>),
+    /// `fs`.
+    Fs(verbs::files::Fs),
     /// Not for people: a role in which belljar starts itself, and where sandboxes are.
     Own(Own, Option<PathBuf>),
     /// `pty`, and where sandboxes are.
@@ -137,8 +138,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Snapshot(snapshot) => Ok(Request::Snapshot(snapshot.verb)),
             Verb::Pty(pty) => Ok(Request::Pty(pty.verb, home(env))),
             Verb::Session(session) => Ok(Request::Session(session.verb, home(env))),
-            Verb::Cp(copy) => Ok(Request::Files(FilesVerb::Copy(copy), home(env))),
-            Verb::Fs(fs) => Ok(Request::Files(FilesVerb::Fs(fs.verb), home(env))),
+            Verb::Cp(copy) => Ok(Request::Copy(copy, home(env))),
+            Verb::Fs(fs) => Ok(Request::Fs(fs.verb)),
             Verb::Image(image) => Ok(Request::Image(image.verb, home(env))),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Rpc => Ok(Request::Rpc),

@@ -7,14 +7,15 @@
 mod listed;
 mod out;
 
-pub use listed::{Lines, Listed, listed};
+pub use crate::verbs::text::plain;
+pub use listed::{Listed, listed};
 pub use out::{is_refused, out};
 
 use super::parse::Report;
 use crate::error::{Error, Problem, describe_io, used_up};
 use crate::outcome::{Outcome, Status, Usage};
 use crate::spec::{Spec, show_bytes, show_duration};
-use std::borrow::Cow;
+use crate::verbs::text::is_active;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -69,26 +70,6 @@ pub fn problems(problems: &[Problem]) {
         say(&problem.to_string());
         problem.hint.iter().for_each(|hint| hint_line(hint));
     }
-}
-
-/// Text without what a terminal would act on: control characters, and those that turn the direction of text. Line ends and
-/// tabs stay where `lines` is true. Whatever was escaped before comes through as it is.
-pub fn plain(text: &str, lines: bool) -> Cow<'_, str> {
-    let is_plain = |letter: char| lines && matches!(letter, '\n' | '\t') || !is_active(letter);
-    if text.chars().all(is_plain) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if is_plain(letter) { shown.push(letter) } else { shown.extend(letter.escape_default()) }
-    }
-    Cow::Owned(shown)
-}
-
-/// What a terminal acts on instead of showing it.
-fn is_active(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Lines for people on stdout; the exit code, `done` or [`FAILED`].

@@ -17,7 +17,7 @@ pub const ENV: Env<'static> = &|name| std::env::var_os(name);
 /// Does something where the environment says, on our standard streams; `live`: what is printed goes there as it comes.
 pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
     let env = ENV;
-    let out = || Box::new(render::out()) as Box<dyn Write>;
+    let out = || Box::new(render::out()) as Box<dyn Write + Send>;
     act(&Site {
         home: home(env),
         env,

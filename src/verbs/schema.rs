@@ -116,6 +116,7 @@ pub fn document() -> Value {
     super::sandbox::described(&mut schemas);
     super::sandbox::snapshots_described(&mut schemas);
     super::volume::described(&mut schemas);
+    super::files::described(&mut schemas);
     schemas.parameters.subschema_for::<super::words::Word>();
     schemas.finish()
 }

@@ -1,6 +1,27 @@
-//! How results look to people: tables, sizes, times.
+//! How results look to people: tables, sizes, times, and nothing that a terminal acts on.
 
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Text without what a terminal would act on: control characters, and those that turn the direction of text. Line ends and
+/// tabs stay where `lines` is true. Whatever was escaped before comes through as it is.
+pub fn plain(text: &str, lines: bool) -> Cow<'_, str> {
+    let is_plain = |letter: char| lines && matches!(letter, '\n' | '\t') || !is_active(letter);
+    if text.chars().all(is_plain) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        if is_plain(letter) { shown.push(letter) } else { shown.extend(letter.escape_default()) }
+    }
+    Cow::Owned(shown)
+}
+
+/// What a terminal acts on instead of showing it.
+pub fn is_active(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
 
 /// Columns as wide as what is in them.
 pub fn table(rows: &[Vec<String>]) -> String {

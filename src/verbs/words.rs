@@ -3,6 +3,7 @@
 //! A word is kept as it was given and read later, by the verb, so that all that is wrong is said at once. In JSON it is text, a
 //! number that stands for its digits, or `{"base64": "..."}` for bytes that are no text.
 
+use crate::name::Name;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
@@ -28,6 +29,12 @@ impl From<OsString> for Word {
 impl From<&str> for Word {
     fn from(word: &str) -> Word {
         Word(word.into())
+    }
+}
+
+impl From<Word> for Name {
+    fn from(word: Word) -> Name {
+        Name::from(word.0)
     }
 }
 

@@ -94,6 +94,90 @@ class Exported(TypedDict):
     left_out: List[str]
 
 
+class FileChanged(TypedDict):
+    """What was done to a path."""
+    # As it was asked for.
+    path: Name
+
+
+class FileContent(TypedDict):
+    """The content of a file."""
+    # As text; null where it was told as it came.
+    content: Optional[str]
+    # How `content` has the bytes; null with it.
+    encoding: Optional[FileEncoding]
+    # As it was asked for.
+    path: Name
+
+
+class FileEntries(TypedDict):
+    """Paths, and what is known of them."""
+    # In the order in which they were found; null where they were told as they came.
+    entries: Optional[List[FileEntry]]
+
+
+class FileEntry(TypedDict):
+    """What is known of a path in a sandbox."""
+    # Its group, as seen inside.
+    gid: int
+    # What it is.
+    kind: EntryKind
+    # Permissions, with the bits above them, as octal digits.
+    mode: str
+    # When its content was last changed, as RFC 3339 has it.
+    modified: str
+    # Its last part.
+    name: Name
+    # As it was asked for, with what lies below it.
+    path: Name
+    # Bytes.
+    size: int
+    # Where a link leads; null for anything else.
+    target: Optional[Name]
+    # Its owner, as seen inside.
+    uid: int
+
+
+class FileLines(TypedDict):
+    """Lines that have a text in them."""
+    # In the order in which they were found; null where they were told as they came.
+    lines: Optional[List[FoundLine]]
+
+
+class FileReplaced(TypedDict):
+    """What became of one file."""
+    # How often the text stood there.
+    count: int
+    # Why it was not replaced.
+    error: Optional[Error]
+    # The file.
+    path: Name
+
+
+class FileWritten(TypedDict):
+    """A file that was written."""
+    # How many were written.
+    bytes: int
+    # As it was asked for.
+    path: Name
+
+
+class FilesReplaced(TypedDict):
+    """What became of each file."""
+    # In the order in which they were asked for; null where they were told as they came.
+    files: Optional[List[FileReplaced]]
+
+
+class FoundLine(TypedDict):
+    """One line of a file."""
+    # Without its end, and no longer than 64 KiB.
+    content: Name
+    # From 1.
+    line: int
+    # The file.
+    path: Name
+
+
 class Known(TypedDict):
     """Everything that is known of a sandbox."""
     # When it was made, as RFC 3339 has it.
@@ -374,6 +458,52 @@ class EnforcementValue4(TypedDict):
     exact: bool
 
 
+class ExecToldValue1(TypedDict):
+    """The command ran."""
+    # Each protection, and how far it was enforced.
+    enforcement: Dict[str, Enforcement]
+    # Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
+    error: Optional[Error]
+    # The command's exit code; null when it did not exit by itself.
+    exit_code: Optional[int]
+    # The root file system: `host`, or an image with its digest.
+    image: str
+    # Limits that the command ran into without being ended for it, as far as was seen (`pids`, `disk`).
+    limits_reached: List[str]
+    # The sandbox's id, unique on this host.
+    sandbox: str
+    # The signal that ended the command, by name (`SIGKILL`); null when none did.
+    signal: Optional[str]
+    # How it ended.
+    status: Status
+    # Standard error, encoded as `stderr_encoding` says.
+    stderr: NotRequired[str]
+    # Encoding of `stderr`.
+    stderr_encoding: NotRequired[Encoding]
+    # Whether bytes beyond the limit were dropped.
+    stderr_truncated: NotRequired[bool]
+    # Standard output, encoded as `stdout_encoding` says.
+    stdout: NotRequired[str]
+    # Encoding of `stdout`.
+    stdout_encoding: NotRequired[Encoding]
+    # Whether bytes beyond the limit were dropped.
+    stdout_truncated: NotRequired[bool]
+    # What it used.
+    usage: Usage
+    # Version of this object; 1.
+    version: int
+
+
+class ExecToldValue2(TypedDict):
+    """`--detach`: it runs on."""
+    # Its job there; 1.
+    job: int
+    # The session that it is.
+    session: str
+    # Version of this object; 1.
+    version: int
+
+
 class ListedValue2(TypedDict):
     """One of which something cannot be read."""
     # What cannot be read, and why.
@@ -388,30 +518,141 @@ class NameValue2(TypedDict):
     base64: str
 
 
+class RunToldValue1(TypedDict):
+    """The command ran."""
+    # Each protection, and how far it was enforced.
+    enforcement: Dict[str, Enforcement]
+    # Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
+    error: Optional[Error]
+    # The command's exit code; null when it did not exit by itself.
+    exit_code: Optional[int]
+    # The root file system: `host`, or an image with its digest.
+    image: str
+    # Limits that the command ran into without being ended for it, as far as was seen (`pids`, `disk`).
+    limits_reached: List[str]
+    # The sandbox's id, unique on this host.
+    sandbox: str
+    # The signal that ended the command, by name (`SIGKILL`); null when none did.
+    signal: Optional[str]
+    # How it ended.
+    status: Status
+    # Standard error, encoded as `stderr_encoding` says.
+    stderr: NotRequired[str]
+    # Encoding of `stderr`.
+    stderr_encoding: NotRequired[Encoding]
+    # Whether bytes beyond the limit were dropped.
+    stderr_truncated: NotRequired[bool]
+    # Standard output, encoded as `stdout_encoding` says.
+    stdout: NotRequired[str]
+    # Encoding of `stdout`.
+    stdout_encoding: NotRequired[Encoding]
+    # Whether bytes beyond the limit were dropped.
+    stdout_truncated: NotRequired[bool]
+    # What it used.
+    usage: Usage
+    # Version of this object; 1.
+    version: int
+
+
+class RunToldValue2(TypedDict):
+    """`--dry-run`: nothing was done."""
+    # The root file system that it would have.
+    image: str
+    # What would be done, step by step.
+    steps: List[str]
+    # Version of this object; 1.
+    version: int
+
+
 class WordValue2(TypedDict):
     base64: str
 
 
 Count = Union[str, float]
 Cpus = Union[str, float]
+Deadline = Union[str, float]
 Digest = str
 EachRemoved = Union[Removed, EachRemovedValue2]
 EachStarted = Union[Started, EachStartedValue2]
 EachStopped = Union[Stopped, EachStoppedValue2]
+Encoding = Literal["utf-8", "base64"]
 Enforcement = Union[Literal["enforced"], EnforcementValue2, EnforcementValue3, EnforcementValue4]
 EntryKind = Literal["file", "directory", "link", "special"]
+ExecTold = Union[ExecToldValue1, ExecToldValue2]
+FileEncoding = Literal["utf-8", "base64"]
+FileStat = FileEntry
 How = Literal["added", "changed", "deleted"]
+Ids = Union[str, float]
 Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "broken", "failed"]
 Listed = Union[Known, ListedValue2]
+Mode = Union[str, float]
 Name = Union[str, NameValue2]
 OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
+OutputLimit = Union[str, float]
 Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
+RunTold = Union[RunToldValue1, RunToldValue2]
 Size = Union[str, float]
 State = Literal["starting", "running", "stopping", "stopped", "lost", "broken"]
 Status = Literal["exited", "signaled", "timed_out", "cpu_time_exceeded", "out_of_memory", "output_limit", "forbidden_syscall", "cancelled", "setup_failed"]
 Time = Union[str, float]
 Word = Union[bytes, Union[Union[str, float], WordValue2]]
+OneOrManyWord = Union[List[Word], Word]
 Pairs = Union[Dict[str, Word], List[Word], Word]
+
+
+class Fs:
+    """`belljar fs`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def ls(self, *, sandbox: Union[str, float], path: Optional[Word] = None, depth: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
+        """List a directory"""
+        return self._call("fs.ls", {"sandbox": sandbox, "path": path, "depth": depth, "input": input}, on_output)
+
+    def tree(self, *, sandbox: Union[str, float], path: Optional[Word] = None, depth: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
+        """Show a directory with all that is in it"""
+        return self._call("fs.tree", {"sandbox": sandbox, "path": path, "depth": depth, "input": input}, on_output)
+
+    def stat(self, *, sandbox: Union[str, float], path: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileStat:
+        """Show what a path is"""
+        return self._call("fs.stat", {"sandbox": sandbox, "path": path, "input": input}, on_output)
+
+    def cat(self, *, sandbox: Union[str, float], path: Word, offset: Optional[Count] = None, length: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileContent:
+        """Print a file"""
+        return self._call("fs.cat", {"sandbox": sandbox, "path": path, "offset": offset, "length": length, "input": input}, on_output)
+
+    def write(self, *, sandbox: Union[str, float], path: Word, mode: Optional[Mode] = None, parents: Optional[bool] = None, append: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileWritten:
+        """Write standard input to a file, all at once or not at all"""
+        return self._call("fs.write", {"sandbox": sandbox, "path": path, "mode": mode, "parents": parents, "append": append, "input": input}, on_output)
+
+    def mkdir(self, *, sandbox: Union[str, float], path: Word, parents: Optional[bool] = None, mode: Optional[Mode] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+        """Make a directory"""
+        return self._call("fs.mkdir", {"sandbox": sandbox, "path": path, "parents": parents, "mode": mode, "input": input}, on_output)
+
+    def rm(self, *, sandbox: Union[str, float], path: Word, recursive: Optional[bool] = None, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+        """Remove a file or an empty directory"""
+        return self._call("fs.rm", {"sandbox": sandbox, "path": path, "recursive": recursive, "force": force, "input": input}, on_output)
+
+    def mv(self, *, sandbox: Union[str, float], path: Word, to: Word, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+        """Rename, or move to another directory"""
+        return self._call("fs.mv", {"sandbox": sandbox, "path": path, "to": to, "force": force, "input": input}, on_output)
+
+    def chmod(self, *, sandbox: Union[str, float], path: Word, mode: Mode, recursive: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+        """Set permissions"""
+        return self._call("fs.chmod", {"sandbox": sandbox, "path": path, "mode": mode, "recursive": recursive, "input": input}, on_output)
+
+    def find(self, *, sandbox: Union[str, float], path: Word, name: Optional[Union[str, float]] = None, kind: Optional[EntryKind] = None, depth: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
+        """List paths below a directory by name and kind"""
+        return self._call("fs.find", {"sandbox": sandbox, "path": path, "name": name, "kind": kind, "depth": depth, "input": input}, on_output)
+
+    def grep(self, *, sandbox: Union[str, float], path: Word, text: Union[str, float], name: Optional[Union[str, float]] = None, ignore_case: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileLines:
+        """Print the lines of text files that have TEXT in them"""
+        return self._call("fs.grep", {"sandbox": sandbox, "path": path, "text": text, "name": name, "ignore_case": ignore_case, "input": input}, on_output)
+
+    def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrManyWord, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
+        """Replace a text in files, everywhere"""
+        return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
 
 
 class Snapshot:
@@ -457,8 +698,21 @@ class Methods:
 
     def __init__(self, call: Any) -> None:
         self._call = call
+        self.fs = Fs(call)
         self.snapshot = Snapshot(call)
         self.volume = Volume(call)
+
+    def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> RunTold:
+        """Run one command in a fresh sandbox that is destroyed afterwards"""
+        return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
+
+    def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
+        """Run a command in a sandbox that lasts"""
+        return self._call("exec", {"detach": detach, "timeout": timeout, "output_limit": output_limit, "workdir": workdir, "user": user, "env": env, "stdin": stdin, "tty": tty, "interactive": interactive, "name": name, "command": command, "input": input}, on_output)
+
+    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+        """Make a sandbox that lasts, for `exec` and the like"""
+        return self._call("create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "label": label, "name": name, "command": command, "input": input}, on_output)
 
     def ls(self, *, label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sandboxes:
         """List the sandboxes that last"""
@@ -515,6 +769,10 @@ class Methods:
     def export(self, *, name: Union[str, float], output: Word, without_image: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Exported:
         """Write a whole sandbox to a file, for another machine"""
         return self._call("export", {"name": name, "output": output, "without_image": without_image, "input": input}, on_output)
+
+    def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+        """Make a sandbox from a file that `belljar export` wrote, and start it"""
+        return self._call("import", {"file": file, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "name": name, "input": input}, on_output)
 
     def version(self, *, on_output: Optional[OnOutput] = None) -> VersionResult:
         """The version of belljar"""

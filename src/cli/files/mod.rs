@@ -1,15 +1,14 @@
-//! `belljar cp` and `belljar fs`: each read, asked of the tool inside, and told.
+//! `belljar cp`: read, asked of the tool inside, and told.
 //!
 //! Lines for people, one object for `--json`; progress on standard error. 0: done; 1: failed; 2: not understood.
 
 mod copy;
 mod enter;
-mod fs;
 mod interrupt;
 
 pub use enter::{enter, keep, serve, take};
 
-use super::args::files::FilesVerb;
+use super::args::files::Copy;
 use super::render;
 use super::sandbox::{Told, no_home};
 use crate::error::{Error, Kind};
@@ -23,20 +22,15 @@ const UNDONE: i32 = 1;
 const MISUSED: i32 = 2;
 
 /// Does it; the exit code.
-pub fn run(verb: FilesVerb, home: Option<&Path>) -> i32 {
+pub fn run(copy: &Copy, home: Option<&Path>) -> i32 {
     if home.is_none() {
         render::failure(&no_home());
         return UNDONE;
     }
-    let (json, told) = match verb {
-        FilesVerb::Copy(copy) => (copy.json, copy::copy(&copy)),
-        FilesVerb::Fs(verb) => fs::run(verb),
-    };
-    match told {
-        Ok(Told { listed: Some(listed), code, .. }) if json => render::listed(&listed, code),
-        Ok(told) if json => render::object(&told.object, told.code),
+    match copy::copy(copy) {
+        Ok(told) if copy.json => render::object(&told.object, told.code),
         Ok(told) => render::people(&told.people, told.code),
-        Err(trouble) => complain(&trouble, json, UNDONE),
+        Err(trouble) => complain(&trouble, copy.json, UNDONE),
     }
 }
 

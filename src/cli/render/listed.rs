@@ -1,10 +1,9 @@
-//! What there may be much of: lines for people as they come, and objects that are never in memory twice.
+//! What there may be much of: objects that are never in memory twice.
 
-use super::{is_active, plain, unwritten};
-use crate::error::Error;
+use super::{is_active, unwritten};
 use crate::tools::MOST_BYTES;
 use serde::Serialize;
-use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
+use std::io::{self, BufWriter, Write};
 
 /// The items of an object, as they are written: in memory they take no more than that.
 pub struct Listed {
@@ -71,65 +70,6 @@ impl<W: Write> Write for Inactive<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.0.flush()
-    }
-}
-
-/// Lines for people, on stdout as they come.
-pub struct Lines {
-    out: BufWriter<Stdout>,
-    /// Whether somebody watches.
-    watched: bool,
-    /// What stands before the first.
-    head: String,
-    /// Why stdout takes no more.
-    failed: Option<io::Error>,
-}
-
-impl Lines {
-    /// None yet; `head` stands before them.
-    pub fn new(head: String) -> Lines {
-        Lines { out: BufWriter::new(io::stdout()), watched: io::stdout().is_terminal(), head, failed: None }
-    }
-
-    /// Shows one.
-    ///
-    /// # Errors
-    ///
-    /// Nobody takes it.
-    pub fn show(&mut self, line: &str) -> io::Result<()> {
-        let shown = self.write(line);
-        shown.map_err(|error| {
-            let told = io::Error::from(error.kind());
-            self.failed = Some(error);
-            told
-        })
-    }
-
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        let head = std::mem::take(&mut self.head);
-        for text in [head.as_str(), line] {
-            self.out.write_all(plain(text, true).as_bytes())?;
-        }
-        if self.watched { self.out.flush() } else { Ok(()) }
-    }
-
-    /// All that there is has come, or what kept it from coming; the exit code.
-    ///
-    /// # Errors
-    ///
-    /// What kept it from coming.
-    pub fn end(mut self, came: Result<(), Error>) -> Result<i32, Error> {
-        if came.is_ok() {
-            // Where there was no line, the head is yet to come.
-            let _ = self.show("");
-        }
-        let flushed = self.out.flush();
-        // What cannot be written any more is not tried again.
-        let _ = self.out.into_parts();
-        match (self.failed, flushed) {
-            (Some(error), _) | (None, Err(error)) => Ok(unwritten(&error)),
-            (None, Ok(())) => came.map(|()| 0),
-        }
     }
 }
 

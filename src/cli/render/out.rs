@@ -3,17 +3,17 @@
 //! What it does not take is said at once, and whoever tells the error that comes of it says nothing more and ends in 125.
 
 use super::cannot_write;
-use std::io::{self, StdoutLock, Write};
+use std::io::{self, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static REFUSED: AtomicBool = AtomicBool::new(false);
 
-/// It, for this thread alone.
-pub struct Out(StdoutLock<'static>);
+/// It, as all that we pass on goes there.
+pub struct Out(Stdout);
 
-/// It, for this thread alone.
+/// It.
 pub fn out() -> Out {
-    Out(io::stdout().lock())
+    Out(io::stdout())
 }
 
 /// Whether it has taken no more of what was written to it.

@@ -14,13 +14,11 @@ pub struct Told {
     pub people: String,
     pub object: Value,
     pub code: i32,
-    /// The object, where it is a list that may be long.
-    pub listed: Option<render::Listed>,
 }
 
 impl Told {
     pub fn new(people: impl Into<String>, object: Value) -> Told {
-        Told { people: people.into(), object, code: 0, listed: None }
+        Told { people: people.into(), object, code: 0 }
     }
 }
 
