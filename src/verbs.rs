@@ -15,9 +15,11 @@ pub mod faults;
 pub mod files;
 pub mod options;
 pub mod parameters;
+pub mod pty;
 pub mod resolve;
 pub mod run;
 pub mod sandbox;
+pub mod session;
 pub mod text;
 pub mod volume;
 pub mod wish;
@@ -50,6 +52,11 @@ pub trait Verb: Take {
     ///
     /// What could not be done; of a request that cannot be understood everything that is wrong with it.
     fn run(self, site: &Site<'_>) -> Result<Self::Told, Error>;
+
+    /// The exit code where that could not be done.
+    fn exit_code(error: &Error) -> i32 {
+        if Self::RUNS_A_COMMAND { error.exit_code() } else { exit_code(error) }
+    }
 }
 
 /// What comes of a verb.
@@ -69,6 +76,9 @@ pub trait Told: Serialize {
     const HAS_VERSION: bool = false;
 }
 
+/// Makes a writer for what is told as it comes.
+pub type Live<'s> = &'s (dyn Fn() -> Box<dyn Write + Send> + Sync);
+
 /// Where a verb is asked for.
 pub struct Site<'s> {
     /// Where what belljar keeps lies; none where the environment names no place.
@@ -76,7 +86,9 @@ pub struct Site<'s> {
     /// The caller's environment.
     pub env: Env<'s>,
     /// Takes what is printed, as it comes; without one it goes into the result.
-    pub live: Option<&'s dyn Fn() -> Box<dyn Write + Send>>,
+    pub live: Option<Live<'s>>,
+    /// The same of standard error, where that is another stream: nobody asks for it without [`Site::live`].
+    pub live_error: Live<'s>,
     /// Hears what is worth a line and is no part of the result, from any thread and to the end of the process.
     pub say: &'static (dyn Fn(&str) + Sync),
     /// Hears why a part could not be done, where the rest goes on.
@@ -198,7 +210,7 @@ pub struct Method {
     pub about: &'static str,
     call: fn(&str, Map<String, Value>, &Site<'_>) -> Answer,
     check: fn(&str, Map<String, Value>) -> Result<(), Error>,
-    runs_a_command: bool,
+    exit_code: fn(&Error) -> i32,
 }
 
 impl Method {
@@ -214,7 +226,7 @@ impl Method {
                 Ok((object, told.code()))
             },
             check: |name, given| parameters::read::<V>(name, given).map(drop),
-            runs_a_command: V::RUNS_A_COMMAND,
+            exit_code: V::exit_code,
         }
     }
 
@@ -229,7 +241,7 @@ impl Method {
 
     /// The exit code that the command line would have for this error.
     pub fn exit_code(&self, error: &Error) -> i32 {
-        if self.runs_a_command { error.exit_code() } else { exit_code(error) }
+        (self.exit_code)(error)
     }
 
     /// Reads these parameters, and does nothing.
@@ -251,7 +263,8 @@ pub const EXEC: &str = "Run a command in a sandbox that lasts";
 
 /// All methods, noun by noun.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    let nouns = [sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS, files::METHODS];
+    let nouns =
+        [sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS, files::METHODS, session::METHODS, pty::METHODS];
     COMMANDS.iter().chain(nouns.into_iter().flatten())
 }
 

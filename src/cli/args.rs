@@ -1,11 +1,10 @@
 //! The command line, defined once: parsing, help, man pages and completions all come from here.
 //!
 //! Every value is taken as it stands (`OsString`): clap decides about syntax only, and what the words mean is
-//! read in [`lower`](super::lower), which reports all that is wrong at once instead of the first.
+//! read in [`verbs`], which reports all that is wrong at once instead of the first.
 
 pub mod files;
 pub mod image;
-pub mod session;
 
 use super::run::Commanded;
 use crate::verbs;
@@ -48,9 +47,9 @@ pub enum Verb {
     /// Copy files and directories between the host and a sandbox
     Cp(files::Copy),
     /// Shells, interpreters and commands that go on in a sandbox between calls
-    Session(session::Session),
+    Session(Session),
     /// Terminals that go on in a sandbox between calls
-    Pty(session::Pty),
+    Pty(Pty),
     /// List, read, change and search the files of a sandbox
     Fs(Fs),
     /// Answer requests of a program: JSON-RPC 2.0 over standard input and output
@@ -105,6 +104,33 @@ pub struct Volume {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::volume::Volume,
+}
+
+/// `belljar session`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "A session is a shell, an interpreter (`belljar code --context`) or a single command (`belljar exec --detach`) that goes on inside a \
+sandbox between calls. Its jobs run one after another, and what they have set stays."
+)]
+pub struct Session {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::session::Session,
+}
+
+/// `belljar pty`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "`belljar session ls` lists terminals among the sessions, and `belljar session rm` ends them."
+)]
+pub struct Pty {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::pty::Pty,
 }
 
 /// `belljar doctor`.

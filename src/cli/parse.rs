@@ -55,10 +55,10 @@ pub enum Request {
     Fs(verbs::files::Fs),
     /// Not for people: a role in which belljar starts itself, and where sandboxes are.
     Own(Own, Option<PathBuf>),
-    /// `pty`, and where sandboxes are.
-    Pty(args::session::PtyVerb, Option<PathBuf>),
-    /// `session`, and where sandboxes are.
-    Session(args::session::Verb, Option<PathBuf>),
+    /// `pty`.
+    Pty(verbs::pty::Pty),
+    /// `session`.
+    Session(verbs::session::Session),
 }
 
 impl Request {
@@ -136,8 +136,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Exec(exec) => Ok(Request::Exec(Box::new(exec))),
             Verb::Sandbox(verb) => Ok(Request::Sandbox(Box::new(verb))),
             Verb::Snapshot(snapshot) => Ok(Request::Snapshot(snapshot.verb)),
-            Verb::Pty(pty) => Ok(Request::Pty(pty.verb, home(env))),
-            Verb::Session(session) => Ok(Request::Session(session.verb, home(env))),
+            Verb::Pty(pty) => Ok(Request::Pty(pty.verb)),
+            Verb::Session(session) => Ok(Request::Session(session.verb)),
             Verb::Cp(copy) => Ok(Request::Copy(copy, home(env))),
             Verb::Fs(fs) => Ok(Request::Fs(fs.verb)),
             Verb::Image(image) => Ok(Request::Image(image.verb, home(env))),

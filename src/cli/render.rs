@@ -4,11 +4,10 @@
 //! stderr does not depend on `--json`. A stdout that cannot take our words is an error of ours: it is said on
 //! stderr and ends in 125, never in a panic.
 
-mod listed;
+mod inactive;
 mod out;
 
 pub use crate::verbs::text::plain;
-pub use listed::{Listed, listed};
 pub use out::{is_refused, out};
 
 use super::parse::Report;
@@ -84,7 +83,7 @@ pub fn object(object: &serde_json::Value, done: i32) -> i32 {
 
 /// The same of anything that is one.
 pub fn serialised(object: &impl serde::Serialize, done: i32) -> i32 {
-    listed::written(done, |out| {
+    inactive::written(done, |out| {
         serde_json::to_writer(&mut *out, object)?;
         out.write_all(b"\n")
     })

@@ -4,7 +4,7 @@ use super::render;
 use crate::error::Error;
 use crate::verbs::faults::Env;
 use crate::verbs::wish::home;
-use crate::verbs::{Object, Reported, Site, Teller, Told, Verb, exit_code};
+use crate::verbs::{Object, Reported, Site, Teller, Told, Verb};
 use clap::Args;
 use std::io::Write;
 
@@ -18,10 +18,12 @@ pub const ENV: Env<'static> = &|name| std::env::var_os(name);
 pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
     let env = ENV;
     let out = || Box::new(render::out()) as Box<dyn Write + Send>;
+    let error = || Box::new(std::io::stderr()) as Box<dyn Write + Send>;
     act(&Site {
         home: home(env),
         env,
         live: live.then_some(&out),
+        live_error: &error,
         say: &render::say,
         complain: &render::failure,
         progress: &super::progress::followed,
@@ -33,17 +35,16 @@ impl Teller for Terminal {
         match site(!json, |site| verb.run(site)) {
             Ok(told) if json || V::Told::IS_OBJECT => render::serialised(&Object::of(&told), told.code()),
             Ok(told) => render::people(&told.people(), told.code()),
-            Err(error) => complain(&error, json),
+            Err(error) => complain(&error, V::exit_code(&error), json),
         }
     }
 }
 
-/// Tells what went wrong; the exit code.
-pub fn complain(error: &Error, json: bool) -> i32 {
+/// Tells what went wrong; the exit code, `code` where that could be told.
+pub fn complain(error: &Error, code: i32, json: bool) -> i32 {
     if render::is_refused() {
         return render::FAILED;
     }
-    let code = exit_code(error);
     render::failure(error);
     if json { render::error_object(error, code) } else { code }
 }

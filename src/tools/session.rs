@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 /// What a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "SessionKind"))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// bash, or sh where there is none: directory, variables and functions stay from job to job.
@@ -126,6 +127,7 @@ pub const MOST_RESULTS: usize = 4096;
 
 /// What is known of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Session {
     /// Its id.
     pub id: String,
@@ -146,6 +148,7 @@ impl Session {
 
 /// What is known of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Job"))]
 pub struct JobState {
     /// From 1.
     pub job: u64,
@@ -157,6 +160,7 @@ pub struct JobState {
 
 /// How a job ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "JobEnd"))]
 pub struct End {
     /// Of a shell's job or a command.
     pub exit_code: Option<i32>,
@@ -173,6 +177,7 @@ pub struct End {
 
 /// An exception.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Raised {
     /// Its class.

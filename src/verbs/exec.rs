@@ -2,6 +2,7 @@
 
 use super::faults::{Env, Faults};
 use super::options::{EXIT_CODES, FILES, IDENTITY, IO, LIMITS};
+use super::session::{new_id, quietly};
 use super::words::{Deadline, Ids, OutputLimit, Text, Word, many, pairs};
 use super::{Site, Told, Verb, wish};
 use crate::error::{Error, Problem};
@@ -10,15 +11,8 @@ use crate::outcome::Outcome;
 use crate::sandbox;
 use crate::spec::{self, Spec};
 use crate::tools::session::{Ask, Kind};
-use crate::tools::{Client, Request};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::ffi::OsStr;
-use std::hash::{BuildHasher as _, RandomState};
-use std::time::Duration;
-
-/// How long the tool inside may take to start a session.
-const AT_ONCE: Duration = Duration::from_secs(30);
 
 /// `belljar exec`.
 #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
@@ -182,7 +176,7 @@ impl Verb for Exec {
 
 /// Starts the command as a session of its own.
 fn leave_behind(name: &str, command: sandbox::Exec) -> Result<Executed, Error> {
-    let session = format!("run-{:08x}", RandomState::new().hash_one(std::process::id()) as u32);
+    let session = new_id("run");
     let pair = |(name, value)| (Name::from(name), Name::from(value));
     let ask = Ask::Create {
         kind: Kind::Command,
@@ -190,8 +184,6 @@ fn leave_behind(name: &str, command: sandbox::Exec) -> Result<Executed, Error> {
         env: command.env.into_iter().map(pair).collect(),
         directory: command.workdir.as_deref().map(Name::from),
     };
-    let mut client = Client::start(OsStr::new(name), false)?;
-    client.answers_within(AT_ONCE);
-    client.order(&Request::Session { id: Some(session.clone()), ask })?;
+    quietly(name, &session, ask)?;
     Ok(Executed::Detached { version: 1, session, job: 1 })
 }

@@ -117,6 +117,8 @@ pub fn document() -> Value {
     super::sandbox::snapshots_described(&mut schemas);
     super::volume::described(&mut schemas);
     super::files::described(&mut schemas);
+    super::session::described(&mut schemas);
+    super::pty::described(&mut schemas);
     schemas.parameters.subschema_for::<super::words::Word>();
     schemas.finish()
 }

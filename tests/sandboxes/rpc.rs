@@ -249,6 +249,35 @@ fn a_job_of_a_session_that_is_cancelled_is_interrupted_and_has_a_result() {
 }
 
 #[test]
+fn what_a_job_or_a_terminal_writes_comes_as_a_stream_or_in_the_result() {
+    let sandboxes = Sandboxes::new("job-streams");
+    let mut driver = Driver::new(&sandboxes);
+    driver.result("create", json!({ "name": "box" }));
+    driver.result("session.create", json!({ "sandbox": "box", "id": "sh" }));
+    let lines = "echo out; sleep 1; echo no >&2; (exit 3)";
+    driver.asks("job", "session.exec", json!({ "sandbox": "box", "id": "sh", "lines": lines, "stream": true }));
+    let told = |of: &str, stream: &str, data: &str| json!({ "jsonrpc": "2.0", "method": "output", "params": { "id": of, "stream": stream, "data": data } });
+    assert_eq!(driver.hears(), told("job", "stdout", "out\n"));
+    assert_eq!(driver.hears(), told("job", "stderr", "no\n"));
+    let ran = driver.hears()["result"].take();
+    assert_eq!((&ran["stdout"], &ran["stderr"], &ran["end"]["exit_code"]), (&json!(null), &json!(null), &json!(3)));
+    let logs = driver.result("session.logs", json!({ "sandbox": "box", "id": "sh", "job": "1" }));
+    assert_eq!((&logs["stdout"], &logs["stderr"], &logs["end"]), (&json!("out\n"), &json!("no\n"), &ran["end"]));
+    let both = json!({ "sandbox": "box", "id": "sh", "lines": "true", "detach": true, "timeout": 1 });
+    driver.asks("both", "session.exec", both);
+    assert_eq!(driver.hears()["error"]["data"]["fields"], json!(["timeout"]));
+    let shell = json!({ "sandbox": "box", "id": "t", "command": ["sh", "-c", "read word; echo seen $word; exit 4"] });
+    assert_eq!(driver.result("pty.create", shell)["kind"], "terminal");
+    let seen = driver.result("pty.attach", json!({ "sandbox": "box", "id": "t", "input": "x\n" }));
+    assert!(seen["stdout"].as_str().is_some_and(|text| text.contains("seen x")), "{seen}");
+    assert_eq!(seen["end"]["exit_code"], 4);
+    driver.asks("see", "pty.attach", json!({ "sandbox": "box", "id": "t", "stream": true }));
+    let shown = driver.hears();
+    assert!(shown["params"]["data"].as_str().is_some_and(|text| text.contains("seen x")), "{shown}");
+    assert_eq!(driver.ends(), Some(0));
+}
+
+#[test]
 fn streams_come_as_they_are_written_and_input_as_it_is_given() {
     let sandboxes = Sandboxes::new("streams");
     let mut driver = Driver::new(&sandboxes);

@@ -48,17 +48,14 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
             ["export"] => values[1] = "--output=nowhere",
             _ => {}
         }
-        let json = ["pty", "attach"] != verb[..];
-        let run = sandboxes.call(&[&verb[..], &values, if json { &["--json"][..] } else { &[] }].concat());
+        let run = sandboxes.call(&[&verb[..], &values, &["--json"]].concat());
         assert_eq!(run.code, Some(if of_a_command { 125 } else { 1 }), "{verb:?}: {run:?}");
         assert!(run.stderr.starts_with("belljar: sandbox: no sandbox `nope`\nhint: "), "{verb:?}: {run:?}");
-        if json {
-            let error = object(&run)["error"].take();
-            assert_eq!(error["kind"], json!("not_found"), "{verb:?}: {run:?}");
-            let keys: Vec<&str> = error.as_object().expect("an error").keys().map(String::as_str).collect();
-            let expected = ["errno", "fields", "hint", "kind", "message", "path", "problems", "step"];
-            assert_eq!(keys, expected, "{verb:?}");
-        }
+        let error = object(&run)["error"].take();
+        assert_eq!(error["kind"], json!("not_found"), "{verb:?}: {run:?}");
+        let keys: Vec<&str> = error.as_object().expect("an error").keys().map(String::as_str).collect();
+        let expected = ["errno", "fields", "hint", "kind", "message", "path", "problems", "step"];
+        assert_eq!(keys, expected, "{verb:?}");
         unknown += 1;
     }
     assert!(unknown > 20, "{unknown}");

@@ -178,6 +178,40 @@ class FoundLine(TypedDict):
     path: Name
 
 
+class InputGiven(TypedDict):
+    """What was given to a job."""
+    # How many bytes it was given.
+    bytes: int
+    # The number of the job.
+    job: int
+    # The session.
+    session: str
+
+
+class Job(TypedDict):
+    """What is known of a job."""
+    # How it ended, if it has.
+    end: Optional[JobEnd]
+    # From 1.
+    job: int
+    # What was asked for.
+    text: str
+
+
+class JobEnd(TypedDict):
+    """How a job ended."""
+    # What code raised; where the session keeps it, and in lists, it is shortened.
+    error: Optional[Raised]
+    # Of a shell's job or a command.
+    exit_code: Optional[int]
+    # It was interrupted because somebody said so, or because its caller went.
+    interrupted: bool
+    # The session ended with it, or before it.
+    session_ended: bool
+    # It was interrupted because its time was over.
+    timed_out: bool
+
+
 class Known(TypedDict):
     """Everything that is known of a sandbox."""
     # When it was made, as RFC 3339 has it.
@@ -286,6 +320,34 @@ class Problem(TypedDict):
     message: str
 
 
+class Raised(TypedDict):
+    """An exception."""
+    # Its class.
+    name: str
+    # Where it came from, as the interpreter shows it.
+    traceback: str
+    # What it says.
+    value: str
+
+
+class Ran(TypedDict):
+    """What came of a job."""
+    # Of code in a context.
+    context: NotRequired[Optional[Context]]
+    # How it ended; null where it has not, or nobody waited for it.
+    end: Optional[JobEnd]
+    # Its number; null where it never had one.
+    job: Optional[int]
+    # Values and pictures of code.
+    results: List[Shown]
+    # The same of standard error.
+    stderr: Optional[Name]
+    # What it wrote on standard output; null where it was told as it came.
+    stdout: Optional[Name]
+    # Whether there was more than is kept, and the rest was dropped.
+    truncated: bool
+
+
 class Removed(TypedDict):
     """A sandbox that was removed."""
     # As it was asked for.
@@ -312,6 +374,48 @@ class Sandboxes(TypedDict):
     """The sandboxes that last."""
     # In the order in which they were made.
     sandboxes: List[Listed]
+
+
+class Session(TypedDict):
+    """What is known of a session."""
+    # How its shell, interpreter or command ended, if it has: exit code, or 128 and the number of a signal.
+    ended: Optional[int]
+    # Its id.
+    id: str
+    # The last of its jobs.
+    jobs: List[Job]
+    # What it is.
+    kind: SessionKind
+
+
+class SessionDone(TypedDict):
+    """A session to which something was done."""
+    # Its id.
+    session: str
+
+
+class SessionMade(TypedDict):
+    """A session that was made."""
+    # What it is.
+    kind: SessionKind
+    # Its id.
+    session: str
+
+
+class Sessions(TypedDict):
+    """The sessions of a sandbox."""
+    # By their ids.
+    sessions: List[Session]
+
+
+class Shown(TypedDict):
+    """A value or a picture."""
+    # Text as it is, anything else as base64.
+    data: str
+    # Where it was saved.
+    file: NotRequired[Optional[Name]]
+    # As `text/plain` or `image/png`.
+    media_type: str
 
 
 class SnapshotMade(TypedDict):
@@ -372,6 +476,16 @@ class Stopped(TypedDict):
     end: Optional[End]
     # As it was asked for.
     name: str
+
+
+class TerminalResized(TypedDict):
+    """The size that a terminal has now."""
+    # Its columns.
+    columns: int
+    # Its rows.
+    rows: int
+    # The session.
+    session: str
 
 
 class Usage(TypedDict):
@@ -568,6 +682,7 @@ class WordValue2(TypedDict):
     base64: str
 
 
+Context = Literal["continued", "new", "anew"]
 Count = Union[str, float]
 Cpus = Union[str, float]
 Deadline = Union[str, float]
@@ -591,6 +706,7 @@ OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
 OutputLimit = Union[str, float]
 Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
 RunTold = Union[RunToldValue1, RunToldValue2]
+SessionKind = Literal["shell", "python", "node", "command", "terminal", "silent"]
 Size = Union[str, float]
 State = Literal["starting", "running", "stopping", "stopped", "lost", "broken"]
 Status = Literal["exited", "signaled", "timed_out", "cpu_time_exceeded", "out_of_memory", "output_limit", "forbidden_syscall", "cancelled", "setup_failed"]
@@ -655,6 +771,60 @@ class Fs:
         return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
 
 
+class Pty:
+    """`belljar pty`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def create(self, *, sandbox: Union[str, float], id: Union[str, float], workdir: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionMade:
+        """Start a shell, or a command, with a terminal of its own"""
+        return self._call("pty.create", {"sandbox": sandbox, "id": id, "workdir": workdir, "command": command, "input": input}, on_output)
+
+    def attach(self, *, sandbox: Union[str, float], id: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Ran:
+        """Look at it and type into it; Ctrl-] leaves it alone again"""
+        return self._call("pty.attach", {"sandbox": sandbox, "id": id, "input": input}, on_output)
+
+    def resize(self, *, sandbox: Union[str, float], id: Union[str, float], columns: int, rows: int, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> TerminalResized:
+        """Give it another size"""
+        return self._call("pty.resize", {"sandbox": sandbox, "id": id, "columns": columns, "rows": rows, "input": input}, on_output)
+
+
+class Session:
+    """`belljar session`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def create(self, *, sandbox: Union[str, float], id: Union[str, float], workdir: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionMade:
+        """Start a shell"""
+        return self._call("session.create", {"sandbox": sandbox, "id": id, "workdir": workdir, "input": input}, on_output)
+
+    def ls(self, *, sandbox: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sessions:
+        """List the sessions of a sandbox"""
+        return self._call("session.ls", {"sandbox": sandbox, "input": input}, on_output)
+
+    def exec(self, *, sandbox: Union[str, float], id: Union[str, float], lines: Word, detach: Optional[bool] = None, timeout: Optional[Time] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Ran:
+        """Run lines of shell in a session, after those before them"""
+        return self._call("session.exec", {"sandbox": sandbox, "id": id, "lines": lines, "detach": detach, "timeout": timeout, "input": input}, on_output)
+
+    def logs(self, *, sandbox: Union[str, float], id: Union[str, float], job: Optional[int] = None, follow: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Ran:
+        """Print what a job has written"""
+        return self._call("session.logs", {"sandbox": sandbox, "id": id, "job": job, "follow": follow, "input": input}, on_output)
+
+    def input(self, *, sandbox: Union[str, float], id: Union[str, float], job: int, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> InputGiven:
+        """Give standard input to what a job reads that was started with --detach"""
+        return self._call("session.input", {"sandbox": sandbox, "id": id, "job": job, "input": input}, on_output)
+
+    def interrupt(self, *, sandbox: Union[str, float], id: Union[str, float], job: Optional[int] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
+        """Interrupt a job, as the end of its time does; those behind it go on"""
+        return self._call("session.interrupt", {"sandbox": sandbox, "id": id, "job": job, "input": input}, on_output)
+
+    def rm(self, *, sandbox: Union[str, float], id: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
+        """End a session, and everything that it has started"""
+        return self._call("session.rm", {"sandbox": sandbox, "id": id, "input": input}, on_output)
+
+
 class Snapshot:
     """`belljar snapshot`."""
 
@@ -699,6 +869,8 @@ class Methods:
     def __init__(self, call: Any) -> None:
         self._call = call
         self.fs = Fs(call)
+        self.pty = Pty(call)
+        self.session = Session(call)
         self.snapshot = Snapshot(call)
         self.volume = Volume(call)
 

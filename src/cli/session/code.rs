@@ -1,6 +1,5 @@
 //! `belljar code --sandbox`: in a sandbox that is there, once or in an interpreter that stays.
 
-use super::{COPY_IT, Collected, LONGEST, broken, new_id, quietly, wait};
 use crate::cli::parse::Report;
 use crate::cli::run::{self, Commanded, with_report};
 use crate::cli::{files, render, tell};
@@ -9,9 +8,11 @@ use crate::program;
 use crate::sandbox::Exec;
 use crate::spec::{Language, Source};
 use crate::tools::session::{Ask, Kind};
-use crate::tools::{Name, Request};
+use crate::tools::{Name, Request, wire};
 use crate::verbs::code::{Code, Place, There, not_for_a_sandbox_that_is_there};
-use std::ffi::{OsStr, OsString};
+use crate::verbs::session::{COPY_IT, Collected, Context, LONGEST, Ran, client, new_id, quietly, wait_for};
+use crate::verbs::{Object, Site, Told as _};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
@@ -28,7 +29,9 @@ pub fn code(asked: Commanded<Code>) -> i32 {
         }
         Place::There(there) => {
             let done = match there.context.clone() {
-                Some(context) => in_context(&there, &context, report.json),
+                Some(context) => tell::site(!report.json, |site| in_context(&there, &context, site)).map(|ran| {
+                    if report.json { render::serialised(&Object::of(&ran), ran.code()) } else { ran.code() }
+                }),
                 None => once(*there, report),
             };
             done.unwrap_or_else(|error| files::complain(&error, report.json, render::FAILED))
@@ -57,7 +60,7 @@ fn once(there: There, report: Report) -> Result<i32, Error> {
     let name = program::file_name(&file, code.language);
     let directory = format!("/tmp/.belljar-{}", new_id("code"));
     let path = Name::from(format!("{directory}/{name}").as_str());
-    let mut client = files::client(OsStr::new(&sandbox), false)?;
+    let mut client = client(&sandbox)?;
     let mut send = |to: &mut dyn Write| match &code.source {
         Source::Text(text) => to.write_all(text.as_bytes()).map_err(|error| Error::of_io(&error)),
         _ => File::open(&file)
@@ -75,7 +78,7 @@ fn once(there: There, report: Report) -> Result<i32, Error> {
 }
 
 /// In an interpreter, which is started where there is none.
-fn in_context(request: &There, id: &str, json: bool) -> Result<i32, Error> {
+fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Error> {
     let kind = match request.code.language {
         Language::Python => Kind::Python,
         Language::Node => Kind::Node,
@@ -96,18 +99,18 @@ fn in_context(request: &There, id: &str, json: bool) -> Result<i32, Error> {
     }
     let text = text(&request.code.source)?;
     let timeout_ms = request.exec.timeout.as_ref().map(Duration::as_millis).map(|time| time as u64);
-    let sandbox = OsStr::new(&request.sandbox);
-    let mut said = Collected::new(json, request.save.clone());
-    said.is_of_context("continued");
+    let sandbox = request.sandbox.as_str();
+    let mut said = Collected::new(site, request.save.clone());
+    said.is_of_context(Context::Continued);
     let ask = || Ask::Run { kind, text: text.clone(), wait: true, timeout_ms };
-    let how = match wait::run(sandbox, id, ask(), &mut said) {
-        Err(trouble) if trouble.kind == error::Kind::Lost => "anew",
+    let how = match wait_for(sandbox, id, ask(), &mut said) {
+        Err(trouble) if trouble.kind == error::Kind::Lost => Context::Anew,
         Err(trouble) if trouble.kind == error::Kind::SessionEnded => {
             quietly(sandbox, id, Ask::Remove)?;
-            "anew"
+            Context::Anew
         }
-        Err(trouble) if is_missing(&trouble) => "new",
-        told => return told.and_then(|()| said.tell()),
+        Err(trouble) if is_missing(&trouble) => Context::New,
+        told => return told.and_then(|()| said.finish(site)),
     };
     let pair = |(name, value): &(OsString, OsString)| (Name::from(name.clone()), Name::from(value.clone()));
     let create = Ask::Create {
@@ -124,11 +127,11 @@ fn in_context(request: &There, id: &str, json: bool) -> Result<i32, Error> {
             said.is_of_context(how);
         }
     }
-    if how == "anew" {
-        render::say(&format!("the context `{id}` had ended, and begins anew: what it had set is gone"));
+    if how == Context::Anew {
+        (site.say)(&format!("the context `{id}` had ended, and begins anew: what it had set is gone"));
     }
-    wait::run(sandbox, id, ask(), &mut said)?;
-    said.tell()
+    wait_for(sandbox, id, ask(), &mut said)?;
+    said.finish(site)
 }
 
 /// Whether a trouble is that there is no such session.
@@ -148,7 +151,8 @@ fn text(source: &Source) -> Result<String, Error> {
     };
     read.map_err(|error| match source {
         Source::File(path) => Error::of_io(&error).about(&Name::from(path.as_path())),
-        _ => broken(error),
+        // What belljar says in the place of a job.
+        _ => crate::tools::said(&wire::nonsense(&error.to_string())),
     })?;
     if bytes.len() > LONGEST {
         return Err(Error::new(error::Kind::Invalid, "the code is longer than 128 KiB").hint(COPY_IT));

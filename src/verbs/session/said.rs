@@ -1,13 +1,13 @@
-//! What a job says: to our own streams as it comes, or all together in one object.
+//! What a job says: passed on as it comes, or all together in the result.
 
-use crate::cli::render;
 use crate::error::{Error, Kind};
 use crate::tools::session::{End, LONGEST_LOG, MOST_RESULTS, Raised, Said};
 use crate::tools::wire::LONGEST;
 use crate::tools::{Client, Name, Request};
+use crate::verbs::{Live, Site, Told};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -25,13 +25,13 @@ const PLAIN: &str = "text/plain";
 
 /// What has been said.
 #[derive(Default)]
-pub struct Collected {
-    hold: bool,
+pub struct Collected<'s> {
+    /// Where standard output and standard error go; without them nothing is shown before the end.
+    live: Option<[Live<'s>; 2]>,
     /// Where values and pictures are saved that are no plain text.
     save: Option<PathBuf>,
     number: Arc<AtomicU64>,
-    /// Of a context: whether there was one.
-    context: Option<&'static str>,
+    context: Option<Context>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     results: Vec<Shown>,
@@ -43,21 +43,86 @@ pub struct Collected {
     length: usize,
 }
 
-/// A value or a picture.
-struct Shown {
-    media_type: String,
-    data: String,
-    file: Option<PathBuf>,
+/// Whether there was a context before the code that ran in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// There was, and it goes on.
+    Continued,
+    /// There was none.
+    New,
+    /// There was, and it had ended.
+    Anew,
 }
 
-impl Collected {
-    /// Nothing yet. `hold`: nothing is printed before the end.
-    pub fn new(hold: bool, save: Option<PathBuf>) -> Collected {
-        Collected { hold, save, ..Collected::default() }
+/// A value or a picture.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Shown {
+    /// As `text/plain` or `image/png`.
+    media_type: String,
+    /// Text as it is, anything else as base64.
+    data: String,
+    /// Where it was saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<Name>,
+}
+
+/// What came of a job.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Ran {
+    /// Its number; null where it never had one.
+    job: Option<u64>,
+    /// What it wrote on standard output; null where it was told as it came.
+    stdout: Option<Name>,
+    /// The same of standard error.
+    stderr: Option<Name>,
+    /// Values and pictures of code.
+    results: Vec<Shown>,
+    /// Whether there was more than is kept, and the rest was dropped.
+    truncated: bool,
+    /// How it ended; null where it has not, or nobody waited for it.
+    end: Option<End>,
+    /// Of code in a context.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Context>,
+    #[serde(skip)]
+    people: String,
+}
+
+impl Ran {
+    /// The same for a job that goes on: people are told its number.
+    pub fn whose_number_is_told(self) -> Ran {
+        Ran { people: format!("{}\n", self.job.unwrap_or_default()), ..self }
+    }
+}
+
+impl Told for Ran {
+    fn people(&self) -> String {
+        self.people.clone()
+    }
+
+    /// That of the job; 124 for one whose time was over, 130 for one that was interrupted.
+    fn code(&self) -> i32 {
+        match &self.end {
+            None => 0,
+            Some(end) if end.timed_out => TIMED_OUT,
+            Some(end) if end.interrupted => INTERRUPTED,
+            Some(end) => end.exit_code.unwrap_or(i32::from(end.error.is_some())),
+        }
+    }
+}
+
+impl<'s> Collected<'s> {
+    /// Nothing yet.
+    pub fn new(site: &Site<'s>, save: Option<PathBuf>) -> Collected<'s> {
+        Collected { live: site.live.map(|live| [live, site.live_error]), save, ..Collected::default() }
     }
 
     /// The job's number, as soon as it is known.
-    pub fn job(&self) -> u64 {
+    fn job(&self) -> u64 {
         self.number.load(Ordering::Acquire)
     }
 
@@ -67,19 +132,27 @@ impl Collected {
     }
 
     /// Takes down whether there was a context.
-    pub fn is_of_context(&mut self, how: &'static str) {
+    pub fn is_of_context(&mut self, how: Context) {
         self.context = Some(how);
     }
 
     /// Asks, and takes in what is answered.
+    ///
+    /// # Errors
+    ///
+    /// What the tool inside says, and that nobody takes what is passed on.
     pub fn hear(&mut self, client: &mut Client, request: &Request) -> Result<(), Error> {
         client.follow(request, &mut |one| self.take(one))
     }
 
     /// Takes one thing in.
-    fn take(&mut self, said: Said) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// Nobody takes what is passed on, or there is more than any session keeps.
+    pub fn take(&mut self, said: Said) -> io::Result<()> {
         self.length += match &said {
-            Said::Stdout(bytes) | Said::Stderr(bytes) if self.hold => bytes.0.len(),
+            Said::Stdout(bytes) | Said::Stderr(bytes) if self.live.is_none() => bytes.0.len(),
             Said::Result { data, media_type, .. } => data.len() + if self.open { 0 } else { media_type.len() },
             Said::Raised(Raised { name, value, traceback }) => name.len() + value.len() + traceback.len(),
             Said::Stdout(_) | Said::Stderr(_) | Said::Job(_) | Said::Truncated | Said::Ended(_) => 0,
@@ -89,21 +162,21 @@ impl Collected {
         }
         match said {
             Said::Job(number) => self.number.store(number, Ordering::Release),
-            Said::Stdout(Name(bytes)) if self.hold => self.stdout.extend(bytes),
-            Said::Stderr(Name(bytes)) if self.hold => self.stderr.extend(bytes),
-            Said::Stdout(Name(bytes)) => {
-                let mut out = render::out();
-                out.write_all(&bytes)?;
-                out.flush()?;
-            }
-            Said::Stderr(Name(bytes)) => io::stderr().lock().write_all(&bytes)?,
+            Said::Stdout(Name(bytes)) => match self.live {
+                Some([out, _]) => pass(out, &bytes)?,
+                None => self.stdout.extend(bytes),
+            },
+            Said::Stderr(Name(bytes)) => match self.live {
+                Some([_, error]) => pass(error, &bytes)?,
+                None => self.stderr.extend(bytes),
+            },
             Said::Result { media_type, data, more } => {
                 match self.results.last_mut().filter(|_| self.open) {
                     Some(last) => last.data.push_str(&data),
                     None => self.results.push(Shown { media_type, data, file: None }),
                 }
                 self.open = more;
-                if !more && !self.hold {
+                if !more {
                     self.show()?;
                 }
             }
@@ -121,24 +194,20 @@ impl Collected {
 
     /// Shows the last value, as an interpreter does.
     fn show(&self) -> io::Result<()> {
+        let Some([out, _]) = self.live else { return Ok(()) };
         let Some(last) = self.results.last().filter(|last| last.media_type == PLAIN) else { return Ok(()) };
-        let mut out = render::out();
+        let mut out = out();
         out.write_all(last.data.as_bytes())?;
         out.write_all(b"\n")?;
         out.flush()
     }
 
-    fn exit_code(&self) -> i32 {
-        match &self.end {
-            None => 0,
-            Some(end) if end.timed_out => TIMED_OUT,
-            Some(end) if end.interrupted => INTERRUPTED,
-            Some(end) => end.exit_code.unwrap_or(i32::from(end.error.is_some())),
-        }
-    }
-
-    /// Tells what is left to be told; the exit code.
-    pub fn tell(mut self) -> Result<i32, Error> {
+    /// All of it, when nothing comes any more. What is told as it comes is told to its end here.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be saved or passed on.
+    pub fn finish(mut self, site: &Site<'_>) -> Result<Ran, Error> {
         if self.open && self.results.last().is_some_and(|last| last.media_type != PLAIN) {
             // Half a picture is none.
             self.results.pop();
@@ -147,33 +216,47 @@ impl Collected {
         if let (Some(whole), Some(end)) = (self.error.take(), self.end.as_mut()) {
             end.error = Some(whole);
         }
-        let code = self.exit_code();
         self.keep()?;
-        if self.hold {
-            return Ok(render::object(&self.object(), code));
+        if let Some([_, error]) = self.live {
+            if self.open {
+                self.show().map_err(|error| Error::of_io(&error))?;
+            }
+            self.tell_the_rest(site, error);
         }
-        if self.open {
-            self.show().map_err(|error| Error::of_io(&error))?;
-        }
-        self.name_pictures();
+        let held = |bytes: Vec<u8>| self.live.is_none().then_some(Name(bytes));
+        Ok(Ran {
+            job: Some(self.job()).filter(|job| *job > 0),
+            stdout: held(self.stdout),
+            stderr: held(self.stderr),
+            results: self.results,
+            truncated: self.truncated,
+            end: self.end,
+            context: self.context,
+            people: String::new(),
+        })
+    }
+
+    /// What nobody was told as it came.
+    fn tell_the_rest(&self, site: &Site<'_>, error: Live<'_>) {
+        self.name_pictures(site);
         if self.truncated {
-            render::say("there was more than is kept of what a job says (10 MiB), and the rest was dropped");
+            (site.say)("there was more than is kept of what a job says (10 MiB), and the rest was dropped");
         }
-        let Some(end) = &self.end else { return Ok(code) };
-        if let Some(error) = &end.error {
-            // As the interpreter itself would have shown it, control characters and all: it is what the code said.
-            let _ = io::stderr().lock().write_all(format!("{}\n", error.traceback.trim_end()).as_bytes());
+        let Some(end) = &self.end else { return };
+        if let Some(raised) = &end.error {
+            // As the interpreter itself would have shown it, control characters and all: it is what the code said. Who cannot read it
+            // has gone.
+            let _ = pass(error, format!("{}\n", raised.traceback.trim_end()).as_bytes());
         }
         if end.timed_out {
-            render::say("ended: its time was over");
+            (site.say)("ended: its time was over");
         }
         if end.interrupted {
-            render::say("ended: it was interrupted");
+            (site.say)("ended: it was interrupted");
         }
         if end.session_ended {
-            render::say("the session has ended with it");
+            (site.say)("the session has ended with it");
         }
-        Ok(code)
     }
 
     /// Saves what is no plain text.
@@ -198,47 +281,30 @@ impl Collected {
                 }
             };
             file.write_all(&bytes).map_err(|error| Error::of_io(&error).about(&path.as_path().into()))?;
-            shown.file = Some(path);
+            shown.file = Some(Name::from(path.as_path()));
         }
         Ok(())
     }
 
-    fn name_pictures(&self) {
+    fn name_pictures(&self, site: &Site<'_>) {
         for shown in &self.results {
             match &shown.file {
-                Some(path) => render::say(&format!("saved {}", Name::from(path.as_path()))),
+                Some(path) => (site.say)(&format!("saved {path}")),
                 None if shown.media_type.starts_with("image/") => {
                     let size = shown.bytes().map_or(0, |bytes| bytes.len());
-                    render::say(&format!("a picture ({}, {size} bytes); `--save DIR` keeps it", shown.shown_type()));
+                    (site.say)(&format!("a picture ({}, {size} bytes); `--save DIR` keeps it", shown.shown_type()));
                 }
                 None => {}
             }
         }
     }
+}
 
-    fn object(&self) -> Value {
-        let text = |bytes: &[u8]| json!(Name(bytes.to_vec()));
-        let result = |shown: &Shown| {
-            let mut object = json!({ "media_type": shown.media_type, "data": shown.data });
-            if let Some(path) = &shown.file {
-                object["file"] = json!(Name::from(path.as_path()));
-            }
-            object
-        };
-        let mut object = json!({
-            "version": 1,
-            "job": Some(self.job()).filter(|job| *job > 0),
-            "stdout": text(&self.stdout),
-            "stderr": text(&self.stderr),
-            "results": self.results.iter().map(result).collect::<Vec<_>>(),
-            "truncated": self.truncated,
-            "end": self.end,
-        });
-        if let Some(how) = self.context {
-            object["context"] = how.into();
-        }
-        object
-    }
+/// Passes bytes on at once.
+fn pass(to: Live<'_>, bytes: &[u8]) -> io::Result<()> {
+    let mut to = to();
+    to.write_all(bytes)?;
+    to.flush()
 }
 
 impl Shown {

@@ -4,12 +4,10 @@
 //! after the first, the caller leaves too. Whoever leaves takes the job with him: what keeps the session sees to that.
 
 use super::said::Collected;
-use crate::cli::files;
 use crate::error::Error;
 use crate::tools::Request;
 use crate::tools::session::Ask;
 use nix::sys::signal::{SigSet, Signal};
-use std::ffi::{OsStr, OsString};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -21,8 +19,12 @@ static HEARD: AtomicBool = AtomicBool::new(false);
 const MORE: Duration = Duration::from_secs(40);
 
 /// Asks for a job and takes in what it says, to its end.
-pub fn run(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<(), Error> {
-    let mut client = files::client(sandbox, false)?;
+///
+/// # Errors
+///
+/// As [`Collected::hear`], and what keeps anybody from waiting.
+pub fn run(sandbox: &str, id: &str, ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
+    let mut client = super::client(sandbox)?;
     if let Ask::Run { timeout_ms: Some(time), .. } = &ask {
         client.answers_within(Duration::from_millis(*time).saturating_add(MORE));
     }
@@ -49,7 +51,7 @@ pub fn run(sandbox: &OsStr, id: &str, ask: Ask, said: &mut Collected) -> Result<
 }
 
 /// Interrupts it, in a thread: meanwhile a second signal is heard.
-fn interrupt(sandbox: OsString, id: String, job: u64) {
+fn interrupt(sandbox: String, id: String, job: u64) {
     let ask = move || {
         // How the job ends is told to whoever waits for it; where nobody is reached, nothing comes any more.
         if super::quietly(&sandbox, &id, Ask::Interrupt { job: Some(job) }).is_err() {

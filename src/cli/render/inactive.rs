@@ -1,47 +1,7 @@
-//! What there may be much of: objects that are never in memory twice.
+//! Objects on standard output, such as no terminal acts on.
 
 use super::{is_active, unwritten};
-use crate::tools::MOST_BYTES;
-use serde::Serialize;
 use std::io::{self, BufWriter, Write};
-
-/// The items of an object, as they are written: in memory they take no more than that.
-pub struct Listed {
-    name: &'static str,
-    text: Vec<u8>,
-}
-
-impl Listed {
-    /// None yet, of what is called so.
-    pub fn new(name: &'static str) -> Listed {
-        Listed { name, text: Vec::new() }
-    }
-
-    /// One more.
-    ///
-    /// # Errors
-    ///
-    /// There are more than one object may have.
-    pub fn push(&mut self, item: &impl Serialize) -> io::Result<()> {
-        if !self.text.is_empty() {
-            self.text.push(b',');
-        }
-        serde_json::to_writer(&mut self.text, item)?;
-        if self.text.len() > MOST_BYTES {
-            return Err(io::Error::new(io::ErrorKind::OutOfMemory, "more than 32 MiB are too much for one object"));
-        }
-        Ok(())
-    }
-}
-
-/// An object of one list on stdout; the exit code, `done` or [`FAILED`](super::FAILED).
-pub fn listed(listed: &Listed, done: i32) -> i32 {
-    written(done, |out| {
-        write!(out, "{{\"{}\":[", listed.name)?;
-        out.write_all(&listed.text)?;
-        out.write_all(b"],\"version\":1}\n")
-    })
-}
 
 /// Writes JSON to stdout, such as no terminal acts on; the exit code.
 pub fn written(done: i32, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> i32 {
@@ -85,13 +45,5 @@ mod tests {
         let text = String::from_utf8(out.0).expect("text");
         assert_eq!(text, r#"{"a\u202e":"\u009b\u001b\n\u2066é"}"#);
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), value);
-    }
-
-    #[test]
-    fn a_list_has_an_end() {
-        let mut listed = Listed::new("items");
-        let item = "x".repeat(1 << 20);
-        assert!((0..31).all(|_| listed.push(&item).is_ok()));
-        assert!((0..2).any(|_| listed.push(&item).is_err()));
     }
 }
