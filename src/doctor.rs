@@ -43,7 +43,7 @@ pub fn examine() -> Report {
         None => nothing(&blockers),
     };
     let protections = protections.into_iter().map(|(protection, finding)| (protection.name().to_owned(), finding));
-    Report { version: 1, ok: blockers.is_empty(), protections: protections.collect(), blockers, host }
+    Report { ok: blockers.is_empty(), protections: protections.collect(), blockers, host }
 }
 
 /// The first sandbox, and what keeps a default `run` from making it. Without Landlock there is one all the same, to

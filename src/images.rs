@@ -38,7 +38,7 @@ pub use store::{Lease, Store};
 ///
 /// # Errors
 ///
-/// `Invalid`, where there is no image of the name that is asked for.
+/// `NotFound`, where there is no image of the name that is asked for; `Invalid` for one that sandboxes of this kind cannot run on.
 pub fn lease(order: &Order, store: Option<&Store>) -> Result<Option<Lease>, Error> {
     if order.bundle.is_some() {
         return Ok(None);

@@ -13,6 +13,8 @@ pub mod create;
 pub mod exec;
 pub mod faults;
 pub mod files;
+pub mod host;
+pub mod image;
 pub mod options;
 pub mod parameters;
 pub mod pty;
@@ -35,7 +37,7 @@ use faults::Env;
 use parameters::Take;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::io::Write;
+use std::io::{IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 
 /// What can be asked for.
@@ -67,6 +69,11 @@ pub trait Told: Serialize {
     /// The exit code: 0, unless a part could not be done or the verb says how something else has ended.
     fn code(&self) -> i32 {
         0
+    }
+
+    /// The same for people whose terminal shows colour, where there is any.
+    fn coloured(&self) -> Option<String> {
+        None
     }
 
     /// Whether people get the object too.
@@ -137,9 +144,30 @@ impl Site<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Site::home`].
+    /// There is no place for them.
     pub fn store(&self) -> Result<Store, Error> {
-        self.home().map(store)
+        let nowhere = || {
+            let problem = Problem::new("image", "there is no place for images");
+            Error::invalid(vec![problem.hint("set `BELLJAR_HOME`, `XDG_DATA_HOME` or `HOME`")])
+        };
+        self.home.as_deref().map(store).ok_or_else(nowhere)
+    }
+
+    /// Standard output, for bytes that are no part of the result.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid`, where the result goes there, or where it is a terminal.
+    pub fn raw_output(&self) -> Result<Box<dyn Write + Send>, Error> {
+        let refused = |why: &str, hint: &str| Error::invalid(vec![Problem::new("output", why).hint(hint)]);
+        let Some(out) = self.live else {
+            let hint = "name a file in the place of `-`, go without `--json`, or ask `rpc` with `stream`";
+            return Err(refused("the file goes to standard output, where the object would", hint));
+        };
+        if std::io::stdout().is_terminal() {
+            return Err(refused("standard output is a terminal", "name a file, or pipe it into a program"));
+        }
+        Ok(out())
     }
 }
 
@@ -263,8 +291,16 @@ pub const EXEC: &str = "Run a command in a sandbox that lasts";
 
 /// All methods, noun by noun.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    let nouns =
-        [sandbox::METHODS, sandbox::SNAPSHOT_METHODS, volume::METHODS, files::METHODS, session::METHODS, pty::METHODS];
+    let nouns = [
+        sandbox::METHODS,
+        sandbox::SNAPSHOT_METHODS,
+        volume::METHODS,
+        files::METHODS,
+        session::METHODS,
+        pty::METHODS,
+        image::METHODS,
+        host::METHODS,
+    ];
     COMMANDS.iter().chain(nouns.into_iter().flatten())
 }
 

@@ -4,7 +4,6 @@
 //! read in [`verbs`], which reports all that is wrong at once instead of the first.
 
 pub mod files;
-pub mod image;
 
 use super::run::Commanded;
 use crate::verbs;
@@ -59,9 +58,10 @@ them, and docs/rpc.md tells the protocol."
     )]
     Rpc,
     /// Build, bring in, carry away and look after images.
-    Image(image::Image),
-    /// Say what this host can enforce, what is missing and how to get it.
-    Doctor(Doctor),
+    Image(Image),
+    /// What to ask about the host.
+    #[command(flatten)]
+    Host(verbs::host::Host),
     /// Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc.
     Schema(Schema),
     /// Print completions for a shell.
@@ -133,16 +133,19 @@ pub struct Pty {
     pub verb: verbs::pty::Pty,
 }
 
-/// `belljar doctor`.
+/// `belljar image`.
 #[derive(Debug, Args)]
-#[command(about = "Say what this host can enforce, what is missing and how to get it")]
-pub struct Doctor {
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-    /// Print an AppArmor profile that allows belljar its user namespace
-    #[arg(long, conflicts_with = "json")]
-    pub apparmor_profile: bool,
+#[command(
+    about = "Build, bring in, carry away and look after images",
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Images are kept in $BELLJAR_HOME, else $XDG_DATA_HOME/belljar, else ~/.local/share/belljar. \
+Only `pull` and `build` use the network."
+)]
+pub struct Image {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::image::Image,
 }
 
 /// `belljar schema`.

@@ -4,10 +4,8 @@
 //! layer below and tell what happened. No layer below prints, reads arguments or the environment.
 
 mod args;
-mod doctor;
 mod files;
 mod generate;
-mod image;
 mod parse;
 mod progress;
 mod render;
@@ -32,8 +30,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Run(asked)) => run::run(*asked),
         Ok(Request::Code(asked)) => session::code(*asked),
         Ok(Request::Exec(asked)) => run::exec(*asked),
-        Ok(Request::Doctor { apparmor_profile: true, .. }) => doctor::apparmor_profile(),
-        Ok(Request::Doctor { json, apparmor_profile: false }) => doctor::report(json),
+        Ok(Request::Host(verb)) => verb.tell(&Terminal),
         Ok(Request::Sandbox(verb)) => verb.tell(&Terminal),
         Ok(Request::Snapshot(verb)) => verb.tell(&Terminal),
         Ok(Request::Copy(copy, home)) => files::run(&copy, home.as_deref()),
@@ -41,7 +38,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Own(own, home)) => run_own(&own, home.as_deref()),
         Ok(Request::Pty(verb)) => verb.tell(&Terminal),
         Ok(Request::Session(verb)) => verb.tell(&Terminal),
-        Ok(Request::Image(verb, home)) => image::run(verb, home.as_deref()),
+        Ok(Request::Image(verb)) => verb.tell(&Terminal),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),
         Ok(Request::Schema(of)) => generate::schema(of),

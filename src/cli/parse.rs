@@ -26,13 +26,8 @@ pub enum Request {
     Code(Box<Commanded<Code>>),
     /// `exec`.
     Exec(Box<Commanded<Exec>>),
-    /// `doctor`.
-    Doctor {
-        /// As JSON.
-        json: bool,
-        /// The AppArmor profile instead of the report.
-        apparmor_profile: bool,
-    },
+    /// What to ask about the host.
+    Host(verbs::host::Host),
     /// `schema`.
     Schema(SchemaOf),
     /// `volume`, and where volumes are.
@@ -43,8 +38,8 @@ pub enum Request {
     Completions(String),
     /// `man`: the directory to write to.
     Man(PathBuf),
-    /// `image`, and where images are kept.
-    Image(args::image::Verb, Option<PathBuf>),
+    /// `image`.
+    Image(verbs::image::Image),
     /// What is done to sandboxes that last.
     Sandbox(Box<Sandbox>),
     /// `snapshot`.
@@ -140,12 +135,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Session(session) => Ok(Request::Session(session.verb)),
             Verb::Cp(copy) => Ok(Request::Copy(copy, home(env))),
             Verb::Fs(fs) => Ok(Request::Fs(fs.verb)),
-            Verb::Image(image) => Ok(Request::Image(image.verb, home(env))),
+            Verb::Image(image) => Ok(Request::Image(image.verb)),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Rpc => Ok(Request::Rpc),
-            Verb::Doctor(doctor) => {
-                Ok(Request::Doctor { json: doctor.json, apparmor_profile: doctor.apparmor_profile })
-            }
+            Verb::Host(verb) => Ok(Request::Host(verb)),
             Verb::Schema(schema) => Ok(Request::Schema(match schema.of.as_str() {
                 "spec" => SchemaOf::Spec,
                 "doctor" => SchemaOf::Doctor,

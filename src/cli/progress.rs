@@ -64,7 +64,7 @@ impl Drop for Bar {
 impl Progress for Lines {
     fn begin(&self, what: &str, bytes: Option<u64>) -> Box<dyn Task> {
         match bytes {
-            Some(bytes) => super::render::bare(&format!("{what} ({})", super::render::size(bytes))),
+            Some(bytes) => super::render::bare(&format!("{what} ({})", crate::verbs::text::size(bytes))),
             None => super::render::bare(what),
         }
         Box::new(Silent)

@@ -17,7 +17,7 @@ use crate::spec::{Spec, show_bytes, show_duration};
 use crate::verbs::text::is_active;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Write};
 
 /// Exit code of everything that is our own fault or the request's.
 pub const FAILED: i32 = 125;
@@ -45,18 +45,6 @@ pub fn failure(error: &Error) {
     error.hints().for_each(hint_line);
 }
 
-/// Bytes as people say them.
-pub fn size(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if value < 1024.0 {
-            return if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") };
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TiB")
-}
-
 /// Tells why nothing ran; the exit code.
 pub fn error(error: &Error, spec: Option<&Spec>, report: Report, status: StatusFd) -> i32 {
     failure(error);
@@ -69,6 +57,12 @@ pub fn problems(problems: &[Problem]) {
         say(&problem.to_string());
         problem.hint.iter().for_each(|hint| hint_line(hint));
     }
+}
+
+/// Whether stdout is a terminal that shows colour, of somebody who has not asked for none (no-color.org).
+pub fn has_colour() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    io::stdout().is_terminal() && !is_set("NO_COLOR") && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
 }
 
 /// Lines for people on stdout; the exit code, `done` or [`FAILED`].

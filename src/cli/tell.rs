@@ -34,7 +34,10 @@ impl Teller for Terminal {
     fn tell<V: Verb + Args>(&self, Reported { verb, json }: Reported<V>) -> i32 {
         match site(!json, |site| verb.run(site)) {
             Ok(told) if json || V::Told::IS_OBJECT => render::serialised(&Object::of(&told), told.code()),
-            Ok(told) => render::people(&told.people(), told.code()),
+            Ok(told) => match told.coloured().filter(|_| render::has_colour()) {
+                Some(text) => render::print(&text, told.code()),
+                None => render::people(&told.people(), told.code()),
+            },
             Err(error) => complain(&error, V::exit_code(&error), json),
         }
     }

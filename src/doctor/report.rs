@@ -1,4 +1,4 @@
-//! The report, as types: what `belljar doctor --json` prints.
+//! The report, as types: what `belljar doctor --json` prints, but for the version of its shape.
 //!
 //! The JSON Schema (`docs/doctor.schema.json`, `belljar schema doctor`) is generated from these types by a test.
 
@@ -11,8 +11,6 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
-    /// Version of this object; 1.
-    pub version: u32,
     /// Whether a `run` with no options works, and everything it promises was seen.
     pub ok: bool,
     /// Each protection by its name.

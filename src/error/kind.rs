@@ -22,7 +22,7 @@ pub enum Kind {
     NotExecutable,
     /// There is no sandbox, image, volume, session, job or file of that name.
     NotFound,
-    /// Several ids begin like that.
+    /// Several ids or digests begin like that.
     Ambiguous,
     /// Another has the name.
     NameTaken,

@@ -118,6 +118,11 @@ impl fmt::Display for Reference {
     }
 }
 
+/// A name with its tag, without the tag that goes without saying.
+pub fn shortened(name: &str) -> &str {
+    name.strip_suffix(":latest").unwrap_or(name)
+}
+
 /// The first component names a registry where it cannot be a user of Docker Hub.
 fn is_registry(first: &str) -> bool {
     first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|byte| byte.is_ascii_uppercase())

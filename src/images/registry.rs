@@ -115,8 +115,8 @@ impl Site {
 ///
 /// # Errors
 ///
-/// `Invalid` for an image that is not there, is not for the platform or is not what it was said to be; `Host`, where the
-/// network or the registry is in the way; `Setup`, where the store cannot be written.
+/// `NotFound` for an image that is not there; `Invalid` for one that is not for the platform or is not what it was said to
+/// be; `Host`, where the network or the registry is in the way; `Setup`, where the store cannot be written.
 pub fn pull(intake: &Intake<'_>, pull: &Pull<'_>, progress: &dyn Progress) -> Result<Pulled, Error> {
     let remote = pull.reference.remote();
     let registry = remote.registry.clone().unwrap_or_default();

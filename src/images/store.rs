@@ -15,8 +15,8 @@
 mod parts;
 
 use super::digest::Digest;
-use super::reference::Reference;
-use crate::error::{Error, Failure, Problem, describe_io};
+use super::reference::{Reference, shortened};
+use crate::error::{Error, Failure, Kind, Problem, describe_io};
 use crate::host::image::{Config, Image};
 use crate::host::{UNPRIVILEGED_ID, initial_user_namespace};
 use nix::fcntl::{Flock, FlockArg};
@@ -229,11 +229,11 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// `Invalid` where there is none.
+    /// `NotFound` where there is none, `Ambiguous` where there are several.
     pub fn lease(&self, word: &str) -> Result<Lease, Error> {
         match self.find(word)? {
             Some(lease) => Ok(lease),
-            None => Err(Error::invalid(vec![self.unknown(word)])),
+            None => Err(Error::of(Kind::NotFound, vec![self.unknown(word)])),
         }
     }
 
@@ -289,7 +289,8 @@ impl Store {
         for (shown, candidate) in [(short(&reference), &reference), (reference.remote().name(), &reference.remote())] {
             if let Some(manifest) = self.named(candidate)? {
                 if let Some(digest) = reference.digest.filter(|digest| *digest != manifest) {
-                    return Err(invalid(format!("`{}` is {manifest} here, not {digest}", reference.name())));
+                    let why = format!("`{}` is {manifest} here, not {digest}", reference.name());
+                    return Err(Error::of(Kind::NotFound, vec![Problem::new("image", why)]));
                 }
                 return Ok(Some((shown, manifest)));
             }
@@ -318,7 +319,8 @@ impl Store {
         match (found.next(), found.next()) {
             (Some(_), Some(_)) => {
                 let problem = Problem::new("image", format!("`{word}` begins the digests of several images"));
-                Err(Error::invalid(vec![problem.hint("give more digits; `belljar image ls --digests` shows them")]))
+                let problem = problem.hint("give more digits; `belljar image ls --digests` shows them");
+                Err(Error::of(Kind::Ambiguous, vec![problem]))
             }
             (one, _) => Ok(one),
         }
@@ -466,8 +468,7 @@ pub const HOST: &str = "host";
 
 /// A name without the tag that goes without saying.
 pub fn short(reference: &Reference) -> String {
-    let name = reference.name();
-    name.strip_suffix(":latest").map_or(name.clone(), str::to_owned)
+    shortened(&reference.name()).to_owned()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::trees::compare::compare;
 use crate::trees::progress::{Followed, Progress};
 use nix::fcntl::FlockArg;
 use oci_spec::image::{ImageConfiguration, ImageManifest};
+use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
@@ -27,7 +28,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const MOST_AT_ONCE: usize = 8;
 
 /// Something that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Fault {
     /// The name, image, blob or layer.
     pub what: String,
@@ -47,7 +49,7 @@ impl fmt::Display for Fault {
 ///
 /// # Errors
 ///
-/// `Invalid`, where there is no such image; `Setup`, where the store cannot be read.
+/// `NotFound`, where there is no such image; `Setup`, where the store cannot be read.
 pub fn verify(store: &Store, which: Option<&str>, progress: &dyn Progress) -> Result<Vec<Fault>, Error> {
     if !store.root().exists() {
         return which.map_or(Ok(Vec::new()), |word| store.lease(word).map(|_| Vec::new()));

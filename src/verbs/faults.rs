@@ -1,6 +1,6 @@
 //! Everything that is wrong with a request, collected while its words are read.
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, Kind, Problem};
 use crate::spec::{self, UnitError, WordError};
 use std::ffi::{OsStr, OsString};
 
@@ -95,5 +95,73 @@ impl Faults {
     /// `misused`, with all of it.
     pub fn none(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::misused(self.0)) }
+    }
+}
+
+/// Both, or all that is wrong with both.
+///
+/// # Errors
+///
+/// Those of both as one.
+pub fn both<A, B>(first: Result<A, Error>, second: Result<B, Error>) -> Result<(A, B), Error> {
+    match (first, second) {
+        (Ok(first), Ok(second)) => Ok((first, second)),
+        (Err(first), Err(second)) => Err(join(first, second)),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+    }
+}
+
+/// All, or all that is wrong with any of them.
+///
+/// # Errors
+///
+/// Theirs as one.
+pub fn all<T>(tried: impl IntoIterator<Item = Result<T, Error>>) -> Result<Vec<T>, Error> {
+    let mut all = Ok(Vec::new());
+    for one in tried {
+        all = both(all, one).map(|(mut all, one)| {
+            all.push(one);
+            all
+        });
+    }
+    all
+}
+
+/// Two errors as one: of what they have in common, or of a request that has something wrong with it.
+fn join(mut first: Error, second: Error) -> Error {
+    // What is wrong with no field stands alone.
+    if first.problems.is_empty() {
+        return first;
+    }
+    if second.problems.is_empty() {
+        return second;
+    }
+    let kind = match (first.kind, second.kind) {
+        (one, other) if one == other => one,
+        (Kind::Misused, _) | (_, Kind::Misused) => Kind::Misused,
+        _ => Kind::Invalid,
+    };
+    let new = second.problems.into_iter().filter(|problem| !first.problems.contains(problem)).collect::<Vec<_>>();
+    first.problems.extend(new);
+    Error::of(kind, first.problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_wrong_is_one_error_of_a_kind_that_fits_all_of_it() {
+        let of = |kind, field| Err::<u8, _>(Error::of(kind, vec![Problem::new(field, "is wrong")]));
+        let missing = || of(Kind::NotFound, "image");
+        assert_eq!(both(Ok(1), Ok(2)), Ok((1, 2)));
+        assert_eq!(all([Ok(1), Ok(2)]), Ok(vec![1, 2]));
+        assert_eq!(both(Ok(1), missing()), missing().map(|one| (one, one)));
+        let joined = all([missing(), Ok(1), missing(), of(Kind::NotFound, "other")]).unwrap_err();
+        assert_eq!((joined.kind, joined.to_string().as_str()), (Kind::NotFound, "image: is wrong; other: is wrong"));
+        assert_eq!(both(missing(), of(Kind::Misused, "name")).unwrap_err().kind, Kind::Misused);
+        assert_eq!(both(missing(), of(Kind::Ambiguous, "name")).unwrap_err().kind, Kind::Invalid);
+        let refused = || Err::<u8, _>(Error::setup("read it", libc::EIO));
+        assert_eq!(all([missing(), refused(), missing()]), refused().map(|one| vec![one]));
     }
 }

@@ -119,6 +119,8 @@ pub fn document() -> Value {
     super::files::described(&mut schemas);
     super::session::described(&mut schemas);
     super::pty::described(&mut schemas);
+    super::image::described(&mut schemas);
+    super::host::described(&mut schemas);
     schemas.parameters.subschema_for::<super::words::Word>();
     schemas.finish()
 }

@@ -278,6 +278,59 @@ fn names_come_and_go_and_the_image_goes_with_the_last() {
 }
 
 #[test]
+fn an_image_that_is_not_there_is_not_found_whatever_is_asked_of_it() {
+    let Some(home) = small("not-found") else { return };
+    let other = format!("small@sha256:{}", "0".repeat(64));
+    for words in [
+        &["image", "inspect", "--json", "none"][..],
+        &["image", "inspect", "--json", &other],
+        &["image", "tag", "--json", "none", "new"],
+        &["image", "rm", "--json", "none"],
+        &["image", "save", "--json", "none", "-o", "file"],
+        &["image", "verify", "--json", "none"],
+        &["create", "--json", "--image", "none"],
+        &["run", "--json", "--image", "none", "--", "true"],
+    ] {
+        let run = home.call(words);
+        let code = if words.contains(&"run") { 125 } else { 1 };
+        assert_eq!((run.code, &result(&run)["error"]["kind"]), (Some(code), &json!("not_found")), "{words:?}: {run:?}");
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_with_names_of_images_is_said_at_once() {
+    let Some(home) = small("all-wrong") else { return };
+    let fields = |words: &[&str]| {
+        let run = home.call(words);
+        let error = result(&run)["error"].take();
+        (run.code, error["kind"].clone(), error["fields"].clone())
+    };
+    let missing = json!(["image", "image"]);
+    assert_eq!(
+        fields(&["image", "rm", "--json", "none", "small", "no"]),
+        (Some(1), json!("not_found"), missing.clone())
+    );
+    assert_eq!(home.images().len(), 1);
+    let words = ["image", "save", "--json", "none", "small", "no", "-o", "file"];
+    assert_eq!(fields(&words), (Some(1), json!("not_found"), missing));
+    let both = json!(["name", "image"]);
+    assert_eq!(fields(&["image", "tag", "--json", "none", "A B"]), (Some(2), json!("misused"), both));
+    let login = json!(["name", "username"]);
+    assert_eq!(fields(&["image", "pull", "--json", "A B", "--username", "me"]), (Some(2), json!("misused"), login));
+    let output = json!(["output"]);
+    assert_eq!(fields(&["image", "save", "--json", "small", "-o", "-"]), (Some(1), json!("invalid"), output));
+}
+
+#[test]
+fn another_name_is_told_as_an_object_too() {
+    let Some(home) = small("tagged") else { return };
+    let told = result(&home.call(&["image", "tag", "--json", "small", "other:1"]));
+    let digest = &home.images()[0]["digest"];
+    assert_eq!(told, json!({ "version": 1, "digest": digest, "name": "other:1" }));
+    assert_eq!(said(&home.call(&["image", "tag", "small", "third"])), (Some(0), "", ""));
+}
+
+#[test]
 fn inspect_tells_all_that_is_known() {
     let Some(home) = small("inspect") else { return };
     let object: serde_json::Value =

@@ -364,3 +364,25 @@ fn who_is_gone_leaves_no_command_behind() {
     }
     assert_eq!(sandboxes.states(), [("box".to_owned(), "running".to_owned())]);
 }
+
+#[test]
+fn a_file_on_standard_output_comes_by_stream_only() {
+    let sandboxes = Sandboxes::new("rpc-raw");
+    let mut driver = Driver::new(&sandboxes);
+    let wanted = json!({ "name": "none", "output": "-" });
+    let error = driver.call("image.save", wanted.clone())["error"]["data"].take();
+    assert_eq!(error["fields"], json!(["image", "output"]), "{error}");
+    assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("with `stream`")), "{error}");
+    let mut streamed = wanted;
+    streamed["stream"] = json!(true);
+    let error = driver.call("image.save", streamed)["error"]["data"].take();
+    assert_eq!((&error["kind"], &error["fields"]), (&json!("not_found"), &json!(["image"])), "{error}");
+}
+
+#[test]
+fn the_profile_of_doctor_is_a_result() {
+    let sandboxes = Sandboxes::new("rpc-profile");
+    let told = Driver::new(&sandboxes).call("doctor", json!({ "apparmor_profile": true }))["result"].take();
+    assert_eq!(told["version"], 1, "{told}");
+    assert!(told["apparmor_profile"].as_str().is_some_and(|text| text.contains("profile belljar ")), "{told}");
+}

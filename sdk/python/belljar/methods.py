@@ -32,6 +32,24 @@ class AllStopped(TypedDict):
     sandboxes: List[EachStopped]
 
 
+class Cgroup(TypedDict):
+    """Control groups."""
+    # The controllers that they have.
+    controllers: List[str]
+    # Whether sandboxes have cgroups here.
+    delegated: bool
+    # Where the cgroups of sandboxes are made.
+    directory: Optional[str]
+    # How to get one, with and without root.
+    hint: Optional[str]
+    # Why not.
+    reason: Optional[str]
+    # Whether a scope of the user's systemd is asked for to that end.
+    scope: bool
+    # `none`, `v1`, `hybrid` or `v2`.
+    version: str
+
+
 class Change(TypedDict):
     """One difference."""
     # What became of the path.
@@ -92,6 +110,16 @@ class Exported(TypedDict):
     file: str
     # Fields of the sandbox that are the host's, and given again where the file is imported.
     left_out: List[str]
+
+
+class Fault(TypedDict):
+    """Something that is not as it should be."""
+    # What to do.
+    cure: str
+    # The name, image, blob or layer.
+    what: str
+    # What is wrong with it.
+    why: str
 
 
 class FileChanged(TypedDict):
@@ -168,6 +196,16 @@ class FilesReplaced(TypedDict):
     files: Optional[List[FileReplaced]]
 
 
+class Finding(TypedDict):
+    """What was found out about a protection."""
+    # How far it is enforced, as in the result of `run`.
+    enforcement: Enforcement
+    # How to get more of it, where there is more to get.
+    hint: Optional[str]
+    # Whether it was seen to work, inside of a sandbox.
+    verified: Verified
+
+
 class FoundLine(TypedDict):
     """One line of a file."""
     # Without its end, and no longer than 64 KiB.
@@ -176,6 +214,158 @@ class FoundLine(TypedDict):
     line: int
     # The file.
     path: Name
+
+
+class HiddenLink(TypedDict):
+    """A link that a layer of an image hides, which breaks images that were built on another base."""
+    # The layer whose directory hides it, counted from 1.
+    layer: int
+    # Where it is, from the root.
+    path: Name
+    # Where it leads.
+    target: Name
+
+
+class HostFacts(TypedDict):
+    """What this machine and this process are."""
+    # The processor's architecture.
+    architecture: str
+    # Control groups.
+    cgroup: Cgroup
+    # Ranges of ids that the user may map, for `--userns range`; without it none are needed.
+    id_ranges: IdRanges
+    # Release of the kernel.
+    kernel: str
+    # Landlock's ABI version; 0 without Landlock.
+    landlock_abi: int
+    # The languages of `belljar code` by name, each with its version as seen in a sandbox; null when it is not there.
+    languages: Dict[str, Optional[str]]
+    # Whether overlay mounts can be had in user namespaces, by version and configuration of the kernel (not tried: this version makes none); null when the kernel does not say.
+    overlay_in_user_namespaces: Optional[bool]
+    # What is around this process.
+    security: Security
+    # System calls that older kernels lack and filters hide, each with whether it answers.
+    system_calls: Dict[str, bool]
+    # Effective user id.
+    uid: int
+
+
+class IdRanges(TypedDict):
+    """Ranges of ids."""
+    # Whether `--userns range` works.
+    available: bool
+    # How to get them.
+    hint: Optional[str]
+    # Whether newuidmap(1) and newgidmap(1) are there.
+    newuidmap: bool
+    # Why ranges are not available.
+    reason: Optional[str]
+    # Ids of the user in `/etc/subgid`.
+    subgid: int
+    # Ids of the user in `/etc/subuid`.
+    subuid: int
+
+
+class ImageBrought(TypedDict):
+    """An image that came in."""
+    # Of its manifest.
+    digest: Digest
+    # Links that its layers hide.
+    hidden_links: List[HiddenLink]
+    # Its names, with their tags.
+    names: List[str]
+
+
+class ImageLayer(TypedDict):
+    """A layer of an image."""
+    # Of its archive, not compressed.
+    diff_id: Digest
+    # Where its files are on the host.
+    path: Name
+
+
+class ImagePulled(TypedDict):
+    """An image that was fetched."""
+    # Of its manifest.
+    digest: Digest
+    # Bytes that came from the registry.
+    fetched_bytes: int
+    # Links that its layers hide.
+    hidden_links: List[HiddenLink]
+    # Bytes that were here already.
+    kept_bytes: int
+    # Its name, with its tag.
+    names: List[str]
+
+
+class ImageTagged(TypedDict):
+    """An image with another name."""
+    # Of its manifest.
+    digest: Digest
+    # The name that it has now too, with its tag.
+    name: str
+
+
+class Images(TypedDict):
+    """The images that there are."""
+    # By their digests.
+    images: List[OneImage]
+
+
+class ImagesBrought(TypedDict):
+    """The images that came in."""
+    # In the order of their source.
+    images: List[ImageBrought]
+
+
+class ImagesCollected(TypedDict):
+    """The same as part of a result."""
+    # How many blobs, whole and partial.
+    blobs: int
+    # On the disk.
+    bytes: int
+    # Images.
+    images: List[Digest]
+    # Images without a name that a sandbox still uses.
+    in_use: List[Digest]
+    # How many trees of layers.
+    layers: int
+    # Of this object; 1.
+    version: int
+
+
+class ImagesFreed(TypedDict):
+    """What was removed because nobody needs it."""
+    # How many blobs, whole and partial.
+    blobs: int
+    # On the disk.
+    bytes: int
+    # Images.
+    images: List[Digest]
+    # Images without a name that a sandbox still uses.
+    in_use: List[Digest]
+    # How many trees of layers.
+    layers: int
+
+
+class ImagesRemoved(TypedDict):
+    """Names that are gone."""
+    # With their tags, in the order in which they were asked for.
+    names: List[str]
+    # What was removed with them; null where others add to the store, and it is for `image gc` to remove.
+    removed: Optional[ImagesCollected]
+
+
+class ImagesSaved(TypedDict):
+    """A file of images."""
+    # Where it is; `-` where it went to standard output.
+    file: str
+
+
+class ImagesVerified(TypedDict):
+    """Images that match their digests."""
+    # None: where there are some, that is an error, whose `problems` are they.
+    faults: List[Fault]
 
 
 class InputGiven(TypedDict):
@@ -246,6 +436,24 @@ class Known(TypedDict):
     ttl_seconds: Optional[int]
 
 
+class KnownImage(TypedDict):
+    """Everything that is known of an image."""
+    # Bytes of the files of all layers.
+    bytes: int
+    # As the OCI image specification has it.
+    config: Any
+    # When it was made, as its makers say it (RFC 3339); null where they do not.
+    created: Optional[str]
+    # Of its manifest.
+    digest: Digest
+    # The lowest first.
+    layers: List[ImageLayer]
+    # As the OCI image specification has it.
+    manifest: Any
+    # Its names, with their tags.
+    names: List[str]
+
+
 class Labels(TypedDict):
     """The labels that a sandbox has now."""
     # By their keys.
@@ -282,6 +490,28 @@ class Made(TypedDict):
     image: str
     # Its name; the id, where it has none.
     name: str
+
+
+class Obstacle(TypedDict):
+    """Something in the way."""
+    # How to remove it, with and without root.
+    hint: Optional[str]
+    # What it is; for what `run` refuses, in the words of `run`.
+    message: str
+
+
+class OneImage(TypedDict):
+    """An image."""
+    # Bytes of the files of all layers.
+    bytes: int
+    # When it was made, as its makers say it (RFC 3339); null where they do not.
+    created: Optional[str]
+    # Of its manifest.
+    digest: Digest
+    # How many layers it has.
+    layers: int
+    # Its names, with their tags.
+    names: List[str]
 
 
 class OneSnapshot(TypedDict):
@@ -362,6 +592,18 @@ class Renamed(TypedDict):
     was: str
 
 
+class Report(TypedDict):
+    """Everything that was found out."""
+    # What keeps a `run` with no options from working, the first first.
+    blockers: List[Obstacle]
+    # What this machine and this process are.
+    host: HostFacts
+    # Whether a `run` with no options works, and everything it promises was seen.
+    ok: bool
+    # Each protection by its name.
+    protections: Dict[str, Finding]
+
+
 class Resized(TypedDict):
     """The limits that a sandbox has now."""
     # All of them, the changed and the others.
@@ -374,6 +616,20 @@ class Sandboxes(TypedDict):
     """The sandboxes that last."""
     # In the order in which they were made.
     sandboxes: List[Listed]
+
+
+class Security(TypedDict):
+    """What is around this process."""
+    # AppArmor label.
+    apparmor: Optional[str]
+    # AppArmor restricts unprivileged user namespaces.
+    apparmor_restricts_user_namespaces: bool
+    # The kind of container, by the traces that it leaves.
+    container: Optional[str]
+    # A seccomp filter.
+    seccomp_filter: bool
+    # SELinux context, where it is enforced.
+    selinux: Optional[str]
 
 
 class Session(TypedDict):
@@ -572,6 +828,12 @@ class EnforcementValue4(TypedDict):
     exact: bool
 
 
+class ExaminedValue2(TypedDict):
+    """What it is to be told, so that it can."""
+    # An AppArmor profile for this very program.
+    apparmor_profile: str
+
+
 class ExecToldValue1(TypedDict):
     """The command ran."""
     # Each protection, and how far it was enforced.
@@ -678,6 +940,16 @@ class RunToldValue2(TypedDict):
     version: int
 
 
+class VerifiedValue2(TypedDict):
+    """It was seen not to; what was seen."""
+    no: str
+
+
+class VerifiedValue3(TypedDict):
+    """It could not be looked at; why."""
+    not_tried: str
+
+
 class WordValue2(TypedDict):
     base64: str
 
@@ -693,6 +965,7 @@ EachStopped = Union[Stopped, EachStoppedValue2]
 Encoding = Literal["utf-8", "base64"]
 Enforcement = Union[Literal["enforced"], EnforcementValue2, EnforcementValue3, EnforcementValue4]
 EntryKind = Literal["file", "directory", "link", "special"]
+Examined = Union[Report, ExaminedValue2]
 ExecTold = Union[ExecToldValue1, ExecToldValue2]
 FileEncoding = Literal["utf-8", "base64"]
 FileStat = FileEntry
@@ -711,6 +984,7 @@ Size = Union[str, float]
 State = Literal["starting", "running", "stopping", "stopped", "lost", "broken"]
 Status = Literal["exited", "signaled", "timed_out", "cpu_time_exceeded", "out_of_memory", "output_limit", "forbidden_syscall", "cancelled", "setup_failed"]
 Time = Union[str, float]
+Verified = Union[Literal["yes"], VerifiedValue2, VerifiedValue3]
 Word = Union[bytes, Union[Union[str, float], WordValue2]]
 OneOrManyWord = Union[List[Word], Word]
 Pairs = Union[Dict[str, Word], List[Word], Word]
@@ -769,6 +1043,57 @@ class Fs:
     def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrManyWord, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
         """Replace a text in files, everywhere"""
         return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
+
+
+class Image:
+    """`belljar image`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def build(self, *, dir: Word, name: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
+        """Build an image from a recipe: a directory, or python, node or shell"""
+        return self._call("image.build", {"dir": dir, "name": name, "input": input}, on_output)
+
+    def import_(self, *, file: Word, name: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
+        """Bring in an OCI layout, a docker archive or a plain root archive"""
+        return self._call("image.import", {"file": file, "name": name, "input": input}, on_output)
+
+    def pull(self, *, ref: Union[str, float], username: Optional[Union[str, float]] = None, password_stdin: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagePulled:
+        """Fetch an image from a registry"""
+        return self._call("image.pull", {"ref": ref, "username": username, "password_stdin": password_stdin, "input": input}, on_output)
+
+    def save(self, *, name: OneOrManyText, output: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesSaved:
+        """Write images into one file, for `load` elsewhere"""
+        return self._call("image.save", {"name": name, "output": output, "input": input}, on_output)
+
+    def load(self, *, file: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
+        """Bring in what `save` wrote"""
+        return self._call("image.load", {"file": file, "input": input}, on_output)
+
+    def ls(self, *, digests: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Images:
+        """List the images"""
+        return self._call("image.ls", {"digests": digests, "input": input}, on_output)
+
+    def inspect(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> KnownImage:
+        """Show all that is known of an image, as JSON"""
+        return self._call("image.inspect", {"name": name, "input": input}, on_output)
+
+    def tag(self, *, name: Union[str, float], new: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImageTagged:
+        """Give an image another name"""
+        return self._call("image.tag", {"name": name, "new": new, "input": input}, on_output)
+
+    def rm(self, *, name: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesRemoved:
+        """Take names away, and images that have no name left"""
+        return self._call("image.rm", {"name": name, "input": input}, on_output)
+
+    def gc(self, *, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesFreed:
+        """Remove what no image needs: remains of what was interrupted, images without a name"""
+        return self._call("image.gc", {"input": input}, on_output)
+
+    def verify(self, *, name: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesVerified:
+        """Compare everything with its digest"""
+        return self._call("image.verify", {"name": name, "input": input}, on_output)
 
 
 class Pty:
@@ -869,6 +1194,7 @@ class Methods:
     def __init__(self, call: Any) -> None:
         self._call = call
         self.fs = Fs(call)
+        self.image = Image(call)
         self.pty = Pty(call)
         self.session = Session(call)
         self.snapshot = Snapshot(call)
@@ -945,6 +1271,10 @@ class Methods:
     def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make a sandbox from a file that `belljar export` wrote, and start it"""
         return self._call("import", {"file": file, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "name": name, "input": input}, on_output)
+
+    def doctor(self, *, apparmor_profile: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Examined:
+        """Say what this host can enforce, what is missing and how to get it"""
+        return self._call("doctor", {"apparmor_profile": apparmor_profile, "input": input}, on_output)
 
     def version(self, *, on_output: Optional[OnOutput] = None) -> VersionResult:
         """The version of belljar"""

@@ -88,7 +88,7 @@ pub fn copy(copy: &args::Copy) -> Result<Told, Error> {
         code = UNDONE;
     }
     if seen && !matches!(to, Side::Stream) {
-        render::bare(&format!("copied {}", render::size(all.bytes)));
+        render::bare(&format!("copied {}", crate::verbs::text::size(all.bytes)));
     }
     if several && let Side::Inside(_, path) = &to {
         all.to = path.clone();

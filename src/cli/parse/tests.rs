@@ -297,7 +297,10 @@ fn the_help_of_run_says_unit_and_default_of_every_option() {
 
 #[test]
 fn the_other_commands_are_read() {
-    let doctor = |json, apparmor_profile| Ok(Request::Doctor { json, apparmor_profile });
+    let doctor = |json, apparmor_profile| {
+        let verb = verbs::host::Doctor { apparmor_profile };
+        Ok(Request::Host(verbs::host::Host::Doctor(verbs::Reported { verb, json })))
+    };
     assert_eq!(read(&["doctor"]), doctor(false, false));
     assert_eq!(read(&["doctor", "--json"]), doctor(true, false));
     assert_eq!(read(&["doctor", "--apparmor-profile"]), doctor(false, true));

@@ -15,12 +15,16 @@ use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 
 /// Bytes that a call may print in all where nobody wants them as they come.
 const LONGEST: usize = 256 << 20;
 /// Bytes of input that may wait for a worker.
 pub const LONGEST_INPUT: usize = 64 << 20;
+/// The descriptor that a worker's result goes to.
+const RESULT: RawFd = 3;
+/// Pieces that hold a pipe.
+const PIPEFULS: usize = 4;
 /// The names of a worker's streams.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
@@ -83,6 +87,8 @@ impl Work {
             Work::Words(verb) => return crate::cli::main([OsString::from("belljar")].into_iter().chain(verb.words)),
             Work::Typed(method, given) => (method, given),
         };
+        // Closed in whatever it starts and leaves behind.
+        let Ok(result) = fd::inherited(RESULT) else { return render::FAILED };
         let (answered, code) = match tell::site(stream, |site| method.call(given, site)) {
             Ok((told, code)) => (Answered::Told(told), code),
             Err(error) => {
@@ -91,7 +97,7 @@ impl Work {
             }
         };
         let written = serde_json::to_vec(&answered).map_err(std::io::Error::from);
-        let mut out = std::fs::File::from(fd::own(3));
+        let mut out = std::fs::File::from(result);
         match written.and_then(|text| out.write_all(&text)) {
             Ok(()) => code,
             // The broker is gone, and with it whoever asked.
@@ -215,6 +221,10 @@ impl Call {
             let bytes = self.take(number, piece);
             let Some(kept) = self.kept.get_mut(number) else { continue };
             kept.extend_from_slice(bytes);
+            if self.ended.is_some() {
+                self.take_the_rest(number, piece);
+            }
+            let Some(kept) = self.kept.get_mut(number) else { continue };
             let live = self.stream && number < STREAMS.len();
             let open = self.outputs.get(number).is_some_and(Option::is_some);
             if live && let (Some(id), Some(name)) = (&self.id, STREAMS.get(number)) {
@@ -232,6 +242,20 @@ impl Call {
             self.cancel();
         }
         told
+    }
+
+    /// Reads what a worker that has ended left in a pipe, which is no more than the pipe holds. Nobody would wake us for it again
+    /// where somebody else still has the other end, and whoever that is may write for ever.
+    fn take_the_rest(&mut self, number: usize, piece: &mut [u8]) {
+        for _ in 0..PIPEFULS {
+            let more = self.take(number, piece).to_vec();
+            if let Some(kept) = self.kept.get_mut(number) {
+                kept.extend_from_slice(&more);
+            }
+        }
+        if let Some(slot) = self.outputs.get_mut(number) {
+            *slot = None;
+        }
     }
 
     fn take<'p>(&mut self, number: usize, piece: &'p mut [u8]) -> &'p [u8] {

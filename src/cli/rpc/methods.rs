@@ -59,7 +59,7 @@ pub fn verb(root: &Command, method: &str, parameters: &Map<String, Value>, strea
     let status = stream && has("status-fd") && given("sandbox").is_none();
     // What goes to standard output as it is leaves no room for an object.
     let bytes = |key: &str| given(key) == Some(&json!("-"));
-    let raw = (method == "cp" && bytes("to")) || (method == "image.save" && bytes("output"));
+    let raw = method == "cp" && bytes("to");
     let json = !stream && !raw && has("json");
     let mut words: Vec<OsString> = path.iter().map(OsString::from).collect();
     if status {

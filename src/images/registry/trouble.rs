@@ -3,7 +3,7 @@
 //! No message has a query, a header or a name in front of a host in it: tokens and signatures stand there.
 
 use super::url::{self, Uri};
-use crate::error::{Blocker, Error, Problem, describe_io};
+use crate::error::{Blocker, Error, Kind, Problem, describe_io};
 use crate::trees::progress::Progress;
 use rustls::CertificateError;
 use std::io::ErrorKind;
@@ -205,7 +205,7 @@ pub fn refused(url: &Uri, status: ureq::http::StatusCode, said: &str, wait: Opti
                         --password-stdin` or `docker login`";
             wrong(url, &why, Some(hint)).into()
         }
-        404 => wrong(url, &why, Some("check name and tag")).into(),
+        404 => Error { kind: Kind::NotFound, ..wrong(url, &why, Some("check name and tag")) }.into(),
         429 if wait.is_some_and(|wait| wait > LONGEST_WAIT) => {
             let why = format!("{why}: it asks to wait {} s", wait.unwrap_or_default().as_secs());
             unreachable(url, &why, Some("try again then; who is logged in may often pull more")).into()

@@ -139,14 +139,7 @@ impl Verb for Export {
         let exported = sandbox::Export { sandbox: &self.name, with_image: !self.without_image };
         let progress = (site.progress)();
         let left_out = if &*self.output == "-" {
-            let Some(out) = site.live else {
-                let hint = "name a file in the place of `-`, or go without `--json`";
-                return Err(invalid("json", "the file goes to standard output, where the object would", hint));
-            };
-            if std::io::IsTerminal::is_terminal(&std::io::stdout()) {
-                return Err(invalid("output", "standard output is a terminal", "name a file, or pipe it on"));
-            }
-            sandbox::export(&sandboxes, &store, exported, &mut *out(), &*progress)?
+            sandbox::export(&sandboxes, &store, exported, &mut *site.raw_output()?, &*progress)?
         } else {
             let mut target = Target::open(Path::new(&*self.output))?;
             let left_out = sandbox::export(&sandboxes, &store, exported, target.file(), &*progress)?;

@@ -1,56 +1,10 @@
-//! `belljar doctor`: the report for people, as one object, or the AppArmor profile.
-//!
-//! For people: a line for each protection, then the facts, then what is missing and how to get it. Colour only where a
-//! terminal reads it, and never instead of a word.
+//! The report of `doctor` for people: a line for each protection, then the facts, then what is missing and how to get it. Colour is
+//! never instead of a word.
 
-use super::render;
-use crate::doctor::{self, Finding, HostFacts, Report, Verified};
-use crate::error::describe_io;
+use crate::doctor::{Finding, HostFacts, Report, Verified};
 use crate::outcome::Enforcement;
 use crate::spec::Protection;
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
-
-/// Exit code of a host that cannot do what a default `run` needs.
-const MISSING: i32 = 1;
-
-/// Examines the host and prints what was found; the exit code.
-pub fn report(json: bool) -> i32 {
-    let report = doctor::examine();
-    let code = if report.ok { 0 } else { MISSING };
-    if !json {
-        return render::print(&for_people(&report, has_colour()), code);
-    }
-    match serde_json::to_string(&report) {
-        Ok(text) => render::print(&format!("{text}\n"), code),
-        Err(error) => {
-            render::say(&format!("cannot write the report: {error}"));
-            MISSING
-        }
-    }
-}
-
-/// Prints the AppArmor profile for this very program; the exit code.
-pub fn apparmor_profile() -> i32 {
-    let profile = std::env::current_exe()
-        .map_err(|error| format!("cannot tell where belljar is: {}", describe_io(&error)))
-        .and_then(|path| doctor::apparmor_profile(&path));
-    match profile {
-        Ok(text) => render::print(&text, 0),
-        Err(message) => {
-            render::say(&message);
-            MISSING
-        }
-    }
-}
-
-/// A terminal that shows colour, of somebody who has not asked for none (no-color.org).
-fn has_colour() -> bool {
-    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    std::io::stdout().is_terminal()
-        && !is_set("NO_COLOR")
-        && std::env::var_os("TERM").is_some_and(|term| term != "dumb")
-}
 
 /// How good a line is; shown as colour, where there is any, beside the word that says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +23,8 @@ fn painted(word: &str, mood: Mood, colour: bool) -> String {
     if colour { format!("\x1b[{number}m{word}\x1b[0m") } else { word.to_owned() }
 }
 
-fn for_people(report: &Report, colour: bool) -> String {
+/// The whole report; `colour`: with what a terminal shows as colours.
+pub fn lines(report: &Report, colour: bool) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}\n", verdict(report, colour));
