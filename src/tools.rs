@@ -244,6 +244,7 @@ pub struct Replaced {
 
 /// Something that was not copied, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Skipped {
     /// What.
     pub path: Name,

@@ -283,9 +283,15 @@ impl Method {
 }
 
 /// Those that run a command, and tell of it in ways of their own on a terminal.
-const COMMANDS: &[Method] = &[Method::of::<run::Run>("run", RUN), Method::of::<exec::Exec>("exec", EXEC)];
+const COMMANDS: &[Method] = &[
+    Method::of::<run::Run>("run", RUN),
+    Method::of::<code::Code>("code", CODE),
+    Method::of::<exec::Exec>("exec", EXEC),
+];
 /// What `run` does.
 pub const RUN: &str = "Run one command in a fresh sandbox that is destroyed afterwards";
+/// What `code` does.
+pub const CODE: &str = "Run a piece of code in a fresh sandbox that is destroyed afterwards";
 /// What `exec` does.
 pub const EXEC: &str = "Run a command in a sandbox that lasts";
 
@@ -295,6 +301,7 @@ pub fn methods() -> impl Iterator<Item = &'static Method> {
         sandbox::METHODS,
         sandbox::SNAPSHOT_METHODS,
         volume::METHODS,
+        files::COPY_METHODS,
         files::METHODS,
         session::METHODS,
         pty::METHODS,

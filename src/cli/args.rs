@@ -3,8 +3,6 @@
 //! Every value is taken as it stands (`OsString`): clap decides about syntax only, and what the words mean is
 //! read in [`verbs`], which reports all that is wrong at once instead of the first.
 
-pub mod files;
-
 use super::run::Commanded;
 use crate::verbs;
 use clap::builder::Command;
@@ -43,8 +41,9 @@ pub enum Verb {
     Snapshot(Snapshot),
     /// Directories that several sandboxes share
     Volume(Volume),
-    /// Copy files and directories between the host and a sandbox
-    Cp(files::Copy),
+    /// What to do with files on their way.
+    #[command(flatten)]
+    Copies(verbs::files::Copies),
     /// Shells, interpreters and commands that go on in a sandbox between calls
     Session(Session),
     /// Terminals that go on in a sandbox between calls
@@ -62,8 +61,6 @@ them, and docs/rpc.md tells the protocol."
     /// What to ask about the host.
     #[command(flatten)]
     Host(verbs::host::Host),
-    /// Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc.
-    Schema(Schema),
     /// Print completions for a shell.
     Completions(Completions),
     /// Write the man pages into a directory.
@@ -146,15 +143,6 @@ pub struct Image {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::image::Image,
-}
-
-/// `belljar schema`.
-#[derive(Debug, Args)]
-#[command(about = "Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc")]
-pub struct Schema {
-    /// Which schema to print
-    #[arg(value_parser = ["result", "spec", "doctor", "rpc"], default_value = "result")]
-    pub of: String,
 }
 
 /// `belljar completions`.

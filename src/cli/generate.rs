@@ -1,30 +1,12 @@
-//! Files about belljar that belljar makes itself: schemas, completions, man pages.
+//! Files about belljar that belljar makes itself: completions, man pages; and the schemas, by its tests.
 
 use super::args;
-use super::parse::SchemaOf;
 use super::render;
 use crate::error::describe_io;
 use clap::Command;
 use clap_complete::Shell;
 use std::io;
 use std::path::Path;
-
-/// Schema of the result, generated from its types by a test.
-const RESULT: &str = include_str!("../../docs/schema.json");
-/// Schema of spec files, likewise.
-const SPEC: &str = include_str!("../../docs/spec.schema.json");
-/// Schema of the report of `doctor`, likewise.
-const DOCTOR: &str = include_str!("../../docs/doctor.schema.json");
-
-/// Prints a schema; the exit code.
-pub fn schema(of: SchemaOf) -> i32 {
-    match of {
-        SchemaOf::Result => render::print(RESULT, 0),
-        SchemaOf::Spec => render::print(SPEC, 0),
-        SchemaOf::Doctor => render::print(DOCTOR, 0),
-        SchemaOf::Rpc => render::print(&format!("{:#}\n", super::rpc::document()), 0),
-    }
-}
 
 /// Prints the completions of a shell; the exit code.
 pub fn completions(shell: &str) -> i32 {

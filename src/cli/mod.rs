@@ -12,10 +12,9 @@ mod render;
 mod rpc;
 mod run;
 mod sandbox;
-mod session;
 mod tell;
 
-pub use parse::{Env, Report, Request, SchemaOf, Usage, parse};
+pub use parse::{Env, Report, Request, Usage, parse};
 pub use rpc::understand;
 
 use crate::error::Error;
@@ -28,12 +27,12 @@ use tell::Terminal;
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     match parse(args, &|name| std::env::var_os(name)) {
         Ok(Request::Run(asked)) => run::run(*asked),
-        Ok(Request::Code(asked)) => session::code(*asked),
+        Ok(Request::Code(asked)) => run::code(*asked),
         Ok(Request::Exec(asked)) => run::exec(*asked),
         Ok(Request::Host(verb)) => verb.tell(&Terminal),
         Ok(Request::Sandbox(verb)) => verb.tell(&Terminal),
         Ok(Request::Snapshot(verb)) => verb.tell(&Terminal),
-        Ok(Request::Copy(copy, home)) => files::run(&copy, home.as_deref()),
+        Ok(Request::Copies(verb)) => verb.tell(&Terminal),
         Ok(Request::Fs(verb)) => verb.tell(&Terminal),
         Ok(Request::Own(own, home)) => run_own(&own, home.as_deref()),
         Ok(Request::Pty(verb)) => verb.tell(&Terminal),
@@ -41,7 +40,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Image(verb)) => verb.tell(&Terminal),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),
-        Ok(Request::Schema(of)) => generate::schema(of),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),
         Err(Usage::Asked(text)) => render::print(&text, 0),

@@ -28,8 +28,6 @@ pub enum Request {
     Exec(Box<Commanded<Exec>>),
     /// What to ask about the host.
     Host(verbs::host::Host),
-    /// `schema`.
-    Schema(SchemaOf),
     /// `volume`, and where volumes are.
     Volume(verbs::volume::Volume),
     /// `rpc`.
@@ -44,8 +42,8 @@ pub enum Request {
     Sandbox(Box<Sandbox>),
     /// `snapshot`.
     Snapshot(verbs::sandbox::Snapshot),
-    /// `cp`, and where sandboxes are.
-    Copy(args::files::Copy, Option<PathBuf>),
+    /// `cp`.
+    Copies(verbs::files::Copies),
     /// `fs`.
     Fs(verbs::files::Fs),
     /// Not for people: a role in which belljar starts itself, and where sandboxes are.
@@ -68,19 +66,6 @@ impl Request {
         let of_report = report.read().err();
         of_report.into_iter().chain(request.err().into_iter().flat_map(|error| error.problems)).collect()
     }
-}
-
-/// Which schema.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchemaOf {
-    /// Of the result object.
-    Result,
-    /// Of spec files.
-    Spec,
-    /// Of the report of `doctor`.
-    Doctor,
-    /// The methods of `rpc`.
-    Rpc,
 }
 
 /// Where the result goes.
@@ -133,18 +118,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Snapshot(snapshot) => Ok(Request::Snapshot(snapshot.verb)),
             Verb::Pty(pty) => Ok(Request::Pty(pty.verb)),
             Verb::Session(session) => Ok(Request::Session(session.verb)),
-            Verb::Cp(copy) => Ok(Request::Copy(copy, home(env))),
+            Verb::Copies(verb) => Ok(Request::Copies(verb)),
             Verb::Fs(fs) => Ok(Request::Fs(fs.verb)),
             Verb::Image(image) => Ok(Request::Image(image.verb)),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Host(verb) => Ok(Request::Host(verb)),
-            Verb::Schema(schema) => Ok(Request::Schema(match schema.of.as_str() {
-                "spec" => SchemaOf::Spec,
-                "doctor" => SchemaOf::Doctor,
-                "rpc" => SchemaOf::Rpc,
-                _ => SchemaOf::Result,
-            })),
             Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),
             Verb::Man(man) => Ok(Request::Man(man.dir.into())),
         },

@@ -7,9 +7,10 @@ use crate::error::{Error, Problem, describe_io};
 use crate::outcome::Outcome;
 use crate::spec::Spec;
 use crate::sys;
+use crate::verbs::code::{self, Code, Coded, Place, not_for_a_sandbox_that_is_there};
 use crate::verbs::exec::{Exec, Executed};
 use crate::verbs::faults::Faults;
-use crate::verbs::run::{Ran, Run, Unrun, carry_out};
+use crate::verbs::run::{Ran, Run, carry_out};
 use crate::verbs::wish::Request;
 use crate::verbs::{Object, Site, Told as _, Verb as _};
 use clap::Args;
@@ -93,16 +94,43 @@ pub fn run(asked: Commanded<Run>) -> i32 {
     with_report(&asked.report, request, fresh)
 }
 
-/// Carries out what needs a sandbox of its own; the exit code.
-pub fn fresh(request: Request, report: Report, status: StatusFd) -> i32 {
+fn fresh(request: Request, report: Report, status: StatusFd) -> i32 {
     tell::site(!report.json, |site: &Site<'_>| match carry_out(Ok(request), site) {
-        Ok(Ran::Ran { outcome, spec }) => render::outcome(&outcome, &spec, report, status),
-        Ok(planned) if report.json => render::serialised(&Object::of(&planned), 0),
-        Ok(planned) => render::people(&planned.people(), 0),
-        Err(unrun) => {
-            let (error, spec): (Error, Option<Spec>) = *Unrun::from(unrun);
-            render::error(&error, spec.as_ref(), report, status)
-        }
+        Ok(ran) => told(&ran, report, status),
+        Err(unrun) => not_run(*unrun, report, status),
+    })
+}
+
+fn told(ran: &Ran, report: Report, status: StatusFd) -> i32 {
+    match ran {
+        Ran::Ran { outcome, spec } => render::outcome(outcome, spec, report, status),
+        planned if report.json => render::serialised(&Object::of(planned), 0),
+        planned => render::people(&planned.people(), 0),
+    }
+}
+
+fn not_run((error, spec): (Error, Option<Spec>), report: Report, status: StatusFd) -> i32 {
+    render::error(&error, spec.as_ref(), report, status)
+}
+
+/// `belljar code`; the exit code.
+pub fn code(asked: Commanded<Code>) -> i32 {
+    let request = asked.verb.request(tell::ENV);
+    with_report(&asked.report, request, |place, report, status| {
+        let in_context = match &place {
+            Place::There(_) if report.status_fd.is_some() => {
+                return render::error(&not_for_a_sandbox_that_is_there().into(), None, report, status);
+            }
+            Place::There(there) => there.context.is_some(),
+            Place::Fresh(_) => false,
+        };
+        tell::site(!report.json, |site| match code::carry_out(place, site) {
+            Ok(Coded::Ran(ran)) => told(&ran, report, status),
+            Ok(job) if report.json => render::serialised(&Object::of(&job), job.code()),
+            Ok(job) => job.code(),
+            Err(unrun) if in_context => tell::complain(&unrun.0, Code::exit_code(&unrun.0), report.json),
+            Err(unrun) => not_run(*unrun, report, status),
+        })
     })
 }
 

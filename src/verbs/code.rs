@@ -1,14 +1,20 @@
 //! A piece of code, in a fresh sandbox or in one that lasts.
 
+mod there;
+
 use super::faults::{Env, Faults};
 use super::options::{EXIT_CODES, Options};
+use super::parameters::Take;
+use super::run::{self, Unrun};
 use super::wish::{self, Request};
 use super::words::{Word, many};
-use crate::error::{Error, Problem};
+use super::{Site, Told, Verb, session};
+use crate::error::{Error, Kind, Problem};
 use crate::sandbox;
 use crate::spec::{Code as Piece, PartialSpec, Program, Source};
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -139,5 +145,88 @@ impl Code {
         let sandbox = name.to_string_lossy().into_owned();
         let save = what.save.map(|path| PathBuf::from(path.0));
         Ok(Place::There(Box::new(There { sandbox, context: what.context, save, code, exec })))
+    }
+}
+
+impl Take for Code {
+    fn take(given: &mut Map<String, Value>, problems: &mut Vec<Problem>) -> Option<Code> {
+        let (options, what) = (Options::take(given, problems), What::take(given, problems));
+        Some(Code { options: options?, what: what? })
+    }
+
+    fn names() -> Vec<&'static str> {
+        [Options::names(), What::names()].concat()
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "CodeTold"))]
+#[serde(untagged)]
+pub enum Coded {
+    /// It ran as a command.
+    Ran(run::Ran),
+    /// It ran as a job of an interpreter that stays.
+    Job {
+        /// What came of the job.
+        #[serde(flatten)]
+        job: Box<session::Ran>,
+        /// Version of this object; 1.
+        version: u32,
+    },
+}
+
+impl Told for Coded {
+    const HAS_VERSION: bool = true;
+
+    fn people(&self) -> String {
+        match self {
+            Coded::Ran(ran) => ran.people(),
+            Coded::Job { job, .. } => job.people(),
+        }
+    }
+
+    fn code(&self) -> i32 {
+        match self {
+            Coded::Ran(ran) => ran.code(),
+            Coded::Job { job, .. } => job.code(),
+        }
+    }
+}
+
+/// Runs a piece of code where it is to run.
+///
+/// # Errors
+///
+/// Whatever keeps it from being run.
+pub fn carry_out(place: Place, site: &Site<'_>) -> Result<Coded, Unrun> {
+    let there = match place {
+        Place::Fresh(request) => return run::carry_out(Ok(*request), site).map(Coded::Ran),
+        Place::There(there) => there,
+    };
+    let unrun = |error| Box::new((error, None));
+    match there.context.clone() {
+        Some(context) => {
+            let job = there::in_context(&there, &context, site).map_err(unrun)?;
+            Ok(Coded::Job { job: Box::new(job), version: 1 })
+        }
+        None => {
+            let (outcome, spec) = there::once(*there, site).map_err(unrun)?;
+            Ok(Coded::Ran(run::Ran::Ran { outcome: Box::new(outcome), spec: Box::new(spec) }))
+        }
+    }
+}
+
+impl Verb for Code {
+    type Told = Coded;
+
+    const RUNS_A_COMMAND: bool = true;
+
+    fn run(self, site: &Site<'_>) -> Result<Coded, Error> {
+        carry_out(self.request(site.env)?, site).map_err(|unrun| unrun.0)
+    }
+
+    fn exit_code(error: &Error) -> i32 {
+        if error.kind == Kind::Misused { 2 } else { error.exit_code() }
     }
 }

@@ -5,11 +5,14 @@
 
 mod change;
 mod content;
+mod copy;
+mod interrupt;
 mod listed;
 mod look;
 
 pub use change::{Chmod, Mkdir, Mv, Rm};
 pub use content::{Cat, Replace, Write};
+pub use copy::Copy;
 pub use look::{Find, Grep, Ls, Stat, Tree};
 
 use super::{Site, table};
@@ -49,6 +52,14 @@ table! {
         Grep(Grep) = "fs.grep",
         /// Replace a text in files, everywhere
         Replace(Replace) = "fs.replace",
+    }
+}
+
+table! {
+    /// What to do with files on their way.
+    Copies, COPY_METHODS, copies_described {
+        /// Copy files and directories between the host and a sandbox
+        Cp(Copy) = "cp",
     }
 }
 
@@ -139,9 +150,9 @@ fn fits(bytes: &[u8], path: &Name, instead: &str) -> Result<(), Error> {
     Err(error.hint(format!("{instead}, or go without `--json` (in `rpc`: with `stream`)")))
 }
 
-/// Everything to where it is printed.
-fn print(data: &mut (dyn Read + Send), mut out: Box<dyn io::Write + Send>) -> Result<(), Error> {
-    io::copy(data, &mut out).and_then(|_| out.flush()).map_err(|error| crate::tools::said(&error))
+/// Everything to where it is printed; how many bytes.
+fn print(data: &mut (dyn Read + Send), mut out: Box<dyn io::Write + Send>) -> Result<u64, Error> {
+    io::copy(data, &mut out).and_then(|count| out.flush().map(|()| count)).map_err(|error| crate::tools::said(&error))
 }
 
 /// Everything from standard input.

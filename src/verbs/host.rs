@@ -16,6 +16,8 @@ table! {
     Host, METHODS, described {
         /// Say what this host can enforce, what is missing and how to get it
         Doctor(Doctor) = "doctor",
+        /// Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc
+        Schema(Schema) = "schema",
     }
 }
 
@@ -27,6 +29,70 @@ pub struct Doctor {
     #[arg(long, conflicts_with = "json")]
     #[serde(default)]
     pub apparmor_profile: bool,
+}
+
+/// `belljar schema`.
+#[derive(Clone, Debug, PartialEq, Args, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Schema {
+    /// Which schema to print
+    #[arg(value_enum, default_value_t)]
+    #[serde(default)]
+    pub of: Which,
+}
+
+/// Which schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Which {
+    /// Of the result of a run.
+    #[default]
+    Result,
+    /// Of spec files.
+    Spec,
+    /// Of the report of `doctor`.
+    Doctor,
+    /// Of the methods of `rpc`, in the form of OpenRPC.
+    Rpc,
+}
+
+impl Which {
+    /// The committed schema, which a test makes from the types.
+    fn text(self) -> &'static str {
+        match self {
+            Which::Result => include_str!("../../docs/schema.json"),
+            Which::Spec => include_str!("../../docs/spec.schema.json"),
+            Which::Doctor => include_str!("../../docs/doctor.schema.json"),
+            Which::Rpc => include_str!("../../docs/rpc.json"),
+        }
+    }
+}
+
+/// A schema.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Printed {
+    /// JSON Schema, or an OpenRPC document.
+    schema: serde_json::Value,
+    #[serde(skip)]
+    text: &'static str,
+}
+
+impl Verb for Schema {
+    type Told = Printed;
+
+    fn run(self, _: &Site<'_>) -> Result<Printed, Error> {
+        let text = self.of.text();
+        let schema = serde_json::from_str(text).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+        Ok(Printed { schema, text })
+    }
+}
+
+impl Told for Printed {
+    fn people(&self) -> String {
+        self.text.to_owned()
+    }
 }
 
 /// What was found out.

@@ -112,6 +112,7 @@ fn of_rpc() -> [Value; 3] {
 pub fn document() -> Value {
     let mut schemas = Schemas::new();
     schemas.add::<super::run::Run, super::run::Ran>("run", super::RUN);
+    schemas.add::<super::code::Code, super::code::Coded>("code", super::CODE);
     schemas.add::<super::exec::Exec, super::exec::Executed>("exec", super::EXEC);
     super::sandbox::described(&mut schemas);
     super::sandbox::snapshots_described(&mut schemas);
@@ -121,6 +122,7 @@ pub fn document() -> Value {
     super::pty::described(&mut schemas);
     super::image::described(&mut schemas);
     super::host::described(&mut schemas);
+    super::files::copies_described(&mut schemas);
     schemas.parameters.subschema_for::<super::words::Word>();
     schemas.finish()
 }

@@ -468,11 +468,7 @@ fn an_approximate_limit_is_refused_to_who_requires_an_exact_one() {
         "kind": "host",
         "message": "memory is required exactly, and is enforced by sampling, which is approximate: no cgroup is wanted",
         "hint": "leave `--cgroup-parent none` out; or take the approximate mechanism: `--require memory`",
-        "step": null,
-        "fields": [],
-        "problems": [],
-        "path": null,
-        "errno": null,
+        "step": null, "fields": [], "problems": [], "path": null, "errno": null,
     });
     assert_eq!((&result["status"], &result["error"]), (&json!("setup_failed"), &error));
     assert_eq!(shell(&["--require", "memory=exact"], "true").code, Some(125));

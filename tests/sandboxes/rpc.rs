@@ -146,7 +146,11 @@ fn a_request_has_the_result_that_the_command_line_prints() {
         json!({ "sandbox": "box", "path": "/tmp/false", "input": "{\"error\":{\"message\":\"x\"}}" }),
     );
     let taken = driver.result("cp", json!({ "from": "box:/tmp/false", "to": "-" }));
-    assert_eq!(taken, json!({ "data": "{\"error\":{\"message\":\"x\"}}", "exit_code": 0 }));
+    assert_eq!(
+        taken,
+        json!({ "version": 1, "to": "-", "bytes": 25, "skipped": [], "skipped_more": 0,
+            "content": "{\"error\":{\"message\":\"x\"}}", "encoding": "utf-8" })
+    );
     driver.result("fs.rm", json!({ "sandbox": "box", "path": "/tmp/false" }));
     let listed = driver.result("fs.ls", json!({ "sandbox": "box", "path": "/tmp" }));
     assert_eq!(

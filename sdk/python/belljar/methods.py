@@ -66,6 +66,22 @@ class Changes(TypedDict):
     changes: List[Change]
 
 
+class Copied(TypedDict):
+    """What was copied."""
+    # Bytes of content.
+    bytes: int
+    # Only where TO is `-`, and nobody was told it as it came: the file as text, of a directory a tar archive.
+    content: NotRequired[Optional[str]]
+    # How `content` has the bytes.
+    encoding: NotRequired[Optional[FileEncoding]]
+    # What was not copied.
+    skipped: List[Skipped]
+    # So many more, which nobody remembers.
+    skipped_more: int
+    # Where it is now; where there were several, the directory that they are in; `-` for what was printed.
+    to: Name
+
+
 class End(TypedDict):
     """How a sandbox ended, the same in every verb."""
     # When, as RFC 3339 has it.
@@ -540,6 +556,12 @@ class OneVolume(TypedDict):
     sandboxes: List[str]
 
 
+class Printed(TypedDict):
+    """A schema."""
+    # JSON Schema, or an OpenRPC document.
+    schema: Any
+
+
 class Problem(TypedDict):
     """One thing wrong with a request."""
     # The field of the spec, which is also the name of the flag without its dashes.
@@ -674,6 +696,16 @@ class Shown(TypedDict):
     media_type: str
 
 
+class Skipped(TypedDict):
+    """Something that was not copied, or not whole."""
+    # Whether it would have been copied, and could not be.
+    failed: bool
+    # What.
+    path: Name
+    # Why.
+    why: str
+
+
 class SnapshotMade(TypedDict):
     """An image that was made of a sandbox."""
     # Of its manifest.
@@ -784,6 +816,26 @@ class Waited(TypedDict):
 
 class VersionResult(TypedDict):
     version: str
+
+
+class CodeToldValue2(TypedDict):
+    """It ran as a job of an interpreter that stays."""
+    # Of code in a context.
+    context: NotRequired[Optional[Context]]
+    # How it ended; null where it has not, or nobody waited for it.
+    end: Optional[JobEnd]
+    # Its number; null where it never had one.
+    job: Optional[int]
+    # Values and pictures of code.
+    results: List[Shown]
+    # The same of standard error.
+    stderr: Optional[Name]
+    # What it wrote on standard output; null where it was told as it came.
+    stdout: Optional[Name]
+    # Whether there was more than is kept, and the rest was dropped.
+    truncated: bool
+    # Version of this object; 1.
+    version: int
 
 
 class EachRemovedValue2(TypedDict):
@@ -979,12 +1031,14 @@ OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
 OutputLimit = Union[str, float]
 Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
 RunTold = Union[RunToldValue1, RunToldValue2]
+CodeTold = Union[RunTold, CodeToldValue2]
 SessionKind = Literal["shell", "python", "node", "command", "terminal", "silent"]
 Size = Union[str, float]
 State = Literal["starting", "running", "stopping", "stopped", "lost", "broken"]
 Status = Literal["exited", "signaled", "timed_out", "cpu_time_exceeded", "out_of_memory", "output_limit", "forbidden_syscall", "cancelled", "setup_failed"]
 Time = Union[str, float]
 Verified = Union[Literal["yes"], VerifiedValue2, VerifiedValue3]
+Which = Literal["result", "spec", "doctor", "rpc"]
 Word = Union[bytes, Union[Union[str, float], WordValue2]]
 OneOrManyWord = Union[List[Word], Word]
 Pairs = Union[Dict[str, Word], List[Word], Word]
@@ -1204,6 +1258,10 @@ class Methods:
         """Run one command in a fresh sandbox that is destroyed afterwards"""
         return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
 
+    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
+        """Run a piece of code in a fresh sandbox that is destroyed afterwards"""
+        return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
+
     def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
         """Run a command in a sandbox that lasts"""
         return self._call("exec", {"detach": detach, "timeout": timeout, "output_limit": output_limit, "workdir": workdir, "user": user, "env": env, "stdin": stdin, "tty": tty, "interactive": interactive, "name": name, "command": command, "input": input}, on_output)
@@ -1275,6 +1333,14 @@ class Methods:
     def doctor(self, *, apparmor_profile: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Examined:
         """Say what this host can enforce, what is missing and how to get it"""
         return self._call("doctor", {"apparmor_profile": apparmor_profile, "input": input}, on_output)
+
+    def schema(self, *, of: Optional[Which] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Printed:
+        """Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc"""
+        return self._call("schema", {"of": of, "input": input}, on_output)
+
+    def cp(self, *, from_: OneOrManyWord, to: Word, quiet: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Copied:
+        """Copy files and directories between the host and a sandbox"""
+        return self._call("cp", {"from": from_, "to": to, "quiet": quiet, "input": input}, on_output)
 
     def version(self, *, on_output: Optional[OnOutput] = None) -> VersionResult:
         """The version of belljar"""

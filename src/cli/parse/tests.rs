@@ -304,9 +304,6 @@ fn the_other_commands_are_read() {
     assert_eq!(read(&["doctor"]), doctor(false, false));
     assert_eq!(read(&["doctor", "--json"]), doctor(true, false));
     assert_eq!(read(&["doctor", "--apparmor-profile"]), doctor(false, true));
-    assert_eq!(read(&["schema"]), Ok(Request::Schema(SchemaOf::Result)));
-    assert_eq!(read(&["schema", "spec"]), Ok(Request::Schema(SchemaOf::Spec)));
-    assert_eq!(read(&["schema", "doctor"]), Ok(Request::Schema(SchemaOf::Doctor)));
     assert_eq!(read(&["completions", "zsh"]), Ok(Request::Completions("zsh".to_owned())));
     assert_eq!(read(&["man", "out"]), Ok(Request::Man("out".into())));
 }

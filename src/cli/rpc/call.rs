@@ -1,7 +1,6 @@
 //! One call: a worker that does what the verb does, and the pipes to it.
 
 use super::message::{self, Code};
-use super::methods::Verb;
 use crate::cli::{render, tell};
 use crate::error::Error;
 use crate::sys::{Answer, fd, worker};
@@ -13,7 +12,6 @@ use nix::unistd::{Pid, pipe2, read, write};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 
@@ -34,9 +32,6 @@ pub struct Call {
     pub id: Option<Value>,
     pid: Pid,
     stream: bool,
-    json: bool,
-    /// Whether the result comes as an [`Answered`].
-    typed: bool,
     input: Option<OwnedFd>,
     given: VecDeque<u8>,
     /// Whether the worker has closed its input with some of what was given unread.
@@ -64,12 +59,12 @@ pub enum Input {
     Given,
 }
 
-/// What a worker does.
-pub enum Work {
-    /// A verb of the front door, with its parameters.
-    Typed(&'static Method, Map<String, Value>),
-    /// The words of a command line.
-    Words(Verb),
+/// What a worker does: a verb, with its parameters.
+pub struct Work {
+    /// The verb.
+    pub method: &'static Method,
+    /// Its parameters.
+    pub given: Map<String, Value>,
 }
 
 /// What a worker answers, on its descriptor 3.
@@ -83,10 +78,7 @@ enum Answered {
 impl Work {
     /// Does it, in the worker; the exit code.
     fn run(self, stream: bool) -> i32 {
-        let (method, given) = match self {
-            Work::Words(verb) => return crate::cli::main([OsString::from("belljar")].into_iter().chain(verb.words)),
-            Work::Typed(method, given) => (method, given),
-        };
+        let Work { method, given } = self;
         // Closed in whatever it starts and leaves behind.
         let Ok(result) = fd::inherited(RESULT) else { return render::FAILED };
         let (answered, code) = match tell::site(stream, |site| method.call(given, site)) {
@@ -120,11 +112,7 @@ impl Call {
         };
         let (theirs, ours) = pipe()?;
         let (mut outputs, mut descriptors) = (Vec::new(), vec![theirs]);
-        let (typed, json, status) = match &work {
-            Work::Typed(..) => (true, false, true),
-            Work::Words(verb) => (false, verb.json, verb.status),
-        };
-        for _ in 0..if status { 3 } else { 2 } {
+        for _ in STREAMS.iter().chain([&"result"]) {
             let (output, end) = pipe()?;
             fd::set_nonblocking(output.as_fd())?;
             outputs.push(output);
@@ -137,8 +125,6 @@ impl Call {
             id,
             pid,
             stream,
-            json,
-            typed,
             input: Some(ours),
             given,
             unread: false,
@@ -306,36 +292,17 @@ impl Call {
                 return Some(message::error(id, Code::Internal, &message, None));
             }
         };
-        if self.typed {
-            return Some(match serde_json::from_slice::<Answered>(&self.kept[2]) {
-                Ok(Answered::Told(object)) => message::result(id, &object),
-                Ok(Answered::Error(error)) => failed(id, &json!(error), code),
-                Err(_) if self.cancelled => {
-                    message::error(id, Code::Cancelled, "cancelled", Some(json!({ "exit_code": code })))
-                }
-                Err(_) => message::error(id, Code::Internal, words, Some(json!({ "exit_code": code, "stderr": said }))),
-            });
-        }
-        let printed = if self.json { &self.kept[0] } else { &self.kept[2] };
-        if let Ok(object) = serde_json::from_slice::<Value>(printed) {
-            return Some(match object.get("error").filter(|error| !error.is_null()) {
+        Some(match serde_json::from_slice::<Answered>(&self.kept[2]) {
+            Ok(Answered::Told(object)) => match object.get("error").filter(|error| !error.is_null()) {
                 Some(error) => failed(id, error, code),
                 None => message::result(id, &object),
-            });
-        }
-        if self.cancelled {
-            return Some(message::error(id, Code::Cancelled, "cancelled", Some(json!({ "exit_code": code }))));
-        }
-        if self.stream {
-            return Some(message::result(id, &json!({ "exit_code": code })));
-        }
-        if code != 0 {
-            let wrong = if code == 2 { Code::Parameters } else { Code::Failed };
-            return Some(message::error(id, wrong, words, Some(json!({ "exit_code": code, "stderr": said }))));
-        }
-        let mut result = message::text(&self.kept[0]);
-        result["exit_code"] = 0.into();
-        Some(message::result(id, &result))
+            },
+            Ok(Answered::Error(error)) => failed(id, &json!(error), code),
+            Err(_) if self.cancelled => {
+                message::error(id, Code::Cancelled, "cancelled", Some(json!({ "exit_code": code })))
+            }
+            Err(_) => message::error(id, Code::Internal, words, Some(json!({ "exit_code": code, "stderr": said }))),
+        })
     }
 }
 

@@ -1,23 +1,20 @@
 //! `belljar rpc`: JSON-RPC 2.0 over standard input and output, one object a line, any number of requests in flight.
 //!
-//! A request is a verb of the command line, by name. Each is done by a copy of this process (fork(2)), which comes back through
+//! A request is a verb of the front door, by name. Each is done by a copy of this process (fork(2)), which comes back through
 //! pipes; this process has one thread, waits for all of them, and never clones a sandbox itself. When input ends, what is in flight is
 //! brought to its end; when nobody hears us any more, it is cancelled. A reader that is slow slows the commands down, and nothing
 //! is dropped.
 
 mod call;
 mod message;
-mod methods;
 
-pub use methods::document;
-
-use super::{args, render};
+use super::render;
 use crate::sys::fd::open_anew;
 use crate::sys::signal::default_action;
 use crate::verbs;
+use crate::verbs::words::Word;
 use call::{Call, Input, Work};
 use message::{Code, Request};
-use methods::{INPUT, STREAM, Wrong};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,11 +22,16 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{read, write};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 
+/// Parameters of every method besides its own: what it prints is told as it comes.
+const STREAM: &str = "stream";
+/// See [`STREAM`]: standard input.
+const INPUT: &str = "input";
 /// The longest line that is read.
 const LONGEST_LINE: usize = 96 << 20;
 /// Requests in flight at once.
@@ -41,7 +43,6 @@ const CAREFUL: usize = 4096;
 const PIECE: usize = 64 << 10;
 
 struct Broker {
-    root: clap::Command,
     signals: SignalFd,
     /// The caller's.
     mask: SigSet,
@@ -58,21 +59,17 @@ struct Broker {
     overlong: bool,
 }
 
-/// What a line asks for: the words of a command line, or why it asks for nothing.
+/// Whether a line asks for something that can be done, or why it does not.
 ///
 /// # Errors
 ///
 /// As it is answered.
-pub fn understand(line: &[u8]) -> Result<Vec<std::ffi::OsString>, String> {
+pub fn understand(line: &[u8]) -> Result<(), String> {
     let request = message::read(line).map_err(|(_, _, why)| why)?;
     if let Some(method) = verbs::method(&request.method) {
-        return method.check(request.parameters).map(|()| Vec::new()).map_err(|error| error.to_string());
+        return method.check(request.parameters).map_err(|error| error.to_string());
     }
-    let verb = methods::verb(&args::whole(), &request.method, &request.parameters, false);
-    verb.map(|verb| verb.words).map_err(|wrong| match wrong {
-        Wrong::Method => "no such method".to_owned(),
-        Wrong::Parameter(why) => why,
-    })
+    Err("no such method".to_owned())
 }
 
 /// Answers until input ends and everything is answered; the exit code.
@@ -104,7 +101,6 @@ impl Broker {
         let stdout = std::io::stdout();
         let regular = nix::sys::stat::fstat(&stdout)?.st_mode & nix::libc::S_IFMT == nix::libc::S_IFREG;
         Ok(Broker {
-            root: args::whole(),
             signals: SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?,
             mask,
             out: if regular { None } else { open_anew(stdout.as_fd(), OFlag::O_WRONLY) },
@@ -296,21 +292,12 @@ impl Broker {
             Some(Value::Bool(true)) => Input::Given,
             Some(value) => Input::All(bytes(INPUT, value)?),
         };
-        let work = match verbs::method(&method) {
-            Some(method) => {
-                let own = |name: &str| [STREAM, INPUT].contains(&name);
-                Work::Typed(method, parameters.into_iter().filter(|(name, _)| !own(name)).collect())
-            }
-            None => {
-                Work::Words(methods::verb(&self.root, &method, &parameters, stream).map_err(|wrong| match wrong {
-                    Wrong::Method => (
-                        Code::Method,
-                        format!("no method `{}`; `belljar schema rpc` lists them", method.escape_debug()),
-                    ),
-                    Wrong::Parameter(why) => (Code::Parameters, why),
-                })?)
-            }
+        let Some(found) = verbs::method(&method) else {
+            let why = format!("no method `{}`; `belljar schema rpc` lists them", method.escape_debug());
+            return Err((Code::Method, why));
         };
+        let own = |name: &str| [STREAM, INPUT].contains(&name);
+        let work = Work { method: found, given: parameters.into_iter().filter(|(name, _)| !own(name)).collect() };
         let call = Call::start(id, work, stream, input, &self.mask)
             .map_err(|errno| (Code::Internal, format!("cannot start a worker: {}", crate::error::describe(errno))))?;
         self.calls.push(call);
@@ -340,5 +327,7 @@ impl Broker {
 }
 
 fn bytes(name: &str, value: &Value) -> Result<Vec<u8>, (Code, String)> {
-    methods::one(value).map(OsStringExt::into_vec).map_err(|why| (Code::Parameters, format!("{name}: {why}")))
+    Word::deserialize(value)
+        .map(|word| word.0.into_vec())
+        .map_err(|_| (Code::Parameters, format!("{name}: is text, a number or {{\"base64\": \"...\"}}")))
 }

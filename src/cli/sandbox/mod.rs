@@ -7,19 +7,5 @@ mod supervise;
 pub use supervise::supervise;
 
 use super::render;
-use serde_json::Value;
 
-/// What a verb tells: lines for people, an object for programs, and an exit code.
-pub struct Told {
-    pub people: String,
-    pub object: Value,
-    pub code: i32,
-}
-
-impl Told {
-    pub fn new(people: impl Into<String>, object: Value) -> Told {
-        Told { people: people.into(), object, code: 0 }
-    }
-}
-
-pub use crate::verbs::{no_home, place};
+pub use crate::verbs::place;

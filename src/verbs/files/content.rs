@@ -52,7 +52,7 @@ impl Verb for Cat {
         let request = Request::Read { path: path.clone(), offset: self.offset, length: self.length };
         let mut client = client(site, &self.sandbox)?;
         if let Some(live) = site.live {
-            client.ask(&request, None, &mut |_| Ok(()), &mut |data| print(data, live()))?;
+            client.ask(&request, None, &mut |_| Ok(()), &mut |data| print(data, live()).map(drop))?;
             return Ok(Content { path, content: None, encoding: None });
         }
         let mut bytes = Vec::new();

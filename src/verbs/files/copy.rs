@@ -1,21 +1,78 @@
-//! `belljar cp`.
+//! Files and directories that are copied between the host and a sandbox.
 
 use super::interrupt::{Interrupt, check};
-use super::{Told, UNDONE, client, complain};
-use crate::cli::args::files as args;
-use crate::cli::progress::followed;
-use crate::cli::render;
+use super::{FileEncoding, UNDONE, encoded, fits, from_stdin, keep, print};
 use crate::error::{Error, Kind};
 use crate::tools::{Client, EntryKind, Most, Name, Request, Skipped, tree, wire};
 use crate::trees::progress::{Progress, Quiet, Task};
-use serde_json::json;
+use crate::verbs::text::size;
+use crate::verbs::words::{Word, many};
+use crate::verbs::{Site, Told, Verb};
+use clap::Args;
+use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal as _, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
 
 /// Bytes of what is remembered of what was left out.
 const MOST_REMEMBERED: usize = 32 << 20;
+
+/// `belljar cp`.
+#[derive(Clone, Debug, PartialEq, Args, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "CopyOf"))]
+#[command(
+    override_usage = "belljar cp [OPTIONS] SANDBOX:PATH... PATH\n       belljar cp [OPTIONS] PATH... SANDBOX:PATH",
+    after_help = "A directory is copied with all that is in it, and into the place that is named, where that is a directory; DIR/. is what is \
+in it alone. Several are copied into a directory that is there. With - as PATH a file's bytes go to stdout or come from stdin. Links \
+are copied as links. Fifos, sockets and devices are left out and named; so is what cannot be read, and the exit code is 1 then. Relative paths inside count from the sandbox's working directory."
+)]
+pub struct Copy {
+    /// Where from: a path here, `SANDBOX:PATH`, or `-`
+    #[arg(value_name = "FROM", required = true, allow_hyphen_values = true)]
+    #[serde(deserialize_with = "many")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    from: Vec<Word>,
+    /// Where to: a path here, `SANDBOX:PATH`, or `-`
+    #[arg(value_name = "TO", allow_hyphen_values = true)]
+    to: Word,
+    /// No progress
+    #[arg(short, long)]
+    #[serde(default)]
+    quiet: bool,
+}
+
+/// What was copied.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Copied {
+    /// Where it is now; where there were several, the directory that they are in; `-` for what was printed.
+    to: Name,
+    /// Bytes of content.
+    bytes: u64,
+    /// What was not copied.
+    skipped: Vec<Skipped>,
+    /// So many more, which nobody remembers.
+    skipped_more: u64,
+    /// Only where TO is `-`, and nobody was told it as it came: the file as text, of a directory a tar archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<String>,
+    /// How `content` has the bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<FileEncoding>,
+    #[serde(skip)]
+    code: i32,
+}
+
+impl Told for Copied {
+    fn people(&self) -> String {
+        String::new()
+    }
+
+    fn code(&self) -> i32 {
+        self.code
+    }
+}
 
 /// One side of a copy.
 enum Side {
@@ -46,69 +103,78 @@ struct Done {
     skipped: Vec<Skipped>,
     /// So many more, which nobody remembers.
     more: u64,
+    /// What nobody was told as it came.
+    kept: Option<Vec<u8>>,
 }
 
 /// How copies are made.
 struct Copying<'c> {
+    site: &'c Site<'c>,
     progress: &'c dyn Progress,
     /// Whether the progress is seen, so that a total is worth a look.
     seen: bool,
     interrupt: Interrupt,
 }
 
-pub fn copy(copy: &args::Copy) -> Result<Told, Error> {
-    let seen = !copy.quiet && !copy.json && io::IsTerminal::is_terminal(&io::stderr());
-    let progress: Box<dyn Progress> = if seen { followed() } else { Box::new(Quiet) };
-    let to = side(&copy.to);
-    let several = copy.from.len() > 1;
-    // Before anything is copied.
-    copy.from.iter().try_for_each(|from| possible(&side(from), &to, several, copy.json))?;
-    let copying = Copying { progress: &*progress, seen, interrupt: Interrupt::watch()? };
-    let (mut all, mut code) = (Done::default(), 0);
-    for from in &copy.from {
-        let done = copying.one(side(from), &to, several);
-        copying.interrupt.finish();
-        match done {
-            Ok(done) => {
-                all.to = done.to;
-                all.bytes += done.bytes;
-                all.more += done.more;
-                all.skipped.extend(done.skipped);
+impl Verb for Copy {
+    type Told = Copied;
+
+    fn run(self, site: &Site<'_>) -> Result<Copied, Error> {
+        site.home()?;
+        let seen = !self.quiet && site.live.is_some() && io::stderr().is_terminal();
+        let progress: Box<dyn Progress> = if seen { (site.progress)() } else { Box::new(Quiet) };
+        let to = side(&self.to);
+        let several = self.from.len() > 1;
+        // Before anything is copied.
+        self.from.iter().try_for_each(|from| possible(&side(from), &to, several))?;
+        let copying = Copying { site, progress: &*progress, seen, interrupt: Interrupt::watch(site.say)? };
+        let (mut all, mut code) = (Done::default(), 0);
+        for from in &self.from {
+            let done = copying.one(side(from), &to, several);
+            copying.interrupt.finish();
+            match done {
+                Ok(done) => {
+                    all.to = done.to;
+                    all.bytes += done.bytes;
+                    all.more += done.more;
+                    all.skipped.extend(done.skipped);
+                    all.kept = done.kept;
+                }
+                Err(error) if !several => return Err(error),
+                // The others are copied all the same.
+                Err(error) => {
+                    (site.complain)(&error);
+                    code = crate::verbs::exit_code(&error);
+                }
             }
-            Err(trouble) if !several => return Err(trouble),
-            // The others are copied all the same.
-            Err(trouble) => code = complain(&trouble, false, UNDONE),
         }
+        for left_out in &all.skipped {
+            (site.say)(&format!("left out {}: {}", left_out.path, left_out.why));
+        }
+        if all.more > 0 {
+            (site.say)(&format!("left out {} more", all.more));
+        }
+        if all.more > 0 || all.skipped.iter().any(|left_out| left_out.failed) {
+            code = UNDONE;
+        }
+        if seen && !matches!(to, Side::Stream) {
+            progress.note(&format!("copied {}", size(all.bytes)));
+        }
+        if several && let Side::Inside(_, path) = &to {
+            all.to = path.clone();
+        } else if several {
+            all.to = Name::from(self.to);
+        }
+        let Done { to, bytes, skipped, more: skipped_more, kept } = all;
+        let (content, encoding) = kept.map(encoded).unzip();
+        Ok(Copied { to, bytes, skipped, skipped_more, content, encoding, code })
     }
-    drop(progress);
-    if all.more > 0 {
-        render::say(&format!("left out {} more", all.more));
-    }
-    if all.more > 0 || all.skipped.iter().any(|left_out| left_out.failed) {
-        code = UNDONE;
-    }
-    if seen && !matches!(to, Side::Stream) {
-        render::bare(&format!("copied {}", crate::verbs::text::size(all.bytes)));
-    }
-    if several && let Side::Inside(_, path) = &to {
-        all.to = path.clone();
-    } else if several {
-        all.to = Name::from(copy.to.clone());
-    }
-    let Done { to, bytes, skipped, more } = all;
-    let object =
-        json!({ "version": 1, "to": to, "bytes": bytes, "skipped": leave_out(&skipped), "skipped_more": more });
-    Ok(Told { code, ..Told::new("", object) })
 }
 
 /// Whether one copy can be made at all.
-fn possible(from: &Side, to: &Side, several: bool, json: bool) -> Result<(), Error> {
+fn possible(from: &Side, to: &Side, several: bool) -> Result<(), Error> {
     match (from, to) {
         (Side::Stream, _) | (_, Side::Stream) if several => Err(misused("`-` stands alone")),
-        (Side::Inside(..), Side::Stream) if json => {
-            Err(Error::new(Kind::Misused, "json: the bytes go to standard output, where the object would")
-                .hint("name a file in the place of `-`, or go without `--json`"))
-        }
         (Side::Inside(..), Side::Inside(..)) => Err(misused("FROM and TO are both in sandboxes")),
         (Side::Here(_) | Side::Stream, Side::Here(_) | Side::Stream) => {
             Err(misused("neither FROM nor TO is in a sandbox"))
@@ -141,14 +207,6 @@ fn note(done: &mut Done, remembered: &mut usize, item: &[u8]) -> io::Result<()> 
     Ok(())
 }
 
-/// Names what was not copied.
-fn leave_out(skipped: &[Skipped]) -> Vec<serde_json::Value> {
-    for left_out in skipped {
-        render::say(&format!("left out {}: {}", left_out.path, left_out.why));
-    }
-    skipped.iter().map(|left_out| json!(left_out)).collect()
-}
-
 impl Copying<'_> {
     fn one(&self, from: Side, to: &Side, several: bool) -> Result<Done, Error> {
         match (from, to) {
@@ -168,7 +226,7 @@ impl Copying<'_> {
     }
 
     fn client(&self, sandbox: &OsStr) -> Result<Client, Error> {
-        self.interrupt.outside(|| client(sandbox, true))
+        self.interrupt.outside(|| Client::start(sandbox, true))
     }
 
     fn pull(&self, sandbox: &OsStr, path: &Name, to: &Path) -> Result<Done, Error> {
@@ -218,27 +276,34 @@ impl Copying<'_> {
     /// The bytes of a file, or a directory as a tar archive.
     fn print(&self, sandbox: &OsStr, path: Name) -> Result<Done, Error> {
         self.interrupt.release();
-        let mut client = client(sandbox, true)?;
+        let mut client = Client::start(sandbox, true)?;
         let mut kind = None;
         client.list::<crate::tools::Entry>(&Request::Stat { path: path.clone() }, Most::One, &mut |entry| {
             kind = Some(entry.kind);
             Ok(())
         })?;
         let request = match kind {
-            Some(EntryKind::Directory) => Request::Pull { name: Name::from(name(path.path())), path },
-            _ => Request::Read { path, offset: 0, length: None },
+            Some(EntryKind::Directory) => Request::Pull { name: Name::from(name(path.path())), path: path.clone() },
+            _ => Request::Read { path: path.clone(), offset: 0, length: None },
         };
-        let (mut done, mut remembered) = (Done::default(), 0);
+        let (mut done, mut remembered) = (Done { to: "-".into(), ..Done::default() }, 0);
         let mut heard = |item: &[u8]| note(&mut done, &mut remembered, item);
-        client.ask(&request, None, &mut heard, &mut to_stdout)?;
-        Ok(done)
+        if let Some(live) = self.site.live {
+            let mut bytes = 0;
+            client.ask(&request, None, &mut heard, &mut |data| print(data, live()).map(|count| bytes = count))?;
+            return Ok(Done { bytes, ..done });
+        }
+        let mut bytes = Vec::new();
+        client.ask(&request, None, &mut heard, &mut |data| keep(data, &mut bytes))?;
+        fits(&bytes, &path, "name a file in the place of `-`")?;
+        Ok(Done { bytes: bytes.len() as u64, kept: Some(bytes), ..done })
     }
 
     fn take(&self, sandbox: &OsStr, path: Name) -> Result<Done, Error> {
         let request = Request::Write { path: path.clone(), mode: None, parents: false, append: false };
         let mut bytes = 0;
         self.interrupt.release();
-        client(sandbox, true)?.ask(
+        Client::start(sandbox, true)?.ask(
             &request,
             Some(&mut |to| from_stdin(to, &mut bytes)),
             &mut |_| Ok(()),
@@ -255,22 +320,6 @@ fn name(path: &Path) -> OsString {
         return ".".into();
     }
     path.file_name().map_or_else(|| ".".into(), OsStr::to_owned)
-}
-
-/// Everything to standard output.
-pub fn to_stdout(data: &mut (dyn Read + Send)) -> Result<(), Error> {
-    let mut out = render::out();
-    io::copy(data, &mut out).and_then(|_| out.flush()).map_err(|error| crate::tools::said(&error))
-}
-
-/// Everything from standard input.
-pub fn from_stdin(to: &mut dyn Write, bytes: &mut u64) -> Result<(), Error> {
-    *bytes = io::copy(&mut io::stdin().lock(), to).map_err(|error| match error.kind() {
-        // The tool has ended, and why is told in its place.
-        io::ErrorKind::BrokenPipe => Error::new(Kind::Broken, "the tool does not listen any more"),
-        _ => Error::of_io(&error),
-    })?;
-    Ok(())
 }
 
 struct Counted<'a> {

@@ -17,7 +17,13 @@ static CAME: AtomicI32 = AtomicI32::new(0);
 
 /// The signals that a copy listens to: those that the caller has not had ignored.
 #[derive(Clone, Copy)]
-pub struct Interrupt(SigSet);
+pub struct Interrupt {
+    set: SigSet,
+    say: Say,
+}
+
+/// Hears why we end.
+type Say = &'static (dyn Fn(&str) + Sync);
 
 impl Interrupt {
     /// Listens from now on.
@@ -25,40 +31,48 @@ impl Interrupt {
     /// # Errors
     ///
     /// What keeps a thread from being started.
-    pub fn watch() -> Result<Interrupt, Error> {
+    pub fn watch(say: Say) -> Result<Interrupt, Error> {
         let all = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
         let set: SigSet = all.into_iter().filter(|signal| !is_ignored(*signal)).collect();
         set.thread_block().map_err(|errno| Error::of_io(&errno.into()))?;
+        let watched = Interrupt { set, say };
         let wait = move || {
             if let Ok(signal) = set.wait() {
                 CAME.store(signal as i32, Ordering::Relaxed);
                 std::thread::sleep(PATIENCE);
                 draft::abandon();
-                end(signal, set);
+                watched.end(signal);
             }
         };
         std::thread::Builder::new().spawn(wait).map_err(|error| Error::of_io(&error))?;
-        Ok(Interrupt(set))
+        Ok(watched)
     }
 
     /// Starts something that is to have the signals: nothing is half then.
     pub fn outside<T>(self, start: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-        self.0.thread_unblock().map_err(|errno| Error::of_io(&errno.into()))?;
+        self.set.thread_unblock().map_err(|errno| Error::of_io(&errno.into()))?;
         let started = start();
-        self.0.thread_block().map_err(|errno| Error::of_io(&errno.into()))?;
+        self.set.thread_block().map_err(|errno| Error::of_io(&errno.into()))?;
         started
     }
 
     /// Listens no more: for what leaves nothing here, and inside nothing either when its streams end.
     pub fn release(self) {
-        let _ = self.0.thread_unblock();
+        let _ = self.set.thread_unblock();
     }
 
     /// Ends us by the signal that came, if one did.
     pub fn finish(self) {
         if let Ok(signal) = Signal::try_from(CAME.load(Ordering::Relaxed)) {
-            end(signal, self.0);
+            self.end(signal);
         }
+    }
+
+    fn end(self, signal: Signal) {
+        (self.say)(&format!("interrupted by {signal}: what was copied until then was taken back"));
+        default_action(signal as i32);
+        // Whoever called learns of the signal itself.
+        let _ = self.set.thread_unblock().and_then(|()| raise(signal));
     }
 }
 
@@ -72,11 +86,4 @@ pub fn check() -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::other("interrupted")),
     }
-}
-
-fn end(signal: Signal, set: SigSet) {
-    crate::cli::render::say(&format!("interrupted by {signal}: what was copied until then was taken back"));
-    default_action(signal as i32);
-    // Whoever called learns of the signal itself.
-    let _ = set.thread_unblock().and_then(|()| raise(signal));
 }

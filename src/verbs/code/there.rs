@@ -1,17 +1,15 @@
-//! `belljar code --sandbox`: in a sandbox that is there, once or in an interpreter that stays.
+//! Code in a sandbox that is there: once, or in an interpreter that stays.
 
-use crate::cli::parse::Report;
-use crate::cli::run::{self, Commanded, with_report};
-use crate::cli::{files, render, tell};
+use super::There;
 use crate::error::{self, Error};
+use crate::outcome::Outcome;
 use crate::program;
-use crate::sandbox::Exec;
-use crate::spec::{Language, Source};
+use crate::sandbox::{self, Exec};
+use crate::spec::{Language, Source, Spec};
 use crate::tools::session::{Ask, Kind};
 use crate::tools::{Name, Request, wire};
-use crate::verbs::code::{Code, Place, There, not_for_a_sandbox_that_is_there};
+use crate::verbs::Site;
 use crate::verbs::session::{COPY_IT, Collected, Context, LONGEST, Ran, client, new_id, quietly, wait_for};
-use crate::verbs::{Object, Site, Told as _};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
@@ -19,43 +17,21 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Runs it; the exit code.
-pub fn code(asked: Commanded<Code>) -> i32 {
-    let request = asked.verb.request(tell::ENV);
-    with_report(&asked.report, request, |place, report, status| match place {
-        Place::Fresh(request) => run::fresh(*request, report, status),
-        Place::There(_) if report.status_fd.is_some() => {
-            render::error(&not_for_a_sandbox_that_is_there().into(), None, report, status)
-        }
-        Place::There(there) => {
-            let done = match there.context.clone() {
-                Some(context) => tell::site(!report.json, |site| in_context(&there, &context, site)).map(|ran| {
-                    if report.json { render::serialised(&Object::of(&ran), ran.code()) } else { ran.code() }
-                }),
-                None => once(*there, report),
-            };
-            done.unwrap_or_else(|error| files::complain(&error, report.json, render::FAILED))
-        }
-    })
-}
-
 /// As a command, with the code as a file inside where it comes as one.
-fn once(there: There, report: Report) -> Result<i32, Error> {
+///
+/// # Errors
+///
+/// As of `exec`, and where the code cannot be read or copied in.
+pub fn once(there: There, site: &Site<'_>) -> Result<(Outcome, Spec), Error> {
     let There { sandbox, code, exec: command, .. } = there;
     let run = |words: Vec<OsString>| {
         let command = Exec { words, ..command.clone() };
-        let ran = tell::site(!report.json, |site| {
-            crate::sandbox::exec(&site.sandboxes()?, &sandbox, Some(&site.store()?), &command, site.delivery())
-        });
-        match ran {
-            Ok((outcome, spec)) => render::outcome(&outcome, &spec, report, None),
-            Err(error) => render::error(&error, None, report, None),
-        }
+        sandbox::exec(&site.sandboxes()?, &sandbox, Some(&site.store()?), &command, site.delivery())
     };
     let file = match &code.source {
         Source::File(path) => path.clone(),
         Source::Text(text) if text.len() > program::LONGEST_ARGUMENT => PathBuf::new(),
-        Source::Text(_) | Source::Stdin => return Ok(run(program::code_words(&code, None))),
+        Source::Text(_) | Source::Stdin => return run(program::code_words(&code, None)),
     };
     let name = program::file_name(&file, code.language);
     let directory = format!("/tmp/.belljar-{}", new_id("code"));
@@ -70,15 +46,19 @@ fn once(there: There, report: Report) -> Result<i32, Error> {
     };
     let write = Request::Write { path: path.clone(), mode: Some(0o444), parents: true, append: false };
     client.ask(&write, Some(&mut send), &mut |_| Ok(()), &mut |_| Ok(()))?;
-    let code = run(program::code_words(&code, Some(path.path().as_os_str())));
+    let ran = run(program::code_words(&code, Some(path.path().as_os_str())));
     let gone = Request::Remove { path: Name::from(directory.as_str()), recursive: true, force: true };
     // The sandbox may have ended with the command.
     let _ = client.order(&gone);
-    Ok(code)
+    ran
 }
 
 /// In an interpreter, which is started where there is none.
-fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Error> {
+///
+/// # Errors
+///
+/// As of a session, and where the code cannot be read.
+pub fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Error> {
     let kind = match request.code.language {
         Language::Python => Kind::Python,
         Language::Node => Kind::Node,
