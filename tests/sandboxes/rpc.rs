@@ -177,8 +177,9 @@ fn what_is_wrong_is_an_error_that_names_it() {
         assert_eq!((&answer["id"], answer["error"]["code"].as_i64()), (&Value::Null, Some(code)), "{answer}");
     }
     assert_eq!(driver.error("exec.me", json!({})).0, -32601);
-    let (code, message, _) = driver.error("exec", json!({ "nmae": "box" }));
-    assert!(code == -32602 && message.starts_with("nmae: `exec` takes detach, "), "{message}");
+    let (code, message, data) = driver.error("exec", json!({ "nmae": "box" }));
+    assert_eq!((code, message.as_str()), (-32602, "nmae: is no parameter of `exec`"));
+    assert!(data["hint"].as_str().is_some_and(|hint| hint.starts_with("it takes detach, ")), "{data}");
     let (code, message, _) = driver.error("create", json!({ "name": "box", "memory": "lots" }));
     assert!(code == -32602 && message.starts_with("memory: "), "{message}");
     assert_eq!(driver.error("stats", json!({})).0, -32602);
