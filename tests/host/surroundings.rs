@@ -207,9 +207,10 @@ fn a_limit_that_was_asked_for_and_cannot_be_had_is_an_error() {
     if !installed("prlimit") {
         return;
     }
-    let run = host("prlimit --nproc=100:100 BELLJAR run --pids 100 -- true");
+    // As many as other tests of the same user do not use up meanwhile.
+    let run = host("prlimit --nproc=1500:1500 BELLJAR run --pids 1500 -- true");
     let (_, what) = run.stderr.split_once(": limit ").unwrap_or_default();
-    let message = "RLIMIT_NPROC to 101 (hard 101): Operation not permitted\nhint: the caller's own hard limit is lower: \
+    let message = "RLIMIT_NPROC to 1501 (hard 1501): Operation not permitted\nhint: the caller's own hard limit is lower: \
         raise it (`ulimit -H`) or ask for less\n";
     assert_eq!((run.code, what), (REFUSED, message), "{run:?}");
 }
