@@ -84,6 +84,7 @@ bench: setup-test build ## start-up, rate, memory and imports, next to bubblewra
 	@mkdir -p bench/out
 	@$(if $(ROOT),tests/run-as-user )bench/run | tee bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/lasting | tee -a bench/out/latest.md
+	@$(if $(ROOT),tests/run-as-user )bench/copies | tee -a bench/out/latest.md
 	@$(CARGO) bench --quiet $(LOCKED) --bench filter | tee -a bench/out/latest.md
 
 soak: ## SOAK_RUNS (20000) runs of one parent, after which nothing has grown; GUESTS=micro: there

@@ -6,6 +6,7 @@
 use crate::error::Problem;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
+use std::os::fd::RawFd;
 use std::process::Command;
 
 /// A role, and what it is for.
@@ -22,8 +23,8 @@ pub enum Own {
         sandbox: OsString,
         /// Whether the files of a stopped sandbox will do.
         aside: bool,
-        /// What frames of its own begin with: the tools write to the same stream, and must not speak for the host.
-        key: String,
+        /// The number of the pipe on which it says why there are no tools: it stays outside, where nobody inside speaks for the host.
+        descriptor: RawFd,
     },
     /// Inside: answers requests about files and sessions.
     Tools {
@@ -68,9 +69,9 @@ impl Own {
     pub fn words(&self) -> Vec<OsString> {
         match self {
             Own::Supervise { id } => vec![SUPERVISE.into(), id.into()],
-            Own::Enter { sandbox, aside, key } => {
+            Own::Enter { sandbox, aside, descriptor } => {
                 let how = if *aside { ASIDE } else { RUNNING };
-                vec![ENTER.into(), how.into(), sandbox.clone(), key.into()]
+                vec![ENTER.into(), how.into(), sandbox.clone(), descriptor.to_string().into()]
             }
             Own::Tools { room } => {
                 let room = room.map(|bytes| bytes.to_string().into());
@@ -94,7 +95,7 @@ impl Own {
         let verb = verb.to_str()?;
         let read = match (verb, rest) {
             (SUPERVISE, [id]) => text(id).map(|id| Own::Supervise { id }),
-            (ENTER, [how, sandbox, key]) => enter(how, sandbox, key),
+            (ENTER, [how, sandbox, descriptor]) => enter(how, sandbox, descriptor),
             (TOOLS, []) => Ok(Own::Tools { room: None }),
             (TOOLS, [room]) => number(room, "number of bytes").map(|room| Own::Tools { room: Some(room) }),
             (SESSION, [id, kind, words @ ..]) => {
@@ -126,7 +127,7 @@ impl Own {
 fn wanted(verb: &str) -> Option<&'static str> {
     Some(match verb {
         SUPERVISE => "`ID`",
-        ENTER => "`aside|running SANDBOX KEY`",
+        ENTER => "`aside|running SANDBOX DESCRIPTOR`",
         TOOLS => "`[BYTES]`",
         SESSION => "`ID KIND [WORD...]`",
         TERMINAL => "`PATH [WORD...]`",
@@ -135,13 +136,13 @@ fn wanted(verb: &str) -> Option<&'static str> {
     })
 }
 
-fn enter(how: &OsStr, sandbox: &OsStr, key: &OsStr) -> Result<Own, String> {
+fn enter(how: &OsStr, sandbox: &OsStr, descriptor: &OsStr) -> Result<Own, String> {
     let aside = match how.to_str() {
         Some(ASIDE) => true,
         Some(RUNNING) => false,
         _ => return Err(format!("{} is neither `{ASIDE}` nor `{RUNNING}`", shown(how))),
     };
-    Ok(Own::Enter { sandbox: sandbox.to_owned(), aside, key: text(key)? })
+    Ok(Own::Enter { sandbox: sandbox.to_owned(), aside, descriptor: number(descriptor, "number of a descriptor")? })
 }
 
 fn text(word: &OsStr) -> Result<String, String> {
@@ -170,9 +171,9 @@ mod tests {
         let command = || vec!["sh".into(), "-c".into(), "a b".into(), OsString::new(), bytes.clone()];
         vec![
             Own::Supervise { id: "0123456789abcdef".into() },
-            Own::Enter { sandbox: "box".into(), aside: true, key: "k".into() },
-            Own::Enter { sandbox: "--help".into(), aside: false, key: "k".into() },
-            Own::Enter { sandbox: bytes.clone(), aside: false, key: String::new() },
+            Own::Enter { sandbox: "box".into(), aside: true, descriptor: 3 },
+            Own::Enter { sandbox: "--help".into(), aside: false, descriptor: 1023 },
+            Own::Enter { sandbox: bytes.clone(), aside: false, descriptor: RawFd::MAX },
             Own::Tools { room: None },
             Own::Tools { room: Some(0) },
             Own::Tools { room: Some(u64::MAX) },
@@ -215,8 +216,9 @@ mod tests {
             (list(&["supervise-sandbox"]), "the words behind it are not `ID`"),
             (list(&["supervise-sandbox", "a", "b"]), "the words behind it are not `ID`"),
             (vec!["supervise-sandbox".into(), bytes], "`\u{fffd}` is not valid UTF-8"),
-            (list(&["enter-sandbox", "a"]), "the words behind it are not `aside|running SANDBOX KEY`"),
-            (list(&["enter-sandbox", "beside", "a", "k"]), "`beside` is neither `aside` nor `running`"),
+            (list(&["enter-sandbox", "a"]), "the words behind it are not `aside|running SANDBOX DESCRIPTOR`"),
+            (list(&["enter-sandbox", "beside", "a", "3"]), "`beside` is neither `aside` nor `running`"),
+            (list(&["enter-sandbox", "aside", "a", "k"]), "`k` is not a number of a descriptor"),
             (list(&["serve-tools", "1", "2"]), "the words behind it are not `[BYTES]`"),
             (list(&["serve-tools", "1K\n"]), "`1K\\n` is not a number of bytes"),
             (list(&["keep-session", "a"]), "the words behind it are not `ID KIND [WORD...]`"),

@@ -8,6 +8,7 @@
 //!
 //! Both sides use the one error of the house, [`Error`], and one for a tree on its way, a tar archive ([`tree`]).
 
+pub mod bulk;
 mod client;
 pub mod draft;
 pub mod inside;

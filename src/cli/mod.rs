@@ -58,7 +58,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
 fn run_own(own: &Own, home: Option<&Path>) -> i32 {
     match own {
         Own::Supervise { id } => sandbox::supervise(id, home),
-        Own::Enter { sandbox, aside, key } => files::enter(sandbox, *aside, key, home),
+        Own::Enter { sandbox, aside, descriptor } => files::enter(sandbox, *aside, *descriptor, home),
         Own::Tools { room } => files::serve(*room),
         Own::Session { id, kind, words } => files::keep(id, kind, words),
         Own::Terminal { path, words } => files::take(path, words),

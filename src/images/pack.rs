@@ -67,6 +67,28 @@ pub fn link(
     builder.append_link(&mut header, path, target)
 }
 
+/// Writes the header of a regular file: `length` bytes of content come behind it, and what [`fills`] up the last block.
+///
+/// # Errors
+///
+/// What cannot be written.
+pub fn begin(
+    builder: &mut Builder<impl Write>,
+    mut header: Header,
+    path: &Path,
+    length: u64,
+    time: Time,
+) -> io::Result<()> {
+    extended(builder, &mut header, time, &[])?;
+    header.set_size(length);
+    builder.append_data(&mut header, path, io::empty())
+}
+
+/// The zeros that fill the last block of so many bytes of content.
+pub fn fills(length: u64) -> &'static [u8] {
+    &[0; BLOCK][..(length.wrapping_neg() % BLOCK as u64) as usize]
+}
+
 /// A regular file that is open.
 pub struct Opened {
     /// At its beginning.

@@ -60,7 +60,7 @@ pub fn acquire(order: &Order, host: &Host, plan: &Plan, role: Role<'_>) -> Resul
     standard_input(order, host, &mut acquired)?;
     match role.follower() {
         Some(follower) => followed_output(host, follower, &mut acquired)?,
-        None => standard_output(spec, host, delivery, &mut acquired)?,
+        None => standard_output(order, host, delivery, &mut acquired)?,
     }
     Ok(acquired)
 }
@@ -139,14 +139,16 @@ fn standard_input(order: &Order, host: &Host, acquired: &mut Acquired) -> Result
         None if host.streams[0] == StreamKind::Harmless => return Ok(()),
         None => duplicate(0)?,
     };
+    // What our own program inside is told is for it alone: it has the pipe itself, with nobody between.
+    if matches!(order.runs(), Runs::Own(_)) && order.spec.stdin.is_none() && is_pipe(&source) {
+        return Ok(());
+    }
     let (read, write) = pipe(host)?;
     acquired.streams[0] = read.as_raw_fd();
     acquired.child_ends.push(read);
     let failed = |errno| refused("set up standard input", errno);
-    // Where /proc is not there to open it anew, a pipe is read like anything else, ahead. So is what our own program inside is
-    // told: all of it is for that, and drop by drop a gigabyte takes its time.
-    let shared = is_pipe(&source) && !matches!(order.runs(), Runs::Own(_));
-    match shared.then(|| open_anew(source.as_fd(), OFlag::O_RDONLY)).flatten() {
+    // Where /proc is not there to open it anew, a pipe is read like anything else, ahead.
+    match is_pipe(&source).then(|| open_anew(source.as_fd(), OFlag::O_RDONLY)).flatten() {
         Some(again) => acquired.relays.tap = Some(Tap::new(again, write).map_err(failed)?),
         None => acquired.relays.input = Some(Inlet::new(source, write).map_err(failed)?),
     }
@@ -177,9 +179,12 @@ fn sink(spec: &Spec, delivery: Delivery, number: RawFd) -> Result<Sink, Error> {
     }
 }
 
-fn standard_output(spec: &Spec, host: &Host, delivery: Delivery, acquired: &mut Acquired) -> Result<(), Error> {
+fn standard_output(order: &Order, host: &Host, delivery: Delivery, acquired: &mut Acquired) -> Result<(), Error> {
+    let spec = &order.spec;
+    let own = matches!(order.runs(), Runs::Own(_)) && duplicate(1).is_ok_and(|stdout| is_pipe(&stdout));
     let direct = |number: usize| {
-        !delivery.capture && spec.output_limit.is_none() && host.streams[number] == StreamKind::Harmless
+        let harmless = host.streams[number] == StreamKind::Harmless;
+        !delivery.capture && spec.output_limit.is_none() && (harmless || number == 1 && own)
     };
     // Where both go to the same file or terminal, one pipe for both keeps the order in which they were written.
     let together = !delivery.capture && spec.output_limit.is_none() && !direct(1) && !direct(2) && same_file();

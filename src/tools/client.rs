@@ -1,19 +1,24 @@
 //! The host's side of the tool: starts it in a sandbox, asks, and passes on what it hears.
 
 use super::Request;
+use super::bulk::{In, Out, Sink};
 use super::patient::{Patience, Patient};
-use super::wire::{self, Ending, Inlet, Outlet, PIECE, Tail};
+use super::wire::{self, Ending, Inlet, Outlet};
 use crate::error::{Error, Kind};
 use crate::own::Own;
+use crate::trees::unpack::Source;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, BufWriter, Read, Write};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::PoisonError;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a tool that was dismissed may take to end, and again when it was told to.
@@ -24,6 +29,9 @@ const DYING: Duration = Duration::from_millis(250);
 
 /// The most bytes of one answer that is kept: whoever is inside could go on for ever.
 pub const MOST_BYTES: usize = 32 << 20;
+
+/// The longest word of the host's side.
+const LONGEST_WORD: usize = 16 << 10;
 
 /// How many items an answer may have that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,44 +60,51 @@ impl Most {
 /// A tool in one sandbox.
 pub struct Client {
     child: Child,
-    to: Option<BufWriter<Patient<ChildStdin>>>,
-    from: Option<BufReader<Tail<Patient<ChildStdout>>>>,
+    to: Option<Out<ChildStdin>>,
+    from: Option<In<ChildStdout>>,
+    /// Where the host's side says why there is no tool, or no longer. It ends with that side.
+    word: Arc<OwnedFd>,
     patience: Patience,
     /// The most that any answer may take.
     within: Option<Duration>,
-    /// What a frame of the host's own begins with.
-    key: String,
 }
 
 /// Writes the data of a request.
-pub type Data<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), Error>;
+pub type Data<'a> = &'a mut dyn FnMut(&mut dyn Sink) -> Result<(), Error>;
 
 /// Takes in one item, as JSON.
 pub type Heard<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
 impl Client {
-    /// Starts the tool in a sandbox, by [`Own::Enter`]: that passes its own standard streams on, and says in a frame why it cannot.
-    /// `aside`: the files of a stopped sandbox will do.
+    /// Starts the tool in a sandbox, by [`Own::Enter`]: that gives it its own standard streams, and says why it cannot on another pipe, as
+    /// the JSON of an [`Error`]. That pipe stays outside: nobody inside speaks for the host. `aside`: the files of a stopped sandbox
+    /// will do.
     ///
     /// # Errors
     ///
     /// What keeps a process from being started.
     pub fn start(sandbox: &OsStr, aside: bool) -> Result<Client, Error> {
-        let key = key().map_err(|error| Error::of_io(&error))?;
-        Client::of(Own::Enter { sandbox: sandbox.to_owned(), aside, key: key.clone() }.command(), key)
+        Client::of(|descriptor| Own::Enter { sandbox: sandbox.to_owned(), aside, descriptor }.command())
     }
 
-    fn of(mut command: Command, key: String) -> Result<Client, Error> {
+    /// `command`: what starts it, with the number of the pipe for the host's side.
+    fn of(command: impl FnOnce(RawFd) -> Command) -> Result<Client, Error> {
         // In a process group of its own: what a terminal sends to all of a group is for the caller to act on, who ends this in order.
+        let failed = |error: io::Error| Error::of_io(&error);
+        let (word, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| failed(errno.into()))?;
+        // Should another process of ours be started at the same moment, it holds the pipe and does nothing with it.
+        fcntl(&theirs, FcntlArg::F_SETFD(FdFlag::empty())).map_err(|errno| failed(errno.into()))?;
+        let mut command = command(theirs.as_raw_fd());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().map_err(|error| Error::of_io(&error))?;
+        let mut child = command.spawn().map_err(failed)?;
+        drop(theirs);
         let streams = child.stdin.take().zip(child.stdout.take());
         let (to, from) = streams.ok_or_else(|| Error::new(Kind::Failed, "no streams to the tool"))?;
-        let patience = Patience::default();
-        let to = Patient::new(to, patience.clone()).map_err(|error| Error::of_io(&error))?;
-        let from = Patient::new(from, patience.clone()).map_err(|error| Error::of_io(&error))?;
-        let (to, from) = (BufWriter::new(to), BufReader::with_capacity(PIECE, Tail::new(from)));
-        Ok(Client { child, to: Some(to), from: Some(from), patience, within: None, key })
+        let word = Arc::new(word);
+        let patience = Patience::until(word.clone());
+        let to = Out::new(to, patience.clone()).map_err(failed)?;
+        let from = In::new(from, patience.clone()).map_err(failed)?;
+        Ok(Client { child, to: Some(to), from: Some(from), word, patience, within: None })
     }
 
     /// From now on the tool may be silent no longer than this, whatever is asked.
@@ -107,10 +122,10 @@ impl Client {
         request: &Request,
         data: Option<Data<'_>>,
         heard: Heard<'_>,
-        given: &mut dyn FnMut(&mut (dyn Read + Send)) -> Result<(), Error>,
+        given: &mut dyn FnMut(&mut dyn Source) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let patience = [request.patience(), self.within].into_iter().flatten().min();
-        *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = patience;
+        self.patience.set(patience);
         let sent = self.send(request, data);
         // Where it does not listen any more, it has said why.
         let broken = sent.as_ref().err().is_some_and(|trouble| trouble.kind == Kind::Broken);
@@ -119,15 +134,12 @@ impl Client {
         {
             return Err(trouble);
         }
-        let (mut failed, key) = (None, &self.key);
+        let mut failed = None;
         let Some(from) = self.from.as_mut() else { return Err(Error::new(Kind::Failed, "the tool was dismissed")) };
         let mut aside = |kind: u8, bytes: &[u8]| match kind {
             wire::ITEM => heard(bytes),
             wire::FAILED => {
-                failed = Some(match bytes.strip_prefix(key.as_bytes()) {
-                    Some(own) => wire::parse::<Error>(own)?,
-                    None => wire::parse::<Error>(bytes)?.from_inside(),
-                });
+                failed = Some(wire::parse::<Error>(bytes)?.from_inside());
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
             _ => Err(wire::nonsense("a frame that nobody asked for")),
@@ -196,23 +208,75 @@ impl Client {
         self.ask(request, None, &mut |bytes| each(wire::parse(bytes)?), &mut |_| Ok(()))
     }
 
+    /// Begins what goes on over the same pipes from there on.
+    pub fn begin(&mut self, request: &Request) -> Result<(), Error> {
+        self.patience.set(request.patience());
+        match self.send(request, None) {
+            // Where it does not listen any more, it has said why.
+            Err(trouble) if trouble.kind == Kind::Broken => Ok(()),
+            sent => sent,
+        }
+    }
+
+    /// What can be waited for: the pipe to the tool, the one from it, and the host's side.
+    pub fn descriptors(&self) -> (Option<BorrowedFd<'_>>, Option<BorrowedFd<'_>>, BorrowedFd<'_>) {
+        (self.to.as_ref().map(Out::as_fd), self.from.as_ref().map(In::as_fd), self.word.as_fd())
+    }
+
+    /// Writes what can be written without waiting.
+    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.to.as_mut().ok_or(io::ErrorKind::BrokenPipe)?.try_write(bytes)
+    }
+
+    /// Reads what can be read without waiting; 0 also where the host's side has ended or said why.
+    pub fn try_read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let from = self.from.as_mut().ok_or(io::ErrorKind::UnexpectedEof)?;
+        match from.try_read(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let mut word = [PollFd::new(self.word.as_fd(), PollFlags::POLLIN)];
+                if poll(&mut word, PollTimeout::ZERO) == Ok(0) {
+                    return Err(error);
+                }
+            }
+            read => return read,
+        }
+        // What came before that comes first.
+        match from.try_read(into) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            read => read,
+        }
+    }
+
     /// Why the sandbox has ended, if it has: its processes are killed one after the other, and the tool lives a moment longer than
     /// what it speaks of.
-    fn word_of_the_end(&mut self) -> Option<Error> {
-        *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = Some(DYING);
+    pub(super) fn word_of_the_end(&mut self) -> Option<Error> {
+        self.patience.set(Some(DYING));
         // Nothing comes from a tool that lives on.
-        let _ = self.from.as_mut()?.fill_buf();
-        *self.patience.lock().unwrap_or_else(PoisonError::into_inner) = Some(LAST);
+        let _ = self.from.as_mut()?.await_more();
+        self.patience.set(Some(LAST));
         self.last_word()
     }
 
     /// Why the tool was cut off, if the host's side says it.
-    fn last_word(&mut self) -> Option<Error> {
+    pub(super) fn last_word(&mut self) -> Option<Error> {
         self.to = None;
         let mut from = self.from.take()?;
-        // Whoever is inside could go on for ever.
+        // It may still have something to say, and could go on for ever.
         io::copy(&mut (&mut from).take(2 * wire::LONGEST as u64), &mut io::sink()).ok()?;
-        from.get_ref().last_word(&self.key)
+        let patience = Patience::default();
+        patience.set(Some(LAST));
+        let mut word = Patient::new(File::from(self.word.try_clone().ok()?), patience).ok()?;
+        let (mut said, mut piece) = (Vec::new(), vec![0; LONGEST_WORD]);
+        loop {
+            match word.read(&mut piece).ok()? {
+                0 => return None,
+                count if said.len() + count > LONGEST_WORD => return None,
+                count => said.extend_from_slice(&piece[..count]),
+            }
+            if let Ok(trouble) = wire::parse(&said) {
+                return Some(trouble);
+            }
+        }
     }
 
     fn send(&mut self, request: &Request, data: Option<Data<'_>>) -> Result<(), Error> {
@@ -236,7 +300,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         // Without its streams it ends. What has not been written by now is not wanted any more.
         if let Some(to) = self.to.take() {
-            drop(to.into_parts());
+            to.close();
         }
         self.from = None;
         let until = Instant::now() + LAST;
@@ -255,13 +319,6 @@ impl Drop for Client {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A word that nobody inside knows.
-fn key() -> io::Result<String> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// What is said of an error on the way in.
@@ -283,10 +340,12 @@ mod tests {
 
     /// A tool that says what this script writes.
     fn tool(script: &str) -> Client {
-        let key = key().unwrap();
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script, &key]);
-        Client::of(command, key).unwrap()
+        let shell = |descriptor: RawFd| {
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", script, &descriptor.to_string()]);
+            command
+        };
+        Client::of(shell).unwrap()
     }
 
     fn list(script: &str) -> Result<(), Error> {
@@ -302,9 +361,20 @@ mod tests {
         assert_eq!((forged.kind.word(), forged.message.as_str()), ("failed", "forged"));
         let ended = list(&format!("printf '{}e%s' '{FORGED}'", length(FORGED))).unwrap_err();
         assert_eq!(ended.kind, Kind::Failed);
-        let keyed = length(&format!("{:32}{FORGED}", ""));
-        let own = list(&format!("printf '{keyed}x%s%s' \"$0\" '{FORGED}'")).unwrap_err();
-        assert_eq!(own.kind, Kind::NotRunning);
+        let word = format!("printf '%s' '{FORGED}' > /proc/self/fd/$0");
+        for half in ["", "\\100", "\\100\\000\\000\\000d", "\\100\\000\\000\\000dhalf"] {
+            let own = list(&format!("printf '{half}'; {word}")).unwrap_err();
+            assert_eq!((own.kind, own.message.as_str()), (Kind::NotRunning, "forged"), "{half}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_hosts_side_is_heard_whoever_holds_the_pipe_open() {
+        let begun = Instant::now();
+        let word = format!("printf '%s' '{FORGED}' > /proc/self/fd/$0");
+        let held = list(&format!("sleep 20 & {word}")).unwrap_err();
+        assert_eq!(held.kind, Kind::NotRunning);
+        assert!(begun.elapsed() < Duration::from_secs(15));
     }
 
     #[test]
@@ -335,7 +405,7 @@ mod tests {
         let mut client = tool("sleep 60 & wait");
         let begun = Instant::now();
         let mut buffer = Vec::new();
-        *client.patience.lock().unwrap() = Some(Duration::from_millis(50));
+        client.patience.set(Some(Duration::from_millis(50)));
         let error = wire::read(client.from.as_mut().unwrap(), &mut buffer).unwrap_err();
         assert_eq!((error.kind(), Error::of_io(&error).kind.word()), (io::ErrorKind::TimedOut, "ended"));
         assert!(begun.elapsed() < Duration::from_secs(5));

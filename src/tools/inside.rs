@@ -7,12 +7,15 @@ mod change;
 mod look;
 mod search;
 
-use super::Request;
+use super::bulk::{Bare, In, Out, Sink};
+use super::patient::Patience;
 use super::wire::{self, Inlet, Outlet};
+use super::{Name, Request};
 use crate::error::{Error, Kind};
 use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
-use std::io::{self, Read, Write};
+use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// Between two words of a tool that is at work.
@@ -20,7 +23,7 @@ const PULSE: Duration = Duration::from_secs(1);
 
 /// The answering side of one request.
 pub struct Answer<'a> {
-    to: &'a mut dyn Write,
+    to: &'a mut dyn Sink,
     /// Bytes that may still be written to files; nobody else counts them.
     room: &'a mut Option<u64>,
     /// When something was said last.
@@ -50,12 +53,27 @@ impl Answer<'_> {
     }
 }
 
-/// Serves until `from` ends. `room`: how many bytes may be written to files, where nobody counts them.
+/// Serves until the pipe `from` ends, and answers on the pipe `to`. What keeps it from going on is said there. `room`: how many bytes may be written to files, where nobody counts them.
 ///
 /// # Errors
 ///
 /// Streams that break off, and what is no request.
-pub fn serve(from: &mut (dyn Read + Send), to: &mut dyn Write, mut room: Option<u64>) -> io::Result<()> {
+pub fn serve(from: impl AsFd + Send, to: impl AsFd, room: Option<u64>) -> io::Result<()> {
+    let patience = Patience::default();
+    let mut from = In::new(Bare(from), patience.clone())?;
+    let mut to = Out::new(Bare(to), patience)?;
+    answer_all(&mut from, &mut to, room).inspect_err(|error| {
+        let trouble = Error::of_io(error).about(&Name::from("request"));
+        // Whoever asks has gone, or does not speak as we do.
+        let _ = wire::write_json(&mut to, wire::FAILED, &trouble).and_then(|()| to.flush());
+    })
+}
+
+fn answer_all<R: AsFd + Send, W: AsFd>(
+    from: &mut In<Bare<R>>,
+    to: &mut Out<Bare<W>>,
+    mut room: Option<u64>,
+) -> io::Result<()> {
     crate::sys::directory::go_by_steps();
     // A file that a limit does not allow is an error and not our end.
     SigSet::from(Signal::SIGXFSZ).thread_block()?;

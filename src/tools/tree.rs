@@ -18,7 +18,7 @@ pub use packing::{LeaveOut, Owner, measure, pack};
 use super::draft::{Draft, Kind};
 use super::{Name, Skipped};
 use crate::error::{self, Error};
-use crate::trees::unpack;
+use crate::trees::unpack::{self, Source};
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::ffi::OsStr;
@@ -67,13 +67,12 @@ pub struct Put {
 ///
 /// What is in the way, or what the archive is refused for. What was there is as it was then, but for a directory that was merged
 /// half-way when the disk was full.
-pub fn put(from: &mut (dyn Read + Send), place: &Path, name: &OsStr, room: Option<u64>) -> Result<Put, Error> {
+pub fn put(from: &mut dyn Source, place: &Path, name: &OsStr, room: Option<u64>) -> Result<Put, Error> {
     // Where nothing comes nothing is made.
     let mut first = [0];
     if from.read(&mut first).map_err(|error| Error::of_io(&error))? == 0 {
         return Err(Error::new(error::Kind::Ended, "nothing came"));
     }
-    let from = &mut first.chain(from);
     let into = fs::metadata(place).is_ok_and(|found| found.is_dir());
     let is_named = !place.as_os_str().as_encoded_bytes().ends_with(b"/");
     if !into && !is_named {
@@ -88,8 +87,8 @@ pub fn put(from: &mut (dyn Read + Send), place: &Path, name: &OsStr, room: Optio
     };
     let draft = Draft::new(above, Kind::Directory).map_err(|error| Error::of_io(&error).about(&Name::from(above)))?;
     let bounds = unpack::Bounds { bytes: u64::MAX, file: i64::MAX as u64, plain: true, ..unpack::Bounds::default() };
-    let mut counted = Counted { from, left: room };
-    let summary = unpack::unpack(&mut counted, draft.open().as_fd(), None, &bounds).map_err(refused)?;
+    let mut counted = Counted { first: Some(first[0]), from, left: room };
+    let summary = unpack::unpack_passed(&mut counted, draft.open().as_fd(), &bounds).map_err(refused)?;
     if summary.unterminated {
         return Err(Error::new(error::Kind::Ended, "it was cut off"));
     }
@@ -117,18 +116,41 @@ pub fn put(from: &mut (dyn Read + Send), place: &Path, name: &OsStr, room: Optio
 
 /// An archive that there is so much room for.
 struct Counted<'a> {
-    from: &'a mut (dyn Read + Send),
+    /// Its first byte, which was looked at.
+    first: Option<u8>,
+    from: &'a mut dyn Source,
     left: Option<u64>,
 }
 
 impl Read for Counted<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(into)?;
+        let count = match (into.first_mut(), self.first) {
+            (Some(place), Some(byte)) => {
+                (*place, self.first) = (byte, None);
+                1
+            }
+            _ => self.from.read(into)?,
+        };
+        self.count(count as u64)?;
+        Ok(count)
+    }
+}
+
+impl Source for Counted<'_> {
+    fn pass(&mut self, file: &File, most: u64) -> io::Result<u64> {
+        let count = self.from.pass(file, self.left.map_or(most, |left| most.min(left)))?;
+        self.count(count)?;
+        Ok(count)
+    }
+}
+
+impl Counted<'_> {
+    fn count(&mut self, bytes: u64) -> io::Result<()> {
         if let Some(left) = &mut self.left {
-            let less = left.checked_sub(count as u64);
+            let less = left.checked_sub(bytes);
             *left = less.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOSPC))?;
         }
-        Ok(count)
+        Ok(())
     }
 }
 

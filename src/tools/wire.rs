@@ -3,17 +3,20 @@
 //! ```text
 //! to the tool      q JSON of a request, then, where it has data, d bytes ... and e
 //! from the tool    i JSON of an item, d bytes, as many as it takes, p now and then, and at last e JSON of how it went
-//! from the host    x JSON of why there is no tool, or no longer, in the place of what the tool says
+//! and where nothing else can be said    x JSON of why
 //! ```
 
+use super::bulk::{self, Filled, Sink};
 use crate::error::Error;
+use crate::trees::unpack::Source;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs::File;
 use std::io::{self, Read, Write};
 
 /// The longest frame: a piece of code of 128 KiB of which every character is escaped.
 pub const LONGEST: usize = 1 << 20;
-/// Bytes in one frame of data.
+/// Bytes in one frame of data, but for those of long files.
 pub const PIECE: usize = 64 << 10;
 
 /// A request.
@@ -26,7 +29,7 @@ pub const DATA: u8 = b'd';
 pub const PULSE: u8 = b'p';
 /// The end of data, or of an answer.
 pub const END: u8 = b'e';
-/// There is no tool.
+/// The tool cannot go on.
 pub const FAILED: u8 = b'x';
 
 /// How a request went.
@@ -34,13 +37,18 @@ pub type Ending = Option<Error>;
 
 /// Writes one frame.
 pub fn write(to: &mut dyn Write, kind: u8, bytes: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(bytes.len()).ok().filter(|length| *length as usize <= LONGEST);
+    begin(to, kind, bytes.len())?;
+    to.write_all(bytes)
+}
+
+/// Writes what stands before so many bytes.
+fn begin(to: &mut dyn Write, kind: u8, length: usize) -> io::Result<()> {
+    let length = u32::try_from(length).ok().filter(|length| *length as usize <= LONGEST);
     let length = length.ok_or_else(|| io::Error::other("a frame would be too long"))?;
-    let mut head = [0; 5];
+    let mut head = [0; HEAD];
     head[..4].copy_from_slice(&length.to_le_bytes());
     head[4] = kind;
-    to.write_all(&head)?;
-    to.write_all(bytes)
+    to.write_all(&head)
 }
 
 /// Writes one frame of JSON.
@@ -50,7 +58,29 @@ pub fn write_json(to: &mut dyn Write, kind: u8, value: &impl Serialize) -> io::R
 
 /// Reads one frame into `bytes`; `None` at the end.
 pub fn read(from: &mut dyn Read, bytes: &mut Vec<u8>) -> io::Result<Option<u8>> {
-    let mut head = [0; 5];
+    let Some((kind, length)) = head(from)? else { return Ok(None) };
+    bytes.resize(length, 0);
+    from.read_exact(bytes)?;
+    Ok(Some(kind))
+}
+
+/// Bytes before those of a frame.
+pub const HEAD: usize = 5;
+
+/// The kind and length of the frame that begins with these bytes; `None` where they are too few.
+///
+/// # Errors
+///
+/// It is too long.
+pub fn head_of(bytes: &[u8]) -> io::Result<Option<(u8, usize)>> {
+    let Some([a, b, c, d, kind]) = bytes.first_chunk::<HEAD>() else { return Ok(None) };
+    let length = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+    if length > LONGEST { Err(nonsense("a frame is too long")) } else { Ok(Some((*kind, length))) }
+}
+
+/// What stands before a frame: its kind and length; `None` at the end.
+fn head(from: &mut (impl Read + ?Sized)) -> io::Result<Option<(u8, usize)>> {
+    let mut head = [0; HEAD];
     let mut filled = 0;
     while filled < head.len() {
         match from.read(&mut head[filled..]) {
@@ -61,14 +91,7 @@ pub fn read(from: &mut dyn Read, bytes: &mut Vec<u8>) -> io::Result<Option<u8>> 
             Err(error) => return Err(error),
         }
     }
-    let [a, b, c, d, kind] = head;
-    let length = u32::from_le_bytes([a, b, c, d]) as usize;
-    if length > LONGEST {
-        return Err(nonsense("a frame is too long"));
-    }
-    bytes.resize(length, 0);
-    from.read_exact(bytes)?;
-    Ok(Some(kind))
+    head_of(&head)
 }
 
 /// What a frame of JSON says.
@@ -83,13 +106,13 @@ pub fn nonsense(what: &str) -> io::Error {
 
 /// Data on its way out, in frames.
 pub struct Outlet<'a> {
-    to: &'a mut dyn Write,
+    to: &'a mut dyn Sink,
     waiting: Vec<u8>,
 }
 
 impl<'a> Outlet<'a> {
     /// Nothing yet.
-    pub fn new(to: &'a mut dyn Write) -> Outlet<'a> {
+    pub fn new(to: &'a mut dyn Sink) -> Outlet<'a> {
         Outlet { to, waiting: Vec::with_capacity(PIECE) }
     }
 }
@@ -113,12 +136,25 @@ impl Write for Outlet<'_> {
     }
 }
 
+impl Sink for Outlet<'_> {
+    fn file(&mut self, file: &File, length: u64) -> Filled {
+        if length < bulk::LONG {
+            return bulk::copy(file, length, self);
+        }
+        self.flush()?;
+        bulk::in_pieces(length, &mut |piece| {
+            begin(self.to, DATA, usize::try_from(piece.length()).unwrap_or(usize::MAX))?;
+            piece.write(file, self.to)
+        })
+    }
+}
+
 /// Data on its way in: ends with its frame, and takes in other frames by `aside`.
 pub struct Inlet<'a> {
-    from: &'a mut (dyn Read + Send),
+    from: &'a mut dyn Source,
     aside: &'a mut (dyn FnMut(u8, &[u8]) -> io::Result<()> + Send),
-    piece: Vec<u8>,
-    start: usize,
+    /// Bytes of the frame of data at hand that are still to come.
+    left: usize,
     /// The frame at the end, once it has come.
     pub end: Option<Vec<u8>>,
     /// Whether the tool was cut off, or does not speak as it should.
@@ -127,11 +163,8 @@ pub struct Inlet<'a> {
 
 impl<'a> Inlet<'a> {
     /// Nothing yet.
-    pub fn new(
-        from: &'a mut (dyn Read + Send),
-        aside: &'a mut (dyn FnMut(u8, &[u8]) -> io::Result<()> + Send),
-    ) -> Inlet<'a> {
-        Inlet { from, aside, piece: Vec::new(), start: 0, end: None, broken: false }
+    pub fn new(from: &'a mut dyn Source, aside: &'a mut (dyn FnMut(u8, &[u8]) -> io::Result<()> + Send)) -> Inlet<'a> {
+        Inlet { from, aside, left: 0, end: None, broken: false }
     }
 
     /// Reads to the end, and gives nothing to anybody.
@@ -140,73 +173,61 @@ impl<'a> Inlet<'a> {
         while self.read(&mut piece)? > 0 {}
         Ok(())
     }
+
+    /// Goes to the next bytes of data; whether there are any.
+    fn advance(&mut self) -> io::Result<bool> {
+        while self.left == 0 {
+            if self.end.is_some() {
+                return Ok(false);
+            }
+            // Until a frame was understood.
+            let broken = std::mem::replace(&mut self.broken, true);
+            let (kind, length) = head(self.from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            if kind == DATA {
+                self.left = length;
+            } else {
+                let mut frame = vec![0; length];
+                self.from.read_exact(&mut frame)?;
+                match kind {
+                    PULSE => {}
+                    END => self.end = Some(frame),
+                    kind => (self.aside)(kind, &frame)?,
+                }
+            }
+            self.broken = broken;
+        }
+        Ok(true)
+    }
 }
 
 impl Read for Inlet<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        while self.start == self.piece.len() {
-            if self.end.is_some() {
-                return Ok(0);
-            }
-            self.start = 0;
-            // Until a frame was understood.
-            let broken = std::mem::replace(&mut self.broken, true);
-            match read(self.from, &mut self.piece)? {
-                Some(DATA) => {}
-                Some(PULSE) => self.piece.clear(),
-                Some(END) => {
-                    self.end = Some(std::mem::take(&mut self.piece));
-                    self.broken = broken;
-                    return Ok(0);
-                }
-                Some(kind) => {
-                    let piece = std::mem::take(&mut self.piece);
-                    (self.aside)(kind, &piece)?;
-                }
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            }
-            self.broken = broken;
+        if into.is_empty() || !self.advance()? {
+            return Ok(0);
         }
-        let count = into.len().min(self.piece.len() - self.start);
-        into[..count].copy_from_slice(&self.piece[self.start..self.start + count]);
-        self.start += count;
+        let most = into.len().min(self.left);
+        let broken = std::mem::replace(&mut self.broken, true);
+        let count = match self.from.read(&mut into[..most]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => count,
+            Err(error) => {
+                self.broken = broken || error.kind() != io::ErrorKind::Interrupted;
+                return Err(error);
+            }
+        };
+        self.left -= count;
+        self.broken = broken;
         Ok(count)
     }
 }
 
-/// Passes bytes on, and remembers the last of them: a tool that was killed may have left half a frame, and why there is none
-/// any more then stands behind that.
-pub struct Tail<R> {
-    inner: R,
-    last: Vec<u8>,
-}
-
-/// The longest frame of the host's side.
-const LAST: usize = 16 << 10;
-
-impl<R: Read> Tail<R> {
-    /// Nothing yet.
-    pub fn new(inner: R) -> Tail<R> {
-        Tail { inner, last: Vec::new() }
-    }
-
-    /// What the host's side said at the very end, if it did: in a frame that begins with `key`.
-    pub fn last_word(&self, key: &str) -> Option<Error> {
-        (0..self.last.len()).find_map(|start| {
-            let mut rest = self.last.get(start..)?;
-            let mut frame = Vec::new();
-            let whole = read(&mut rest, &mut frame).is_ok_and(|kind| kind == Some(FAILED)) && rest.is_empty();
-            whole.then(|| parse(frame.strip_prefix(key.as_bytes())?).ok())?
-        })
-    }
-}
-
-impl<R: Read> Read for Tail<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(into)?;
-        let bytes = into.get(..count).unwrap_or_default();
-        self.last.extend_from_slice(bytes.get(count.saturating_sub(LAST)..).unwrap_or_default());
-        self.last.drain(..self.last.len().saturating_sub(LAST));
+impl Source for Inlet<'_> {
+    fn pass(&mut self, file: &File, most: u64) -> io::Result<u64> {
+        if !self.advance()? {
+            return Ok(0);
+        }
+        let count = self.from.pass(file, most.min(self.left as u64))?;
+        self.left -= usize::try_from(count).unwrap_or(usize::MAX);
         Ok(count)
     }
 }
@@ -214,25 +235,6 @@ impl<R: Read> Read for Tail<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_hosts_last_word_is_found_behind_half_a_frame() {
-        let trouble = Error::new(crate::error::Kind::Ended, "it has ended");
-        for begun in [0, 3, 5, 30_000] {
-            let mut bytes = Vec::new();
-            write(&mut bytes, DATA, &[b'x'; 40_000]).expect("written");
-            bytes.truncate(begun);
-            let said = serde_json::to_string(&trouble).expect("text");
-            write(&mut bytes, FAILED, format!("key{said}").as_bytes()).expect("written");
-            let mut tail = Tail::new(&bytes[..]);
-            io::copy(&mut tail, &mut io::sink()).expect("read");
-            assert_eq!(tail.last_word("key").as_ref(), Some(&trouble), "{begun}");
-            assert_eq!(tail.last_word("another"), None, "{begun}");
-        }
-        let mut tail = Tail::new(&b"\x02\x00\x00\x00xno"[..]);
-        io::copy(&mut tail, &mut io::sink()).expect("read");
-        assert_eq!(tail.last_word("key"), None);
-    }
 
     #[test]
     fn data_comes_out_as_it_went_in_and_ends() {

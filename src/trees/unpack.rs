@@ -18,6 +18,7 @@ mod links;
 pub(crate) mod names;
 mod pax;
 mod refusal;
+mod source;
 mod sparse;
 #[cfg(test)]
 pub(in crate::trees) mod tests;
@@ -26,6 +27,7 @@ mod whiteouts;
 pub use crate::name::escaped;
 pub(crate) use attributes::{OPAQUE, is_opaque};
 pub use refusal::Refusal;
+pub use source::Source;
 
 use archive::Archive;
 use directories::Directories;
@@ -83,7 +85,24 @@ pub fn unpack(
     owner: Option<(u32, u32)>,
     bounds: &Bounds,
 ) -> Result<Summary, Refusal> {
-    let mut archive = Archive::new(tar);
+    unpack_from(Archive::new(tar), into, owner, bounds)
+}
+
+/// The same from a source that may move content to files by itself, and with files for whoever unpacks.
+///
+/// # Errors
+///
+/// As there.
+pub fn unpack_passed(tar: &mut dyn Source, into: BorrowedFd<'_>, bounds: &Bounds) -> Result<Summary, Refusal> {
+    unpack_from(Archive::passed(tar), into, None, bounds)
+}
+
+fn unpack_from(
+    mut archive: Archive<'_>,
+    into: BorrowedFd<'_>,
+    owner: Option<(u32, u32)>,
+    bounds: &Bounds,
+) -> Result<Summary, Refusal> {
     let owner = owner.map(|(user, group)| (Uid::from_raw(user), Gid::from_raw(group)));
     let mut unpacking = Unpacking {
         directories: Directories::new(into, owner, bounds.entries)?,

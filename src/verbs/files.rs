@@ -17,6 +17,7 @@ pub use look::{Find, Grep, Ls, Stat, Tree};
 
 use super::{Site, table};
 use crate::error::{Error, Kind, Problem};
+use crate::tools::bulk::Sink;
 use crate::tools::{Client, Entry, EntryKind, Name};
 use crate::verbs::text::moment;
 use base64::Engine as _;
@@ -135,7 +136,7 @@ fn client(site: &Site<'_>, sandbox: &str) -> Result<Client, Error> {
 }
 
 /// Takes in all of `data`; of more than a result has room for one byte more.
-fn keep(data: &mut (dyn Read + Send), bytes: &mut Vec<u8>) -> Result<(), Error> {
+fn keep(data: &mut dyn Read, bytes: &mut Vec<u8>) -> Result<(), Error> {
     let taken = data.take(LONGEST_CONTENT + 1).read_to_end(bytes);
     taken.and_then(|_| io::copy(data, &mut io::sink())).map_err(|error| Error::of_io(&error))?;
     Ok(())
@@ -151,12 +152,12 @@ fn fits(bytes: &[u8], path: &Name, instead: &str) -> Result<(), Error> {
 }
 
 /// Everything to where it is printed; how many bytes.
-fn print(data: &mut (dyn Read + Send), mut out: Box<dyn io::Write + Send>) -> Result<u64, Error> {
+fn print(data: &mut dyn Read, mut out: Box<dyn io::Write + Send>) -> Result<u64, Error> {
     io::copy(data, &mut out).and_then(|count| out.flush().map(|()| count)).map_err(|error| crate::tools::said(&error))
 }
 
 /// Everything from standard input.
-fn from_stdin(to: &mut dyn io::Write, bytes: &mut u64) -> Result<(), Error> {
+fn from_stdin(to: &mut dyn Sink, bytes: &mut u64) -> Result<(), Error> {
     *bytes = io::copy(&mut io::stdin().lock(), to).map_err(|error| match error.kind() {
         // The tool has ended, and why is told in its place.
         io::ErrorKind::BrokenPipe => Error::new(Kind::Broken, "the tool does not listen any more"),

@@ -9,15 +9,19 @@ use crate::own::Own;
 use crate::process::Delivery;
 use crate::sandbox::{self, Exec};
 use crate::spec::Protection;
-use crate::tools::{Name, inside, session, wire};
+use crate::sys::fd;
+use crate::tools::{inside, session};
 use crate::verbs::store;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::RawFd;
 use std::path::Path;
 
 /// Runs our own program in a sandbox, or `aside` over the files of one that does not run, with our standard streams as its own; the exit
-/// code. What goes wrong is said in a frame that begins with `key`.
-pub fn enter(sandbox: &OsStr, aside: bool, key: &str, home: Option<&Path>) -> i32 {
+/// code. What goes wrong is said on the pipe with the number `descriptor`, which ends with us and which nobody inside has.
+pub fn enter(sandbox: &OsStr, aside: bool, descriptor: RawFd, home: Option<&Path>) -> i32 {
+    let Ok(mut word) = fd::inherited(descriptor).map(File::from) else { return render::FAILED };
     // What waits inside for something to happen does not hear that nobody listens any more. Where it cannot be asked for, a killed
     // caller leaves us until then.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
@@ -30,10 +34,8 @@ pub fn enter(sandbox: &OsStr, aside: bool, key: &str, home: Option<&Path>) -> i3
         Ok((outcome, _)) => ended(&outcome),
         Err(error) => error,
     };
-    let mut out = std::io::stdout().lock();
     // A caller that is gone does not want to know.
-    let said = serde_json::to_string(&trouble).unwrap_or_default();
-    let _ = wire::write(&mut out, wire::FAILED, format!("{key}{said}").as_bytes()).and_then(|()| out.flush());
+    let _ = word.write_all(&serde_json::to_vec(&trouble).unwrap_or_default());
     render::FAILED
 }
 
@@ -88,15 +90,9 @@ pub fn take(path: &OsStr, words: &[OsString]) -> i32 {
 
 /// Answers what is asked over our standard streams; the exit code.
 pub fn serve(room: Option<u64>) -> i32 {
-    let mut from = std::io::BufReader::with_capacity(wire::PIECE, std::io::stdin());
-    let mut to = std::io::BufWriter::with_capacity(wire::PIECE, std::io::stdout().lock());
-    match inside::serve(&mut from, &mut to, room) {
+    match inside::serve(std::io::stdin(), std::io::stdout(), room) {
         Ok(()) => 0,
-        Err(error) => {
-            let trouble = Error::of_io(&error).about(&Name::from("request"));
-            // Whoever asks has gone, or does not speak as we do.
-            let _ = wire::write_json(&mut to, wire::FAILED, &trouble).and_then(|()| to.flush());
-            render::FAILED
-        }
+        // It has said why.
+        Err(_) => render::FAILED,
     }
 }

@@ -5,6 +5,7 @@ use super::{WITHOUT_WAITING, regular};
 use crate::error::Error;
 use crate::images::pack::{self, Opened};
 use crate::sys::directory::entries;
+use crate::tools::bulk::Sink;
 use crate::tools::{Name, Skipped};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
@@ -12,7 +13,7 @@ use nix::sys::stat::{FchmodatFlags, FileStat, Mode, fchmod, fchmodat, fstatat};
 use nix::unistd::geteuid;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read as _, Seek as _, Write};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStringExt as _;
@@ -42,7 +43,7 @@ pub enum Owner {
 /// # Errors
 ///
 /// `path` itself cannot be read, or nothing can be written; `to` is of no use then.
-pub fn pack(path: &Path, name: &Path, owner: Owner, to: &mut dyn Write, leave_out: LeaveOut<'_>) -> Result<(), Error> {
+pub fn pack(path: &Path, name: &Path, owner: Owner, to: &mut dyn Sink, leave_out: LeaveOut<'_>) -> Result<(), Error> {
     let mut walk = Walk::new(path, name, owner).map_err(|error| Error::of_io(&error).about(&Name::from(path)))?;
     // Dropped half-way it would write an end, and what is half would look whole.
     let builder = ManuallyDrop::new(tar::Builder::new(to));
@@ -234,7 +235,7 @@ fn list(directory: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
 }
 
 struct Packing<'w, 'l> {
-    builder: ManuallyDrop<tar::Builder<&'w mut dyn Write>>,
+    builder: ManuallyDrop<tar::Builder<&'w mut dyn Sink>>,
     leave_out: LeaveOut<'l>,
 }
 
@@ -286,12 +287,27 @@ impl Packing<'_, '_> {
             }
             file.rewind().map_err(Fault::Read)?;
         }
-        let opened = Opened { file, length, sparse: found.blocks() * 512 < length, time };
-        if let Some(fault) = pack::file(&mut self.builder, header, &at.name, opened).map_err(Fault::Write)? {
+        let sparse = found.blocks() * 512 < length;
+        let opened = Opened { file, length, sparse, time };
+        let fault = if sparse {
+            pack::file(&mut self.builder, header, &at.name, opened)
+        } else {
+            self.moved(header, &at.name, &opened)
+        };
+        if let Some(fault) = fault.map_err(Fault::Write)? {
             let why = format!("not all of it could be read: {}", Error::of_io(&fault).message);
             self.missed(&at.path, why, true)?;
         }
         Ok(())
+    }
+
+    /// Writes a file without holes, which the kernel moves where that is worth it.
+    fn moved(&mut self, header: Header, name: &Path, from: &Opened) -> io::Result<Option<io::Error>> {
+        pack::begin(&mut self.builder, header, name, from.length, from.time)?;
+        let to = self.builder.get_mut();
+        let fault = to.file(&from.file, from.length)?;
+        to.write_all(pack::fills(from.length))?;
+        Ok(fault)
     }
 
     fn missed(&mut self, path: &Path, why: String, failed: bool) -> Result<(), Fault> {

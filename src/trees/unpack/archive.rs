@@ -8,8 +8,10 @@
 use super::header::{BLOCK, check, cut, name_of, number, size_of, terminated};
 use super::pax::{Records, Time, decimal};
 use super::refusal::Refusal;
+use super::source::{From, Source};
 use super::sparse::{Layout, Map, continuation, old_parts};
 use crate::name::escaped;
+use std::fs::File;
 use std::io::{self, Read};
 use tar::Header;
 
@@ -20,7 +22,7 @@ const LONGEST_END: u64 = 16 << 20;
 
 /// What an archive holds, one after the other.
 pub struct Archive<'a> {
-    source: &'a mut (dyn Read + Send),
+    source: From<'a>,
     /// Bytes of the member's content that were not read yet.
     content: u64,
     /// And of the zeros that fill its last block.
@@ -65,7 +67,12 @@ struct Before {
 
 impl<'a> Archive<'a> {
     pub fn new(source: &'a mut (dyn Read + Send)) -> Archive<'a> {
-        Archive { source, content: 0, padding: 0, unterminated: false }
+        Archive { source: From::Read(source), content: 0, padding: 0, unterminated: false }
+    }
+
+    /// The same from a source that may move content to files by itself.
+    pub fn passed(source: &'a mut dyn Source) -> Archive<'a> {
+        Archive { source: From::Passed(source), content: 0, padding: 0, unterminated: false }
     }
 
     /// The next member; none behind the last. Content that was not read is passed over.
@@ -109,6 +116,17 @@ impl<'a> Archive<'a> {
             return Err(Refusal::new("the archive is cut off in its content").again());
         }
         self.content -= count as u64;
+        Ok(count)
+    }
+
+    /// Moves content of the member to `file`; 0 where that cannot be, and it is to be read.
+    pub fn pass(&mut self, file: &File, most: u64) -> Result<u64, Refusal> {
+        let wanted = most.min(self.content);
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let count = self.source.pass(file, wanted).map_err(|error| Refusal::unreadable(&error))?;
+        self.content -= count;
         Ok(count)
     }
 

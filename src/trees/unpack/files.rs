@@ -79,6 +79,13 @@ impl Unpacking {
     /// Copies content, at the most `length` bytes.
     fn fill(&mut self, file: &mut File, mut length: u64, archive: &mut Archive<'_>) -> Result<(), Refusal> {
         while length > 0 {
+            let moved = archive.pass(file, length)?;
+            if moved == 0 {
+                break;
+            }
+            length -= moved;
+        }
+        while length > 0 {
             let piece = self.buffer.len().min(usize::try_from(length).unwrap_or(usize::MAX));
             let count = archive.read(&mut self.buffer[..piece])?;
             if count == 0 {

@@ -6,13 +6,14 @@ use crate::outcome::Outcome;
 use crate::program;
 use crate::sandbox::{self, Exec};
 use crate::spec::{Language, Source, Spec};
+use crate::tools::bulk::Sink;
 use crate::tools::session::{Ask, Kind};
 use crate::tools::{Name, Request, wire};
 use crate::verbs::Site;
 use crate::verbs::session::{COPY_IT, Collected, Context, LONGEST, Ran, client, new_id, quietly, wait_for};
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -37,7 +38,7 @@ pub fn once(there: There, site: &Site<'_>) -> Result<(Outcome, Spec), Error> {
     let directory = format!("/tmp/.belljar-{}", new_id("code"));
     let path = Name::from(format!("{directory}/{name}").as_str());
     let mut client = client(&sandbox)?;
-    let mut send = |to: &mut dyn Write| match &code.source {
+    let mut send = |to: &mut dyn Sink| match &code.source {
         Source::Text(text) => to.write_all(text.as_bytes()).map_err(|error| Error::of_io(&error)),
         _ => File::open(&file)
             .and_then(|mut from| io::copy(&mut from, to))

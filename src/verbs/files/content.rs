@@ -3,6 +3,7 @@
 use super::listed::{Lines, Listed, too_many};
 use super::{FileEncoding, UNDONE, client, encoded, fits, from_stdin, keep, octal, print};
 use crate::error::Error;
+use crate::tools::bulk::Sink;
 use crate::tools::{Most, Name, Replaced, Request};
 use crate::verbs::faults::Faults;
 use crate::verbs::words::{Mode, Text, Word, many, number, number_or_none};
@@ -110,7 +111,7 @@ impl Verb for Write {
         let mode = self.mode.as_deref().map(octal).transpose()?;
         let request = Request::Write { path: path.clone(), mode, parents: self.parents, append: self.append };
         let mut bytes = 0;
-        let mut data = |to: &mut dyn std::io::Write| from_stdin(to, &mut bytes);
+        let mut data = |to: &mut dyn Sink| from_stdin(to, &mut bytes);
         client(site, &self.sandbox)?.ask(&request, Some(&mut data), &mut |_| Ok(()), &mut |_| Ok(()))?;
         Ok(Written { path, bytes })
     }

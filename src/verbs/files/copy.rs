@@ -3,14 +3,17 @@
 use super::interrupt::{Interrupt, check};
 use super::{FileEncoding, UNDONE, encoded, fits, from_stdin, keep, print};
 use crate::error::{Error, Kind};
+use crate::tools::bulk::{self, Filled, Sink};
 use crate::tools::{Client, EntryKind, Most, Name, Request, Skipped, tree, wire};
 use crate::trees::progress::{Progress, Quiet, Task};
+use crate::trees::unpack::Source;
 use crate::verbs::text::size;
 use crate::verbs::words::{Word, many};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, Write};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
@@ -260,7 +263,7 @@ impl Copying<'_> {
         let total = self.seen.then(|| tree::measure(&real));
         let mut task = self.progress.begin(&format!("to {path}"), total);
         let mut bytes = 0;
-        let mut send = |to: &mut dyn Write| {
+        let mut send = |to: &mut dyn Sink| {
             let mut counted = Counting { inner: to, task: &mut *task, bytes: &mut bytes };
             tree::pack(&real, Path::new(tree::MEMBER), tree::Owner::Caller, &mut counted, &mut |left_out| {
                 skipped.push(left_out);
@@ -323,7 +326,7 @@ fn name(path: &Path) -> OsString {
 }
 
 struct Counted<'a> {
-    inner: &'a mut (dyn Read + Send),
+    inner: &'a mut dyn Source,
     task: &'a mut dyn Task,
 }
 
@@ -336,8 +339,17 @@ impl Read for Counted<'_> {
     }
 }
 
+impl Source for Counted<'_> {
+    fn pass(&mut self, file: &File, most: u64) -> io::Result<u64> {
+        check()?;
+        let count = self.inner.pass(file, most)?;
+        self.task.advance(count);
+        Ok(count)
+    }
+}
+
 struct Counting<'a> {
-    inner: &'a mut dyn Write,
+    inner: &'a mut dyn Sink,
     task: &'a mut dyn Task,
     bytes: &'a mut u64,
 }
@@ -353,5 +365,17 @@ impl Write for Counting<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+impl Sink for Counting<'_> {
+    fn file(&mut self, file: &File, length: u64) -> Filled {
+        bulk::in_pieces(length, &mut |piece| {
+            check()?;
+            let failed = piece.write(file, self.inner)?;
+            self.task.advance(piece.length());
+            *self.bytes += piece.length();
+            Ok(failed)
+        })
     }
 }
