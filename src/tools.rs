@@ -171,7 +171,9 @@ impl Request {
                 Some(timeout_ms.map_or(LONG_SILENCE, |time| Duration::from_millis(time).saturating_add(SILENCE)))
             }
             // Its keeper gives a sign of life every second; while somebody takes a copy of the sandbox, everybody inside stands still.
-            Request::Session { ask: session::Ask::Logs { follow: true, .. }, .. } => Some(LONG_SILENCE),
+            Request::Session { ask: session::Ask::Logs { follow: true, .. } | session::Ask::Attach { .. }, .. } => {
+                Some(LONG_SILENCE)
+            }
             Request::Remove { .. } | Request::ChangeMode { .. } | Request::Push { .. } => Some(LONG_SILENCE),
             _ => Some(SILENCE),
         }

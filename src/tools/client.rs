@@ -87,8 +87,12 @@ impl Client {
         Client::of(|descriptor| Own::Enter { sandbox: sandbox.to_owned(), aside, descriptor }.command())
     }
 
-    /// `command`: what starts it, with the number of the pipe for the host's side.
-    fn of(command: impl FnOnce(RawFd) -> Command) -> Result<Client, Error> {
+    /// The same by another `command`, which is told the number of the pipe for the host's side.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn of(command: impl FnOnce(RawFd) -> Command) -> Result<Client, Error> {
         // In a process group of its own: what a terminal sends to all of a group is for the caller to act on, who ends this in order.
         let failed = |error: io::Error| Error::of_io(&error);
         let (word, theirs) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(|errno| failed(errno.into()))?;

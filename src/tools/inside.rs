@@ -9,6 +9,7 @@ mod search;
 
 use super::bulk::{Bare, In, Out, Sink};
 use super::patient::Patience;
+use super::session::{self, Ask, stream};
 use super::wire::{self, Inlet, Outlet};
 use super::{Name, Request};
 use crate::error::{Error, Kind};
@@ -83,6 +84,18 @@ fn answer_all<R: AsFd + Send, W: AsFd>(
             return Err(wire::nonsense("no request"));
         }
         let request: Request = wire::parse(&frame)?;
+        if let Request::Session { id: Some(id), ask: ask @ Ask::Attach { .. } } = &request {
+            match session::attach(id, ask) {
+                // From here on there is nothing else on this connection.
+                Ok(keeper) if stream::pass::pass(&keeper, from, to)? => {
+                    wire::write_json(to, wire::END, &Some(session::killed(id))).and_then(|()| to.flush())?;
+                    return Ok(());
+                }
+                Ok(_) => return Ok(()),
+                Err(trouble) => wire::write_json(to, wire::END, &Some(trouble)).and_then(|()| to.flush())?,
+            }
+            continue;
+        }
         let mut answer = Answer { to, room: &mut room, said: Instant::now() };
         // What moves data ends by itself when nobody is there any more, and leaves nothing half behind.
         let in_order = request.has_data() || matches!(request, Request::Pull { .. });
@@ -143,7 +156,7 @@ fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Error> {
         }
         Request::Move { from, to, replace } => change::rename(from, to, *replace),
         Request::ChangeMode { path, mode, recursive } => change::mode(path, *mode, *recursive),
-        Request::Session { id, ask } => super::session::answer(id.as_deref(), ask, answer.to),
+        Request::Session { id, ask } => session::answer(id.as_deref(), ask, answer.to),
         Request::Pull { path, name } => pull(path, name, answer),
         Request::Measure { path } => measure(path, answer),
         Request::Write { .. } | Request::Push { .. } => Err(Error::new(Kind::Invalid, "a request without its data")),

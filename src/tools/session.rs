@@ -13,10 +13,11 @@ mod pump;
 mod reach;
 mod replay;
 mod shell;
+pub mod stream;
 pub mod terminal;
 
 pub use jobs::LONGEST_LOG;
-pub use reach::answer;
+pub use reach::{answer, attach, killed};
 
 use super::Name;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub enum Kind {
     Command,
     /// The same with a terminal of its own; without words a shell.
     Terminal,
+    /// One command whose standard input and output are a stream: nothing that it writes is dropped.
+    Stream,
     /// One of which nothing is known, because it does not answer.
     Silent,
 }
@@ -50,13 +53,14 @@ impl Kind {
             Kind::Node => "node",
             Kind::Command => "command",
             Kind::Terminal => "terminal",
+            Kind::Stream => "stream",
             Kind::Silent => "silent",
         }
     }
 
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Kind> {
-        [Kind::Shell, Kind::Python, Kind::Node, Kind::Command, Kind::Terminal]
+        [Kind::Shell, Kind::Python, Kind::Node, Kind::Command, Kind::Terminal, Kind::Stream]
             .into_iter()
             .find(|kind| kind.name() == name)
     }
@@ -115,6 +119,11 @@ pub enum Ask {
         columns: u16,
         /// From 1 to 1000.
         rows: u16,
+    },
+    /// Makes the connection a [stream](stream) from here on.
+    Attach {
+        /// Columns and rows of the caller's terminal, for that of the session.
+        size: Option<(u16, u16)>,
     },
     /// Ends it, and everything that it has started.
     Remove,

@@ -24,6 +24,7 @@ mod rpc;
 mod sessions;
 mod stopped;
 mod storm;
+mod streams;
 mod terminals;
 mod verbs;
 mod volumes;

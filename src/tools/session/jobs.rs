@@ -11,8 +11,10 @@ use std::time::Duration;
 
 /// Bytes of what one job says that are kept.
 pub const LONGEST_LOG: usize = 10 << 20;
-/// Bytes of what a terminal showed last that are kept, for whoever comes to it.
+/// Bytes of what a terminal showed last that are kept, for whoever comes to it, and of what waits in a stream.
 const LONGEST_SCREEN: usize = 256 << 10;
+/// What a process that has ended may have left in its pipes: the most that they can hold for everybody.
+const MOST_LEFT: usize = 2 << 20;
 /// Jobs that are remembered after their end.
 const MOST_REMEMBERED: usize = 64;
 /// Jobs that wait for those before them.
@@ -63,8 +65,10 @@ pub struct Job {
     number: u64,
     text: String,
     said: VecDeque<Said>,
-    /// Of a terminal only what was said last is kept, and so much was let go.
+    /// Of a terminal or a stream only what was said last is kept, and so many things were let go.
     gone: Option<usize>,
+    /// Of a stream, the place behind what somebody has taken: what lies behind it is not let go.
+    taken: Option<usize>,
     kept: usize,
     /// Values and pictures among it.
     results: usize,
@@ -161,6 +165,19 @@ impl Jobs {
         });
     }
 
+    /// Whether a stream takes nothing at the moment; every other job always does.
+    pub fn is_full(&self, job: u64) -> bool {
+        self.lock().is_full(job)
+    }
+
+    /// Waits until it does, or, with `while_open`, the session has ended.
+    pub fn await_room(&self, job: u64, while_open: bool) {
+        let mut state = self.lock();
+        while state.is_full(job) && !(while_open && state.ended.is_some()) {
+            state = self.wait(state, None);
+        }
+    }
+
     /// Begins the job of a session that has one alone; its number.
     pub fn begin(&self) -> u64 {
         self.change(|state| {
@@ -218,6 +235,12 @@ impl State {
         self.jobs.iter_mut().find(|job| job.number == number)
     }
 
+    fn is_full(&mut self, job: u64) -> bool {
+        // What the process has left in its pipes is not lost.
+        let most = if self.ended.is_some() { LONGEST_SCREEN + MOST_LEFT } else { LONGEST_SCREEN };
+        self.job(job).is_some_and(|job| job.taken.is_some() && job.kept >= most)
+    }
+
     /// The number of the job that runs, or will be the next to.
     pub fn current(&self) -> Option<u64> {
         self.jobs.iter().find(|job| job.end.is_none()).map(|job| job.number)
@@ -251,10 +274,39 @@ impl Job {
         self.input = Some(master);
     }
 
+    /// Makes it one of which what was taken is let go, and which says no more until that is.
+    pub fn on_stream(&mut self, input: File) {
+        (self.gone, self.taken) = (Some(0), Some(0));
+        self.input = Some(input);
+    }
+
+    /// Takes down that somebody has taken what lies before that place.
+    pub fn take(&mut self, place: usize) {
+        if let Some(taken) = &mut self.taken {
+            *taken = place.max(*taken);
+            self.let_go();
+        }
+    }
+
+    /// Where somebody who comes now begins.
+    pub fn beginning(&self) -> usize {
+        self.taken.unwrap_or(0)
+    }
+
+    /// Whether it is a stream that has let go something behind that place.
+    pub fn has_lost(&self, place: usize) -> bool {
+        self.taken.is_some() && self.gone.is_some_and(|gone| gone > place)
+    }
+
     fn scroll(&mut self, said: Said, length: usize) {
         self.kept += length;
         self.said.push_back(said);
-        while self.kept > LONGEST_SCREEN {
+        self.let_go();
+    }
+
+    /// Lets go what is too much and may go.
+    fn let_go(&mut self) {
+        while self.kept >= LONGEST_SCREEN && self.taken.is_none_or(|taken| self.gone.is_some_and(|gone| gone < taken)) {
             let Some(Said::Stdout(Name(bytes)) | Said::Stderr(Name(bytes))) = self.said.pop_front() else { break };
             self.kept -= bytes.len();
             self.gone = self.gone.map(|gone| gone + 1);

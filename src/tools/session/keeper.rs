@@ -1,6 +1,7 @@
 //! The keeper of one session: starts what runs its jobs, runs them, and hears callers.
 
 mod answers;
+mod stream;
 
 use super::jobs::Jobs;
 use super::pump::{Streams, without_waiting};
@@ -57,7 +58,7 @@ pub fn keep(id: &str, kind: Kind, words: &[OsString], ready: &mut dyn FnMut(Resu
 /// Why what the session is to run could not be started.
 fn not_started(kind: Kind, words: &[OsString]) -> impl Fn(io::Error) -> Error {
     let missing = match (kind, words.first()) {
-        (Kind::Command | Kind::Terminal, Some(word)) => Err(PathBuf::from(word)),
+        (Kind::Command | Kind::Terminal | Kind::Stream, Some(word)) => Err(PathBuf::from(word)),
         (Kind::Python, _) => Ok("python3"),
         (Kind::Node, _) => Ok("node"),
         _ => Ok("bash and no sh"),
@@ -102,23 +103,26 @@ fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, Un
     let (jobs, bell) = Jobs::new().map_err(failed)?;
     let jobs = Arc::new(jobs);
     let not_started = not_started(kind, words);
-    let (runner, child) = match kind {
+    let (runner, mut child) = match kind {
         Kind::Shell => {
             shell::start(&directory).map(|(shell, child)| (Runner::Shell(shell), child)).map_err(not_started)?
         }
         Kind::Python | Kind::Node => interpreter::start(kind, &directory, bell)
             .map(|(interpreter, child)| (Runner::Interpreter(interpreter), child))
             .map_err(not_started)?,
-        Kind::Command => {
-            command(words).map(|(streams, child)| (Runner::Command(streams), child)).map_err(not_started)?
-        }
+        Kind::Command => command(words, Stdio::null())
+            .map(|(streams, child)| (Runner::Command(streams), child))
+            .map_err(not_started)?,
+        Kind::Stream => command(words, Stdio::piped())
+            .map(|(streams, child)| (Runner::Command(streams), child))
+            .map_err(not_started)?,
         Kind::Terminal => {
             let (streams, command) = terminal::make(words).map_err(failed)?;
             (Runner::Command(streams), terminal::start(command).map_err(not_started)?)
         }
         Kind::Silent => return Err(failed(io::ErrorKind::InvalidInput.into())),
     };
-    if matches!(kind, Kind::Command | Kind::Terminal) {
+    if matches!(kind, Kind::Command | Kind::Terminal | Kind::Stream) {
         let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         let added = jobs.lock().add(text.join(" "), false);
         let job = added.ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
@@ -126,15 +130,20 @@ fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, Un
             let master = master.try_clone().map_err(failed)?;
             jobs.change(|state| state.job(job).map(|job| job.on_terminal(master)));
         }
+        if let (Kind::Stream, Some(input)) = (kind, child.stdin.take()) {
+            let input = File::from(OwnedFd::from(input));
+            without_waiting(&input).map_err(failed)?;
+            jobs.change(|state| state.job(job).map(|job| job.on_stream(input)));
+        }
     }
     let keeper = Keeper { id: id.to_owned(), kind, directory, jobs, pid: child.id() as i32 };
     Ok((keeper, runner, listener))
 }
 
-fn command(words: &[OsString]) -> io::Result<(Streams, Child)> {
+fn command(words: &[OsString], input: Stdio) -> io::Result<(Streams, Child)> {
     let (program, rest) = words.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
-    command.args(rest).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    command.args(rest).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
     let out = child.stdout.take().map(|pipe| File::from(OwnedFd::from(pipe)));
     let error = child.stderr.take().map(|pipe| File::from(OwnedFd::from(pipe)));

@@ -29,6 +29,9 @@ impl Streams {
         let (mut piece, mut some) = (vec![0; PIECE], false);
         for (number, stream) in self.0.iter_mut().enumerate() {
             let Some(file) = stream else { continue };
+            if jobs.is_full(job) {
+                continue;
+            }
             match file.read(&mut piece) {
                 Ok(0) => *stream = None,
                 Ok(count) => {
@@ -60,6 +63,7 @@ impl Streams {
         let mut control = control;
         let mut piece = vec![0; PIECE];
         loop {
+            jobs.await_room(job, while_open);
             let mut list: Vec<PollFd<'_>> =
                 self.0.iter().flatten().map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)).collect();
             list.extend(control.as_ref().map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)));

@@ -45,10 +45,7 @@ pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Err
     match (id, ask) {
         (None, Ask::Look) => look_at_all(to),
         (None, _) => Err(Error::new(error::Kind::Invalid, "no session is named")),
-        (Some(id), _) if !is_id(id) => {
-            Err(Error::new(error::Kind::Invalid, format!("`{}` is no id of a session", id.escape_debug()))
-                .hint("use letters, digits, `-`, `_` and `.`, at most 64"))
-        }
+        (Some(id), _) if !is_id(id) => Err(not_an_id(id)),
         (Some(id), Ask::Create { kind, words, env, directory }) => create(id, *kind, words, env, directory.as_ref()),
         (Some(id), Ask::Remove) => remove(id),
         (Some(id), ask) => pass_on(id, ask, to),
@@ -191,7 +188,7 @@ fn patience(ask: &Ask) -> Option<Duration> {
         Ask::Interrupt { .. } => Some(ENDING),
         Ask::Run { wait: false, .. } | Ask::Logs { follow: false, .. } => Some(AT_ONCE),
         Ask::Run { timeout_ms, .. } => timeout_ms.map(|time| Duration::from_millis(time) + ENDING),
-        Ask::Logs { .. } => None,
+        Ask::Logs { .. } | Ask::Attach { .. } => None,
     }
 }
 
@@ -213,6 +210,28 @@ fn await_word(socket: &UnixStream, deadline: Option<Instant>, seconds: u32) -> i
         }
     }
     Err(io::ErrorKind::TimedOut.into())
+}
+
+/// Asks for a stream; the connection that is one then.
+pub fn attach(id: &str, ask: &Ask) -> Result<UnixStream, Error> {
+    if !is_id(id) {
+        return Err(not_an_id(id));
+    }
+    let mut socket = open(id)?;
+    let begun = socket
+        .set_write_timeout(Some(AT_ONCE))
+        .and_then(|()| wire::write_json(&mut socket, wire::REQUEST, ask))
+        .and_then(|()| socket.set_write_timeout(None));
+    match begun {
+        Ok(()) => Ok(socket),
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Err(silent(id)),
+        Err(_) => Err(killed(id)),
+    }
+}
+
+fn not_an_id(id: &str) -> Error {
+    Error::new(error::Kind::Invalid, format!("`{}` is no id of a session", id.escape_debug()))
+        .hint("use letters, digits, `-`, `_` and `.`, at most 64")
 }
 
 /// Passes on one request and its answers, frame by frame.
@@ -259,7 +278,8 @@ fn converse(
     }
 }
 
-fn killed(id: &str) -> Error {
+/// What is said of a session whose keeper broke off.
+pub fn killed(id: &str) -> Error {
     Error::new(error::Kind::Ended, format!("the session `{id}` was killed"))
 }
 

@@ -49,6 +49,7 @@ pub fn hear(keeper: &Keeper, caller: &mut UnixStream) -> io::Result<()> {
         Ask::Interrupt { job } => keeper.interrupt(job),
         Ask::Logs { job, follow } => keeper.tell(job, follow, None, caller)?,
         Ask::Input { job, bytes } => keeper.input(job, &bytes.0),
+        Ask::Attach { size } => keeper.attach(size, caller)?,
         Ask::Resize { columns, rows } => keeper.resize(columns, rows),
         Ask::Remove => {
             keeper.end();
@@ -83,7 +84,7 @@ fn feed(file: &mut File, bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Whether a caller has gone.
-fn is_gone(caller: &UnixStream) -> bool {
+pub fn is_gone(caller: &UnixStream) -> bool {
     let mut list = [PollFd::new(caller.as_fd(), PollFlags::POLLHUP)];
     poll(&mut list, 0u16).is_ok_and(|count| count > 0)
 }
@@ -95,7 +96,7 @@ impl Keeper {
 
     /// Takes a job in; its number.
     fn add(&self, kind: Kind, text: String, wait: bool) -> Result<u64, Error> {
-        if matches!(self.kind, Kind::Command | Kind::Terminal) {
+        if matches!(self.kind, Kind::Command | Kind::Terminal | Kind::Stream) {
             return Err(Error::new(error::Kind::Invalid, "it is a single command, and takes no other"));
         }
         if kind != self.kind {
@@ -181,7 +182,7 @@ impl Keeper {
     }
 
     /// Waits until the job has said more, or it is time to look at something else.
-    fn await_more(&self, job: u64, place: usize, until: Option<Instant>) {
+    pub(super) fn await_more(&self, job: u64, place: usize, until: Option<Instant>) {
         let rest = until.map_or(GLANCE, |at| at.saturating_duration_since(Instant::now()).min(GLANCE));
         let mut state = self.jobs.lock();
         // What it has said since was told to nobody.
@@ -247,18 +248,18 @@ impl Keeper {
                     let _ = master.write(INTERRUPT);
                 }
             }
-            (Kind::Python | Kind::Node | Kind::Command, 0 | 1) => {
+            (Kind::Python | Kind::Node | Kind::Command | Kind::Stream, 0 | 1) => {
                 to_itself(Signal::SIGINT);
                 to_started(Signal::SIGINT);
             }
-            (Kind::Shell | Kind::Python | Kind::Node | Kind::Command, _) => {
+            (Kind::Shell | Kind::Python | Kind::Node | Kind::Command | Kind::Stream, _) => {
                 to_started(Signal::SIGKILL);
                 to_itself(Signal::SIGKILL);
             }
         }
     }
 
-    fn resize(&self, columns: u16, rows: u16) -> Result<(), Error> {
+    pub(super) fn resize(&self, columns: u16, rows: u16) -> Result<(), Error> {
         let sizes = 1..=1000;
         if !sizes.contains(&columns) || !sizes.contains(&rows) {
             return Err(Error::new(error::Kind::Invalid, "a terminal has from 1 to 1000 columns and rows"));
