@@ -3,7 +3,8 @@
 #![no_main]
 
 use belljar::tools::session::{Ask, Said, Session};
-use belljar::tools::{Name, Request, Trouble, wire};
+use belljar::error::{Error, Kind};
+use belljar::tools::{Name, Request, wire};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -21,8 +22,8 @@ fuzz_target!(|bytes: &[u8]| {
             let written = serde_json::to_vec(&request).expect("written");
             assert_eq!(wire::parse::<Request>(&written).expect("read again"), request);
         }
-        if let Ok(trouble) = wire::parse::<Trouble>(frame) {
-            assert_ne!(trouble.from_inside().kind, "not_running");
+        if let Ok(error) = wire::parse::<Error>(frame) {
+            assert_ne!(error.from_inside().kind, Kind::NotRunning);
         }
     }
 });

@@ -28,8 +28,8 @@ fuzz_target!(|bytes: &[u8]| {
     let (merge, bytes) = bytes.split_first().map_or((false, bytes), |(first, rest)| (first % 2 == 0, rest));
     let tar = archive(bytes);
     let name = if merge { "." } else { "new" };
-    if let Err(trouble) = put(&mut &tar[..], &into, OsStr::new(name), Some(1 << 20)) {
-        assert!(!trouble.message.is_empty() && !trouble.kind.is_empty(), "an error that says nothing");
+    if let Err(error) = put(&mut &tar[..], &into, OsStr::new(name), Some(1 << 20)) {
+        assert!(!error.message.is_empty(), "an error that says nothing");
     }
     let names = fs::read_dir(&into).expect("list it").map(|entry| entry.expect("an entry").file_name());
     assert!(names.into_iter().all(|name| merge || ["link", "there", "new"].iter().any(|known| name == *known)));
