@@ -1,9 +1,9 @@
 //! The main path: from an order to what became of it.
 //!
-//! [`start`] reads aloud: check, lease the image, probe, settle, plan, launch; then somebody watches. Everything that is decided is
+//! `start` reads aloud: check, lease the image, probe, settle, plan, launch; then somebody watches. Everything that is decided is
 //! decided here, in the supervisor, before the clone; the two processes on the other side (`init`, `payload`) walk the lists of steps.
 //! The process that clones has no other threads. What differs between a sandbox of one command, a persistent sandbox and a command
-//! that joins one is in its [`Role`].
+//! that joins one is in its `Role`.
 
 mod acquire;
 mod child;

@@ -120,7 +120,7 @@ pub enum Ask {
         /// From 1 to 1000.
         rows: u16,
     },
-    /// Makes the connection a [stream](stream) from here on.
+    /// Makes the connection a [`stream`] from here on.
     Attach {
         /// Columns and rows of the caller's terminal, for that of the session.
         size: Option<(u16, u16)>,
