@@ -1,5 +1,7 @@
 //! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
 
+mod misuse;
+
 use super::args::{self, Cli, Verb};
 use super::run::Commanded;
 use crate::error::Problem;
@@ -12,8 +14,9 @@ use crate::verbs::run::Run;
 use crate::verbs::sandbox::Sandbox;
 use crate::verbs::wish::home;
 use crate::verbs::{self, Reported};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches};
+use misuse::Place;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -141,63 +144,30 @@ fn as_others(usage: Usage) -> Usage {
 fn alone<A: Args>(name: &'static str, usage_name: &'static str, words: &[OsString]) -> Result<A, Usage> {
     let mut command = args::alone::<A>(name, usage_name);
     let read = command.try_get_matches_from_mut(words).and_then(|mut matches| A::from_arg_matches_mut(&mut matches));
-    read.map_err(|error| usage(&error, &format!("try `{usage_name} --help`"), 125, expected_report(words)))
+    read.map_err(|error| usage(&error, &Place { command: &command, name: usage_name }, words, 125))
 }
 
 fn whole(words: &[OsString]) -> Result<Cli, Usage> {
     let mut command = args::whole();
     let read = command.try_get_matches_from_mut(words).and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
-    // The deepest verb that was named.
-    let verbs = words.get(1..).unwrap_or_default().iter();
-    let mut deepest = &command;
-    let mut path = "belljar".to_owned();
-    for verb in verbs.map_while(|word| word.to_str()) {
-        let Some(found) = deepest.find_subcommand(verb) else { break };
-        deepest = found;
-        path = format!("{path} {verb}");
-    }
-    let help = format!("try `{path} --help`");
-    read.map_err(|error| usage(&error, &help, 2, expected_report(words)))
+    read.map_err(|error| {
+        // The deepest verb that was named; `help` is clap's own.
+        let verbs = words.get(1..).unwrap_or_default().iter().map_while(|word| word.to_str());
+        let mut place = (&command, "belljar".to_owned());
+        for verb in verbs.skip_while(|verb| *verb == "help") {
+            let Some(found) = place.0.find_subcommand(verb) else { break };
+            place = (found, format!("{} {verb}", place.1));
+        }
+        usage(&error, &Place { command: place.0, name: &place.1 }, words, 2)
+    })
 }
 
-/// clap's error in our form: one problem, its tips as cures.
-fn usage(error: &clap::Error, help: &str, exit_code: i32, report: Report) -> Usage {
-    let text = error.render().to_string();
+/// clap's error in our form.
+fn usage(error: &clap::Error, place: &Place<'_>, words: &[OsString], exit_code: i32) -> Usage {
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Usage::Asked(text),
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let problem = Problem::new("command line", "no command").hint(help);
-            return Usage::Wrong { problems: vec![problem], exit_code, report };
-        }
-        _ => {}
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Usage::Asked(error.render().to_string()),
+        _ => Usage::Wrong { problems: place.problems(error, words), exit_code, report: expected_report(words) },
     }
-    let field = match error.get(ContextKind::InvalidArg).or_else(|| error.get(ContextKind::InvalidSubcommand)) {
-        Some(ContextValue::String(shown)) => field_name(shown),
-        Some(ContextValue::Strings(shown)) => shown.first().map_or_else(String::new, |first| field_name(first)),
-        _ => String::new(),
-    };
-    let field = if field.is_empty() { "command line".to_owned() } else { field };
-    let mut message = Vec::new();
-    let mut hints = Vec::new();
-    for line in text.lines().map(str::trim) {
-        match line.strip_prefix("tip: ") {
-            _ if line.starts_with("Usage:") => break,
-            // A command that begins with a hyphen is rare, and a slip of the finger is not.
-            Some(tip) if tip.starts_with("to pass") => {}
-            Some(tip) => hints.push(tip.to_owned()),
-            None if line.is_empty() || line.starts_with("For more information") => {}
-            None => message.push(line.strip_prefix("error: ").unwrap_or(line).to_owned()),
-        }
-    }
-    hints.push(help.to_owned());
-    let problem = Problem::new(&field, message.join(" ")).hint(hints.join("; "));
-    Usage::Wrong { problems: vec![problem], exit_code, report }
-}
-
-/// `--cpu-time <TIME>` is the field `cpu_time`.
-fn field_name(shown: &str) -> String {
-    let word = shown.split([' ', '=']).next().unwrap_or_default();
-    word.trim_start_matches('-').trim_matches(['<', '>', '[', ']', '.']).replace('-', "_").to_lowercase()
 }
 
 /// Where a caller whose command line cannot be read wants to hear of it: a tool that asked for JSON must get

@@ -41,10 +41,10 @@ pub struct What {
     #[arg(long, value_name = "NAME")]
     pub sandbox: Option<Word>,
     /// In an interpreter of this id that stays in the sandbox, with all that it knows from call to call [default: none]
-    #[arg(long, value_name = "ID", requires = "sandbox")]
+    #[arg(long, value_name = "ID")]
     pub context: Option<String>,
     /// Save pictures and tables of a context as files in this directory, made if need be [default: they are named]
-    #[arg(long, value_name = "DIR", requires = "context")]
+    #[arg(long, value_name = "DIR")]
     pub save: Option<Word>,
     /// Code as text, instead of FILE
     #[arg(short = 'e', value_name = "CODE", allow_hyphen_values = true)]

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[command(override_usage = "belljar exec [OPTIONS] NAME [--] COMMAND [ARG]...", after_help = EXIT_CODES)]
 pub struct Exec {
     /// Leave it behind as a session of its own, and print that session's id [default: off]
-    #[arg(short, long, conflicts_with_all = ["timeout", "output_limit", "user", "stdin", "tty", "status_fd"])]
+    #[arg(short, long, conflicts_with = "status_fd")]
     #[serde(default)]
     pub detach: bool,
     /// Wall clock, in seconds or with h, m, s, ms; or `none` [default: none]

@@ -38,7 +38,7 @@ pub struct What {
     /// Run the OCI bundle in DIR: its root file system, and what its config.json says [default: none]
     ///
     /// Options win over config.json. What it wants and belljar does not do is refused by its place in the file.
-    #[arg(long, value_name = "DIR", conflicts_with = "image", help_heading = FILES)]
+    #[arg(long, value_name = "DIR", help_heading = FILES)]
     pub bundle: Option<Word>,
     /// The command and its arguments
     ///

@@ -152,7 +152,7 @@ pub struct Pull {
     #[arg(long, value_name = "NAME")]
     username: Option<Text>,
     /// Read the password from standard input
-    #[arg(long, requires = "username")]
+    #[arg(long)]
     #[serde(default)]
     password_stdin: bool,
 }
