@@ -272,7 +272,9 @@ fn a_supervisor_that_is_killed_takes_everything_with_it_and_the_next_call_tells_
     assert!(eventually(5, || sandboxes.done(&["stats", "--json", "kept"]).contains("\"pids\":4")));
     kill_all(sandboxes.supervisors());
     assert_eq!(command.finish().code, Some(125));
-    assert_eq!(sandboxes.states(), [("kept".to_owned(), "lost".to_owned())]);
+    // A process that was killed lives until it is its turn.
+    let states = || sandboxes.states();
+    assert!(eventually(5, || states() == [("kept".to_owned(), "lost".to_owned())]), "{:?}", states());
     let left = || crate::common::processes_with(&mark);
     assert!(eventually(5, || left().is_empty()), "left behind: {:?}", left());
     assert_eq!(sandboxes.shell("kept", "true").code, Some(125));
