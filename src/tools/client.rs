@@ -17,6 +17,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -78,13 +79,17 @@ pub type Heard<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 impl Client {
     /// Starts the tool in a sandbox, by [`Own::Enter`]: that gives it its own standard streams, and says why it cannot on another pipe, as
     /// the JSON of an [`Error`]. That pipe stays outside: nobody inside speaks for the host. `aside`: the files of a stopped sandbox
-    /// will do.
+    /// will do. The sandbox is one of those in `home`, belljar's own directory.
     ///
     /// # Errors
     ///
     /// What keeps a process from being started.
-    pub fn start(sandbox: &OsStr, aside: bool) -> Result<Client, Error> {
-        Client::of(|descriptor| Own::Enter { sandbox: sandbox.to_owned(), aside, descriptor }.command())
+    pub fn start(home: &Path, sandbox: &OsStr, aside: bool) -> Result<Client, Error> {
+        Client::of(|descriptor| {
+            let mut command = Own::Enter { sandbox: sandbox.to_owned(), aside, descriptor }.command();
+            command.env("BELLJAR_HOME", home);
+            command
+        })
     }
 
     /// The same by another `command`, which is told the number of the pipe for the host's side.

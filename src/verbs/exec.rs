@@ -167,7 +167,7 @@ impl Verb for Exec {
         let (name, command) = self.request(site.env)?;
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
         if detach {
-            return leave_behind(&name, command);
+            return leave_behind(site, &name, command);
         }
         let (outcome, spec) = sandbox::exec(&sandboxes, &name, Some(&store), &command, site.delivery())?;
         Ok(Executed::Ran { outcome: Box::new(outcome), spec: Box::new(spec) })
@@ -175,7 +175,7 @@ impl Verb for Exec {
 }
 
 /// Starts the command as a session of its own.
-fn leave_behind(name: &str, command: sandbox::Exec) -> Result<Executed, Error> {
+fn leave_behind(site: &Site<'_>, name: &str, command: sandbox::Exec) -> Result<Executed, Error> {
     let session = new_id("run");
     let pair = |(name, value)| (Name::from(name), Name::from(value));
     let ask = Ask::Create {
@@ -184,6 +184,6 @@ fn leave_behind(name: &str, command: sandbox::Exec) -> Result<Executed, Error> {
         env: command.env.into_iter().map(pair).collect(),
         directory: command.workdir.as_deref().map(Name::from),
     };
-    quietly(name, &session, ask)?;
+    quietly(site.home()?, name, &session, ask)?;
     Ok(Executed::Detached { version: 1, session, job: 1 })
 }

@@ -131,8 +131,7 @@ fn encoded(bytes: Vec<u8>) -> (String, FileEncoding) {
 
 /// A tool in the sandbox of that name, or over the files of one that is stopped.
 fn client(site: &Site<'_>, sandbox: &str) -> Result<Client, Error> {
-    site.home()?;
-    Client::start(OsStr::new(sandbox), true)
+    Client::start(site.home()?, OsStr::new(sandbox), true)
 }
 
 /// Takes in all of `data`; of more than a result has room for one byte more.

@@ -47,7 +47,7 @@ impl Verb for Create {
     type Told = Made;
 
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
-        site.home()?;
+        let home = site.home()?;
         let kind = Kind::Terminal;
         let ask = Ask::Create {
             kind,
@@ -55,7 +55,7 @@ impl Verb for Create {
             env: Vec::new(),
             directory: self.workdir.map(|word| Name::from(word.0)),
         };
-        quietly(&self.sandbox, &self.id, ask)?;
+        quietly(home, &self.sandbox, &self.id, ask)?;
         Ok(Made { session: self.id.0, kind })
     }
 
@@ -84,7 +84,6 @@ impl Verb for Attach {
     type Told = Ran;
 
     fn run(self, site: &Site<'_>) -> Result<Ran, Error> {
-        site.home()?;
         attach::attach(&self, site)
     }
 }
@@ -125,9 +124,9 @@ impl Verb for Resize {
     type Told = Resized;
 
     fn run(self, site: &Site<'_>) -> Result<Resized, Error> {
-        site.home()?;
+        let home = site.home()?;
         let (columns, rows) = (self.columns, self.rows);
-        quietly(&self.sandbox, &self.id, Ask::Resize { columns, rows })?;
+        quietly(home, &self.sandbox, &self.id, Ask::Resize { columns, rows })?;
         Ok(Resized { session: self.id.0, columns, rows })
     }
 }

@@ -21,6 +21,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io::Read as _;
+use std::path::Path;
 use std::time::Duration;
 
 /// How long the tool inside may take for what needs no waiting: to start it takes time of its own where much runs.
@@ -59,8 +60,8 @@ table! {
 /// # Errors
 ///
 /// What keeps a process from being started.
-pub fn client(sandbox: &str) -> Result<Client, Error> {
-    Client::start(OsStr::new(sandbox), false)
+pub fn client(home: &Path, sandbox: &str) -> Result<Client, Error> {
+    Client::start(home, OsStr::new(sandbox), false)
 }
 
 /// Asks of a session what has no answer but that it is done.
@@ -68,15 +69,15 @@ pub fn client(sandbox: &str) -> Result<Client, Error> {
 /// # Errors
 ///
 /// Why it was not done.
-pub fn quietly(sandbox: &str, id: &str, ask: Ask) -> Result<(), Error> {
-    let mut client = client(sandbox)?;
+pub fn quietly(home: &Path, sandbox: &str, id: &str, ask: Ask) -> Result<(), Error> {
+    let mut client = client(home, sandbox)?;
     client.answers_within(AT_ONCE);
     client.order(&Request::Session { id: Some(id.to_owned()), ask })
 }
 
 /// Asks about one session, and takes in what it says.
-fn listen(sandbox: &str, id: &str, ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
-    let mut client = client(sandbox)?;
+fn listen(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
+    let mut client = client(home, sandbox)?;
     if let Ask::Logs { follow: false, .. } | Ask::Run { wait: false, .. } = &ask {
         client.answers_within(AT_ONCE);
     }
@@ -118,10 +119,10 @@ impl Verb for Create {
     type Told = Made;
 
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
-        site.home()?;
+        let home = site.home()?;
         let (kind, directory) = (session::Kind::Shell, self.workdir.map(|word| Name::from(word.0)));
         let ask = Ask::Create { kind, words: Vec::new(), env: Vec::new(), directory };
-        quietly(&self.sandbox, &self.id, ask)?;
+        quietly(home, &self.sandbox, &self.id, ask)?;
         Ok(Made { session: self.id.0, kind })
     }
 }
@@ -153,9 +154,9 @@ impl Verb for Ls {
     type Told = Sessions;
 
     fn run(self, site: &Site<'_>) -> Result<Sessions, Error> {
-        site.home()?;
+        let home = site.home()?;
         let mut sessions = Vec::new();
-        let mut client = client(&self.sandbox)?;
+        let mut client = client(home, &self.sandbox)?;
         client.answers_within(AT_ONCE);
         client.list(&Request::Session { id: None, ask: Ask::Look }, Most::Few, &mut |one: session::Session| {
             if !one.is_credible() {
@@ -216,7 +217,7 @@ impl Verb for Exec {
     type Told = Ran;
 
     fn run(self, site: &Site<'_>) -> Result<Ran, Error> {
-        site.home()?;
+        let home = site.home()?;
         let mut faults = Faults::default();
         let text = faults.text("lines", self.lines.0);
         let timeout = self.timeout.as_ref().and_then(|time| faults.unit("timeout", &**time, spec::parse_duration));
@@ -232,10 +233,10 @@ impl Verb for Exec {
         let ask = Ask::Run { kind: session::Kind::Shell, text, wait: !self.detach, timeout_ms };
         let mut said = Collected::new(site, None);
         if self.detach {
-            listen(&self.sandbox, &self.id, ask, &mut said)?;
+            listen(home, (&self.sandbox, &self.id), ask, &mut said)?;
             return Ok(said.finish(site)?.whose_number_is_told());
         }
-        wait::run(&self.sandbox, &self.id, ask, &mut said)?;
+        wait::run(home, (&self.sandbox, &self.id), ask, &mut said)?;
         said.finish(site)
     }
 }
@@ -269,10 +270,10 @@ impl Verb for Logs {
     type Told = Ran;
 
     fn run(self, site: &Site<'_>) -> Result<Ran, Error> {
-        site.home()?;
+        let home = site.home()?;
         let mut said = Collected::new(site, None);
         let ask = Ask::Logs { job: self.job, follow: self.follow };
-        listen(&self.sandbox, &self.id, ask, &mut said)?;
+        listen(home, (&self.sandbox, &self.id), ask, &mut said)?;
         said.finish(site)
     }
 }
@@ -309,10 +310,10 @@ impl Verb for Input {
     type Told = InputGiven;
 
     fn run(self, site: &Site<'_>) -> Result<InputGiven, Error> {
-        site.home()?;
+        let home = site.home()?;
         let (Text(id), job) = (self.id, self.job);
         let ask = |ask: Ask| Request::Session { id: Some(id.clone()), ask };
-        let mut client = client(&self.sandbox)?;
+        let mut client = client(home, &self.sandbox)?;
         // Whether there is such a job is known before anything is read, also where there is nothing to read.
         let mut known = false;
         client.list(&ask(Ask::Look), Most::One, &mut |session: session::Session| {
@@ -369,8 +370,8 @@ impl Verb for Interrupt {
     type Told = SessionDone;
 
     fn run(self, site: &Site<'_>) -> Result<SessionDone, Error> {
-        site.home()?;
-        quietly(&self.sandbox, &self.id, Ask::Interrupt { job: self.job })?;
+        let home = site.home()?;
+        quietly(home, &self.sandbox, &self.id, Ask::Interrupt { job: self.job })?;
         Ok(SessionDone { session: self.id.0 })
     }
 }
@@ -397,8 +398,8 @@ impl Verb for Rm {
     type Told = SessionDone;
 
     fn run(self, site: &Site<'_>) -> Result<SessionDone, Error> {
-        site.home()?;
-        quietly(&self.sandbox, &self.id, Ask::Remove)?;
+        let home = site.home()?;
+        quietly(home, &self.sandbox, &self.id, Ask::Remove)?;
         Ok(SessionDone { session: self.id.0 })
     }
 }

@@ -37,7 +37,7 @@ pub fn once(there: There, site: &Site<'_>) -> Result<(Outcome, Spec), Error> {
     let name = program::file_name(&file, code.language);
     let directory = format!("/tmp/.belljar-{}", new_id("code"));
     let path = Name::from(format!("{directory}/{name}").as_str());
-    let mut client = client(&sandbox)?;
+    let mut client = client(site.home()?, &sandbox)?;
     let mut send = |to: &mut dyn Sink| match &code.source {
         Source::Text(text) => to.write_all(text.as_bytes()).map_err(|error| Error::of_io(&error)),
         _ => File::open(&file)
@@ -80,14 +80,14 @@ pub fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Err
     }
     let text = text(&request.code.source)?;
     let timeout_ms = request.exec.timeout.as_ref().map(Duration::as_millis).map(|time| time as u64);
-    let sandbox = request.sandbox.as_str();
+    let (home, sandbox) = (site.home()?, request.sandbox.as_str());
     let mut said = Collected::new(site, request.save.clone());
     said.is_of_context(Context::Continued);
     let ask = || Ask::Run { kind, text: text.clone(), wait: true, timeout_ms };
-    let how = match wait_for(sandbox, id, ask(), &mut said) {
+    let how = match wait_for(home, (sandbox, id), ask(), &mut said) {
         Err(trouble) if trouble.kind == error::Kind::Lost => Context::Anew,
         Err(trouble) if trouble.kind == error::Kind::SessionEnded => {
-            quietly(sandbox, id, Ask::Remove)?;
+            quietly(home, sandbox, id, Ask::Remove)?;
             Context::Anew
         }
         Err(trouble) if is_missing(&trouble) => Context::New,
@@ -100,7 +100,7 @@ pub fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Err
         env: request.exec.env.iter().map(pair).collect(),
         directory: request.exec.workdir.as_deref().map(Name::from),
     };
-    match quietly(sandbox, id, create) {
+    match quietly(home, sandbox, id, create) {
         // Somebody was quicker, and it goes on for us.
         Err(trouble) if trouble.kind == error::Kind::Exists => {}
         made => {
@@ -111,7 +111,7 @@ pub fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Err
     if how == Context::Anew {
         (site.say)(&format!("the context `{id}` had ended, and begins anew: what it had set is gone"));
     }
-    wait_for(sandbox, id, ask(), &mut said)?;
+    wait_for(home, (sandbox, id), ask(), &mut said)?;
     said.finish(site)
 }
 

@@ -229,7 +229,11 @@ impl Copying<'_> {
     }
 
     fn client(&self, sandbox: &OsStr) -> Result<Client, Error> {
-        self.interrupt.outside(|| Client::start(sandbox, true))
+        self.interrupt.outside(|| self.start(sandbox))
+    }
+
+    fn start(&self, sandbox: &OsStr) -> Result<Client, Error> {
+        Client::start(self.site.home()?, sandbox, true)
     }
 
     fn pull(&self, sandbox: &OsStr, path: &Name, to: &Path) -> Result<Done, Error> {
@@ -279,7 +283,7 @@ impl Copying<'_> {
     /// The bytes of a file, or a directory as a tar archive.
     fn print(&self, sandbox: &OsStr, path: Name) -> Result<Done, Error> {
         self.interrupt.release();
-        let mut client = Client::start(sandbox, true)?;
+        let mut client = self.start(sandbox)?;
         let mut kind = None;
         client.list::<crate::tools::Entry>(&Request::Stat { path: path.clone() }, Most::One, &mut |entry| {
             kind = Some(entry.kind);
@@ -306,12 +310,8 @@ impl Copying<'_> {
         let request = Request::Write { path: path.clone(), mode: None, parents: false, append: false };
         let mut bytes = 0;
         self.interrupt.release();
-        Client::start(sandbox, true)?.ask(
-            &request,
-            Some(&mut |to| from_stdin(to, &mut bytes)),
-            &mut |_| Ok(()),
-            &mut |_| Ok(()),
-        )?;
+        self.start(sandbox)?
+            .ask(&request, Some(&mut |to| from_stdin(to, &mut bytes)), &mut |_| Ok(()), &mut |_| Ok(()))?;
         Ok(Done { to: path, bytes, ..Done::default() })
     }
 }

@@ -27,7 +27,7 @@ pub fn attach(one: &Attach, site: &Site<'_>) -> Result<Ran, Error> {
     let stdin = std::io::stdin();
     let mut said = Collected::new(site, None);
     let mut screen = Screen { known: size_of(&stdin), resized: None };
-    let client = client(&one.sandbox)?;
+    let client = client(site.home()?, &one.sandbox)?;
     // From now on, since what we start is to hear it too.
     screen.resized = Some(watch_size()?);
     let mut stream = Stream::open(client, &one.id.0, screen.known)?;

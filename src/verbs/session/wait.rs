@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::tools::Request;
 use crate::tools::session::Ask;
 use nix::sys::signal::{SigSet, Signal};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -23,8 +24,8 @@ const MORE: Duration = Duration::from_secs(40);
 /// # Errors
 ///
 /// As [`Collected::hear`], and what keeps anybody from waiting.
-pub fn run(sandbox: &str, id: &str, ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
-    let mut client = super::client(sandbox)?;
+pub fn run(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
+    let mut client = super::client(home, sandbox)?;
     if let Ask::Run { timeout_ms: Some(time), .. } = &ask {
         client.answers_within(Duration::from_millis(*time).saturating_add(MORE));
     }
@@ -32,12 +33,13 @@ pub fn run(sandbox: &str, id: &str, ask: Ask, said: &mut Collected<'_>) -> Resul
     // From here on a signal is the other thread's. Before, it ends us, and nobody has asked for anything yet.
     let before = heard.thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_BLOCK);
     let before = before.map_err(|errno| Error::of_io(&errno.into()))?;
-    let (sandbox, id, job) = (sandbox.to_owned(), id.to_owned(), said.number());
-    let request = Request::Session { id: Some(id.clone()), ask };
+    let (id, job) = (id.to_owned(), said.number());
+    let place = (home.to_owned(), sandbox.to_owned(), id.clone());
+    let request = Request::Session { id: Some(id), ask };
     let watch = move || {
         while let Ok(signal) = heard.wait() {
             match job.load(Ordering::Acquire) {
-                job @ 1.. if !HEARD.swap(true, Ordering::AcqRel) => interrupt(sandbox.clone(), id.clone(), job),
+                job @ 1.. if !HEARD.swap(true, Ordering::AcqRel) => interrupt(place.clone(), job),
                 _ => crate::sys::child::exit(128 + signal as i32),
             }
         }
@@ -51,10 +53,10 @@ pub fn run(sandbox: &str, id: &str, ask: Ask, said: &mut Collected<'_>) -> Resul
 }
 
 /// Interrupts it, in a thread: meanwhile a second signal is heard.
-fn interrupt(sandbox: String, id: String, job: u64) {
+fn interrupt((home, sandbox, id): (PathBuf, String, String), job: u64) {
     let ask = move || {
         // How the job ends is told to whoever waits for it; where nobody is reached, nothing comes any more.
-        if super::quietly(&sandbox, &id, Ask::Interrupt { job: Some(job) }).is_err() {
+        if super::quietly(&home, &sandbox, &id, Ask::Interrupt { job: Some(job) }).is_err() {
             std::thread::sleep(Duration::from_secs(2));
             crate::sys::child::exit(130);
         }
