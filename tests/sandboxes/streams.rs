@@ -8,13 +8,19 @@ use belljar::tools::session::stream::{Heard, Stream};
 use belljar::tools::session::{Ask, End, Kind};
 use belljar::tools::{Client, Name, Request};
 use nix::poll::poll;
+use std::fs::DirEntry;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A tool in the box, started by the binary.
 fn client(sandboxes: &Sandboxes) -> Client {
+    client_of(sandboxes, "box")
+}
+
+/// The same in another.
+fn client_of(sandboxes: &Sandboxes, name: &str) -> Client {
     let enter = |descriptor| {
-        let own = Own::Enter { sandbox: "box".into(), aside: false, descriptor };
+        let own = Own::Enter { sandbox: name.into(), aside: false, descriptor };
         let mut command = Command::new(belljar());
         command.args(own.words()).env("BELLJAR_HOME", sandboxes.home());
         command
@@ -61,17 +67,33 @@ fn send(stream: &mut Stream, bytes: &[u8]) {
     assert_eq!(stream.send(bytes), bytes.len());
 }
 
+fn pid(entry: DirEntry) -> Option<u32> {
+    entry.file_name().to_str()?.parse().ok()
+}
+
+/// The command line of a process, with zeros between its words.
+fn words_of(pid: u32) -> String {
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&words).into_owned()
+}
+
+/// A number in a file as `/proc/PID/status` is.
+fn status_of(path: &str, field: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(path).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// The keeper of a session whose id no other test gives.
+fn keeper(id: &str) -> u32 {
+    let mark = format!("keep-session\0{id}\0");
+    let mut pids = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(pid);
+    pids.find(|pid| words_of(*pid).contains(&mark)).expect("a keeper")
+}
+
 /// The most memory that the keeper of a session has had, in kilobytes.
 fn peak_of_keeper(id: &str) -> u64 {
-    let mark = format!("keep-session\0{id}\0");
-    let mut pids = std::fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
-    let is_it = |path: &std::path::PathBuf| {
-        std::fs::read(path.join("cmdline")).is_ok_and(|words| String::from_utf8_lossy(&words).contains(&mark))
-    };
-    let found = pids.find(is_it).expect("a keeper");
-    let status = std::fs::read_to_string(found.join("status")).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
-    line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
+    status_of(&format!("/proc/{}/status", keeper(id)), "VmHWM:").expect("VmHWM")
 }
 
 #[test]
@@ -211,23 +233,54 @@ fn who_goes_away_leaves_the_process_running() {
     assert_eq!(error.message, "the session `sh` is one of shell, and no stream");
 }
 
+/// Processes below that of the box `name`'s tool that brings it in: it has a name that no other test gives.
+fn processes_of_tool(name: &str) -> Vec<u32> {
+    let mark = format!("enter-sandbox\0running\0{name}\0");
+    let all: Vec<u32> = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(pid).collect();
+    let parent = |pid: &u32| status_of(&format!("/proc/{pid}/status"), "PPid:").unwrap_or_default();
+    let mut found: Vec<u32> = all.iter().copied().filter(|pid| words_of(*pid).contains(&mark)).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    for _ in 0..3 {
+        let below: Vec<u32> = all.iter().copied().filter(|pid| found.contains(&(parent(pid) as u32))).collect();
+        found.extend(below);
+        found.sort_unstable();
+        found.dedup();
+    }
+    found
+}
+
+/// How often the threads of a process have gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads").flatten();
+    let status = threads.map(|thread| thread.path().join("status"));
+    status.filter_map(|status| status_of(&status.to_string_lossy(), "voluntary_ctxt_switches:")).sum()
+}
+
 #[test]
-fn a_key_is_answered_at_once() {
+fn keys_are_answered_without_anybody_looking_for_them() {
     let sandboxes = Sandboxes::new("key");
-    sandboxes.create("box", &[]);
-    create(&sandboxes, Kind::Terminal, "t", &["sh", "-c", "stty raw -echo; echo ready; exec cat"]);
-    let mut stream = open(&sandboxes, "t");
+    let (name, id) = (format!("key-{}", std::process::id()), format!("keys-{}", std::process::id()));
+    sandboxes.create(&name, &[]);
+    let words = ["sh", "-c", "stty raw -echo; echo ready; exec cat"].map(Name::from).to_vec();
+    let ask = Ask::Create { kind: Kind::Terminal, words, env: Vec::new(), directory: None };
+    client_of(&sandboxes, &name).order(&Request::Session { id: Some(id.clone()), ask }).expect("a session");
+    let mut stream = Stream::open(client_of(&sandboxes, &name), &id, None).expect("a stream");
     let mut shown = Vec::new();
     while !shown.ends_with(b"ready\n") {
         step(&mut stream, &mut shown).expect("it goes on");
     }
-    let answered = || {
-        let pressed = Instant::now();
+    for _ in 0..40 {
         send(&mut stream, b"k");
-        hear(&mut stream, 1);
-        pressed.elapsed()
-    };
-    let mut times: Vec<Duration> = std::iter::repeat_with(answered).take(40).collect();
-    times.sort();
-    assert!(times[10] < Duration::from_millis(50), "{times:?}");
+        assert_eq!(hear(&mut stream, 1), b"k");
+    }
+    // Whoever looked every 100 ms would have done so ten times in a second in which nothing comes.
+    let keeper = keeper(&id);
+    let tool = processes_of_tool(&name);
+    let tool: Vec<u32> = tool.into_iter().filter(|pid| words_of(*pid).contains("serve-tools")).collect();
+    assert_eq!(tool.len(), 1, "{tool:?}");
+    let asleep = || sleeps(keeper) + sleeps(tool[0]);
+    let before = asleep();
+    std::thread::sleep(Duration::from_secs(1));
+    let more = asleep() - before;
+    assert!(more <= 3, "{more}");
 }
