@@ -1,4 +1,4 @@
-//! Building images: a recipe becomes a root file system, as a plain tar archive, without root.
+//! Building images: from a recipe to a root file system, as a plain tar archive, without root.
 //!
 //! mmdebstrap installs the packages of a distribution. It runs in a sandbox like any other command, on the host's own programs,
 //! as a user 0 that is the caller; the sandbox has the host's network, sees the work directory and, read-only, the cache of
@@ -12,9 +12,9 @@
 mod archive;
 mod cache;
 mod draft;
+mod failure;
 mod job;
 mod sandbox;
-mod trouble;
 
 pub use draft::Draft;
 

@@ -1,4 +1,4 @@
-//! What this host can enforce, found out by doing it.
+//! What this host can enforce, found out by making sandboxes.
 //!
 //! [`examine`] makes real sandboxes, one after the other, through the same main path as `run`: one in which the
 //! programs of the host look around, and small ones that run into each limit. What was promised is held against what

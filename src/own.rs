@@ -22,7 +22,7 @@ pub enum Own {
         /// The sandbox's name or id.
         sandbox: OsString,
         /// Whether the files of a stopped sandbox will do.
-        aside: bool,
+        stopped_too: bool,
         /// The number of the pipe on which it says why there are no tools: it stays outside, where nobody inside speaks for the host.
         descriptor: RawFd,
     },
@@ -61,7 +61,7 @@ const SESSION: &str = "keep-session";
 const TERMINAL: &str = "take-terminal";
 const SCOPE: &str = "__scope";
 
-const ASIDE: &str = "aside";
+const ANY: &str = "any";
 const RUNNING: &str = "running";
 
 impl Own {
@@ -69,8 +69,8 @@ impl Own {
     pub fn words(&self) -> Vec<OsString> {
         match self {
             Own::Supervise { id } => vec![SUPERVISE.into(), id.into()],
-            Own::Enter { sandbox, aside, descriptor } => {
-                let how = if *aside { ASIDE } else { RUNNING };
+            Own::Enter { sandbox, stopped_too, descriptor } => {
+                let how = if *stopped_too { ANY } else { RUNNING };
                 vec![ENTER.into(), how.into(), sandbox.clone(), descriptor.to_string().into()]
             }
             Own::Tools { room } => {
@@ -127,7 +127,7 @@ impl Own {
 fn wanted(verb: &str) -> Option<&'static str> {
     Some(match verb {
         SUPERVISE => "`ID`",
-        ENTER => "`aside|running SANDBOX DESCRIPTOR`",
+        ENTER => "`any|running SANDBOX DESCRIPTOR`",
         TOOLS => "`[BYTES]`",
         SESSION => "`ID KIND [WORD...]`",
         TERMINAL => "`PATH [WORD...]`",
@@ -137,12 +137,16 @@ fn wanted(verb: &str) -> Option<&'static str> {
 }
 
 fn enter(how: &OsStr, sandbox: &OsStr, descriptor: &OsStr) -> Result<Own, String> {
-    let aside = match how.to_str() {
-        Some(ASIDE) => true,
+    let stopped_too = match how.to_str() {
+        Some(ANY) => true,
         Some(RUNNING) => false,
-        _ => return Err(format!("{} is neither `{ASIDE}` nor `{RUNNING}`", shown(how))),
+        _ => return Err(format!("{} is neither `{ANY}` nor `{RUNNING}`", shown(how))),
     };
-    Ok(Own::Enter { sandbox: sandbox.to_owned(), aside, descriptor: number(descriptor, "number of a descriptor")? })
+    Ok(Own::Enter {
+        sandbox: sandbox.to_owned(),
+        stopped_too,
+        descriptor: number(descriptor, "number of a descriptor")?,
+    })
 }
 
 fn text(word: &OsStr) -> Result<String, String> {
@@ -171,9 +175,9 @@ mod tests {
         let command = || vec!["sh".into(), "-c".into(), "a b".into(), OsString::new(), bytes.clone()];
         vec![
             Own::Supervise { id: "0123456789abcdef".into() },
-            Own::Enter { sandbox: "box".into(), aside: true, descriptor: 3 },
-            Own::Enter { sandbox: "--help".into(), aside: false, descriptor: 1023 },
-            Own::Enter { sandbox: bytes.clone(), aside: false, descriptor: RawFd::MAX },
+            Own::Enter { sandbox: "box".into(), stopped_too: true, descriptor: 3 },
+            Own::Enter { sandbox: "--help".into(), stopped_too: false, descriptor: 1023 },
+            Own::Enter { sandbox: bytes.clone(), stopped_too: false, descriptor: RawFd::MAX },
             Own::Tools { room: None },
             Own::Tools { room: Some(0) },
             Own::Tools { room: Some(u64::MAX) },
@@ -216,9 +220,9 @@ mod tests {
             (list(&["supervise-sandbox"]), "the words behind it are not `ID`"),
             (list(&["supervise-sandbox", "a", "b"]), "the words behind it are not `ID`"),
             (vec!["supervise-sandbox".into(), bytes], "`\u{fffd}` is not valid UTF-8"),
-            (list(&["enter-sandbox", "a"]), "the words behind it are not `aside|running SANDBOX DESCRIPTOR`"),
-            (list(&["enter-sandbox", "beside", "a", "3"]), "`beside` is neither `aside` nor `running`"),
-            (list(&["enter-sandbox", "aside", "a", "k"]), "`k` is not a number of a descriptor"),
+            (list(&["enter-sandbox", "a"]), "the words behind it are not `any|running SANDBOX DESCRIPTOR`"),
+            (list(&["enter-sandbox", "beside", "a", "3"]), "`beside` is neither `any` nor `running`"),
+            (list(&["enter-sandbox", "any", "a", "k"]), "`k` is not a number of a descriptor"),
             (list(&["serve-tools", "1", "2"]), "the words behind it are not `[BYTES]`"),
             (list(&["serve-tools", "1K\n"]), "`1K\\n` is not a number of bytes"),
             (list(&["keep-session", "a"]), "the words behind it are not `ID KIND [WORD...]`"),

@@ -1,4 +1,4 @@
-//! Sandboxes that last: made once, entered many times, without a daemon.
+//! Persistent sandboxes: made once, entered many times, without a daemon.
 //!
 //! State is a directory for each, below `$BELLJAR_HOME/sandboxes`:
 //!
@@ -20,9 +20,9 @@
 //! one comes first; a sandbox whose supervisor is killed is known as such by the next call, and if nobody wanted it kept, the
 //! next call that lists or creates removes it. Nothing here follows a path that a sandbox controls.
 
+mod archive;
 mod call;
 mod capture;
-mod carry;
 mod diff;
 mod ended;
 mod entry;
@@ -40,9 +40,9 @@ mod start;
 mod supervise;
 mod volumes;
 
+pub use archive::{Brought, Export, export, import, read};
 pub use call::Stats;
 pub use capture::{fork, snapshot};
-pub use carry::{Brought, Export, export, import, read};
 pub use diff::diff;
 pub use entry::Entry;
 pub use exec::{Exec, exec};

@@ -1,4 +1,4 @@
-//! Files of sandboxes: listed, read, written, searched and copied, and all of it done inside.
+//! Files of sandboxes: list, read, write, search and copy. All of it happens inside the sandbox.
 //!
 //! [`inside::serve`] is what runs inside: belljar's own binary, from a sealed copy in memory, restricted as every command of
 //! the sandbox is. It answers one [`Request`] after another over its standard streams. [`Client`] is the host's side: it

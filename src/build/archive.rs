@@ -1,4 +1,4 @@
-//! Where packages come from: the lines that apt is given for a recipe, and how this machine's own apt reaches the network.
+//! Package sources: apt's lines for a recipe, and how this machine's own apt reaches the network.
 //!
 //! Asks the machine's own programs and changes nothing.
 

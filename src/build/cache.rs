@@ -1,4 +1,4 @@
-//! The cache of packages: files by the names that apt gives them, in one directory.
+//! Package cache: one directory of files, under apt's names for them.
 //!
 //! What lies there is trusted for nothing: a build takes a package only where its hash is the one of the signed lists. Any
 //! number of builds may use it at once.

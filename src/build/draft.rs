@@ -1,4 +1,4 @@
-//! A recipe with everything that lies beside it, read.
+//! A recipe and the files beside it, read into memory.
 
 use crate::error::{Error, Problem, describe_io};
 use crate::images::recipe::{Content, FILE, Recipe, parse};

@@ -1,4 +1,4 @@
-//! What is written for one build: scripts, the settings of apt, lists of patterns, the recipe's files and commands.
+//! Input files of one build: scripts, apt's settings, lists of patterns, the recipe's files and commands.
 
 use super::archive::Archive;
 use super::{Draft, Options, refused};

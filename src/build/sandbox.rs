@@ -1,7 +1,7 @@
-//! The sandboxes of a build: one that builds, and one that clears away.
+//! Sandboxes of a build: one builds, the other removes what the first has left.
 
+use super::failure::{self, Tail};
 use super::job::{CACHE, Job, ROOT, WORK};
-use super::trouble::{self, Tail};
 use super::{Progress, refused};
 use crate::error::{Error, Failure};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
@@ -50,7 +50,7 @@ pub fn build(job: &Job<'_>, progress: Progress) -> Result<(), Error> {
     if outcome.status == Status::Exited && outcome.exit_code == Some(0) {
         return Ok(());
     }
-    Err(trouble::explain(job.recipe(), &outcome, &tail))
+    Err(failure::explain(job.recipe(), &outcome, &tail))
 }
 
 /// Removes everything but the archive: what packages brought may have modes that stop its own owner.

@@ -1,4 +1,4 @@
-//! The command line, defined once: parsing, help, man pages and completions all come from here.
+//! Definition of the command line, once: parsing, help, man pages and completions are derived from it.
 //!
 //! Every value is taken as it stands (`OsString`): clap decides about syntax only, and what the words mean is
 //! read in [`verbs`], which reports all that is wrong at once instead of the first.

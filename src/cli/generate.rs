@@ -1,4 +1,4 @@
-//! Files about belljar that belljar makes itself: completions, man pages; and the schemas, by its tests.
+//! Generated files: completions and man pages; its tests write the schemas.
 
 use super::args;
 use super::render;

@@ -1,4 +1,4 @@
-//! The command line: bytes in, bytes out, an exit code. No policy lives here.
+//! The command line: reads arguments, calls a verb, prints its result, sets the exit code. No policy lives here.
 //!
 //! [`parse`] reads the arguments and touches nothing; the handlers read what the request names, hand it to the
 //! layer below and tell what happened. No layer below prints, reads arguments or the environment.
@@ -12,7 +12,7 @@ mod render;
 mod rpc;
 mod run;
 mod sandbox;
-mod tell;
+mod terminal;
 
 pub use parse::{Env, Report, Request, Usage, parse};
 pub use rpc::understand;
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::own::Own;
 use std::ffi::OsString;
 use std::path::Path;
-use tell::Terminal;
+use terminal::Terminal;
 
 /// Does what the arguments ask; the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
@@ -58,10 +58,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
 fn run_own(own: &Own, home: Option<&Path>) -> i32 {
     match own {
         Own::Supervise { id } => sandbox::supervise(id, home),
-        Own::Enter { sandbox, aside, descriptor } => files::enter(sandbox, *aside, *descriptor, home),
-        Own::Tools { room } => files::serve(*room),
-        Own::Session { id, kind, words } => files::keep(id, kind, words),
-        Own::Terminal { path, words } => files::take(path, words),
+        Own::Enter { sandbox, stopped_too, descriptor } => {
+            files::enter_sandbox(sandbox, *stopped_too, *descriptor, home)
+        }
+        Own::Tools { room } => files::serve_tools(*room),
+        Own::Session { id, kind, words } => files::keep_session(id, kind, words),
+        Own::Terminal { path, words } => files::take_terminal(path, words),
         Own::Scope { pid } => match crate::cgroup::scope::ask(*pid) {
             Ok(()) => 0,
             // Read by the supervisor, which names itself.

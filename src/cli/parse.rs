@@ -1,4 +1,4 @@
-//! Arguments to a [`Request`]: pure, no file is opened and nothing printed.
+//! Arguments to a [`Request`]. Pure: opens no file and prints nothing.
 
 mod misuse;
 

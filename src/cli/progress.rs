@@ -1,4 +1,4 @@
-//! How far a long task is: a bar on a terminal, a line at its beginning elsewhere. All on standard error.
+//! Progress of a long task on standard error: a bar on a terminal, one line elsewhere.
 
 use crate::trees::progress::{Progress, Task};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};

@@ -1,13 +1,13 @@
-//! The verbs that run a command: `run`, `code` and `exec`. Each is told in the result object, and ends as its command did.
+//! The verbs that run a command: `run`, `code` and `exec`. The exit code is the command's, and a result object may go to a descriptor.
 
 use super::parse::Report;
 use super::render::{self, StatusFd};
-use super::tell;
+use super::terminal;
 use crate::error::{Error, Problem, describe_io};
 use crate::outcome::Outcome;
 use crate::spec::Spec;
 use crate::sys;
-use crate::verbs::code::{self, Code, Coded, Place, not_for_a_sandbox_that_is_there};
+use crate::verbs::code::{self, Code, Coded, Place, makes_no_sandbox};
 use crate::verbs::exec::{Exec, Executed};
 use crate::verbs::faults::Faults;
 use crate::verbs::run::{Ran, Run, carry_out};
@@ -90,12 +90,12 @@ pub fn status_fd(report: Report) -> Result<StatusFd, Problem> {
 
 /// `belljar run`; the exit code.
 pub fn run(asked: Commanded<Run>) -> i32 {
-    let request = asked.verb.request(tell::ENV);
+    let request = asked.verb.request(terminal::ENV);
     with_report(&asked.report, request, fresh)
 }
 
 fn fresh(request: Request, report: Report, status: StatusFd) -> i32 {
-    tell::site(!report.json, |site: &Site<'_>| match carry_out(Ok(request), site) {
+    terminal::site(!report.json, |site: &Site<'_>| match carry_out(Ok(request), site) {
         Ok(ran) => told(&ran, report, status),
         Err(unrun) => not_run(*unrun, report, status),
     })
@@ -115,20 +115,20 @@ fn not_run((error, spec): (Error, Option<Spec>), report: Report, status: StatusF
 
 /// `belljar code`; the exit code.
 pub fn code(asked: Commanded<Code>) -> i32 {
-    let request = asked.verb.request(tell::ENV);
+    let request = asked.verb.request(terminal::ENV);
     with_report(&asked.report, request, |place, report, status| {
         let in_context = match &place {
-            Place::There(_) if report.status_fd.is_some() => {
-                return render::error(&not_for_a_sandbox_that_is_there().into(), None, report, status);
+            Place::Existing(_) if report.status_fd.is_some() => {
+                return render::error(&makes_no_sandbox().into(), None, report, status);
             }
-            Place::There(there) => there.context.is_some(),
+            Place::Existing(there) => there.context.is_some(),
             Place::Fresh(_) => false,
         };
-        tell::site(!report.json, |site| match code::carry_out(place, site) {
+        terminal::site(!report.json, |site| match code::carry_out(place, site) {
             Ok(Coded::Ran(ran)) => told(&ran, report, status),
             Ok(job) if report.json => render::serialised(&Object::of(&job), job.code()),
             Ok(job) => job.code(),
-            Err(unrun) if in_context => tell::complain(&unrun.0, Code::exit_code(&unrun.0), report.json),
+            Err(unrun) if in_context => terminal::complain(&unrun.0, Code::exit_code(&unrun.0), report.json),
             Err(unrun) => not_run(*unrun, report, status),
         })
     })
@@ -137,9 +137,9 @@ pub fn code(asked: Commanded<Code>) -> i32 {
 /// `belljar exec`; the exit code.
 pub fn exec(asked: Commanded<Exec>) -> i32 {
     // What is wrong with it is known before anything is opened.
-    let request = asked.verb.clone().request(tell::ENV).map(|_| asked.verb);
+    let request = asked.verb.clone().request(terminal::ENV).map(|_| asked.verb);
     with_report(&asked.report, request, |exec, report, status| {
-        tell::site(!report.json, |site| match exec.run(site) {
+        terminal::site(!report.json, |site| match exec.run(site) {
             Ok(Executed::Ran { outcome, spec }) => ran(&outcome, &spec, report, status),
             Ok(detached) if report.json => render::serialised(&Object::of(&detached), 0),
             Ok(detached) => render::people(&detached.people(), 0),

@@ -1,4 +1,4 @@
-//! Whether a part of the cgroup v2 tree is ours to use, in the words of the report.
+//! Whether the caller may use a part of the cgroup v2 tree, as the report says it.
 
 use super::report::Cgroup;
 use crate::host::cgroup::{self, Cgroup as Found};

@@ -1,4 +1,4 @@
-//! What was seen in the first sandbox, held against what it promised.
+//! Comparison of what the first sandbox showed with what it promised.
 //!
 //! Judges text that the kernel wrote (`/proc`), as programs inside read it. Pure but for a look at our own namespaces.
 

@@ -1,4 +1,4 @@
-//! What this machine and this process are, for the report; and which of it would make a protection better.
+//! Facts about this machine and this process for the report, and which of them would make a protection better.
 
 use super::cgroup;
 use super::inside::{run, spec, text};

@@ -1,4 +1,4 @@
-//! Sandboxes that doctor makes: what is asked for, and what the programs of the host saw in them.
+//! Doctor's sandboxes: their specs, and the output of the host's programs in them.
 
 use crate::error::{Error, Kind};
 use crate::outcome::{Encoding, Enforcements, Outcome, Output, Status};

@@ -1,4 +1,4 @@
-//! The report, as types: what `belljar doctor --json` prints, but for the version of its shape.
+//! The report as types: the object of `belljar doctor --json`.
 //!
 //! The JSON Schema (`docs/doctor.schema.json`, `belljar schema doctor`) is generated from these types by a test.
 

@@ -1,4 +1,4 @@
-//! Each limit, run into on purpose in a small sandbox of its own.
+//! Trials of limits: each is exceeded on purpose in a small sandbox of its own.
 //!
 //! What is asked for is far below what any host has, so that a limit that does not hold does no harm: 128 MiB, eight
 //! processes, half a second of one CPU. Scripts use nothing but the shell and sleep(1).

@@ -1,4 +1,4 @@
-//! The files of a sandbox as they are at one moment: for an image, or for another sandbox.
+//! Files of a sandbox at one moment: for an image, or for another sandbox.
 //!
 //! Those of a sandbox that is not kept are in memory that no path leads to; its supervisor has taken hold of them.
 

@@ -1,4 +1,4 @@
-//! What a sandbox has changed against its image, or against what every sandbox on the machine's own files is given.
+//! Differences between a sandbox's files and its image, or the root that sandboxes on the host's files start from.
 
 use super::Sandboxes;
 use super::capture::Still;

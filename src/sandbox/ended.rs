@@ -1,4 +1,4 @@
-//! How sandboxes that nobody kept have ended: told for a while after they are gone, to whoever waits for them too late.
+//! How sandboxes without `--keep` ended: remembered for a while after their removal, for a `wait` that comes late.
 //!
 //! `ended/AT-ID` below the sandboxes' directory, AT in microseconds since 1970. Nothing of them is ever entered or started.
 

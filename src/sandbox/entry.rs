@@ -1,4 +1,4 @@
-//! One sandbox's directory: what is written about it, durable where its files are kept, and its two locks, `turn` and `alive`.
+//! A sandbox's directory: its records, durable where its files are kept, and its two locks, `turn` and `alive`.
 //!
 //! Never follows a path that the sandbox controls, and never takes what cannot be read for what is not there.
 

@@ -1,4 +1,4 @@
-//! The errors that calls to sandboxes share, each made in one place.
+//! Errors that several calls to sandboxes share.
 
 use crate::error::{Error, Kind, Problem};
 

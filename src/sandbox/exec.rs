@@ -1,4 +1,4 @@
-//! Commands that join a sandbox which is there: by its namespaces, with all that restricts its first process.
+//! Running a command in a running sandbox: in its namespaces, under all restrictions of its first process.
 
 use super::call::{Answer, Call, Line};
 use super::entry::GLANCE;
@@ -32,8 +32,8 @@ pub struct Exec {
     pub words: Vec<OsString>,
     /// What of belljar's own runs in the place of a command: for what our own tools do inside.
     pub own: Option<Own>,
-    /// Whether it can do with the files of a sandbox that does not run.
-    pub aside: bool,
+    /// Whether a stopped sandbox will do: only its files are needed.
+    pub stopped_too: bool,
     /// Variables on top of the sandbox's.
     pub env: Vec<(OsString, OsString)>,
     /// Where it begins.
@@ -106,8 +106,10 @@ pub fn exec(
         });
         match called {
             // Files can be had without anything of the sandbox's running.
-            Err(error) if exec.own.is_some() && exec.aside && matches!(error.kind, Kind::NotRunning | Kind::Ended) => {
-                if let Some(outcome) = aside(&entry, &order, store, delivery)? {
+            Err(error)
+                if exec.own.is_some() && exec.stopped_too && matches!(error.kind, Kind::NotRunning | Kind::Ended) =>
+            {
+                if let Some(outcome) = run_on_stopped(&entry, &order, store, delivery)? {
                     return Ok((outcome, order.spec));
                 }
                 std::thread::sleep(GLANCE);
@@ -164,7 +166,12 @@ fn check_user(own: &Spec, exec: &Exec) -> Result<(), Error> {
 
 /// Runs our own program over the files of a sandbox that does not run and keeps them, in a sandbox of its own that is exactly like
 /// it. Nobody starts or removes it meanwhile. `None` for one that somebody has started before we had its turn: it can be joined.
-fn aside(entry: &Entry, order: &Order, store: Option<&Store>, delivery: Delivery) -> Result<Option<Outcome>, Error> {
+fn run_on_stopped(
+    entry: &Entry,
+    order: &Order,
+    store: Option<&Store>,
+    delivery: Delivery,
+) -> Result<Option<Outcome>, Error> {
     let _turn = entry.turn()?;
     if entry.at_rest()? {
         return Ok(None);

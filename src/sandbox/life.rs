@@ -1,4 +1,4 @@
-//! What becomes of a sandbox that is there.
+//! Changes to an existing sandbox: stop, remove, rename, label, resize; and waiting for its end.
 
 use super::call::{Answer, Call, Line, Stats};
 use super::{Entry, Reason, Run, Sandboxes, State, errors, silence};

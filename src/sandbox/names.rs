@@ -1,4 +1,4 @@
-//! Names of sandboxes: links to their ids, which a power cut may leave behind or lose.
+//! Names of sandboxes: links to their ids. A power cut may leave one behind or lose one.
 //!
 //! A link is made by symlink(2), which only one can win, and removed by whoever holds the lock of all names and has looked at where
 //! it leads under that lock: so nobody removes the link that another has just made.

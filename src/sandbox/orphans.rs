@@ -1,4 +1,4 @@
-//! Commands whose caller is gone.
+//! Commands whose `exec` process is gone.
 //!
 //! Their leader ends them, and everything that descends from them, as soon as it hears of it. Whoever is inside may keep it from that
 //! for ever, by stopping it; so the supervisor does the same from outside, where nobody inside reaches it. A leader that is stopped is

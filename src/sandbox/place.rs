@@ -1,4 +1,4 @@
-//! Where sandboxes are: their directories, and what is swept away there.
+//! Directory of all sandboxes: lookup, listing, and removal of leftovers.
 
 use super::entry::sync_directory;
 use super::{Entry, Record, errors};

@@ -1,5 +1,5 @@
-//! Our own program for the inside of a sandbox: a sealed copy in memory, which its supervisor keeps for a while, since making
-//! one takes longer than most of what it does.
+//! belljar's own program for use inside: a sealed copy in memory. The supervisor keeps it for a while, since making one takes longer than
+//! most requests.
 //!
 //! Who wants it and who has it are the same user, or root. Still it is asked for by what it was copied from, so that nobody gets the
 //! program of another version, and taken only where it is sealed.

@@ -1,4 +1,4 @@
-//! The disk limit of a sandbox whose files are kept: an ordinary user has no quota to give, and so what is there is counted.
+//! Disk limit of a kept sandbox. An ordinary user cannot set a quota, so the files are counted.
 //!
 //! Two witnesses. What is free on the file system is asked every few milliseconds, the sooner the less is left: the sandbox
 //! cannot have taken more than has gone there, whoever took it. Only when that could be beyond the limit is everybody inside

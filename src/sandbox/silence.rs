@@ -1,4 +1,4 @@
-//! Supervisors that say nothing: one that is stopped answers nobody, one that is busy does in time.
+//! Supervisors that do not answer: a stopped one never does, a busy one does in time.
 //!
 //! Nobody waits for a supervisor without looking whether it is stopped. A call may take its time all the same: others may hold the
 //! sandbox still, or count what it has written. Which process it is stands in the file that it holds locked.

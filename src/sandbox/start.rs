@@ -1,4 +1,4 @@
-//! Making a sandbox and starting its supervisor.
+//! Makes a sandbox and starts its supervisor.
 
 use super::place::{is_name, now};
 use super::{Entry, Record, Run, Sandboxes, errors, silence};

@@ -1,4 +1,4 @@
-//! Volumes: directories that several sandboxes share, and that stay when all of them are gone.
+//! Volumes: directories that several sandboxes share and that outlive them.
 //!
 //! `volumes/NAME/data` below belljar's own directory, which nobody else may enter: what is in a volume was written by code that nobody has
 //! read. Nothing here follows a link in one.

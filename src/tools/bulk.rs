@@ -1,5 +1,4 @@
-//! Bytes of files through a pipe, moved by the kernel where it can (splice(2)): they are copied once, as by cp(1), and not once into
-//! our memory and once out of it.
+//! File contents through a pipe, moved by splice(2) where possible: one copy, as by cp(1), instead of two through our memory.
 //!
 //! What the sandbox is given that way is the content of the very file that is copied, in pages that nobody can write to through a pipe,
 //! and never a descriptor of the file: that could be opened anew for writing by `/proc/self/fd`, locked and leased. Where the kernel

@@ -1,4 +1,4 @@
-//! The host's side of the tool: starts it in a sandbox, asks, and passes on what it hears.
+//! The host's side of the tool: starts it in a sandbox, sends requests, and passes on its answers.
 
 use super::Request;
 use super::bulk::{In, Out, Sink};
@@ -78,15 +78,15 @@ pub type Heard<'a> = &'a mut (dyn FnMut(&[u8]) -> io::Result<()> + Send);
 
 impl Client {
     /// Starts the tool in a sandbox, by [`Own::Enter`]: that gives it its own standard streams, and says why it cannot on another pipe, as
-    /// the JSON of an [`Error`]. That pipe stays outside: nobody inside speaks for the host. `aside`: the files of a stopped sandbox
+    /// the JSON of an [`Error`]. That pipe stays outside: nobody inside speaks for the host. `stopped_too`: the files of a stopped sandbox
     /// will do. The sandbox is one of those in `home`, belljar's own directory.
     ///
     /// # Errors
     ///
     /// What keeps a process from being started.
-    pub fn start(home: &Path, sandbox: &OsStr, aside: bool) -> Result<Client, Error> {
+    pub fn start(home: &Path, sandbox: &OsStr, stopped_too: bool) -> Result<Client, Error> {
         Client::of(|descriptor| {
-            let mut command = Own::Enter { sandbox: sandbox.to_owned(), aside, descriptor }.command();
+            let mut command = Own::Enter { sandbox: sandbox.to_owned(), stopped_too, descriptor }.command();
             command.env("BELLJAR_HOME", home);
             command
         })

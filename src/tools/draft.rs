@@ -1,4 +1,4 @@
-//! What is not whole yet: a file or a directory beside the place where it is to go, under a name that begins with `.belljar.`.
+//! Unfinished files and directories: each lies beside its target, under a name that begins with `.belljar.`.
 //!
 //! As long as somebody works on it, a lock (flock(2)) is held on it. So what a killed process has left behind is known from what
 //! another works on, whoever that is and in which namespace, and the next call that makes one there removes it.

@@ -1,4 +1,4 @@
-//! The tool inside: reads requests from one stream, and answers on another, until the first ends.
+//! The tool inside: reads requests from one stream and answers on another, until the first ends.
 //!
 //! It may do what every command of the sandbox may, and no more; whoever else is inside may be in its way, and gains nothing
 //! by it. It opens nothing that could make it wait, and holds no more in memory than a file that is to be changed.
@@ -87,7 +87,7 @@ fn answer_all<R: AsFd + Send, W: AsFd>(
         if let Request::Session { id: Some(id), ask: ask @ Ask::Attach { .. } } = &request {
             match session::attach(id, ask) {
                 // From here on there is nothing else on this connection.
-                Ok(keeper) if stream::pass::pass(&keeper, from, to)? => {
+                Ok(keeper) if stream::forward::forward(&keeper, from, to)? => {
                     wire::write_json(to, wire::END, &Some(session::killed(id))).and_then(|()| to.flush())?;
                     return Ok(());
                 }

@@ -1,4 +1,4 @@
-//! Pipes to the tool with an end to waiting: whoever is inside may stop the tool, and must not stop the host.
+//! Pipes to the tool with a limit on waiting: a process inside may stop the tool, and must not stop the host.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! Sessions: what goes on inside between calls, without anybody waiting for it outside.
+//! Sessions: processes that keep running inside between calls, with no process outside that waits for them.
 //!
 //! A session is a shell, an interpreter or a single command, with a keeper: a process of our own program inside the sandbox, started by
 //! the [tool](super::inside) and left behind by it. The keeper runs jobs one after another, holds what they wrote, and listens on a
@@ -6,18 +6,18 @@
 //! its jobs have started ends too. Whoever else is inside may do what he likes to it: he gains nothing that he does not have.
 
 mod descendants;
+mod forward;
 mod interpreter;
 mod jobs;
 pub mod keeper;
 mod pump;
-mod reach;
 mod replay;
 mod shell;
 pub mod stream;
 pub mod terminal;
 
+pub use forward::{answer, attach, killed};
 pub use jobs::LONGEST_LOG;
-pub use reach::{answer, attach, killed};
 
 use super::Name;
 use serde::{Deserialize, Serialize};

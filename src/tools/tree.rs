@@ -1,4 +1,4 @@
-//! A file or a directory on its way from one place to another, as a tar archive with one member at its top.
+//! A file or a directory in transit, as a tar archive with one member at its top.
 //!
 //! What is packed: files, directories, symbolic links as links, modes and times; hard links as files of their own, and holes
 //! as holes. Fifos, sockets, devices and what cannot be read are left out and named, so that the archive is whole whatever is in

@@ -1,4 +1,4 @@
-//! Frames between the two sides: a length (32 bits, little endian), one byte for the kind, and so many bytes.
+//! Frames between the two sides: a length (32 bits, little endian), one byte for the kind, then the content.
 //!
 //! ```text
 //! to the tool      q JSON of a request, then, where it has data, d bytes ... and e

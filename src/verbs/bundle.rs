@@ -1,4 +1,4 @@
-//! A bundle's directory: its configuration is read here, and what of it is a path of the host is looked at.
+//! Reads a bundle's directory: its configuration, and the host's paths in it.
 //!
 //! Promises: nothing outside the directory is named by the bundle. No link is followed on the way to its configuration,
 //! its root and what it mounts.

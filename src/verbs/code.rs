@@ -1,6 +1,6 @@
-//! A piece of code, in a fresh sandbox or in one that lasts.
+//! `code`: a piece of code, in a fresh sandbox or in a persistent one.
 
-mod there;
+mod existing;
 
 use super::faults::{Env, Faults};
 use super::options::{EXIT_CODES, Options};
@@ -64,7 +64,7 @@ pub struct What {
 
 /// Code for a sandbox that is there.
 #[derive(Clone, Debug, PartialEq)]
-pub struct There {
+pub struct Existing {
     /// The sandbox.
     pub sandbox: String,
     /// The interpreter that stays.
@@ -83,11 +83,11 @@ pub enum Place {
     /// In a sandbox of its own.
     Fresh(Box<Request>),
     /// In one that is there.
-    There(Box<There>),
+    Existing(Box<Existing>),
 }
 
 /// What is wrong with a wish that makes no sandbox.
-pub fn not_for_a_sandbox_that_is_there() -> Problem {
+pub fn makes_no_sandbox() -> Problem {
     Problem::new("sandbox", "the sandbox is there already, and options that make one cannot change it")
         .hint("with `--sandbox` only `--timeout`, `--env`, `--workdir`, `--output-limit` and `--json` go along")
 }
@@ -133,7 +133,7 @@ impl Code {
             return Err(problem.hint("give `-e CODE`, a FILE, or `-` for standard input").into());
         };
         if own != wish || request.spec_file.is_some() || request.dry_run {
-            return Err(not_for_a_sandbox_that_is_there().into());
+            return Err(makes_no_sandbox().into());
         }
         let exec = sandbox::Exec {
             env: wish.env,
@@ -144,7 +144,7 @@ impl Code {
         };
         let sandbox = name.to_string_lossy().into_owned();
         let save = what.save.map(|path| PathBuf::from(path.0));
-        Ok(Place::There(Box::new(There { sandbox, context: what.context, save, code, exec })))
+        Ok(Place::Existing(Box::new(Existing { sandbox, context: what.context, save, code, exec })))
     }
 }
 
@@ -202,16 +202,16 @@ impl Told for Coded {
 pub fn carry_out(place: Place, site: &Site<'_>) -> Result<Coded, Unrun> {
     let there = match place {
         Place::Fresh(request) => return run::carry_out(Ok(*request), site).map(Coded::Ran),
-        Place::There(there) => there,
+        Place::Existing(there) => there,
     };
     let unrun = |error| Box::new((error, None));
     match there.context.clone() {
         Some(context) => {
-            let job = there::in_context(&there, &context, site).map_err(unrun)?;
+            let job = existing::in_context(&there, &context, site).map_err(unrun)?;
             Ok(Coded::Job { job: Box::new(job), version: 1 })
         }
         None => {
-            let (outcome, spec) = there::once(*there, site).map_err(unrun)?;
+            let (outcome, spec) = existing::once(*there, site).map_err(unrun)?;
             Ok(Coded::Ran(run::Ran::Ran { outcome: Box::new(outcome), spec: Box::new(spec) }))
         }
     }

@@ -1,4 +1,4 @@
-//! Sandboxes that last: made new, or brought in from a file.
+//! `create` and `import`: new persistent sandboxes, or ones from a file.
 
 use super::faults::{Env, Faults};
 use super::options::{Options, OwnOptions, SandboxOptions};

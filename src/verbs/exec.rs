@@ -1,8 +1,8 @@
-//! A command in a sandbox that lasts.
+//! `exec`: a command in a persistent sandbox.
 
 use super::faults::{Env, Faults};
 use super::options::{EXIT_CODES, FILES, IDENTITY, IO, LIMITS};
-use super::session::{new_id, quietly};
+use super::session::{new_id, send_request};
 use super::words::{Deadline, Ids, OutputLimit, Text, Word, many, pairs};
 use super::{Site, Told, Verb, wish};
 use crate::error::{Error, Problem};
@@ -97,7 +97,7 @@ impl Exec {
         }
         let command = sandbox::Exec {
             own: None,
-            aside: false,
+            stopped_too: false,
             words: self.command.into_iter().map(|word| word.0).collect(),
             env: self.env.into_iter().filter_map(|word| faults.variable(word.0, env)).collect(),
             workdir: self.workdir.map(|path| path.0.into()),
@@ -167,7 +167,7 @@ impl Verb for Exec {
         let (name, command) = self.request(site.env)?;
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
         if detach {
-            return leave_behind(site, &name, command);
+            return start_detached(site, &name, command);
         }
         let (outcome, spec) = sandbox::exec(&sandboxes, &name, Some(&store), &command, site.delivery())?;
         Ok(Executed::Ran { outcome: Box::new(outcome), spec: Box::new(spec) })
@@ -175,7 +175,7 @@ impl Verb for Exec {
 }
 
 /// Starts the command as a session of its own.
-fn leave_behind(site: &Site<'_>, name: &str, command: sandbox::Exec) -> Result<Executed, Error> {
+fn start_detached(site: &Site<'_>, name: &str, command: sandbox::Exec) -> Result<Executed, Error> {
     let session = new_id("run");
     let pair = |(name, value)| (Name::from(name), Name::from(value));
     let ask = Ask::Create {
@@ -184,6 +184,6 @@ fn leave_behind(site: &Site<'_>, name: &str, command: sandbox::Exec) -> Result<E
         env: command.env.into_iter().map(pair).collect(),
         directory: command.workdir.as_deref().map(Name::from),
     };
-    quietly(site.home()?, name, &session, ask)?;
+    send_request(site.home()?, name, &session, ask)?;
     Ok(Executed::Detached { version: 1, session, job: 1 })
 }

@@ -1,4 +1,4 @@
-//! Everything that is wrong with a request, collected while its words are read.
+//! Collects everything that is wrong with a request while its words are read.
 
 use crate::error::{Error, Kind, Problem};
 use crate::spec::{self, UnitError, WordError};

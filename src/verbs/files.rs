@@ -1,4 +1,4 @@
-//! Files of sandboxes: what is asked of the tool inside, and what is told of its answers.
+//! Files of sandboxes: requests to the tool inside, and results from its answers.
 //!
 //! A list or a file may be long. Where what is printed is wanted as it comes, it goes there in bounded memory and the result has null in
 //! its place; else it goes into the result, which has room for so much and no more.
@@ -7,7 +7,7 @@ mod change;
 mod content;
 mod copy;
 mod interrupt;
-mod listed;
+mod listing;
 mod look;
 
 pub use change::{Chmod, Mkdir, Mv, Rm};

@@ -1,4 +1,4 @@
-//! The host: what it can enforce.
+//! `doctor` and `schema`.
 
 mod report;
 

@@ -1,14 +1,14 @@
-//! Images: built, brought in, carried away, looked at and put in order.
+//! Images: build, import, export, inspect and clean up.
 
-mod bring;
 mod build;
 mod change;
+mod import;
 mod look;
 mod save;
 
-pub use bring::{Import, Load, Pull};
 pub use build::Build;
 pub use change::{Gc, Rm, Tag};
+pub use import::{Import, Load, Pull};
 pub use look::{Inspect, Ls, Verify};
 pub use save::Save;
 

@@ -1,4 +1,4 @@
-//! Parameters of a verb from JSON: everything that is wrong with them is found, not the first of it.
+//! Reads a verb's parameters from JSON and reports everything that is wrong with them, not the first only.
 //!
 //! A verb's struct says its fields by serde; [`Take`] takes these out of the object, so that one struct may hold another whose
 //! fields stand beside its own. Whatever nobody took is no parameter.

@@ -1,8 +1,8 @@
-//! Terminals that go on in a sandbox between calls: sessions of one command with a terminal of its own.
+//! `pty`: terminals in a sandbox that keep running between calls. Each is a session of one command.
 
 mod attach;
 
-use super::session::{Made, Ran, quietly};
+use super::session::{Made, Ran, send_request};
 use super::words::{Text, Word, many, number};
 use super::{Site, Told, Verb, table};
 use crate::error::{self, Error};
@@ -55,7 +55,7 @@ impl Verb for Create {
             env: Vec::new(),
             directory: self.workdir.map(|word| Name::from(word.0)),
         };
-        quietly(home, &self.sandbox, &self.id, ask)?;
+        send_request(home, &self.sandbox, &self.id, ask)?;
         Ok(Made { session: self.id.0, kind })
     }
 
@@ -126,7 +126,7 @@ impl Verb for Resize {
     fn run(self, site: &Site<'_>) -> Result<Resized, Error> {
         let home = site.home()?;
         let (columns, rows) = (self.columns, self.rows);
-        quietly(home, &self.sandbox, &self.id, Ask::Resize { columns, rows })?;
+        send_request(home, &self.sandbox, &self.id, Ask::Resize { columns, rows })?;
         Ok(Resized { session: self.id.0, columns, rows })
     }
 }

@@ -1,4 +1,4 @@
-//! One command or piece of code, in a fresh sandbox that is destroyed afterwards.
+//! `run`: one command, in a fresh sandbox that is destroyed afterwards.
 
 use super::faults::{Env, Faults};
 use super::options::{EXIT_CODES, FILES, Options};

@@ -1,4 +1,4 @@
-//! Sandboxes that last: what is done to them, and what is told of them.
+//! Persistent sandboxes: the verbs and their results.
 
 mod copies;
 mod life;

@@ -1,12 +1,12 @@
-//! Sessions: shells, interpreters and commands that go on in a sandbox between calls.
+//! `session`: shells, interpreters and commands in a sandbox that keep running between calls.
 //!
 //! What a job writes is passed on as it comes where the [`Site`] takes it so, else it is in the result, as far as the session keeps it.
 //! A job that is waited for is interrupted by what interrupts the caller, and has its result all the same.
 
-mod said;
+mod output;
 mod wait;
 
-pub use said::{Collected, Context, Ran};
+pub use output::{Collected, Context, Ran};
 pub use wait::run as wait_for;
 
 use super::text::{heading, table};
@@ -69,19 +69,19 @@ pub fn client(home: &Path, sandbox: &str) -> Result<Client, Error> {
 /// # Errors
 ///
 /// Why it was not done.
-pub fn quietly(home: &Path, sandbox: &str, id: &str, ask: Ask) -> Result<(), Error> {
+pub fn send_request(home: &Path, sandbox: &str, id: &str, ask: Ask) -> Result<(), Error> {
     let mut client = client(home, sandbox)?;
     client.answers_within(AT_ONCE);
     client.order(&Request::Session { id: Some(id.to_owned()), ask })
 }
 
 /// Asks about one session, and takes in what it says.
-fn listen(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
+fn collect(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
     let mut client = client(home, sandbox)?;
     if let Ask::Logs { follow: false, .. } | Ask::Run { wait: false, .. } = &ask {
         client.answers_within(AT_ONCE);
     }
-    said.hear(&mut client, &Request::Session { id: Some(id.to_owned()), ask })
+    said.collect(&mut client, &Request::Session { id: Some(id.to_owned()), ask })
 }
 
 /// An id that nobody has.
@@ -122,7 +122,7 @@ impl Verb for Create {
         let home = site.home()?;
         let (kind, directory) = (session::Kind::Shell, self.workdir.map(|word| Name::from(word.0)));
         let ask = Ask::Create { kind, words: Vec::new(), env: Vec::new(), directory };
-        quietly(home, &self.sandbox, &self.id, ask)?;
+        send_request(home, &self.sandbox, &self.id, ask)?;
         Ok(Made { session: self.id.0, kind })
     }
 }
@@ -233,7 +233,7 @@ impl Verb for Exec {
         let ask = Ask::Run { kind: session::Kind::Shell, text, wait: !self.detach, timeout_ms };
         let mut said = Collected::new(site, None);
         if self.detach {
-            listen(home, (&self.sandbox, &self.id), ask, &mut said)?;
+            collect(home, (&self.sandbox, &self.id), ask, &mut said)?;
             return Ok(said.finish(site)?.whose_number_is_told());
         }
         wait::run(home, (&self.sandbox, &self.id), ask, &mut said)?;
@@ -273,7 +273,7 @@ impl Verb for Logs {
         let home = site.home()?;
         let mut said = Collected::new(site, None);
         let ask = Ask::Logs { job: self.job, follow: self.follow };
-        listen(home, (&self.sandbox, &self.id), ask, &mut said)?;
+        collect(home, (&self.sandbox, &self.id), ask, &mut said)?;
         said.finish(site)
     }
 }
@@ -371,7 +371,7 @@ impl Verb for Interrupt {
 
     fn run(self, site: &Site<'_>) -> Result<SessionDone, Error> {
         let home = site.home()?;
-        quietly(home, &self.sandbox, &self.id, Ask::Interrupt { job: self.job })?;
+        send_request(home, &self.sandbox, &self.id, Ask::Interrupt { job: self.job })?;
         Ok(SessionDone { session: self.id.0 })
     }
 }
@@ -399,7 +399,7 @@ impl Verb for Rm {
 
     fn run(self, site: &Site<'_>) -> Result<SessionDone, Error> {
         let home = site.home()?;
-        quietly(home, &self.sandbox, &self.id, Ask::Remove)?;
+        send_request(home, &self.sandbox, &self.id, Ask::Remove)?;
         Ok(SessionDone { session: self.id.0 })
     }
 }

@@ -1,4 +1,4 @@
-//! How results look to people: tables, sizes, times, and nothing that a terminal acts on.
+//! Text of results: tables, sizes, times, without characters that a terminal acts on.
 
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};

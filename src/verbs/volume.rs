@@ -1,4 +1,4 @@
-//! Volumes: directories that several sandboxes share.
+//! `volume`: directories that several sandboxes share.
 
 use super::text::{heading, size, table, time};
 use super::words::{Text, many};

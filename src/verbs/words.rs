@@ -1,4 +1,4 @@
-//! The values of verbs: words of a command line and values of JSON alike.
+//! Values of verbs: words of a command line and JSON values alike.
 //!
 //! A word is kept as it was given and read later, by the verb, so that all that is wrong is said at once. In JSON it is text, a
 //! number that stands for its digits, or `{"base64": "..."}` for bytes that are no text.

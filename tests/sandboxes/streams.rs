@@ -20,7 +20,7 @@ fn client(sandboxes: &Sandboxes) -> Client {
 /// The same in another.
 fn client_of(sandboxes: &Sandboxes, name: &str) -> Client {
     let enter = |descriptor| {
-        let own = Own::Enter { sandbox: name.into(), aside: false, descriptor };
+        let own = Own::Enter { sandbox: name.into(), stopped_too: false, descriptor };
         let mut command = Command::new(belljar());
         command.args(own.words()).env("BELLJAR_HOME", sandboxes.home());
         command

@@ -1,5 +1,4 @@
-//! The two processes behind the verbs of files, which nobody types: the one that brings our program into a sandbox, and that
-//! program there.
+//! The two hidden processes of the verbs of files: one brings belljar into a sandbox, the other answers requests there.
 
 use crate::cli::render;
 use crate::cli::sandbox::place;
@@ -18,16 +17,16 @@ use std::io::Write as _;
 use std::os::fd::RawFd;
 use std::path::Path;
 
-/// Runs our own program in a sandbox, or `aside` over the files of one that does not run, with our standard streams as its own; the exit
+/// Runs our own program in a sandbox, with our standard streams as its own; the exit
 /// code. What goes wrong is said on the pipe with the number `descriptor`, which ends with us and which nobody inside has.
-pub fn enter(sandbox: &OsStr, aside: bool, descriptor: RawFd, home: Option<&Path>) -> i32 {
+pub fn enter_sandbox(sandbox: &OsStr, stopped_too: bool, descriptor: RawFd, home: Option<&Path>) -> i32 {
     let Ok(mut word) = fd::inherited(descriptor).map(File::from) else { return render::FAILED };
     // What waits inside for something to happen does not hear that nobody listens any more. Where it cannot be asked for, a killed
     // caller leaves us until then.
     let _ = nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM);
     let Some(home) = home else { return render::FAILED };
     let store = store(home);
-    let exec = Exec { own: Some(Own::Tools { room: None }), aside, ..Exec::default() };
+    let exec = Exec { own: Some(Own::Tools { room: None }), stopped_too, ..Exec::default() };
     let delivery = Delivery { capture: false, fail_step: None };
     let trouble = match sandbox::exec(&place(home), &sandbox.to_string_lossy(), Some(&store), &exec, delivery) {
         Ok((outcome, _)) if outcome.exit_code == Some(0) => return 0,
@@ -60,7 +59,7 @@ fn ended(outcome: &Outcome) -> Error {
 }
 
 /// Keeps a session, inside; the exit code. Whether it can be reached is said in a line.
-pub fn keep(id: &str, kind: &str, words: &[OsString]) -> i32 {
+pub fn keep_session(id: &str, kind: &str, words: &[OsString]) -> i32 {
     let mut pipe = crate::sys::fd::take_stdout();
     let mut ready = |result: Result<(), Error>| {
         let line = match result {
@@ -82,14 +81,14 @@ pub fn keep(id: &str, kind: &str, words: &[OsString]) -> i32 {
 }
 
 /// Takes a terminal, inside, and becomes a command; the exit code where it cannot, as shells have it.
-pub fn take(path: &OsStr, words: &[OsString]) -> i32 {
+pub fn take_terminal(path: &OsStr, words: &[OsString]) -> i32 {
     let error = session::terminal::take(path, words);
     render::say(&crate::error::describe_io(&error));
     if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
 }
 
 /// Answers what is asked over our standard streams; the exit code.
-pub fn serve(room: Option<u64>) -> i32 {
+pub fn serve_tools(room: Option<u64>) -> i32 {
     match inside::serve(std::io::stdin(), std::io::stdout(), room) {
         Ok(()) => 0,
         // It has said why.

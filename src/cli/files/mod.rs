@@ -1,5 +1,5 @@
-//! The processes behind the tools in a sandbox.
+//! Hidden processes of the verbs of files and sessions.
 
 mod enter;
 
-pub use enter::{enter, keep, serve, take};
+pub use enter::{enter_sandbox, keep_session, serve_tools, take_terminal};

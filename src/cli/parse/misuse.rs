@@ -1,4 +1,4 @@
-//! What is wrong with a command line, in our words: each parameter at fault, and a hint that works.
+//! Errors of the command line in belljar's words: each parameter at fault, and a hint that works.
 //!
 //! clap finds the fault and we say it: none of clap's own sentences reaches people. A field is a parameter's name as `rpc` has
 //! it. Nothing here is called for a command line that is right.

@@ -1,4 +1,4 @@
-//! Objects on standard output, such as no terminal acts on.
+//! JSON on standard output without characters that a terminal acts on.
 
 use super::{is_active, unwritten};
 use std::io::{self, BufWriter, Write};

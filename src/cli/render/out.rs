@@ -1,4 +1,4 @@
-//! Standard output for bytes that are passed on as they are.
+//! Standard output for bytes that are passed on unchanged.
 //!
 //! What it does not take is said at once, and whoever tells the error that comes of it says nothing more and ends in 125.
 

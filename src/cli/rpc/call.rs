@@ -1,7 +1,7 @@
-//! One call: a worker that does what the verb does, and the pipes to it.
+//! One request of `rpc`: a worker process that runs the verb, and the pipes to it.
 
 use super::message::{self, Code};
-use crate::cli::{render, tell};
+use crate::cli::{render, terminal};
 use crate::error::Error;
 use crate::sys::{Answer, fd, worker};
 use crate::verbs::Method;
@@ -81,7 +81,7 @@ impl Work {
         let Work { method, given } = self;
         // Closed in whatever it starts and leaves behind.
         let Ok(result) = fd::inherited(RESULT) else { return render::FAILED };
-        let (answered, code) = match tell::site(stream, |site| method.call(given, site)) {
+        let (answered, code) = match terminal::site(stream, |site| method.call(given, site)) {
             Ok((told, code)) => (Answered::Told(told), code),
             Err(error) => {
                 let code = method.exit_code(&error);

@@ -1,4 +1,4 @@
-//! The verbs of sandboxes that last: each read, handed down and told.
+//! Hidden process of the verbs of sandboxes: the supervisor.
 //!
 //! Tables for people, one object for `--json`. 0: done; 1: failed; 2: not understood. Of `exec` 125 means that we failed.
 

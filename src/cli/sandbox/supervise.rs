@@ -1,4 +1,4 @@
-//! The supervisor's process: started by `create` and `start`, and by nobody else.
+//! The supervisor's process, which `create` and `start` start.
 
 use super::{place, render};
 use crate::error::Error;

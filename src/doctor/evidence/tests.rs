@@ -1,4 +1,4 @@
-//! What a sandbox might show, good and bad.
+//! Evidence of good and of faulty sandboxes.
 
 use super::*;
 

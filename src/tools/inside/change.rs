@@ -1,4 +1,4 @@
-//! What is changed.
+//! Requests that change files: mkdir, rm, mv, chmod, write.
 
 use super::Answer;
 use crate::error::{self, Error};

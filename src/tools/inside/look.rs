@@ -1,4 +1,4 @@
-//! What there is.
+//! Requests about directory entries and contents: stat, ls, read.
 
 use super::Answer;
 use crate::error::Error;

@@ -1,4 +1,4 @@
-//! What is found by its name or by what is in it.
+//! Requests that search: find by name, grep and replace by content.
 
 use super::look::walk;
 use super::{Answer, change};

@@ -1,5 +1,5 @@
-//! Everything that a keeper's jobs have started, whatever sessions it has made: the keeper is its reaper (prctl(2),
-//! `PR_SET_CHILD_SUBREAPER`), and so all of it descends from the keeper.
+//! All descendants of a keeper's jobs, whatever sessions(7) they have made: the keeper is their reaper (prctl(2),
+//! `PR_SET_CHILD_SUBREAPER`).
 
 use crate::own::Own;
 use nix::sys::signal::{Signal, kill};

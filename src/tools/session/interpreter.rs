@@ -1,4 +1,4 @@
-//! An interpreter that runs one piece of code after another, in one set of globals.
+//! An interpreter that runs pieces of code one after another, in one set of globals.
 //!
 //! It runs a driver of ours, which has a socket on which code comes and a pipe on which it tells what became of it; standard output and
 //! standard error are the code's own. Both sides speak in frames: a length (32 bits, little endian), one byte for the kind, and so many

@@ -1,4 +1,4 @@
-//! Jobs: what was asked for, what it wrote, and how it ended; shared by the threads of a keeper.
+//! Jobs: what was requested, the output, and how each ended. A keeper's threads share them.
 
 use super::{End, JobState, Kind, MOST_RESULTS, Raised, Said, Session, descendants};
 use crate::tools::Name;

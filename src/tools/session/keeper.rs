@@ -1,11 +1,11 @@
-//! The keeper of one session: starts what runs its jobs, runs them, and hears callers.
+//! The keeper of one session: starts the process that runs its jobs, runs them, and answers callers.
 
 mod answers;
 mod stream;
 
 use super::jobs::Jobs;
 use super::pump::{Streams, without_waiting};
-use super::{End, Kind, Raised, descendants, interpreter, is_id, reach, shell, terminal};
+use super::{End, Kind, Raised, descendants, forward, interpreter, is_id, shell, terminal};
 use crate::error::{self, CommandError, CommandReason, Error};
 use crate::tools::Name;
 use nix::sys::wait::{WaitStatus, wait};
@@ -99,7 +99,7 @@ fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, Un
         return Err(failed(io::ErrorKind::InvalidInput.into()));
     }
     nix::sys::prctl::set_child_subreaper(true).map_err(|errno| failed(errno.into()))?;
-    let (listener, directory) = reach::given(id).map_err(failed)?;
+    let (listener, directory) = forward::given(id).map_err(failed)?;
     let (jobs, bell) = Jobs::new().map_err(failed)?;
     let jobs = Arc::new(jobs);
     let not_started = not_started(kind, words);

@@ -1,4 +1,4 @@
-//! What a job writes, from its pipes to its log.
+//! A job's output, from its pipes to its log.
 
 use super::jobs::{Jobs, on_stream};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};

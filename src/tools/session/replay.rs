@@ -1,4 +1,4 @@
-//! What a terminal has shown, for whoever comes to it later: without the questions that programs have asked the terminal.
+//! Earlier output of a terminal for a later viewer, without the queries that programs have sent to the terminal.
 //!
 //! A terminal answers by typing, and who asked has gone since: the answer would be typed into whatever runs now. Everything else
 //! stays, cursor movements, modes and colours, so that what is seen is what was there (ECMA-48; "XTerm Control Sequences").

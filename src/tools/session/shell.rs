@@ -1,4 +1,4 @@
-//! A shell that runs one job after another.
+//! A shell that runs jobs one after another.
 //!
 //! It reads, on its standard input, for each job: to take in a file with the job's lines, with three fifos as its streams, and to
 //! say the status on a pipe of its own. The lines are taken in by the shell itself, so that everything they set stays.

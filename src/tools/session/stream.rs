@@ -18,7 +18,7 @@
 //! from the keeper    d bytes of standard output, i JSON of what else is said (standard error, the end), p, and e as ever
 //! ```
 
-pub mod pass;
+pub mod forward;
 
 use super::{Ask, End, Said};
 use crate::error::{self, Error};

@@ -1,4 +1,4 @@
-//! A command with a terminal of its own, which several callers may look at, one after another or at once.
+//! A command with a terminal of its own, for several viewers, one after another or at once.
 //!
 //! What it shows goes to everybody who is there, and the last of it to whoever comes. A process of our own program takes the
 //! terminal before it becomes the command: only who leads a session can (setsid(2), ioctl_tty(2)).

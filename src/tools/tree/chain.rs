@@ -1,4 +1,4 @@
-//! Where a walk through a tree is, by descriptors: from the directory that it began at to the innermost.
+//! Position of a walk through a tree: descriptors from the first directory to the innermost.
 //!
 //! Each directory is opened in the one above it by its name, and a link is never followed, so that whoever changes the tree meanwhile
 //! leads nobody out of it. The first and the innermost directories stay open. The way back to one that was closed is `..`, and it must

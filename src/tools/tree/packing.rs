@@ -1,4 +1,4 @@
-//! Packing a tree that somebody may change meanwhile: what is read lies below the top, whatever is swapped for a link.
+//! Packs a tree that may change meanwhile: everything read lies below the top, whatever is swapped for a link.
 
 use super::chain::{Chain, open_directory};
 use super::{WITHOUT_WAITING, regular};

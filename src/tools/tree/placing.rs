@@ -1,4 +1,4 @@
-//! What was unpacked goes to its place: renamed, or merged into a directory that is there.
+//! Puts unpacked files in their place: renames them, or merges them into an existing directory.
 //!
 //! The directory that was named is open already. Each directory below it is opened in the one above, without following a link, and
 //! what is in it is named from there: whoever swaps directories for links meanwhile has nothing written elsewhere.

@@ -1,4 +1,4 @@
-//! What is made, moved and removed in a sandbox.
+//! `fs mkdir`, `mv`, `chmod` and `rm`.
 
 use super::{client, octal};
 use crate::error::Error;

@@ -1,6 +1,6 @@
-//! What is in files of a sandbox: read, written, and replaced.
+//! `fs cat`, `write` and `replace`.
 
-use super::listed::{Lines, Listed, too_many};
+use super::listing::{Lines, Listed, too_many};
 use super::{FileEncoding, UNDONE, client, encoded, fits, from_stdin, keep, octal, print};
 use crate::error::Error;
 use crate::tools::bulk::Sink;

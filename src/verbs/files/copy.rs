@@ -1,4 +1,4 @@
-//! Files and directories that are copied between the host and a sandbox.
+//! `cp`: files and directories between the host and a sandbox.
 
 use super::interrupt::{Interrupt, check};
 use super::{FileEncoding, UNDONE, encoded, fits, from_stdin, keep, print};

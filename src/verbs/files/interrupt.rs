@@ -1,4 +1,4 @@
-//! Signals that end a copy: it stops at the next piece, takes back what is half, and then ends as the signal has it.
+//! Signals during a copy: it stops at the next piece, removes what is unfinished, and ends by the signal.
 //!
 //! Where that takes too long (somebody inside has stopped what we wait for), a thread removes what is half here and ends us.
 

@@ -1,6 +1,6 @@
-//! What there is in a sandbox: directories, paths and lines.
+//! `fs ls`, `tree`, `stat`, `find` and `grep`.
 
-use super::listed::{Listed, list};
+use super::listing::{Listed, list};
 use super::{Found, client};
 use crate::error::{Error, Kind};
 use crate::tools::{Entry, EntryKind, Line, Most, Name, Request};

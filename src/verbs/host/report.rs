@@ -1,5 +1,5 @@
-//! The report of `doctor` for people: a line for each protection, then the facts, then what is missing and how to get it. Colour is
-//! never instead of a word.
+//! The report of `doctor` as text: one line for each protection, then the facts, then what is missing and how to get it. Colour only
+//! repeats what a word says.
 
 use crate::doctor::{Finding, HostFacts, Report, Verified};
 use crate::outcome::Enforcement;

@@ -1,6 +1,6 @@
-//! `belljar image build`: a recipe becomes an image of the store.
+//! `image build`: from a recipe to an image of the store.
 
-use super::bring::Brought;
+use super::import::Brought;
 use super::new_name;
 use crate::build::{Built, Draft, NETWORK_VARIABLES, Options, build};
 use crate::error::{Error, Problem};

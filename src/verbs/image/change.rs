@@ -1,4 +1,4 @@
-//! Names of images, given and taken away, and what nobody needs any more.
+//! `image tag`, `rm` and `gc`.
 
 use super::new_name;
 use crate::error::{Error, Problem};

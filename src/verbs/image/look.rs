@@ -1,4 +1,4 @@
-//! What is told of images, and nothing changed.
+//! `image ls`, `inspect` and `verify`. Nothing is changed.
 
 use crate::error::{Error, Problem};
 use crate::images::reference::shortened;

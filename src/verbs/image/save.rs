@@ -1,4 +1,4 @@
-//! Images as one file.
+//! `image save`: images as one file.
 
 use crate::error::Error;
 use crate::images::save::{self, Wanted};

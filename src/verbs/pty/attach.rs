@@ -1,4 +1,4 @@
-//! A terminal in a sandbox, and the caller's own, or what stands in its place, before it.
+//! `pty attach`: connects the caller's terminal with one in a sandbox.
 
 use super::Attach;
 use crate::error::Error;

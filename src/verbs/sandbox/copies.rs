@@ -1,4 +1,4 @@
-//! Copies of sandboxes, and what they have changed.
+//! `fork`, `diff`, `export` and `snapshot`.
 
 use super::Made;
 use crate::error::{Error, Kind, Problem};

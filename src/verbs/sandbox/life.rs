@@ -1,4 +1,4 @@
-//! What is done to sandboxes that are there.
+//! `start`, `stop`, `rm`, `resize`, `rename` and `label`.
 
 use super::look::{End, Limits};
 use crate::error::{Error, Problem};

@@ -1,9 +1,9 @@
-//! A job that somebody waits for: the caller's Ctrl-C is the job's.
+//! Waits for a job. The caller's Ctrl-C interrupts the job.
 //!
 //! The first signal interrupts the job, and what it says then is told to the end; the second leaves. Where nothing comes for a while
 //! after the first, the caller leaves too. Whoever leaves takes the job with him: what keeps the session sees to that.
 
-use super::said::Collected;
+use super::output::Collected;
 use crate::error::Error;
 use crate::tools::Request;
 use crate::tools::session::Ask;
@@ -45,7 +45,7 @@ pub fn run(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collec
         }
     };
     std::thread::Builder::new().spawn(watch).map_err(|error| Error::of_io(&error))?;
-    let told = said.hear(&mut client, &request);
+    let told = said.collect(&mut client, &request);
     // What comes now comes for nothing; the thread that waits for it goes with us.
     drop(client);
     before.thread_set_mask().map_err(|errno| Error::of_io(&errno.into()))?;
@@ -56,7 +56,7 @@ pub fn run(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collec
 fn interrupt((home, sandbox, id): (PathBuf, String, String), job: u64) {
     let ask = move || {
         // How the job ends is told to whoever waits for it; where nobody is reached, nothing comes any more.
-        if super::quietly(&home, &sandbox, &id, Ask::Interrupt { job: Some(job) }).is_err() {
+        if super::send_request(&home, &sandbox, &id, Ask::Interrupt { job: Some(job) }).is_err() {
             std::thread::sleep(Duration::from_secs(2));
             crate::sys::child::exit(130);
         }

@@ -1,4 +1,4 @@
-//! Each kind of fault that clap finds, and what is said of it.
+//! Each kind of error that clap reports, and belljar's message for it.
 
 use super::super::{Usage, parse};
 use super::*;

@@ -1,4 +1,4 @@
-//! What a keeper answers its callers: one question each.
+//! The keeper's answers, one function for each request.
 //!
 //! A caller that waits for a job is why it runs: where he goes, it is interrupted.
 

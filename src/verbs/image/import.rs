@@ -1,4 +1,4 @@
-//! The verbs that bring images in.
+//! `image import`, `load` and `pull`.
 
 use super::{new_name, reference};
 use crate::error::{Error, Problem, describe_io};

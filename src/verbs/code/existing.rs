@@ -1,6 +1,6 @@
-//! Code in a sandbox that is there: once, or in an interpreter that stays.
+//! Code in a persistent sandbox: once, or in an interpreter that stays.
 
-use super::There;
+use super::Existing;
 use crate::error::{self, Error};
 use crate::outcome::Outcome;
 use crate::program;
@@ -10,7 +10,7 @@ use crate::tools::bulk::Sink;
 use crate::tools::session::{Ask, Kind};
 use crate::tools::{Name, Request, wire};
 use crate::verbs::Site;
-use crate::verbs::session::{COPY_IT, Collected, Context, LONGEST, Ran, client, new_id, quietly, wait_for};
+use crate::verbs::session::{COPY_IT, Collected, Context, LONGEST, Ran, client, new_id, send_request, wait_for};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -23,8 +23,8 @@ use std::time::Duration;
 /// # Errors
 ///
 /// As of `exec`, and where the code cannot be read or copied in.
-pub fn once(there: There, site: &Site<'_>) -> Result<(Outcome, Spec), Error> {
-    let There { sandbox, code, exec: command, .. } = there;
+pub fn once(there: Existing, site: &Site<'_>) -> Result<(Outcome, Spec), Error> {
+    let Existing { sandbox, code, exec: command, .. } = there;
     let run = |words: Vec<OsString>| {
         let command = Exec { words, ..command.clone() };
         sandbox::exec(&site.sandboxes()?, &sandbox, Some(&site.store()?), &command, site.delivery())
@@ -59,7 +59,7 @@ pub fn once(there: There, site: &Site<'_>) -> Result<(Outcome, Spec), Error> {
 /// # Errors
 ///
 /// As of a session, and where the code cannot be read.
-pub fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Error> {
+pub fn in_context(request: &Existing, id: &str, site: &Site<'_>) -> Result<Ran, Error> {
     let kind = match request.code.language {
         Language::Python => Kind::Python,
         Language::Node => Kind::Node,
@@ -87,7 +87,7 @@ pub fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Err
     let how = match wait_for(home, (sandbox, id), ask(), &mut said) {
         Err(trouble) if trouble.kind == error::Kind::Lost => Context::Anew,
         Err(trouble) if trouble.kind == error::Kind::SessionEnded => {
-            quietly(home, sandbox, id, Ask::Remove)?;
+            send_request(home, sandbox, id, Ask::Remove)?;
             Context::Anew
         }
         Err(trouble) if is_missing(&trouble) => Context::New,
@@ -100,7 +100,7 @@ pub fn in_context(request: &There, id: &str, site: &Site<'_>) -> Result<Ran, Err
         env: request.exec.env.iter().map(pair).collect(),
         directory: request.exec.workdir.as_deref().map(Name::from),
     };
-    match quietly(home, sandbox, id, create) {
+    match send_request(home, sandbox, id, create) {
         // Somebody was quicker, and it goes on for us.
         Err(trouble) if trouble.kind == error::Kind::Exists => {}
         made => {

@@ -1,4 +1,4 @@
-//! What a job says: passed on as it comes, or all together in the result.
+//! Output of a job: passed on as it comes, or collected in the result.
 
 use crate::error::{Error, Kind};
 use crate::tools::session::{End, LONGEST_LOG, MOST_RESULTS, Raised, Said};
@@ -141,7 +141,7 @@ impl<'s> Collected<'s> {
     /// # Errors
     ///
     /// What the tool inside says, and that nobody takes what is passed on.
-    pub fn hear(&mut self, client: &mut Client, request: &Request) -> Result<(), Error> {
+    pub fn collect(&mut self, client: &mut Client, request: &Request) -> Result<(), Error> {
         client.follow(request, &mut |one| self.take(one))
     }
 

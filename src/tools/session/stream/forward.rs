@@ -1,4 +1,4 @@
-//! The tool's part of a stream: what comes from the caller goes to the keeper, and what comes from there to the caller, as it is.
+//! The tool's part of a stream: forwards bytes between the caller and the keeper, unchanged.
 //!
 //! It holds one piece each way, and takes the next when that has gone: whoever does not read makes the other wait.
 
@@ -94,7 +94,7 @@ impl Frames {
 /// # Errors
 ///
 /// A pipe or socket that breaks off.
-pub fn pass<R: AsFd + Read, W: AsFd + Write>(
+pub fn forward<R: AsFd + Read, W: AsFd + Write>(
     keeper: &UnixStream,
     from: &mut In<R>,
     to: &mut Out<W>,

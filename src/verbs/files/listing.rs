@@ -1,4 +1,4 @@
-//! What there may be much of: lines for people as they come, or items of a result, which take no more memory than their text.
+//! Lists of any length: printed as they come, or collected for a result in little more memory than their text.
 
 use super::client;
 use crate::error::{Error, Kind};

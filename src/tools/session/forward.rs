@@ -1,4 +1,4 @@
-//! The tool's part of sessions: makes a keeper, or passes on what is asked and what is answered.
+//! The tool's part of sessions: starts a keeper, or forwards requests and answers.
 //!
 //! A session is there exactly as long as somebody listens on its socket. The socket listens before the session's directory gets its
 //! name, so that a directory without one is what a killed keeper has left, or the sandbox's last run, or a copy of its files.
