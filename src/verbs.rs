@@ -293,7 +293,7 @@ pub const RUN: &str = "Run one command in a fresh sandbox that is destroyed afte
 /// What `code` does.
 pub const CODE: &str = "Run a piece of code in a fresh sandbox that is destroyed afterwards";
 /// What `exec` does.
-pub const EXEC: &str = "Run a command in a sandbox that lasts";
+pub const EXEC: &str = "Run a command in a persistent sandbox";
 
 /// All methods, noun by noun.
 pub fn methods() -> impl Iterator<Item = &'static Method> {

@@ -32,7 +32,7 @@ pub enum Verb {
     Run(Commanded<verbs::run::Run>),
     /// Run a piece of code in a fresh sandbox that is destroyed afterwards
     Code(Commanded<verbs::code::Code>),
-    /// Run a command in a sandbox that lasts
+    /// Run a command in a persistent sandbox
     Exec(Commanded<verbs::exec::Exec>),
     /// What to do with sandboxes that are there.
     #[command(flatten)]
@@ -44,9 +44,9 @@ pub enum Verb {
     /// What to do with files on their way.
     #[command(flatten)]
     Copies(verbs::files::Copies),
-    /// Shells, interpreters and commands that go on in a sandbox between calls
+    /// Shells, interpreters and commands that keep running in a sandbox between calls
     Session(Session),
-    /// Terminals that go on in a sandbox between calls
+    /// Terminals that keep running in a sandbox between calls
     Pty(Pty),
     /// List, read, change and search the files of a sandbox
     Fs(Fs),
@@ -56,7 +56,7 @@ pub enum Verb {
 them, and docs/rpc.md tells the protocol."
     )]
     Rpc,
-    /// Build, bring in, carry away and look after images.
+    /// Build, import, export, inspect and remove images.
     Image(Image),
     /// What to ask about the host.
     #[command(flatten)]
@@ -108,7 +108,7 @@ pub struct Volume {
 #[command(
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "A session is a shell, an interpreter (`belljar code --context`) or a single command (`belljar exec --detach`) that goes on inside a \
+    after_help = "A session is a shell, an interpreter (`belljar code --context`) or a single command (`belljar exec --detach`) that keeps running in a \
 sandbox between calls. Its jobs run one after another, and what they have set stays."
 )]
 pub struct Session {
@@ -133,7 +133,7 @@ pub struct Pty {
 /// `belljar image`.
 #[derive(Debug, Args)]
 #[command(
-    about = "Build, bring in, carry away and look after images",
+    about = "Build, import, export, inspect and remove images",
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Images are kept in $BELLJAR_HOME, else $XDG_DATA_HOME/belljar, else ~/.local/share/belljar. \
@@ -171,7 +171,7 @@ pub fn whole() -> Command {
     })
 }
 
-/// A sandbox that lasts has no deadline unless one is asked for.
+/// A persistent sandbox has no deadline unless one is asked for.
 fn without_deadline(command: Command) -> Command {
     command.mut_arg("timeout", |arg| {
         arg.help("Wall clock of the whole sandbox, in seconds or with h, m, s, ms; or `none` [default: none]").long_help(

@@ -41,7 +41,7 @@ pub enum Request {
     Man(PathBuf),
     /// `image`.
     Image(verbs::image::Image),
-    /// What is done to sandboxes that last.
+    /// A verb of persistent sandboxes.
     Sandbox(Box<Sandbox>),
     /// `snapshot`.
     Snapshot(verbs::sandbox::Snapshot),

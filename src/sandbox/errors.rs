@@ -44,7 +44,7 @@ pub fn ended(name: &str, why: Option<&str>) -> Error {
 
 /// Its supervisor does not answer; the process, where it is known.
 pub fn silent(name: &str, supervisor: Option<i32>) -> Error {
-    let goes_on = supervisor.map_or(String::new(), |pid| format!("; `kill -CONT {pid}` lets it go on"));
+    let goes_on = supervisor.map_or(String::new(), |pid| format!("; `kill -CONT {pid}` resumes it"));
     of(
         Kind::Silent,
         format!("the supervisor of `{name}` does not answer: it is stopped, or has no time"),

@@ -149,7 +149,7 @@ pub fn exec(
             if lease.ended.is_some() && !lease.is_for(Reason::LeaderLost) {
                 return Err(lease.trouble(&entry));
             }
-            Err(error.hint("the sandbox was stopped, so that nothing in it goes on without limits"))
+            Err(error.hint("the sandbox was stopped, so that nothing in it keeps running without limits"))
         }
         Err(error) => Err(error),
     }

@@ -119,7 +119,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Error> {
     Err(Error::misused(vec![problem]))
 }
 
-/// What no sandbox that lasts can be.
+/// What no persistent sandbox can be.
 fn check_wish(order: &Order, wish: &Wish) -> Result<(), Error> {
     let mut problems = match check_order(order) {
         Err(error) if error.kind == Kind::Invalid => error.problems,

@@ -151,7 +151,7 @@ impl Client {
                 failed = Some(wire::parse::<Error>(bytes)?.from_inside());
                 Err(io::ErrorKind::UnexpectedEof.into())
             }
-            _ => Err(wire::nonsense("a frame that nobody asked for")),
+            _ => Err(wire::nonsense("an unexpected frame")),
         };
         let mut inlet = Inlet::new(from, &mut aside);
         let taken = given(&mut inlet).and_then(|()| inlet.drain().map_err(|error| said(&error)));
@@ -190,7 +190,7 @@ impl Client {
             length += bytes.len();
             let too_much = |what: &str| Err(io::Error::new(io::ErrorKind::OutOfMemory, what));
             match most {
-                Most::Nothing => Err(wire::nonsense("an item that nobody asked for")),
+                Most::Nothing => Err(wire::nonsense("an unexpected item")),
                 _ if items > most.items() => too_much(&format!("more than {} answers", most.items())),
                 _ if length > MOST_BYTES => too_much("more than 32 MiB of answers"),
                 _ => each(wire::parse(bytes)?),
@@ -404,7 +404,7 @@ mod tests {
         let ask =
             |most| tool(flood).list::<serde_json::Value>(&Request::Stat { path: "x".into() }, most, &mut |_| Ok(()));
         let told = |most| ask(most).map_err(|trouble| trouble.message).unwrap_err();
-        assert!(told(Most::Nothing).ends_with("an item that nobody asked for"));
+        assert!(told(Most::Nothing).ends_with("an unexpected item"));
         assert_eq!(told(Most::One), "more than 1 answers");
         assert_eq!(told(Most::Few), "more than 4096 answers");
     }

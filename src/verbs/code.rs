@@ -37,7 +37,7 @@ pub struct Code {
 #[derive(Clone, Debug, Default, PartialEq, Args, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "CodeWhat"))]
 pub struct What {
-    /// Run it in this sandbox that lasts, instead of a fresh one [default: none]
+    /// Run it in this persistent sandbox instead of a fresh one [default: none]
     #[arg(long, value_name = "NAME")]
     pub sandbox: Option<Word>,
     /// In an interpreter of this id that stays in the sandbox, with all that it knows from call to call [default: none]

@@ -16,11 +16,11 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 
 table! {
-    /// What to do with sandboxes that last.
+    /// Persistent sandboxes.
     Sandbox, METHODS, described {
-        /// Make a sandbox that lasts, for `exec` and the like
+        /// Make a persistent sandbox
         Create(Create) = "create",
-        /// List the sandboxes that last
+        /// List persistent sandboxes
         Ls(Ls) = "ls",
         /// Show all that is known of a sandbox, as JSON
         Inspect(Inspect) = "inspect",

@@ -48,7 +48,7 @@ table! {
         Logs(Logs) = "session.logs",
         /// Give standard input to what a job reads that was started with --detach
         Input(Input) = "session.input",
-        /// Interrupt a job, as the end of its time does; those behind it go on
+        /// Interrupt a job, as its timeout does; later jobs still run
         Interrupt(Interrupt) = "session.interrupt",
         /// End a session, and everything that it has started
         Rm(Rm) = "session.rm",
@@ -222,7 +222,7 @@ impl Verb for Exec {
         let text = faults.text("lines", self.lines.0);
         let timeout = self.timeout.as_ref().and_then(|time| faults.unit("timeout", &**time, spec::parse_duration));
         if self.detach && self.timeout.is_some() {
-            faults.0.push(Problem::new("timeout", "nobody waits for the end of what is detached"));
+            faults.0.push(Problem::new("timeout", "does not go with `detach`").hint("leave it or `--detach` out"));
         }
         faults.none()?;
         let text = text.unwrap_or_default();

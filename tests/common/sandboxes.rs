@@ -1,4 +1,4 @@
-//! Sandboxes that last, for the tests: a home of their own, in which nothing runs any more when the test is over.
+//! Persistent sandboxes, for the tests: a home of their own, in which nothing runs any more when the test is over.
 
 use super::{Run, Scratch, allowed_to_be_missing, command, eventually, result};
 use serde_json::Value;

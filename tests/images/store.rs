@@ -423,7 +423,7 @@ fn a_full_disk_ends_an_import_with_nothing_left() {
     let run = Run::from(output);
     assert_eq!(run.code, Some(1), "{run:?}");
     assert!(run.stderr.contains("No space left on device") && run.stderr.contains("hint: "), "{run:?}");
-    assert_eq!(run.stdout, "no images yet; `belljar image build`, `import`, `load` and `pull` bring them in\n");
+    assert_eq!(run.stdout, "no images yet; add one with `belljar image build`, `import`, `load` or `pull`\n");
 }
 
 #[test]

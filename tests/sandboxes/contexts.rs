@@ -87,7 +87,7 @@ fn a_context_exits_as_its_interpreter_would_and_python_keeps_its_globals() {
     // What ends the process ends the context, and the next says that it begins anew.
     let run = contexts.python("import os; os._exit(7)");
     assert_eq!(said(&run), (Some(7), "", "belljar: the session has ended with it\n"));
-    let anew = "belljar: the context `python` had ended, and begins anew: what it had set is gone\n";
+    let anew = "belljar: the context `python` had ended and was started anew: what it had set is gone\n";
     assert_eq!(said(&contexts.python("'x' in globals()")), (Some(0), "False\n", anew));
     contexts.python("import os; os.kill(os.getpid(), 9)");
     assert_eq!(contexts.object(&[], "python", "1")["context"], "anew");
@@ -257,7 +257,7 @@ fn a_node_context_that_exits_ends_and_begins_anew() {
         let run = contexts.node(exit);
         assert!(run.code == Some(code) && run.stderr.ends_with("the session has ended with it\n"), "{exit}: {run:?}");
     }
-    let anew = "belljar: the context `node` had ended, and begins anew: what it had set is gone\n";
+    let anew = "belljar: the context `node` had ended and was started anew: what it had set is gone\n";
     assert_eq!(said(&contexts.node("2")), (Some(0), "2\n", anew));
 }
 

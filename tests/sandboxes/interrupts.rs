@@ -63,7 +63,7 @@ fn the_time_of_a_job_counts_from_the_call() {
     sandboxes.done(&["session", "exec", "-d", "box", "sh", "sleep 60"]);
     let began = Instant::now();
     let run = sandboxes.call(&["session", "exec", "--timeout", "500ms", "box", "sh", "echo never"]);
-    assert_eq!(said(&run), (Some(124), "", "belljar: ended: its time was over\n"));
+    assert_eq!(said(&run), (Some(124), "", "belljar: ended: its deadline passed\n"));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     sandboxes.done(&["session", "interrupt", "box", "sh"]);
     assert_eq!(said(&sandboxes.call(&["session", "exec", "box", "sh", "echo free"])), (Some(0), "free\n", ""));
@@ -125,7 +125,7 @@ fn a_session_whose_keeper_was_killed_is_lost_and_says_so() {
         let code = |text| sandboxes.call(&["code", "--sandbox", "box", "--context", "py", "python", "-e", text]);
         code("x = 1");
         sandboxes.shell("box", kill);
-        let anew = "belljar: the context `py` had ended, and begins anew: what it had set is gone\n";
+        let anew = "belljar: the context `py` had ended and was started anew: what it had set is gone\n";
         assert_eq!(said(&code("'x' in globals()")), (Some(0), "False\n", anew));
     }
 }

@@ -1,4 +1,4 @@
-//! Sandboxes that last: made once, entered many times, and gone without a trace.
+//! Persistent sandboxes: made once, entered many times, and gone without a trace.
 
 #[path = "../common/mod.rs"]
 mod common;

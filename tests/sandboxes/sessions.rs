@@ -158,7 +158,7 @@ fn a_session_is_interrupted_when_its_time_is_over_and_ends_with_all_it_has_start
     let shell = Shell::new("in-time");
     let started = Instant::now();
     let run = shell.call(&["exec", "--timeout", "300ms", "box", "sh", "sleep 60"]);
-    assert_eq!((run.code, run.stderr.contains("belljar: ended: its time was over\n")), (Some(124), true), "{run:?}");
+    assert_eq!((run.code, run.stderr.contains("belljar: ended: its deadline passed\n")), (Some(124), true), "{run:?}");
     assert_eq!(said(&shell.exec("echo still here")), (Some(0), "still here\n", ""));
     // A loop of the shell's own ends with the shell.
     let run = shell.call(&["exec", "--timeout", "300ms", "box", "sh", "while :; do :; done"]);
@@ -420,7 +420,7 @@ fn whatever_somebody_puts_in_the_place_of_a_session_is_removed_and_nothing_else(
     {
         let run = sandboxes.call(words);
         assert!(
-            run.code == Some(1) && run.stderr.contains("the place for sessions is somebody else's"),
+            run.code == Some(1) && run.stderr.contains("the directory of sessions belongs to another user"),
             "{words:?}: {run:?}"
         );
     }

@@ -1196,7 +1196,7 @@ class Session:
         return self._call("session.input", {"sandbox": sandbox, "id": id, "job": job, "input": input}, on_output)
 
     def interrupt(self, *, sandbox: Union[str, float], id: Union[str, float], job: Optional[int] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
-        """Interrupt a job, as the end of its time does; those behind it go on"""
+        """Interrupt a job, as its timeout does; later jobs still run"""
         return self._call("session.interrupt", {"sandbox": sandbox, "id": id, "job": job, "input": input}, on_output)
 
     def rm(self, *, sandbox: Union[str, float], id: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
@@ -1263,15 +1263,15 @@ class Methods:
         return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
 
     def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
-        """Run a command in a sandbox that lasts"""
+        """Run a command in a persistent sandbox"""
         return self._call("exec", {"detach": detach, "timeout": timeout, "output_limit": output_limit, "workdir": workdir, "user": user, "env": env, "stdin": stdin, "tty": tty, "interactive": interactive, "name": name, "command": command, "input": input}, on_output)
 
     def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
-        """Make a sandbox that lasts, for `exec` and the like"""
+        """Make a persistent sandbox"""
         return self._call("create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "label": label, "name": name, "command": command, "input": input}, on_output)
 
     def ls(self, *, label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sandboxes:
-        """List the sandboxes that last"""
+        """List persistent sandboxes"""
         return self._call("ls", {"label": label, "input": input}, on_output)
 
     def inspect(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Known:

@@ -54,7 +54,7 @@ fn ended(outcome: &Outcome) -> Error {
                 .hint("make one with a larger `--memory`")
         }
         None if outcome.status == Status::Cancelled => Error::new(Kind::Ended, "its caller was told to end"),
-        None => Error::new(Kind::Ended, "the tool inside was killed by somebody inside, or broke off"),
+        None => Error::new(Kind::Ended, "the tool inside was killed by a process inside, or crashed"),
     }
 }
 

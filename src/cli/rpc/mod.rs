@@ -85,7 +85,7 @@ pub fn serve() -> i32 {
         // Nobody hears us: what is in flight ends with us.
         Err(Errno::EPIPE) => render::FAILED,
         Err(errno) => {
-            render::say(&format!("cannot go on: {}", errno.desc()));
+            render::say(&format!("cannot continue: {}", errno.desc()));
             render::FAILED
         }
     }

@@ -88,7 +88,9 @@ fn check_place(place: &Path) -> Result<(), Error> {
         found => found.map_err(failed("look at the place for sessions"))?,
     };
     if !found.is_dir() || found.uid() != nix::unistd::geteuid().as_raw() {
-        return Err(Error::new(error::Kind::Denied, "the place for sessions is somebody else's").about(&place.into()));
+        return Err(
+            Error::new(error::Kind::Denied, "the directory of sessions belongs to another user").about(&place.into())
+        );
     }
     Ok(())
 }

@@ -201,7 +201,7 @@ impl Stream {
                     };
                     break;
                 }
-                _ => Err(wire::nonsense("a frame that nobody asked for")),
+                _ => Err(wire::nonsense("an unexpected frame")),
             };
             taken.map_err(|error| said(&error))?;
         }

@@ -109,7 +109,7 @@ pub fn in_context(request: &Existing, id: &str, site: &Site<'_>) -> Result<Ran, 
         }
     }
     if how == Context::Anew {
-        (site.say)(&format!("the context `{id}` had ended, and begins anew: what it had set is gone"));
+        (site.say)(&format!("the context `{id}` had ended and was started anew: what it had set is gone"));
     }
     wait_for(home, (sandbox, id), ask(), &mut said)?;
     said.finish(site)

@@ -69,7 +69,7 @@ impl Interrupt {
     }
 
     fn end(self, signal: Signal) {
-        (self.say)(&format!("interrupted by {signal}: what was copied until then was taken back"));
+        (self.say)(&format!("interrupted by {signal}: unfinished files were removed"));
         default_action(signal as i32);
         // Whoever called learns of the signal itself.
         let _ = self.set.thread_unblock().and_then(|()| raise(signal));

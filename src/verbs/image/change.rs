@@ -173,7 +173,7 @@ impl Verb for Gc {
         if let Some(removed) = store.collect(false)? {
             return Ok(Freed::of(removed));
         }
-        (site.say)("waiting for others who are adding to the store");
+        (site.say)("waiting for other processes that are adding to the store");
         Ok(Freed::of(store.collect(true)?.unwrap_or_default()))
     }
 }

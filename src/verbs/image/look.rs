@@ -75,7 +75,7 @@ impl Told for All {
     /// A line for each name, and for each image without one.
     fn people(&self) -> String {
         if self.images.is_empty() {
-            return "no images yet; `belljar image build`, `import`, `load` and `pull` bring them in\n".to_owned();
+            return "no images yet; add one with `belljar image build`, `import`, `load` or `pull`\n".to_owned();
         }
         let mut rows = Vec::new();
         for image in &self.images {

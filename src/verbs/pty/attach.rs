@@ -42,7 +42,7 @@ pub fn attach(one: &Attach, site: &Site<'_>) -> Result<Ran, Error> {
                 // The cursor stands behind a prompt of the other side. Who cannot read this has gone.
                 let _ = writeln!((site.live_error)());
             }
-            (site.say)("detached; the terminal goes on");
+            (site.say)("detached; the terminal keeps running");
         }
     }
     said.finish(site)

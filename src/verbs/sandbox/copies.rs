@@ -147,7 +147,7 @@ impl Verb for Export {
             left_out
         };
         for field in &left_out {
-            (site.say)(&format!("left out {field}: what is the host's is given again where the file is imported"));
+            (site.say)(&format!("left out {field}: it is this host's, and can be given again at import"));
         }
         let left_out = left_out.iter().map(ToString::to_string).collect();
         Ok(Exported { file: self.output.to_string_lossy().into_owned(), left_out })

@@ -240,7 +240,7 @@ impl<'s> Collected<'s> {
     fn tell_the_rest(&self, site: &Site<'_>, error: Live<'_>) {
         self.name_pictures(site);
         if self.truncated {
-            (site.say)("there was more than is kept of what a job says (10 MiB), and the rest was dropped");
+            (site.say)("the job wrote more than 10 MiB, and the rest was dropped");
         }
         let Some(end) = &self.end else { return };
         if let Some(raised) = &end.error {
@@ -249,7 +249,7 @@ impl<'s> Collected<'s> {
             let _ = pass(error, format!("{}\n", raised.traceback.trim_end()).as_bytes());
         }
         if end.timed_out {
-            (site.say)("ended: its time was over");
+            (site.say)("ended: its deadline passed");
         }
         if end.interrupted {
             (site.say)("ended: it was interrupted");
