@@ -105,6 +105,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
         return own.map(|own| Request::Own(own, home(env))).map_err(wrong);
     }
     match rest.first().and_then(|word| word.to_str()) {
+        // Without the definition of the whole command line, which would take the memory that is there for its workers.
+        Some("rpc") if rest.len() == 1 => Ok(Request::Rpc),
         Some("exec") => Ok(Request::Exec(Box::new(alone("exec", "belljar exec", rest)?))),
         Some("run") => Ok(Request::Run(Box::new(alone("run", "belljar run", rest)?))),
         Some("code") => Ok(Request::Code(Box::new(alone("code", "belljar code", rest)?))),

@@ -5,6 +5,9 @@
 //! 256 KiB are therefore cut from a static arena and never given back; what comes later, or is large, is the
 //! system's.
 //!
+//! A process that lives long and has copies of itself do the work ([`worker`](super::worker)) leaves the arena to them: each begins with
+//! what was left when the first was made.
+//!
 //! **None in the child.** A raw-cloned child holds a photograph of every lock of its parent, the allocator's too: a
 //! child that allocates can hang for ever (measured: 37 of 60 in a static musl binary with allocating threads). In
 //! debug and test builds every allocation in a child ends it at once with [`ALLOCATED_IN_CHILD`], so that the test
@@ -65,6 +68,8 @@ const LEAST_ALIGNMENT: usize = 16;
 pub struct Allocator {
     arena: UnsafeCell<[u8; ARENA]>,
     used: AtomicUsize,
+    /// As much was used when the rest was left to copies of this process; all of it where it never was.
+    left: AtomicUsize,
 }
 
 // SAFETY: `used` hands each byte of the arena to one caller only, whatever the thread.
@@ -73,7 +78,18 @@ unsafe impl Sync for Allocator {}
 impl Allocator {
     /// With nothing used.
     pub const fn new() -> Allocator {
-        Allocator { arena: UnsafeCell::new([0; ARENA]), used: AtomicUsize::new(0) }
+        Allocator { arena: UnsafeCell::new([0; ARENA]), used: AtomicUsize::new(0), left: AtomicUsize::new(ARENA) }
+    }
+
+    /// Cuts nothing from the arena any more: what is left of it is for copies of this process (fork(2)).
+    pub fn leave_to_copies(&self) {
+        let used = self.used.swap(ARENA, Ordering::Relaxed);
+        self.left.fetch_min(used, Ordering::Relaxed);
+    }
+
+    /// In such a copy, which has no other threads: goes on where the process that it was copied from left off.
+    pub fn take_over(&self) {
+        self.used.store(self.left.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn base(&self) -> *mut u8 {
@@ -184,6 +200,23 @@ mod tests {
             assert!(allocator.cut(layout(LARGE, 1)).is_some());
         }
         assert!(allocator.cut(layout(1, 1)).is_none());
+    }
+
+    #[test]
+    fn what_is_left_to_copies_is_cut_by_each_of_them_and_not_before() {
+        let allocator = Box::new(Allocator::new());
+        let own = allocator.cut(layout(64, 16)).expect("room") as usize;
+        for _ in 0..2 {
+            allocator.leave_to_copies();
+            assert!(allocator.cut(layout(64, 16)).is_none());
+        }
+        for _ in 0..2 {
+            allocator.take_over();
+            assert_eq!(allocator.cut(layout(64, 16)).map(|pointer| pointer as usize), Some(own + 64));
+        }
+        let never_left = Box::new(Allocator::new());
+        never_left.take_over();
+        assert!(never_left.cut(layout(64, 16)).is_none());
     }
 
     #[test]

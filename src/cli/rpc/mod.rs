@@ -11,6 +11,7 @@ mod message;
 use super::render;
 use crate::sys::fd::open_anew;
 use crate::sys::signal::default_action;
+use crate::sys::worker;
 use crate::verbs;
 use crate::verbs::words::Word;
 use call::{Call, Input, Work};
@@ -93,6 +94,7 @@ pub fn serve() -> i32 {
 
 impl Broker {
     fn new() -> nix::Result<Broker> {
+        worker::prepare();
         // Where it is ignored, the kernel does not tell how a child ended.
         default_action(nix::libc::SIGCHLD);
         let heard: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
