@@ -11,12 +11,14 @@ pub mod files;
 pub mod image;
 pub mod machine;
 pub mod ranges;
+pub mod reach;
 pub mod surroundings;
 
 pub use files::{Entry, EntryKind};
 pub use image::Image;
 pub use machine::Machine;
 pub use ranges::Ranges;
+pub use reach::Reach;
 
 use crate::error::{Error, Problem};
 use crate::spec::{Spec, Userns};
@@ -65,6 +67,8 @@ pub struct Host {
     pub disks: Vec<(u64, u64)>,
     /// What the sandbox's own view of the machine is made from.
     pub machine: Machine,
+    /// What there is for its network, where it may reach something.
+    pub reach: Reach,
     /// The caller's hard limits, by the number of the resource: without privileges nobody gets more again.
     pub hard_limits: [u64; HARD_LIMITS],
 }
@@ -116,6 +120,7 @@ impl Host {
             Userns::Range => Some(ranges::find(uid, gid, real_root)?),
         };
         let machine = Machine::probe();
+        let reach = Reach::probe(spec.net, image.as_ref());
         Ok(Host {
             uid,
             gid,
@@ -134,6 +139,7 @@ impl Host {
             machine,
             cgroup,
             disks,
+            reach,
             hard_limits: crate::sys::proc::hard_limits(),
         })
     }

@@ -231,6 +231,9 @@ pub fn enforcement(order: &Order, host: &Host) -> Enforcement {
     }
 }
 
+/// Where an image without certificates is shown the host's.
+pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 /// The environment: clean but for `PATH HOME LANG TERM USER`, the image's and what was asked for; later ones win.
 pub fn environment(order: &Order, host: &Host) -> Vec<CString> {
     let user = user(&order.spec, host);
@@ -245,6 +248,9 @@ pub fn environment(order: &Order, host: &Host) -> Vec<CString> {
             .into_iter()
             .map(|(key, value)| (key.into(), value.into()))
             .collect();
+    if host.reach.certificates.is_some() {
+        variables.push(("SSL_CERT_FILE".into(), CERTIFICATES.into()));
+    }
     let of_the_image = host.image.iter().flat_map(|image| &image.config.env).filter_map(|line| line.split_once('='));
     let of_the_image = of_the_image.map(|(key, value)| (key.into(), value.into()));
     for (key, value) in of_the_image.chain(order.spec.env.iter().cloned()) {

@@ -9,8 +9,11 @@ use crate::host::Host;
 use crate::outcome::Enforcement;
 use crate::spec::{Network, Spec};
 use crate::step::{Step, Steps, c_string};
-use landlock::{ABI, Access as _, AccessFs, BitFlags, Ruleset, RulesetAttr as _, Scope};
+use landlock::{
+    ABI, Access as _, AccessFs, BitFlags, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// The newest ABI whose rights belljar knows how to use; later ones add what is not about files.
 const KNOWN_ABI: u32 = 6;
@@ -88,6 +91,25 @@ pub fn create_ruleset(spec: &Spec, host: &Host) -> Result<Option<OwnedFd>, Error
         ruleset = ruleset.scope(Scope::AbstractUnixSocket).map_err(refused)?;
     }
     Ok(ruleset.create().map_err(refused)?.into())
+}
+
+/// Restricts this process, which is one of our own: it reads what is beneath `readable`, as far as that is there, and opens nothing else.
+/// A kernel without Landlock restricts nothing; whoever did not allow that has no sandbox in the first place.
+///
+/// # Errors
+///
+/// `Setup`, when the kernel refuses it.
+pub fn confine(readable: &[&Path]) -> Result<(), Error> {
+    let refused = |error: landlock::RulesetError| Error::setup("restrict by landlock", errno(&error).unwrap_or(0));
+    let ruleset = Ruleset::default().handle_access(AccessFs::from_all(ABI::V6)).map_err(refused)?;
+    let ruleset = ruleset.scope(Scope::from_all(ABI::V6)).map_err(refused)?.create().map_err(refused)?;
+    let rules = landlock::path_beneath_rules(readable, AccessFs::from_read(ABI::V6));
+    let restricted = ruleset.add_rules(rules).and_then(landlock::RulesetCreated::restrict_self).map_err(refused)?;
+    match restricted.ruleset {
+        RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
+        RulesetStatus::NotEnforced if crate::sys::proc::landlock_abi() == 0 => Ok(()),
+        RulesetStatus::NotEnforced => Err(Error::setup("restrict by landlock", libc::EOPNOTSUPP)),
+    }
 }
 
 /// What the kernel answered, if it was the kernel that refused.

@@ -4,7 +4,7 @@
 //!
 //! 0. `sys`: one system call per function.
 //! 1. `spec`, `bundle`, `step`, `outcome`, `own`, `error`, `name`: words, plain data.
-//! 2. `host`, `trees`, `images`, `identity`, `namespaces`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
+//! 2. `host`, `trees`, `images`, `identity`, `namespaces`, `network`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
 //!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
 //! 4. `build`, `doctor`, `sandbox`, `tools`: the product.
@@ -25,6 +25,7 @@ pub mod limits;
 pub mod mounts;
 pub mod name;
 pub mod namespaces;
+pub mod network;
 pub mod outcome;
 pub mod own;
 pub mod process;
@@ -37,6 +38,3 @@ pub mod sys;
 pub mod tools;
 pub mod trees;
 pub mod verbs;
-
-#[global_allocator]
-static ALLOCATOR: sys::allocator::Allocator = sys::allocator::Allocator::new();

@@ -76,7 +76,7 @@ pub fn plan_processors(spec: &Spec, host: &Host, steps: &mut Steps) {
     views::plan_processors(spec, host, &mut steps.payload);
 }
 
-/// Steps of pid 1, from the scaffold to the pivot.
+/// Steps of pid 1, from the scaffold to the root that only has to be entered.
 ///
 /// `code` is the step that brings a file of code in, told where the root is made.
 pub fn plan(
@@ -147,7 +147,6 @@ pub fn plan(
     proc::plan(host, init);
     views::show_proc(host, init);
     nested::plan_proc(order, init);
-    init.push(Step::EnterRoot);
 }
 
 /// Gives what pid 1 makes to whom it belongs.

@@ -24,7 +24,14 @@ pub fn plan_start(spec: &Spec, host: &Host, steps: &mut Steps) {
     }
     steps.init.push(Step::StartPayload { namespaces: 0 });
     if own_network(spec) {
-        steps.payload.extend([Step::NewNetwork, Step::LoopbackUp, Step::NetworkReady]);
+        steps.payload.extend([Step::NewNetwork, Step::LoopbackUp]);
+    }
+}
+
+/// Whoever made the network has prepared it.
+pub fn plan_ready(spec: &Spec, host: &Host, steps: &mut Steps) {
+    if own_network(spec) && host.ranges.is_none() {
+        steps.payload.push(Step::NetworkReady);
     }
 }
 
@@ -33,7 +40,7 @@ pub fn plan_host_name(spec: &Spec, steps: &mut Steps) {
     steps.init.push(Step::HostName(c_string(spec.hostname.clone())));
 }
 
-/// pid 1 joins the network that is ready by now.
+/// pid 1 joins the network, as soon as it is ready.
 pub fn plan_join(spec: &Spec, host: &Host, steps: &mut Steps) {
     if own_network(spec) && host.ranges.is_none() {
         steps.init.push(Step::JoinNetwork);
@@ -63,9 +70,7 @@ pub fn to_join(order: &Order) -> Vec<i32> {
 /// Whether the sandbox has a network namespace of its own.
 pub fn own_network(spec: &Spec) -> bool {
     match spec.net {
-        Network::None => true,
+        Network::None | Network::Open | Network::Only => true,
         Network::Host => false,
-        // Refused by `check`; if it ever came here, isolation is the safe side.
-        Network::Policy(_) => true,
     }
 }

@@ -3,6 +3,8 @@
 //! The JSON Schema (`docs/schema.json`, `belljar schema`) is generated from these types by a test. Bytes that
 //! are not UTF-8 are carried as base64, never lossy.
 
+pub mod network;
+
 use crate::error::Error;
 use crate::spec::Protection;
 use serde::{Deserialize, Serialize};
@@ -35,8 +37,23 @@ pub struct Outcome {
     pub limits_reached: Vec<Protection>,
     /// Each protection, and how far it was enforced.
     pub enforcement: BTreeMap<String, Enforcement>,
+    /// What it did on its network, where there is a policy of what may be reached; null where there is none.
+    pub network: Option<Network>,
     /// Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
     pub error: Option<Error>,
+}
+
+/// What a sandbox did on its network.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Network {
+    /// Whether the network was there to the end. What it did before it was lost is not known then, but for `connections`.
+    pub lost: bool,
+    /// The sum.
+    #[serde(flatten)]
+    pub summary: network::Summary,
+    /// What happened, in order; of many the last ones.
+    pub connections: Vec<network::Event>,
 }
 
 /// Protections by the words that people write.
@@ -236,6 +253,7 @@ mod tests {
             usage: Usage::default(),
             limits_reached: Vec::new(),
             enforcement: BTreeMap::new(),
+            network: None,
             error: None,
         }
     }

@@ -7,6 +7,8 @@
 
 mod acquire;
 mod child;
+mod confine;
+mod device;
 mod enlarge;
 mod exec;
 mod ids;
@@ -16,6 +18,7 @@ mod launch;
 mod leader;
 mod meter;
 mod mount;
+mod network;
 mod payload;
 mod plan;
 mod relay;
@@ -39,6 +42,7 @@ use crate::images::{self, Lease, Store};
 use crate::outcome::Outcome;
 use crate::spec::{Order, check_order};
 use role::{Output, Role};
+use std::fs::File;
 
 /// Runs one command in a fresh sandbox and says what became of it. The sandbox is gone when this returns. Images are
 /// looked up in `store`.
@@ -60,7 +64,8 @@ pub fn follow(order: &Order, follower: Follower) -> Result<Outcome, Error> {
     start(order, None, Role::Command(Output::Follow(follower)))?.watch(&mut [])
 }
 
-/// Makes a persistent sandbox, and stays with it until it ends. What its own command writes is told to `log`.
+/// Makes a persistent sandbox, and stays with it until it ends. What its own command writes is told to `log`, and its
+/// connections to `network_log`, where it has a network to reach.
 ///
 /// # Errors
 ///
@@ -68,10 +73,10 @@ pub fn follow(order: &Order, follower: Follower) -> Result<Outcome, Error> {
 pub fn last(
     order: &Order,
     store: Option<&Store>,
-    log: Follower,
+    (log, network_log): (Follower, Option<File>),
     attendant: &mut dyn Attendant,
 ) -> Result<Outcome, Error> {
-    start(order, store, Role::Persistent(log))?.watch(&mut [attendant])
+    start(order, store, Role::Persistent(log, network_log))?.watch(&mut [attendant])
 }
 
 /// Runs one command in a sandbox that is there already. `order` is the sandbox's own but for the program, and what belongs to

@@ -10,6 +10,7 @@
 //! ID/alive         flock(2): held by the supervisor; the sandbox runs exactly as long as it is
 //! ID/call          a socket of the supervisor
 //! ID/log           what the sandbox's own command wrote
+//! ID/network.log   what it reached and was refused, written by its dialer
 //! ID/upper, work   its files, where they are kept
 //! ID/image         the record of its image, which is kept as long as this link is there
 //! names/NAME       a link to ID
@@ -30,6 +31,7 @@ mod errors;
 mod exec;
 mod life;
 mod names;
+mod network;
 mod orphans;
 mod place;
 mod program;
@@ -47,6 +49,7 @@ pub use diff::diff;
 pub use entry::Entry;
 pub use exec::{Exec, exec};
 pub use life::{follow_log, is_log_full, label, remove, rename, resize, stats, stop, wait};
+pub use network::{follow_network, set_policy};
 pub use place::{Sandboxes, is_name};
 pub use record::{End, Reason, Record, Run, State};
 pub use start::{Report, Wish, create, start};

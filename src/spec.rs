@@ -11,6 +11,7 @@ mod bundle;
 mod check;
 mod fields;
 mod load;
+pub mod network;
 mod order;
 mod partial;
 #[cfg(test)]
@@ -22,19 +23,21 @@ pub use bundle::{Bundle, ResourceLimit, Tmpfs};
 pub use check::{check, check_order};
 pub use fields::KEYS;
 pub use load::{LoadError, MAX_FILE, from_json, from_toml, position};
+pub use network::{DEFAULT_CONNECTIONS, MOST_CONNECTIONS, Policy, Rule};
 pub use order::{Lasting, Order, Privileges, Runs};
-pub use partial::PartialSpec;
+pub use partial::{NetworkWish, PartialSpec};
 pub use units::{
     UnitError, parse_bytes, parse_count, parse_cpus, parse_duration, parse_output_limit, parse_timeout, show_bytes,
     show_duration,
 };
 pub use words::{
     WordError, parse_cgroup_parent, parse_language, parse_mount, parse_network, parse_protection, parse_requirement,
-    parse_seccomp, parse_user, parse_userns, parse_volume, split_variable,
+    parse_seccomp, parse_target, parse_user, parse_userns, parse_volume, split_variable,
 };
 
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +53,17 @@ pub const DEFAULT_MILLICPUS: u32 = 1000;
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Captured output, per stream.
 pub const DEFAULT_OUTPUT_LIMIT: u64 = 10 << 20;
+
+/// The address of a sandbox with a network: of the block for translators on a host (RFC 7335), which no other machine has.
+pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 2);
+/// The address that stands for the host, where its resolver answers.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 0, 1);
+/// The sandbox's IPv6 address: unique and local (RFC 4193).
+pub const ADDRESS6: Ipv6Addr = Ipv6Addr::new(0xfd62, 0x6a61, 0x7200, 0, 0, 0, 0, 2);
+/// The IPv6 address that stands for the host.
+pub const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfd62, 0x6a61, 0x7200, 0, 0, 0, 0, 1);
+/// The name that stands for the host.
+pub const GATEWAY_NAME: &str = "host.belljar.internal";
 
 /// Ids that a sandbox with a range has, from 0 on: what images of every distribution count on.
 pub const RANGE: u32 = 65_536;
@@ -81,8 +95,14 @@ pub struct Spec {
     pub output_limit: Option<OutputLimit>,
     /// What of the network is reachable.
     pub net: Network,
-    /// `--allow TARGET`: destinations of a policy; needs `net` to be one.
-    pub allow: Vec<String>,
+    /// What may be reached besides what `net` lets through.
+    pub allow: Vec<Rule>,
+    /// What may not be reached, whatever else says that it may.
+    pub deny: Vec<Rule>,
+    /// Bytes a second that may go out, and come in. `None`: no limit.
+    pub net_rate: Option<u64>,
+    /// Connections at once, UDP flows among them.
+    pub net_connections: u32,
     /// Host paths shown inside, in the order of mounting.
     pub mounts: Vec<Mount>,
     /// Variables added to the clean environment; later ones win.
@@ -163,14 +183,28 @@ pub struct OutputLimit {
 }
 
 /// What of the network is reachable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Network {
     /// An own network namespace with nothing but its own loopback.
     None,
     /// The host's network namespace: no isolation of the network at all.
     Host,
-    /// Anything else: a policy, refused until the user-space stack exists.
-    Policy(String),
+    /// Everything but the host and its neighbourhood, unless `allow` names them; and nothing that `deny` names.
+    Open,
+    /// Nothing but what `allow` names, and of that nothing that `deny` names.
+    Only,
+}
+
+impl Network {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Network::None => "none",
+            Network::Host => "host",
+            Network::Open => "open",
+            Network::Only => "only",
+        }
+    }
 }
 
 /// One host path shown inside.
@@ -315,6 +349,17 @@ pub struct Requirement {
 }
 
 impl Spec {
+    /// What may be reached, where it is a policy that says so.
+    pub fn policy(&self) -> Option<Policy> {
+        let open = match self.net {
+            Network::None | Network::Host => return None,
+            Network::Open => true,
+            Network::Only => false,
+        };
+        let (allow, deny) = (self.allow.clone(), self.deny.clone());
+        Some(Policy { open, allow, deny, rate: self.net_rate, flows: self.net_connections })
+    }
+
     /// Bytes of what is written in memory: a file system larger than the memory limit would not be full, it would be the end of
     /// the sandbox. A quarter is left for those who write.
     pub fn layer(&self) -> u64 {
@@ -337,6 +382,9 @@ impl Default for Spec {
             output_limit: None,
             net: Network::None,
             allow: Vec::new(),
+            deny: Vec::new(),
+            net_rate: None,
+            net_connections: DEFAULT_CONNECTIONS,
             mounts: Vec::new(),
             env: Vec::new(),
             workdir: None,

@@ -282,6 +282,25 @@ pub enum Step {
     NewNetwork,
     /// Brings `lo` up.
     LoopbackUp,
+    /// Makes the tun device `eth0`, with this number.
+    OpenTun {
+        /// The number.
+        index: u32,
+    },
+    /// Opens a packet socket on the interface of this number, the end of a pair that is not the sandbox's.
+    OpenPacketSocket {
+        /// The number.
+        index: u32,
+    },
+    /// One request to the kernel about interfaces, addresses and routes (rtnetlink(7)).
+    Netlink {
+        /// What it asks for.
+        what: &'static str,
+        /// The request.
+        message: Vec<u8>,
+    },
+    /// Gives the supervisor the device that packets leave the sandbox through.
+    HandDevice,
     /// Tells pid 1 that the network is ready.
     NetworkReady,
     /// Waits until the root is ready.

@@ -15,6 +15,7 @@ pub mod faults;
 pub mod files;
 pub mod host;
 pub mod image;
+pub mod net;
 pub mod options;
 pub mod parameters;
 pub mod pty;
@@ -301,6 +302,7 @@ pub fn methods() -> impl Iterator<Item = &'static Method> {
         sandbox::METHODS,
         sandbox::SNAPSHOT_METHODS,
         volume::METHODS,
+        net::METHODS,
         files::COPY_METHODS,
         files::METHODS,
         session::METHODS,

@@ -41,6 +41,8 @@ pub enum Verb {
     Snapshot(Snapshot),
     /// Directories that several sandboxes share
     Volume(Volume),
+    /// What sandboxes may reach, and what they did
+    Net(Net),
     /// What to do with files on their way.
     #[command(flatten)]
     Copies(verbs::files::Copies),
@@ -101,6 +103,19 @@ pub struct Volume {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::volume::Volume,
+}
+
+/// `belljar net`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "A sandbox has a network where it was made with `--net only`, `--net open`, `--net FILE` or `--allow`."
+)]
+pub struct Net {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::net::Net,
 }
 
 /// `belljar session`.

@@ -39,6 +39,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Session(verb)) => verb.tell(&Terminal),
         Ok(Request::Image(verb)) => verb.tell(&Terminal),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
+        Ok(Request::Net(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),

@@ -33,6 +33,8 @@ pub enum Request {
     Host(verbs::host::Host),
     /// `volume`, and where volumes are.
     Volume(verbs::volume::Volume),
+    /// `net`.
+    Net(verbs::net::Net),
     /// `rpc`.
     Rpc,
     /// `completions`: `bash`, `zsh` or `fish`.
@@ -127,6 +129,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Fs(fs) => Ok(Request::Fs(fs.verb)),
             Verb::Image(image) => Ok(Request::Image(image.verb)),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
+            Verb::Net(net) => Ok(Request::Net(net.verb)),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Host(verb) => Ok(Request::Host(verb)),
             Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),

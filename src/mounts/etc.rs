@@ -4,7 +4,7 @@ use super::tree::Skeleton;
 use crate::host::image::Config;
 use crate::host::{EntryKind, Host};
 use crate::identity;
-use crate::spec::{Network, Spec};
+use crate::spec::{self, Network, Spec};
 
 /// Files and mounts of `/etc`.
 pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
@@ -12,6 +12,7 @@ pub fn plan(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     if let Some(image) = &host.image {
         users_of_image(spec, host, &image.config, skeleton);
         hosts(spec, skeleton);
+        certificates(host, skeleton);
         return;
     }
     for entry in &host.etc {
@@ -77,6 +78,22 @@ fn users(spec: &Spec, host: &Host, skeleton: &mut Skeleton) {
     skeleton.file("etc/group", group);
 }
 
+/// The host's certificates, where the image has none: whoever may be reached has to be known.
+fn certificates(host: &Host, skeleton: &mut Skeleton) {
+    let Some(certificates) = &host.reach.certificates else { return };
+    let path = identity::CERTIFICATES.trim_start_matches('/');
+    for directory in ["etc/ssl", "etc/ssl/certs"] {
+        skeleton.directory(directory, 0o755);
+    }
+    skeleton.empty_file(path);
+    skeleton.show(&certificates.to_string_lossy(), path);
+}
+
+/// The sandbox itself.
+fn local(name: &str) -> String {
+    format!("127.0.0.1 localhost {name}\n::1 localhost ip6-localhost ip6-loopback\n")
+}
+
 fn hosts(spec: &Spec, skeleton: &mut Skeleton) {
     let name = &spec.hostname;
     skeleton.file("etc/hostname", format!("{name}\n"));
@@ -88,10 +105,15 @@ fn hosts(spec: &Spec, skeleton: &mut Skeleton) {
                 skeleton.show(&format!("/{path}"), path);
             }
         }
-        Network::None | Network::Policy(_) => {
-            skeleton
-                .file("etc/hosts", format!("127.0.0.1 localhost {name}\n::1 localhost ip6-localhost ip6-loopback\n"));
+        Network::None => {
+            skeleton.file("etc/hosts", local(name));
             skeleton.file("etc/resolv.conf", "# no network\n");
+        }
+        Network::Open | Network::Only => {
+            let (gateway, gateway6, of_host) = (spec::GATEWAY, spec::GATEWAY6, spec::GATEWAY_NAME);
+            skeleton.file("etc/hosts", format!("{}{gateway} {of_host}\n{gateway6} {of_host}\n", local(name)));
+            // Whatever address is asked, the dialer answers.
+            skeleton.file("etc/resolv.conf", format!("nameserver {gateway}\n"));
         }
     }
 }

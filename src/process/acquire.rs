@@ -36,6 +36,8 @@ pub struct Acquired {
     pub child_ends: Vec<OwnedFd>,
     /// The supervisor's ends.
     pub relays: Relays,
+    /// Where connections of a persistent sandbox are written down.
+    pub network_log: Option<File>,
 }
 
 /// Opens everything that the plan needs.
@@ -52,6 +54,7 @@ pub fn acquire(order: &Order, host: &Host, plan: &Plan, role: Role<'_>) -> Resul
         streams: [0, 1, 2],
         child_ends: Vec::new(),
         relays: Relays::default(),
+        network_log: role.network_log()?,
     };
     if spec.tty {
         acquired.relays.terminal = Some(sink(spec, delivery, 1)?);

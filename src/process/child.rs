@@ -95,6 +95,8 @@ pub struct Walk {
     pub ipc: [Fd; 3],
     /// The master side of the terminal.
     pub terminal: Fd,
+    /// What packets leave the sandbox through, until the supervisor has it.
+    pub device: Fd,
     /// The payload's process, in pid 1.
     pub payload: i32,
     /// The same as a descriptor.
@@ -113,6 +115,7 @@ impl Walk {
             settings: -1,
             ipc: [-1; 3],
             terminal: -1,
+            device: -1,
             payload: -1,
             payload_pidfd: -1,
         }
@@ -230,7 +233,11 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             Ok(())
         }
         Step::NewNetwork => at(Call::Only, child::unshare(libc::CLONE_NEWNET)),
-        Step::LoopbackUp => loopback_up(),
+        Step::LoopbackUp => super::device::loopback_up(),
+        Step::OpenTun { index } => super::device::open_tun(walk, *index),
+        Step::OpenPacketSocket { index } => super::device::open_packet_socket(walk, *index),
+        Step::Netlink { message, .. } => super::device::netlink(message),
+        Step::HandDevice => super::device::hand_over(context, walk),
         Step::NetworkReady => {
             announce(&context.meeting.network);
             Ok(())
@@ -416,13 +423,6 @@ fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
         NEVER => Err(Stop::at(Call::Wait, libc::ENETDOWN)),
         _ => at(Call::SetNamespace, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
     }
-}
-
-fn loopback_up() -> Applied {
-    let socket = at(Call::Socket, child::interface_socket())?;
-    let result = at(Call::Control, child::loopback_up(socket));
-    child::close(socket);
-    result
 }
 
 fn take_terminal() -> Applied {

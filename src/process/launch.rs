@@ -3,6 +3,7 @@
 use super::acquire::{Acquired, acquire};
 use super::child::{Context, Duty, Meeting};
 use super::joined::Joined;
+use super::network::Network;
 use super::plan::Plan;
 use super::role::Role;
 use super::watch::{First, Guards, Launched, Running};
@@ -75,9 +76,15 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
         relays: acquired.relays,
         started,
         first,
-        guards: Guards { lease, listening, cgroup: acquired.cgroup, terminal: None },
+        guards: Guards { lease, listening, cgroup: acquired.cgroup, network: None, terminal: None },
     };
-    let running = Running::new(order, host, plan, launched);
+    // While pid 1 makes the root.
+    let network = Network::start(&order.spec, &host, acquired.network_log);
+    let mut running = Running::new(order, host, plan, launched);
+    match network {
+        Ok(network) => running.serve_network(network),
+        Err(error) => return Err(running.abandon(error)),
+    }
     match running.id_maps() {
         Some(maps) => map_ids(running, &maps),
         None => Ok(running),

@@ -7,9 +7,9 @@ use crate::error::{Blocker, Error, Problem};
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::{Enforcement, Enforcements};
-use crate::spec::{Network, Order, Privileges, Protection, Runs, Seccomp, Spec};
+use crate::spec::{Order, Privileges, Protection, Runs, Seccomp, Spec};
 use crate::step::{Step, Steps};
-use crate::{identity, landlock, limits, mounts, namespaces, program, seccomp};
+use crate::{identity, landlock, limits, mounts, namespaces, network, program, seccomp};
 use std::borrow::Cow;
 use std::ffi::CString;
 use std::fmt;
@@ -46,6 +46,9 @@ impl Plan {
         steps.init.extend([Step::DieWithSupervisor, Step::BeExpendable]);
         // First of all, since the network takes as long as everything else.
         namespaces::plan_start(&order.spec, host, &mut steps);
+        let maker = if host.ranges.is_some() { &mut steps.init } else { &mut steps.payload };
+        network::plan_device(order.spec.net, host, maker);
+        namespaces::plan_ready(&order.spec, host, &mut steps);
         let filter = filter(order)?;
         if order.runs() != Runs::Nothing {
             before_root(order, host, &filter, &mut steps);
@@ -56,7 +59,14 @@ impl Plan {
         namespaces::plan_host_name(&order.spec, &mut steps);
         let cgroup = if host.cgroup.is_there() { mounts::Cgroup::MountPoint } else { mounts::Cgroup::Files };
         mounts::plan(order, host, cgroup, |place| program::code_file(order, place), &mut steps);
-        namespaces::plan_join(&order.spec, host, &mut steps);
+        if network::opens_by_path(order.spec.net, host) {
+            // Once the root is the sandbox's, nobody finds the host's device any more.
+            namespaces::plan_join(&order.spec, host, &mut steps);
+            steps.init.push(Step::EnterRoot);
+        } else {
+            steps.init.push(Step::EnterRoot);
+            namespaces::plan_join(&order.spec, host, &mut steps);
+        }
         mounts::plan_network(namespaces::own_network(&order.spec), host, &mut steps.init);
         if order.spec.tty {
             steps.init.push(Step::OpenTerminal);
@@ -142,13 +152,19 @@ impl Plan {
                 Enforcement::By { by, exact: false } if required.is_some_and(|required| required.exact) => {
                     return Err(Error::from(Blocker {
                         message: format!(
-                            "{name} is required exactly, and is enforced by {by}, which is approximate: {}",
-                            host.cgroup.why_not(controller(*protection))
+                            "{name} is required exactly, and is enforced by {by}, which is approximate{}",
+                            controller(*protection).map_or_else(String::new, |controller| {
+                                format!(": {}", host.cgroup.why_not(controller))
+                            })
                         ),
-                        hint: Some(format!(
-                            "{}; or take the approximate mechanism: `--require {name}`",
-                            host.cgroup.cure()
-                        )),
+                        hint: Some(match protection {
+                            Protection::Network => {
+                                "allow addresses instead of names, or `--require network`".to_owned()
+                            }
+                            _ => {
+                                format!("{}; or take the approximate mechanism: `--require {name}`", host.cgroup.cure())
+                            }
+                        }),
                     }));
                 }
                 _ => {}
@@ -242,13 +258,14 @@ pub fn files_in_memory(order: &Order) -> bool {
     seccomp::builtin(name).is_none_or(|program| seccomp::lets_through(program, libc::SYS_memfd_create as u32))
 }
 
-/// The controller that would hold a limit exactly.
-fn controller(limit: Protection) -> &'static str {
+/// The controller that would hold a limit exactly; what may be reached none would.
+fn controller(limit: Protection) -> Option<&'static str> {
     match limit {
-        Protection::Memory => "memory",
-        Protection::Pids => "pids",
-        Protection::DiskBandwidth => "io",
-        _ => "cpu",
+        Protection::Memory => Some("memory"),
+        Protection::Pids => Some("pids"),
+        Protection::DiskBandwidth => Some("io"),
+        Protection::Network => None,
+        _ => Some("cpu"),
     }
 }
 
@@ -278,10 +295,7 @@ fn enforcement(order: &Order, host: &Host) -> Enforcements {
             let enforcement = match protection {
                 Protection::Namespaces | Protection::Seccomp | Protection::Proc => Some(Enforcement::Enforced),
                 Protection::Capabilities => Some(identity::enforcement(order, host)),
-                Protection::Network => Some(match order.spec.net {
-                    Network::Host => Enforcement::Off("the host's network was asked for".to_owned()),
-                    Network::None | Network::Policy(_) => Enforcement::Enforced,
-                }),
+                Protection::Network => Some(network::enforcement(&order.spec, host)),
                 Protection::Landlock => Some(landlock::enforcement(&order.spec, host)),
                 Protection::Memory
                 | Protection::Cpu

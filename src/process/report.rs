@@ -19,6 +19,8 @@ pub enum Frame {
     Users,
     /// Comes with the master side of the terminal of a command that joins.
     Terminal,
+    /// Comes with the device that the sandbox's packets leave through.
+    Device,
     /// The user's quota of keys is used up, and the payload goes on with the caller's session keyring.
     KeyringShared,
     /// A step was refused.
@@ -94,6 +96,7 @@ const KEYRING_SHARED: u8 = 6;
 const JOINED: u8 = 7;
 const USERS: u8 = 8;
 const TERMINAL: u8 = 9;
+const DEVICE: u8 = 10;
 
 impl Frame {
     /// The frame as bytes.
@@ -103,6 +106,7 @@ impl Frame {
             Frame::Joined(pid) => (JOINED, 0, 0, pid),
             Frame::Users => (USERS, 0, 0, 0),
             Frame::Terminal => (TERMINAL, 0, 0, 0),
+            Frame::Device => (DEVICE, 0, 0, 0),
             Frame::KeyringShared => (KEYRING_SHARED, 0, 0, 0),
             Frame::Refused { payload, refusal } => {
                 let Refusal { step, stop: Stop { stage, errno } } = refusal;
@@ -127,6 +131,7 @@ impl Frame {
             JOINED => Some(Frame::Joined(value)),
             USERS => Some(Frame::Users),
             TERMINAL => Some(Frame::Terminal),
+            DEVICE => Some(Frame::Device),
             KEYRING_SHARED => Some(Frame::KeyringShared),
             REFUSED_INIT => Some(Frame::Refused { payload: false, refusal }),
             REFUSED_PAYLOAD => Some(Frame::Refused { payload: true, refusal }),
@@ -166,6 +171,7 @@ mod tests {
             Frame::Joined(70_000),
             Frame::Users,
             Frame::Terminal,
+            Frame::Device,
             Frame::Refused { payload: false, refusal },
             Frame::Refused { payload: true, refusal },
             Frame::Ended(0x7f),

@@ -11,6 +11,7 @@ use crate::cgroup;
 use crate::error::Error;
 use crate::host::{Host, Image};
 use crate::spec::{Order, Runs, Spec};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
 /// How the caller wants the output.
@@ -34,8 +35,9 @@ pub enum Output {
 pub enum Role<'a> {
     /// A sandbox that ends with its command.
     Command(Output),
-    /// A persistent sandbox: ends with its own command, whose output the follower is told, or, without one, when it is told to.
-    Persistent(Follower),
+    /// A persistent sandbox: ends with its own command, whose output the follower is told, or, without one, when it is told to. Its
+    /// connections are written to the file.
+    Persistent(Follower, Option<File>),
     /// A command that joins a sandbox.
     Leader(&'a Joined, Delivery),
 }
@@ -45,15 +47,15 @@ impl<'a> Role<'a> {
     pub fn duty(&self, order: &Order) -> Duty {
         match (self, order.runs()) {
             (Role::Leader(..), _) => Duty::Lead,
-            (Role::Persistent(_), Runs::Nothing) => Duty::Wait,
-            (Role::Command(_) | Role::Persistent(_), _) => Duty::Run,
+            (Role::Persistent(..), Runs::Nothing) => Duty::Wait,
+            (Role::Command(_) | Role::Persistent(..), _) => Duty::Run,
         }
     }
 
     /// What the host can do for it; of what it makes itself, with the place for its cgroup ready.
     pub fn probe(&self, spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
         match self {
-            Role::Command(_) | Role::Persistent(_) => cgroup::settle(spec, Host::probe(spec, image)?),
+            Role::Command(_) | Role::Persistent(..) => cgroup::settle(spec, Host::probe(spec, image)?),
             Role::Leader(joined, _) => joined.probe(spec, image),
         }
     }
@@ -61,7 +63,7 @@ impl<'a> Role<'a> {
     /// The steps.
     pub fn plan(&self, order: &Order, host: &Host) -> Result<Plan, Error> {
         match self {
-            Role::Command(_) | Role::Persistent(_) => Plan::new(order, host),
+            Role::Command(_) | Role::Persistent(..) => Plan::new(order, host),
             Role::Leader(joined, _) => joined.plan(order, host),
         }
     }
@@ -69,7 +71,7 @@ impl<'a> Role<'a> {
     /// What it joins.
     pub fn joined(&self) -> Option<&'a Joined> {
         match self {
-            Role::Command(_) | Role::Persistent(_) => None,
+            Role::Command(_) | Role::Persistent(..) => None,
             Role::Leader(joined, _) => Some(joined),
         }
     }
@@ -79,18 +81,33 @@ impl<'a> Role<'a> {
         self.joined()?.program.as_ref()
     }
 
+    /// Where its connections are written down, where that is to outlast it.
+    ///
+    /// # Errors
+    ///
+    /// `Setup`, where there is no descriptor left.
+    pub fn network_log(&self) -> Result<Option<File>, Error> {
+        match self {
+            Role::Persistent(_, log) => {
+                let log = log.as_ref().map(File::try_clone).transpose();
+                log.map_err(|error| Error::attempt("hold the network log", &error))
+            }
+            Role::Command(_) | Role::Leader(..) => Ok(None),
+        }
+    }
+
     /// How its output is delivered. What is followed goes nowhere else.
     pub fn delivery(&self) -> Delivery {
         match self {
             Role::Command(Output::Deliver(delivery)) | Role::Leader(_, delivery) => *delivery,
-            Role::Command(Output::Follow(_)) | Role::Persistent(_) => Delivery { capture: true, fail_step: None },
+            Role::Command(Output::Follow(_)) | Role::Persistent(..) => Delivery { capture: true, fail_step: None },
         }
     }
 
     /// Who is told what it writes.
     pub fn follower(self) -> Option<Follower> {
         match self {
-            Role::Command(Output::Follow(follower)) | Role::Persistent(follower) => Some(follower),
+            Role::Command(Output::Follow(follower)) | Role::Persistent(follower, _) => Some(follower),
             Role::Command(Output::Deliver(_)) | Role::Leader(..) => None,
         }
     }

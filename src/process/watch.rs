@@ -13,6 +13,7 @@ mod first;
 mod guards;
 mod hear;
 mod hold;
+mod network;
 mod polled;
 mod verdict;
 
@@ -27,7 +28,7 @@ use super::relay::Relays;
 use crate::error::Error;
 use crate::host::Host;
 use crate::identity::IdMaps;
-use crate::outcome::Outcome;
+use crate::outcome::{self, Outcome};
 use crate::spec::Order;
 use crate::sys::proc;
 use crate::sys::signal::stop_self;
@@ -79,6 +80,8 @@ pub struct Running {
     held: Held,
     /// Of a sandbox without a command.
     waiting: Option<Waiting>,
+    /// What it did on its network, once it has ended.
+    network: Option<outcome::Network>,
 }
 
 impl Running {
@@ -103,6 +106,7 @@ impl Running {
             guards,
             held: Held::default(),
             waiting: (duty == Duty::Wait).then(Waiting::default),
+            network: None,
         }
     }
 
@@ -192,6 +196,7 @@ impl Running {
             None
         });
         let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage), counted);
+        self.finish_network();
         let result = self.conclude(usage, counted);
         for attendant in attendants.iter_mut() {
             attendant.ended(&result);

@@ -76,6 +76,8 @@ pub enum Call {
         /// Bytes of the writable layer. Where that is in memory it was made so large already.
         disk: u64,
     },
+    /// To hold it to the policy of what may be reached that its spec has now.
+    Policy,
     /// Its writable layer, where that is in memory: the answer comes with the user and the mount namespace, and with the layer.
     Layer,
 }
@@ -107,6 +109,11 @@ pub enum Answer {
     },
     /// It was done.
     Done,
+    /// To [`Call::Policy`].
+    Policy {
+        /// Connections that it does not allow any more, and that were cut.
+        cut: u64,
+    },
     /// To [`Call::Stats`].
     Stats(Stats),
     /// To [`Call::Join`], at any time: this limit was reached, and what ran inside was killed for it.
@@ -266,6 +273,12 @@ impl Line {
         Ok(())
     }
 
+    /// Answers with descriptors; or says why they cannot be sent, as where the user has too many of them in flight.
+    pub fn hand(&self, answer: &Answer, descriptors: &[RawFd]) -> io::Result<()> {
+        self.say(answer, descriptors)
+            .or_else(|error| self.say(&Answer::Refused(format!("send what is asked for: {error}")), &[]))
+    }
+
     /// Hears something; `None`: the other side is gone.
     pub fn hear<T: for<'a> Deserialize<'a>>(&self) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let mut bytes = vec![0; LONGEST];
@@ -309,6 +322,7 @@ impl Line {
             | Call::KeepProgram { .. }
             | Call::Stats
             | Call::Limits { .. }
+            | Call::Policy
             | Call::Layer
             | Call::Lead => Some(Instant::now() + PATIENCE),
         };

@@ -135,6 +135,7 @@ impl End {
             usage: self.usage,
             limits_reached: Vec::new(),
             enforcement: BTreeMap::new(),
+            network: None,
             error: None,
         }
     }

@@ -5,6 +5,7 @@
 
 use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::entry::GLANCE;
+use super::network;
 use super::orphans::Orphans;
 use super::place::now;
 use super::program::Kept;
@@ -62,7 +63,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         expires: expiry(&record),
         used: Instant::now(),
     };
-    let outcome = process::last(&order, store, keep(log), &mut supervisor);
+    let outcome = process::last(&order, store, (keep(log), network::new_log(&entry, &order)?), &mut supervisor);
     let told = outcome.map(|_| ());
     // Nobody may call any more who then would have to hear that it has ended.
     drop(supervisor);
@@ -81,12 +82,6 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     }
     drop(life);
     told
-}
-
-/// Says something with descriptors; or why they cannot be sent, as where the user has too many of them in flight.
-fn hand(line: &Line, answer: &Answer, descriptors: &[RawFd]) -> std::io::Result<()> {
-    line.say(answer, descriptors)
-        .or_else(|error| line.say(&Answer::Refused(format!("send what is asked for: {error}")), &[]))
 }
 
 /// Writes down what the command says, up to a limit.
@@ -411,7 +406,7 @@ impl Supervisor<'_> {
                     .iter()
                     .map(|layer| layer.as_raw_fd())
                     .collect();
-                hand(line, &Answer::Done, &files)
+                line.hand(&Answer::Done, &files)
             }
             Call::Stop { grace_ms, reason } => {
                 let (before, first) = self.asked.get().unwrap_or((Duration::MAX, reason));
@@ -427,7 +422,16 @@ impl Supervisor<'_> {
                     held.writable.iter().flat_map(|layer| held.namespaces.iter().take(2).chain([layer]))
                 });
                 let places: Vec<_> = places.map(|fd| fd.as_raw_fd()).collect();
-                hand(line, &Answer::Done, &places)
+                line.hand(&Answer::Done, &places)
+            }
+            Call::Policy => {
+                // Its caller has written it down.
+                let policy = self.entry.order().map(|order| order.spec.policy().unwrap_or_default());
+                let answer = match policy.and_then(|policy| running.set_policy(policy)) {
+                    Ok(cut) => Answer::Policy { cut },
+                    Err(error) => Answer::Refused(error.to_string()),
+                };
+                line.say(&answer, &[])
             }
             Call::Limits { memory, millicpus, pids, disk } => {
                 self.disk.set(disk);
@@ -464,7 +468,7 @@ impl Supervisor<'_> {
             mount_is_directory: run.mount_is_directory.clone(),
             holds_leaders: true,
         };
-        hand(line, &answer, &descriptors)?;
+        line.hand(&answer, &descriptors)?;
         line.asked.set(Asked::Joined);
         match self.reason {
             Some((reason, signal)) => line.say(&Answer::Ending { reason, signal }, &[]),

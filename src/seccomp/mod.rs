@@ -29,6 +29,12 @@ pub const NAMES: [&str; 4] = ["default", "strict", "debug", "packages"];
 /// The profile under which images are built. Not for `--seccomp`: it answers with success to what it does not do.
 pub const BUILD: &str = "build";
 
+/// The profile of the process that moves a sandbox's packets. Not for `--seccomp`.
+pub const PACKET: &str = "packet";
+
+/// The profile of the process that connects for a sandbox. Not for `--seccomp`.
+pub const DIALER: &str = "dialer";
+
 /// A built-in profile's program, ready for the kernel.
 pub fn builtin(name: &str) -> Option<&'static [libc::sock_filter]> {
     match name {
@@ -37,6 +43,8 @@ pub fn builtin(name: &str) -> Option<&'static [libc::sock_filter]> {
         "debug" => Some(&built::DEBUG),
         "packages" => Some(&built::PACKAGES),
         BUILD => Some(&built::BUILD),
+        PACKET => Some(&built::PACKET),
+        DIALER => Some(&built::DIALER),
         _ => None,
     }
 }

@@ -4,7 +4,9 @@
 //! is for the planner to find. What belljar does not do yet is refused here by name, never ignored.
 
 use super::units::{MAX_BYTES, MAX_DURATION, MAX_MILLICPUS, MAX_PIDS, show_bytes};
-use super::{Mount, Network, Order, Privileges, Program, Protection, RANGE, Seccomp, Source, Spec, Userns};
+use super::{
+    MOST_CONNECTIONS, Mount, Network, Order, Privileges, Program, Protection, RANGE, Seccomp, Source, Spec, Userns,
+};
 use crate::error::{Error, Problem};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -16,6 +18,8 @@ use std::time::Duration;
 const MIN_MEMORY: u64 = 1 << 20;
 /// One page a second: less is no bandwidth.
 const MIN_BANDWIDTH: u64 = 4 << 10;
+/// Slower than this nothing ends within the patience of the programs that use it.
+const LEAST_RATE: u64 = 4 << 10;
 /// A tmpfs counts in pages, and some are used by what we put there.
 const MIN_DISK: u64 = 64 << 10;
 /// Kernel-made file systems: a mount over them would hide our masks, and a directory in them is a way to
@@ -165,22 +169,33 @@ fn time(field: &str, time: Option<Duration>, cure: &str, problems: &mut Vec<Prob
 }
 
 fn network(spec: &Spec, problems: &mut Vec<Problem>) {
-    if let Network::Policy(name) = &spec.net {
-        problems.push(
-            Problem::new("net", format!("no network mode `{}` in this version", name.escape_debug()))
-                .hint("the modes are `none` (no network) and `host` (the host's network, not isolated)"),
-        );
+    // A list that nobody enforces is worse than none: refused even where it would change nothing.
+    let without = match spec.net {
+        Network::None => Some(("there is no network", "leave `--net none` out, or take `--net open`")),
+        Network::Host => {
+            Some(("nothing holds the host's network to it", "leave `--net host` out, or take `--net open`"))
+        }
+        Network::Open | Network::Only => None,
+    };
+    if let Some((why, cure)) = without {
+        let default = Spec::default();
+        let said = [
+            ("allow", !spec.allow.is_empty()),
+            ("deny", !spec.deny.is_empty()),
+            ("net_rate", spec.net_rate.is_some()),
+            ("net_connections", spec.net_connections != default.net_connections),
+        ];
+        for (field, _) in said.into_iter().filter(|(_, said)| *said) {
+            problems.push(Problem::new(field, why).hint(cure));
+        }
     }
-    let policy = matches!(spec.net, Network::Policy(_));
-    // An allow-list that nobody enforces is worse than none: refused even where it would change nothing.
-    if !spec.allow.is_empty() && !policy {
-        problems.push(
-            Problem::new("allow", "needs a network policy, which this version does not have")
-                .hint("leave `--allow` out"),
-        );
+    if let Some(rate) = spec.net_rate {
+        size("net_rate", rate, LEAST_RATE, problems);
     }
-    if spec.allow.iter().any(|target| target.contains('\0')) {
-        problems.push(Problem::new("allow", "a target has a NUL byte in it"));
+    if spec.net_connections == 0 {
+        problems.push(Problem::new("net_connections", "is zero").hint("`--net none` is no network at all"));
+    } else if spec.net_connections > MOST_CONNECTIONS {
+        problems.push(Problem::new("net_connections", format!("more than {MOST_CONNECTIONS}")));
     }
 }
 

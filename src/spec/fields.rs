@@ -5,7 +5,7 @@
 //! carries what serde's errors cannot: the field and the cure.
 
 use super::words::{self, WordError};
-use super::{Code, Mount, PartialSpec, Program, Source, UnitError, units};
+use super::{Code, Mount, PartialSpec, Program, Rule, Source, UnitError, units};
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 /// Every field of a spec file, in the order of the documentation.
-pub const KEYS: [&str; 25] = [
+pub const KEYS: [&str; 28] = [
     "command",
     "code",
     "image",
@@ -27,6 +27,9 @@ pub const KEYS: [&str; 25] = [
     "output_limit",
     "net",
     "allow",
+    "deny",
+    "net_rate",
+    "net_connections",
     "mounts",
     "env",
     "workdir",
@@ -184,8 +187,11 @@ fn set(partial: &mut PartialSpec, key: &str, value: Value) -> Result<(), Wrong> 
         "timeout" => partial.timeout = Some(units::parse_timeout(&value.decimal()?)?),
         "cpu_time" => partial.cpu_time = Some(units::parse_duration(&value.decimal()?)?),
         "output_limit" => partial.output_limit = Some(units::parse_output_limit(&value.number()?)?),
-        "net" => partial.net = Some(words::parse_network(&value.text()?)),
-        "allow" => partial.allow = value.list(Value::text)?,
+        "net" => partial.net = Some(words::parse_network(&value.text()?)?),
+        "allow" => partial.allow = targets(value)?,
+        "deny" => partial.deny = targets(value)?,
+        "net_rate" => partial.net_rate = Some(units::parse_bytes(&value.number()?)?),
+        "net_connections" => partial.net_connections = Some(units::parse_count(&value.number()?)?),
         "mounts" => partial.mounts = value.list(mount)?,
         "env" => partial.env = variables(value)?,
         "workdir" => partial.workdir = Some(value.text()?.into()),
@@ -203,6 +209,11 @@ fn set(partial: &mut PartialSpec, key: &str, value: Value) -> Result<(), Wrong> 
         _ => return known(key),
     }
     Ok(())
+}
+
+fn targets(value: Value) -> Result<Vec<Rule>, Wrong> {
+    let each = value.list(|word| Ok(words::parse_target(&word.text()?)?))?;
+    Ok(each.into_iter().flatten().collect())
 }
 
 fn mount(value: Value) -> Result<Mount, Wrong> {

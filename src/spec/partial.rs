@@ -3,10 +3,22 @@
 //! Flags win over a file field by field; lists append, those of the file first, so that order keeps its
 //! meaning and a later variable wins. What neither names takes the default of [`Spec`].
 
-use super::{CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Seccomp, Spec, User, Userns};
+use super::network::PolicyFile;
+use super::{
+    CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Rule, Seccomp, Spec, User, Userns,
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// What was said of the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NetworkWish {
+    /// A mode.
+    Mode(Network),
+    /// A file with a policy, not read yet.
+    File(PathBuf),
+}
 
 /// A wish with gaps. `None` and empty lists mean "not said".
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,9 +44,15 @@ pub struct PartialSpec {
     /// See [`Spec::output_limit`].
     pub output_limit: Option<OutputLimit>,
     /// See [`Spec::net`].
-    pub net: Option<Network>,
+    pub net: Option<NetworkWish>,
     /// See [`Spec::allow`].
-    pub allow: Vec<String>,
+    pub allow: Vec<Rule>,
+    /// See [`Spec::deny`].
+    pub deny: Vec<Rule>,
+    /// See [`Spec::net_rate`].
+    pub net_rate: Option<u64>,
+    /// See [`Spec::net_connections`].
+    pub net_connections: Option<u32>,
     /// See [`Spec::mounts`].
     pub mounts: Vec<Mount>,
     /// See [`Spec::env`].
@@ -77,6 +95,9 @@ impl PartialSpec {
             output_limit: self.output_limit.or(below.output_limit),
             net: self.net.or(below.net),
             allow: append(below.allow, self.allow),
+            deny: append(below.deny, self.deny),
+            net_rate: self.net_rate.or(below.net_rate),
+            net_connections: self.net_connections.or(below.net_connections),
             mounts: append(below.mounts, self.mounts),
             env: append(below.env, self.env),
             workdir: self.workdir.or(below.workdir),
@@ -92,6 +113,27 @@ impl PartialSpec {
         }
     }
 
+    /// The file with a policy that has to be read.
+    pub fn policy_file(&self) -> Option<PathBuf> {
+        match &self.net {
+            Some(NetworkWish::File(path)) => Some(path.clone()),
+            Some(NetworkWish::Mode(_)) | None => None,
+        }
+    }
+
+    /// This wish with what its policy file says.
+    pub fn with_policy(self, file: PolicyFile) -> PartialSpec {
+        let net = if file.open.unwrap_or(false) { Network::Open } else { Network::Only };
+        let below = PartialSpec {
+            allow: file.allow,
+            deny: file.deny,
+            net_rate: file.rate,
+            net_connections: file.connections,
+            ..PartialSpec::default()
+        };
+        PartialSpec { net: Some(NetworkWish::Mode(net)), ..self }.over(below)
+    }
+
     /// The whole wish: defaults for all that was not said.
     pub fn into_spec(self) -> Spec {
         let default = Spec::default();
@@ -100,6 +142,13 @@ impl PartialSpec {
         let seccomp = match userns {
             Userns::Range if self.mounts.iter().all(|mount| !mount.writable) => Seccomp::Builtin("packages".to_owned()),
             Userns::Range | Userns::Single => default.seccomp,
+        };
+        let net = match self.net {
+            Some(NetworkWish::Mode(net)) => net,
+            // Whoever names what is allowed wants that and nothing else. What a file allows is added by whoever reads it.
+            Some(NetworkWish::File(_)) => Network::Only,
+            None if !self.allow.is_empty() => Network::Only,
+            None => default.net,
         };
         Spec {
             program: self.program.unwrap_or(default.program),
@@ -112,8 +161,11 @@ impl PartialSpec {
             timeout: self.timeout.unwrap_or(default.timeout),
             cpu_time: self.cpu_time,
             output_limit: self.output_limit,
-            net: self.net.unwrap_or(default.net),
+            net,
             allow: self.allow,
+            deny: self.deny,
+            net_rate: self.net_rate,
+            net_connections: self.net_connections.unwrap_or(default.net_connections),
             mounts: self.mounts,
             env: self.env,
             workdir: self.workdir,
@@ -162,19 +214,33 @@ mod tests {
         assert_eq!(profile(Some(Userns::Range), false, Some("default")), "default");
     }
 
+    fn allow(words: &[&str]) -> Vec<Rule> {
+        words.iter().flat_map(|word| crate::spec::parse_target(word).unwrap()).collect()
+    }
+
+    #[test]
+    fn whoever_allows_something_wants_nothing_else() {
+        let net =
+            |net, words: &[&str]| PartialSpec { net, allow: allow(words), ..PartialSpec::default() }.into_spec().net;
+        assert_eq!(net(None, &[]), Network::None);
+        assert_eq!(net(None, &["10.0.0.1"]), Network::Only);
+        assert_eq!(net(Some(NetworkWish::Mode(Network::Open)), &["10.0.0.1"]), Network::Open);
+        assert_eq!(net(Some(NetworkWish::File("a.toml".into())), &[]), Network::Only);
+    }
+
     #[test]
     fn flags_win_and_lists_append_after_the_file() {
         let file = PartialSpec {
             memory: Some(1),
             pids: Some(7),
             timeout: Some(None),
-            allow: vec!["a".to_owned()],
+            allow: allow(&["10.0.0.1"]),
             env: vec![("K".into(), "file".into())],
             ..PartialSpec::default()
         };
         let flags = PartialSpec {
             memory: Some(2),
-            allow: vec!["b".to_owned()],
+            allow: allow(&["10.0.0.2"]),
             env: vec![("K".into(), "flag".into())],
             ..PartialSpec::default()
         };
@@ -182,7 +248,7 @@ mod tests {
             memory: Some(2),
             pids: Some(7),
             timeout: Some(None),
-            allow: vec!["a".to_owned(), "b".to_owned()],
+            allow: allow(&["10.0.0.1", "10.0.0.2"]),
             env: vec![("K".into(), "file".into()), ("K".into(), "flag".into())],
             ..PartialSpec::default()
         };

@@ -33,10 +33,16 @@ pub struct SpecFile {
     cpu_time: Option<Decimal>,
     /// Bytes, or a string like `1M` or `1M:kill`.
     output_limit: Option<Whole>,
-    /// `none` or `host`.
+    /// `none`, `host`, `open`, or a file with a policy.
     net: Option<String>,
-    /// Destinations of a network policy.
+    /// What may be reached, as `pypi.org:443`, `10.0.0.0/8` or `@python`.
     allow: Option<Vec<String>>,
+    /// What may not be reached, in the same form.
+    deny: Option<Vec<String>>,
+    /// Bytes a second in each direction, or a string like `10M`.
+    net_rate: Option<Whole>,
+    /// Connections at once.
+    net_connections: Option<Whole>,
     /// Host paths shown inside, in the order of mounting.
     mounts: Option<Vec<MountForm>>,
     /// Variables.

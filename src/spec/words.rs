@@ -3,7 +3,9 @@
 //! One grammar for flags and spec files. These functions read, they do not judge: whether a target may be
 //! mounted on, or a profile exists, is [`check`](super::check())'s business.
 
-use super::{CgroupParent, Language, Mount, Network, Protection, Requirement, Seccomp, User, Userns};
+use super::{
+    CgroupParent, Language, Mount, Network, NetworkWish, Protection, Requirement, Rule, Seccomp, User, Userns, network,
+};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
@@ -117,13 +119,25 @@ pub fn parse_userns(word: &str) -> Result<Userns, WordError> {
     }
 }
 
-/// `none`, `host`, or the name of a policy.
-pub fn parse_network(word: &str) -> Network {
+/// `none`, `only`, `open`, `host`, or a file with a policy: a word with a slash, or one that ends in `.toml`.
+pub fn parse_network(word: &str) -> Result<NetworkWish, WordError> {
     match word {
-        "none" => Network::None,
-        "host" => Network::Host,
-        policy => Network::Policy(policy.to_owned()),
+        "none" => Ok(NetworkWish::Mode(Network::None)),
+        "host" => Ok(NetworkWish::Mode(Network::Host)),
+        "open" => Ok(NetworkWish::Mode(Network::Open)),
+        "only" => Ok(NetworkWish::Mode(Network::Only)),
+        path if path.contains('/') || path.ends_with(".toml") => Ok(NetworkWish::File(path.into())),
+        other => Err(WordError::new(
+            format!("no network mode `{}`", other.escape_debug()),
+            "the modes are `none`, `only` (what `--allow` names), `open` (everything but the host and its neighbourhood) and \
+             `host` (the host's network, not isolated); a policy is a file whose name has a slash or ends in `.toml`",
+        )),
     }
+}
+
+/// What may or may not be reached; a set, as `@python`, is several rules.
+pub fn parse_target(word: &str) -> Result<Vec<Rule>, WordError> {
+    network::parse_rule(word)
 }
 
 /// A profile of ours by name; a word with a slash, or one that ends in `.json`, names a file. The text of the

@@ -31,6 +31,10 @@ const ARENA: usize = 256 << 10;
 /// Larger requests are the system's, which can give them back.
 const LARGE: usize = 16 << 10;
 
+/// That of this program.
+#[global_allocator]
+pub(super) static ALLOCATOR: Allocator = Allocator::new();
+
 static IN_CHILD: AtomicBool = AtomicBool::new(false);
 
 /// Says that this process is between clone and exec. There is no way back.

@@ -4,9 +4,9 @@
 //! number. None allocates, formats, panics or touches thread-local storage.
 #![allow(unsafe_code)]
 
-mod loopback;
+mod network;
 
-pub use loopback::{interface_socket, loopback_up};
+pub use network::{bind_to_interface, loopback_up, set_option, socket, tun_attach, tun_index, tun_offload};
 
 use super::Answer;
 use core::ffi::CStr;

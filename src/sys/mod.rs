@@ -13,6 +13,8 @@ pub mod clone;
 pub mod directory;
 pub mod fd;
 pub mod filesystem;
+pub mod net;
+pub mod packet;
 pub mod proc;
 pub mod signal;
 pub mod tty;

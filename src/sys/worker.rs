@@ -1,6 +1,7 @@
 //! fork(2) for a process that answers several callers at once and has one thread.
 #![allow(unsafe_code)]
 
+use super::allocator::ALLOCATOR;
 use super::{Answer, child};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::unistd::{ForkResult, Pid, fork};
@@ -8,7 +9,7 @@ use std::os::fd::OwnedFd;
 
 /// Makes ready to start copies: the quick memory of a start is left to them.
 pub fn prepare() {
-    crate::ALLOCATOR.leave_to_copies();
+    ALLOCATOR.leave_to_copies();
 }
 
 /// Starts a copy of this process that does `work` and exits with what that answers. It has `descriptors` as 0, 1, 2 and so on, and
@@ -19,7 +20,7 @@ pub fn start(descriptors: &[OwnedFd], mask: &SigSet, work: impl FnOnce() -> i32)
     match unsafe { fork() }.map_err(|errno| errno as i32)? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            crate::ALLOCATOR.take_over();
+            ALLOCATOR.take_over();
             let code = match settle(descriptors, mask, parent) {
                 Ok(()) => work(),
                 Err(errno) => errno,

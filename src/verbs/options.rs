@@ -129,17 +129,36 @@ pub struct SandboxOptions {
     #[arg(long, value_name = "DIR", help_heading = FILES)]
     pub workdir: Option<Word>,
 
-    /// Network: `none` or `host` [default: none]
+    /// Network: `none`, `only`, `open`, `host`, or a policy file [default: none]
     ///
-    /// `none` is a loopback of its own and nothing else; `host` is the host's network, not isolated at all. Policies
-    /// come with a later version. Default: none.
-    #[arg(long, value_name = "none|host", help_heading = NETWORK)]
+    /// `none` is a loopback of its own and nothing else. `only` reaches what --allow names. `open` reaches everything but
+    /// the host, its private networks and metadata services. `host` is the host's network, not isolated at all. A word with a slash, or one that ends in
+    /// .toml, is a file with a policy. Default: none, or `only` where --allow
+    /// is given.
+    #[arg(long, value_name = "MODE|FILE", help_heading = NETWORK)]
     pub net: Option<Word>,
-    /// Destination that a network policy lets through (repeatable; needs a policy) [default: none]
+    /// Reach this and nothing else; with `--net open`, this too (repeatable) [default: none]
+    ///
+    /// A name, an address or a range of addresses, each with or without a port: pypi.org:443, *.example.org, 10.0.0.0/8,
+    /// [2001:db8::1]:53, udp://192.0.2.1:53. host:8080 is a port of this machine. @python, @node, @debian, @git and
+    /// others are sets for everyday use. Anything else is refused at once.
     #[arg(long, value_name = "TARGET", help_heading = NETWORK)]
     #[serde(default, deserialize_with = "many")]
     #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
     pub allow: Vec<Word>,
+    /// Never reach this, whatever --allow or --net say (repeatable) [default: none]
+    #[arg(long, value_name = "TARGET", help_heading = NETWORK)]
+    #[serde(default, deserialize_with = "many")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    pub deny: Vec<Word>,
+    /// Bytes a second to send, and to receive, with K, M, G [default: no limit]
+    #[arg(long, value_name = "SIZE", help_heading = NETWORK, allow_hyphen_values = true)]
+    pub net_rate: Option<Size>,
+    /// Connections at once [default: 2048]
+    ///
+    /// UDP flows count too. Beyond it, connections are refused.
+    #[arg(long, value_name = "N", help_heading = NETWORK, allow_hyphen_values = true)]
+    pub net_connections: Option<Count>,
 
     /// Ids seen inside, as numbers [default: the image's, else the caller's own, or 0 with a range]
     ///

@@ -7,7 +7,7 @@ use super::bundle;
 use super::wish::Request;
 use crate::error::{Error, Problem, describe_io};
 use crate::sandbox::Volumes;
-use crate::spec::{self, LoadError, MAX_FILE, Order, PartialSpec, Seccomp, Spec};
+use crate::spec::{self, LoadError, MAX_FILE, Order, PartialSpec, Seccomp, Spec, network};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,7 +30,8 @@ pub fn resolve(request: Request, home: Option<&Path>) -> Result<Order, Error> {
         wish = wish.over(of_bundle.spec);
         brought = Some(of_bundle.bundle);
     }
-    let spec = wish.over(request.ambient).into_spec();
+    let wish = policy(wish.over(request.ambient))?;
+    let spec = wish.into_spec();
     let mut order = Order { bundle: brought, term: request.term, ..Order::from(spec) };
     let spec = &mut order.spec;
     let mut problems = Vec::new();
@@ -46,6 +47,24 @@ pub fn resolve(request: Request, home: Option<&Path>) -> Result<Order, Error> {
         problems.extend(more.into_iter().filter(|problem| !said.contains(&problem.field)));
     }
     Err(Error::invalid(problems))
+}
+
+/// The wish with the policy that it names a file of.
+pub fn policy(wish: PartialSpec) -> Result<PartialSpec, Error> {
+    let Some(path) = wish.policy_file() else { return Ok(wish) };
+    let of_file = |problem: Problem| Problem {
+        message: format!("`{}`: {}: {}", path.display(), problem.field, problem.message),
+        field: "net".to_owned(),
+        ..problem
+    };
+    let bytes = read_file(&path, network::MAX_FILE).map_err(|error| {
+        Error::invalid(vec![Problem::new("net", format!("`{}`: {}", path.display(), describe_io(&error)))])
+    })?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Error::invalid(vec![Problem::new("net", format!("`{}` is not UTF-8", path.display()))]))?;
+    let file =
+        network::from_toml(&text).map_err(|problems| Error::invalid(problems.into_iter().map(of_file).collect()))?;
+    Ok(wish.with_policy(file))
 }
 
 fn load(path: &Path) -> Result<PartialSpec, Problem> {

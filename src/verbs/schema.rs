@@ -121,6 +121,7 @@ pub fn document() -> Value {
     super::session::described(&mut schemas);
     super::pty::described(&mut schemas);
     super::image::described(&mut schemas);
+    super::net::described(&mut schemas);
     super::host::described(&mut schemas);
     super::files::copies_described(&mut schemas);
     schemas.parameters.subschema_for::<super::words::Word>();

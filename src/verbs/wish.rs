@@ -128,8 +128,13 @@ fn wish(
         timeout: options.timeout.and_then(|word| faults.unit("timeout", &*word, spec::parse_timeout)),
         cpu_time: options.cpu_time.and_then(|word| faults.unit("cpu_time", &*word, spec::parse_duration)),
         output_limit: own.output_limit.and_then(|word| faults.unit("output_limit", &*word, spec::parse_output_limit)),
-        net: options.net.and_then(|word| faults.text("net", word.0)).map(|word| spec::parse_network(&word)),
-        allow: options.allow.into_iter().filter_map(|word| faults.text("allow", word.0)).collect(),
+        net: options.net.and_then(|word| faults.word("net", &word.to_string_lossy(), spec::parse_network)),
+        allow: words(options.allow, |word| faults.word("allow", word, spec::parse_target)).concat(),
+        deny: words(options.deny, |word| faults.word("deny", word, spec::parse_target)).concat(),
+        net_rate: options.net_rate.and_then(|word| faults.unit("net_rate", &*word, spec::parse_bytes)),
+        net_connections: options
+            .net_connections
+            .and_then(|word| faults.unit("net_connections", &*word, spec::parse_count)),
         mounts: {
             let mounts = options.mount.iter().filter_map(|word| faults.keep("mount", spec::parse_mount(word)));
             let mut mounts: Vec<_> = mounts.collect();

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::spec::{
-    CgroupParent, Code, Language, Mount, Network, OutputLimit, PartialSpec, Program, Protection, Requirement, Seccomp,
-    Source, User, Userns,
+    self, CgroupParent, Code, Language, Mount, Network, NetworkWish, OutputLimit, PartialSpec, Program, Protection,
+    Requirement, Seccomp, Source, User, Userns,
 };
 use crate::verbs::code::Place;
 use crate::verbs::wish;
@@ -71,7 +71,7 @@ fn a_bare_command_wishes_nothing_else() {
 #[test]
 fn every_flag_reaches_its_field() {
     let line = "run --image host --memory 512M --cpus 0.5 --pids 64 --disk 1M --disk-bandwidth 2M --timeout none --cpu-time 10s \
-        --output-limit 1M:kill --net host --allow a --allow b --mount /a:/b --mount c:/d:rw --env K=V --env TOKEN \
+        --output-limit 1M:kill --net host --allow 10.0.0.1 --allow b.example:443 --deny c.example --net-rate 1M --net-connections 9 --mount /a:/b --mount c:/d:rw --env K=V --env TOKEN \
         --workdir /w --user 1:2 --userns range --hostname h --seccomp ./p --stdin in --tty --spec s.toml --cgroup-parent /sys/fs/cgroup/a/b --require memory=exact \
         --allow-missing landlock --json --status-fd 3 --dry-run true";
     let line: Vec<&str> = line.split_whitespace().collect();
@@ -86,8 +86,11 @@ fn every_flag_reaches_its_field() {
         timeout: Some(None),
         cpu_time: Some(Duration::from_secs(10)),
         output_limit: Some(OutputLimit { bytes: 1 << 20, kill: true }),
-        net: Some(Network::Host),
-        allow: vec!["a".to_owned(), "b".to_owned()],
+        net: Some(NetworkWish::Mode(Network::Host)),
+        allow: ["10.0.0.1", "b.example:443"].iter().flat_map(|word| spec::parse_target(word).unwrap()).collect(),
+        deny: spec::parse_target("c.example").unwrap(),
+        net_rate: Some(1 << 20),
+        net_connections: Some(9),
         mounts: vec![
             Mount { source: "/a".into(), target: "/b".into(), writable: false, beneath: None },
             Mount { source: "c".into(), target: "/d".into(), writable: true, beneath: None },
@@ -195,7 +198,9 @@ fn all_wrong_values_are_reported_at_once_with_the_contradictions() {
         "--workdir",
         "proc",
         "--net",
-        "open",
+        "wide",
+        "--allow",
+        "10.0.0.0/33",
         "true",
     ];
     let complaints = [
@@ -207,12 +212,13 @@ fn all_wrong_values_are_reported_at_once_with_the_contradictions() {
         "timeout: `1e9` has the unit `e`, which is no unit of time",
         "cpu_time: `5min` has the unit `min`, which is no unit of time",
         "output_limit: `0` is zero",
+        "net: no network mode `wide`",
+        "allow: `10.0.0.0/33` has `/33`, which is no length of a range",
         "mount: `x` is not of the form SRC:DST[:rw]",
         "env: `NOPE` is not set here, so there is nothing to copy",
         "user: `root` is not of the form UID[:GID]",
         "require: `memry` is no protection",
         "allow_missing: `x` is no protection",
-        "net: no network mode `open` in this version",
         "workdir: `proc` is not absolute",
     ];
     assert_eq!(wrong(&line), (complaints.map(str::to_owned).to_vec(), 125));

@@ -32,6 +32,7 @@ fn host(processors: &[u32]) -> Host {
         },
         cgroup: crate::host::cgroup::Cgroup::undelegated("none".to_owned()),
         disks: Vec::new(),
+        reach: crate::host::Reach::default(),
         hard_limits: [u64::MAX; 16],
     }
 }

@@ -4,6 +4,7 @@
 use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::images::Lease;
+use crate::process::network::Network;
 use crate::sys::signal::Listening;
 use crate::sys::tty::RawTerminal;
 use std::io::Stdin;
@@ -16,6 +17,8 @@ pub(in crate::process) struct Guards {
     pub(in crate::process) listening: Listening,
     /// The sandbox's cgroup; what it holds is not sampled.
     pub(in crate::process) cgroup: Option<Cgroup>,
+    /// What serves its network. Its end is nobody's business any more: both processes end with the sockets to them.
+    pub(in crate::process) network: Option<Network>,
     /// The caller's terminal.
     pub(in crate::process) terminal: Option<RawTerminal<Stdin>>,
 }
@@ -23,7 +26,8 @@ pub(in crate::process) struct Guards {
 impl Guards {
     /// Gives everything back. What was in the way: one error for each.
     pub(super) fn close(self) -> Vec<Error> {
-        let Guards { lease, listening, cgroup, terminal } = self;
+        let Guards { lease, listening, cgroup, network, terminal } = self;
+        drop(network);
         let state = |errno| Error::setup("put the caller's state back", errno);
         let closed = [
             terminal.map_or(Ok(()), RawTerminal::close).map_err(state),

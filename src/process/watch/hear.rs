@@ -35,6 +35,7 @@ impl Running {
             Some(Frame::Joined(pid)) => self.joined(pid, descriptors),
             Some(Frame::Users) => self.held.users = descriptors.into_iter().next(),
             Some(Frame::Terminal) => self.terminal(descriptors),
+            Some(Frame::Device) => self.device(descriptors),
             Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
             Some(Frame::Refused { payload, refusal }) => {
                 // As long as the mounts are there.
@@ -114,6 +115,17 @@ impl Running {
         self.relays.input = Some(Inlet::to_terminal(source, master.try_clone().map_err(errno)?)?);
         self.relays.outputs.push((1, Outlet::new(master, sink)?));
         Ok(())
+    }
+
+    /// The packet process is to have it, and nobody else.
+    fn device(&mut self, descriptors: Vec<OwnedFd>) {
+        let handed = match (&self.guards.network, descriptors.into_iter().next()) {
+            (Some(network), Some(device)) => network.hand_over(device),
+            _ => Err(libc::EMFILE),
+        };
+        if let Err(errno) = handed {
+            self.fail("hand over the network device", errno);
+        }
     }
 
     fn terminal(&mut self, descriptors: Vec<OwnedFd>) {

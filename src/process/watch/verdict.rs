@@ -86,6 +86,7 @@ impl Running {
                 .iter()
                 .map(|(protection, enforcement)| (protection.name().to_owned(), enforcement.clone()))
                 .collect(),
+            network: self.network.take(),
             error: None,
         })
     }

@@ -100,17 +100,27 @@ fn an_image_may_be_named_and_one_of_the_store_has_a_command_of_its_own() {
 }
 
 #[test]
-fn a_network_policy_is_refused_with_the_modes_that_work() {
-    let spec = Spec { net: Network::Policy("open".to_owned()), allow: vec!["example.org:443".to_owned()], ..good() };
-    assert_eq!(problems(spec), ["net: no network mode `open` in this version"]);
-    assert_eq!(check(&Spec { net: Network::Host, ..good() }), Ok(()));
+fn every_network_mode_is_good_and_a_policy_has_bounds() {
+    for net in [Network::None, Network::Host, Network::Open, Network::Only] {
+        assert_eq!(check(&Spec { net, ..good() }), Ok(()));
+    }
+    let open = || Spec { net: Network::Open, ..good() };
+    assert_eq!(problems(Spec { net_connections: 0, ..open() }), ["net_connections: is zero"]);
+    assert_eq!(problems(Spec { net_connections: 1 << 20, ..open() }), ["net_connections: more than 32768"]);
+    assert_eq!(problems(Spec { net_rate: Some(7), ..open() }), ["net_rate: 7 bytes is less than 4 KiB"]);
 }
 
 #[test]
 fn an_allow_list_without_a_policy_is_never_ignored() {
-    for net in [Network::None, Network::Host] {
-        let spec = Spec { net, allow: vec!["example.org".to_owned()], ..good() };
-        assert_eq!(problems(spec), ["allow: needs a network policy, which this version does not have"]);
+    for (net, why) in
+        [(Network::None, "there is no network"), (Network::Host, "nothing holds the host's network to it")]
+    {
+        let rules = || crate::spec::parse_target("example.org").unwrap();
+        let spec = Spec { net, allow: rules(), deny: rules(), net_rate: Some(1 << 20), net_connections: 1, ..good() };
+        assert_eq!(
+            problems(spec),
+            ["allow", "deny", "net_rate", "net_connections"].map(|field| format!("{field}: {why}"))
+        );
     }
 }
 

@@ -15,8 +15,11 @@ disk_bandwidth = "2M"
 timeout = "none"
 cpu_time = 2.5
 output_limit = "1M:kill"
-net = "none"
+net = "open"
 allow = ["example.org:443"]
+deny = ["10.0.0.1"]
+net_rate = "1M"
+net_connections = 9
 mounts = ["./src:/src", { source = "/a:b", target = "/out", writable = true }]
 workdir = "/src"
 user = "1000:5"
@@ -35,7 +38,8 @@ A = "1"
 
 const JSON: &str = r#"{
   "command": ["make", "test"], "image": "host", "memory": "512M", "cpus": 0.5, "pids": 64, "disk": 1048576, "disk_bandwidth": "2M",
-  "timeout": "none", "cpu_time": 2.5, "output_limit": "1M:kill", "net": "none", "allow": ["example.org:443"],
+  "timeout": "none", "cpu_time": 2.5, "output_limit": "1M:kill", "net": "open", "allow": ["example.org:443"], "deny": ["10.0.0.1"], "net_rate": "1M",
+  "net_connections": 9,
   "mounts": ["./src:/src", {"source": "/a:b", "target": "/out", "writable": true}], "workdir": "/src",
   "user": "1000:5", "userns": "single", "hostname": "box", "seccomp": "strict", "stdin": "in.txt", "tty": false, "cgroup_parent": "none",
   "require": ["memory=exact", "seccomp"], "allow_missing": ["landlock"], "env": {"B": "2", "A": "1"}
@@ -53,8 +57,11 @@ fn full() -> PartialSpec {
         timeout: Some(None),
         cpu_time: Some(Duration::from_millis(2500)),
         output_limit: Some(OutputLimit { bytes: 1 << 20, kill: true }),
-        net: Some(Network::None),
-        allow: vec!["example.org:443".to_owned()],
+        net: Some(NetworkWish::Mode(Network::Open)),
+        allow: crate::spec::parse_target("example.org:443").unwrap(),
+        deny: crate::spec::parse_target("10.0.0.1").unwrap(),
+        net_rate: Some(1 << 20),
+        net_connections: Some(9),
         mounts: vec![
             Mount { source: "./src".into(), target: "/src".into(), writable: false, beneath: None },
             Mount { source: "/a:b".into(), target: "/out".into(), writable: true, beneath: None },
@@ -169,7 +176,7 @@ fn an_unknown_field_is_answered_with_the_known_ones() {
 }
 
 const KEYS_LINE: &str = "command, code, image, memory, cpus, pids, disk, disk_bandwidth, timeout, cpu_time, output_limit, net, allow, \
-     mounts, env, workdir, user, userns, hostname, seccomp, stdin, tty, cgroup_parent, require, allow_missing";
+     deny, net_rate, net_connections, mounts, env, workdir, user, userns, hostname, seccomp, stdin, tty, cgroup_parent, require, allow_missing";
 
 #[test]
 fn a_file_beyond_a_mebibyte_is_refused_unread() {

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::name::Name;
 use crate::outcome::{Enforcement, Status, Usage};
 use crate::sandbox::{self, Entry, Reason, State};
-use crate::spec::{Network, Spec, show_bytes};
+use crate::spec::{Spec, show_bytes};
 use crate::verbs::faults::Faults;
 use crate::verbs::text::{ago, heading, size, table, time};
 use crate::verbs::words::{Text, Word, pairs};
@@ -110,6 +110,10 @@ pub struct Known {
     limits: Limits,
     /// Its network: `none` or `host`.
     net: String,
+    /// What may be reached, rule by rule; sets are written out.
+    allow: Vec<String>,
+    /// What may not.
+    deny: Vec<String>,
     /// How it ended the last time; null as long as it runs.
     end: Option<End>,
     /// Each protection, and how far it is enforced.
@@ -137,11 +141,9 @@ impl Known {
             idle_stop_seconds: record.idle_stop,
             idle_rm_seconds: record.idle_rm,
             limits: Limits::of(&spec),
-            net: match &spec.net {
-                Network::None => "none".to_owned(),
-                Network::Host => "host".to_owned(),
-                Network::Policy(policy) => policy.clone(),
-            },
+            net: spec.net.name().to_owned(),
+            allow: spec.allow.iter().map(ToString::to_string).collect(),
+            deny: spec.deny.iter().map(ToString::to_string).collect(),
             end: run.end.as_ref().map(End::of),
             enforcement: run.enforcement,
             made: record.created,

@@ -3,7 +3,7 @@
 use crate::host::cgroup::{Cgroup, Controllers, Place};
 use crate::host::image::Config;
 use crate::host::ranges::{Extent, Helpers};
-use crate::host::{Entry, EntryKind, Host, Image, Machine, Ranges, StreamKind};
+use crate::host::{Entry, EntryKind, Host, Image, Machine, Ranges, Reach, StreamKind};
 use std::time::Duration;
 
 fn directory(name: &str) -> Entry {
@@ -49,6 +49,8 @@ pub fn named(name: &str) -> Host {
         "image-with-range" => ranged(image(false)),
         "image-of-root-with-range" => ranged(image(true)),
         "delegated-with-range" => ranged(named("delegated")),
+        "without-tun" => Host { reach: Reach { tun: false, ..debian().reach }, ..debian() },
+        "without-ipv6" => Host { reach: Reach { ipv6: false, ..debian().reach }, ..debian() },
         "root" => Host { uid: 0, gid: 0, real_root: true, ..debian() },
         "root-of-a-container" => Host { uid: 0, gid: 0, ..debian() },
         "nobody" => Host { uid: 65534, gid: 65534, ..debian() },
@@ -85,6 +87,7 @@ fn debian() -> Host {
         cgroup: Cgroup::undelegated("no cgroup v2 at /sys/fs/cgroup".to_owned()),
         disks: Vec::new(),
         machine: machine(),
+        reach: Reach { tun: true, ipv6: true, certificates: None },
         hard_limits: [u64::MAX; 16],
     }
 }

@@ -1,0 +1,189 @@
+//! The two processes of a sandbox's network, as its supervisor holds them: started beside the sandbox, told of the device when it is
+//! there, asked for the sum at the end.
+//!
+//! Both are copies of the supervisor, which has one thread. Each ends when the supervisor does, or the other one, and the network with
+//! it; nobody waits for that: the kernel takes tens of milliseconds to take the device down.
+
+use super::confine::confine;
+use crate::error::Error;
+use crate::host::Host;
+use crate::network::dialer::{self, LONGEST, Order, Report, Setup};
+use crate::network::{self, Device, packet};
+use crate::outcome::network::Summary;
+use crate::seccomp;
+use crate::spec::Spec;
+use crate::spec::network::Policy;
+use crate::sys::{fd, worker};
+use nix::sys::signal::SigSet;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, socketpair, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike as _};
+use nix::unistd::Pid;
+use std::fs::File;
+use std::io::{IoSlice, Read as _, Seek as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// How long the dialer may take to add up what there was.
+const LAST_WORD: i64 = 2;
+/// Bytes of the log that are kept: of a sandbox that ends with its command in memory, of others in their directory.
+const LOG_IN_MEMORY: u64 = 1 << 20;
+/// The same of a persistent sandbox.
+const LOG_ON_DISK: u64 = 8 << 20;
+
+/// The network of a running sandbox.
+pub struct Network {
+    /// The socket to the dialer.
+    dialer: OwnedFd,
+    device: Device,
+    log: File,
+    /// Our children, for whom nobody waits but the kernel.
+    children: [Pid; 2],
+}
+
+impl Network {
+    /// Starts both processes; `None` where the sandbox reaches nothing, or all that the host does. `log` is where connections are written
+    /// down, which else is in memory.
+    ///
+    /// # Errors
+    ///
+    /// `Setup`, where the kernel gives no process or descriptor.
+    pub fn start(spec: &Spec, host: &Host, log: Option<File>) -> Result<Option<Network>, Error> {
+        let (Some(device), Some(policy)) = (network::device(spec.net, host), spec.policy()) else { return Ok(None) };
+        let log_limit = if log.is_some() { LOG_ON_DISK } else { LOG_IN_MEMORY };
+        let failed = |errno: i32| Error::setup("start the network", errno);
+        let log = match log {
+            Some(log) => log,
+            None => File::from(fd::memory_file(c"network").map_err(failed)?),
+        };
+        let pair = || {
+            socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+                .map_err(|errno| failed(errno as i32))
+        };
+        let ((ours, to_supervisor), (to_packet, to_dialer)) = (pair()?, pair()?);
+        let null = || File::options().read(true).write(true).open("/dev/null").map(OwnedFd::from);
+        let copy = |fd: BorrowedFd<'_>| fd.try_clone_to_owned();
+        let errno = |error: std::io::Error| failed(error.raw_os_error().unwrap_or(libc::EIO));
+        let standard = || Ok::<_, std::io::Error>([null()?, null()?, null()?]);
+        let [a, b, c] = standard().map_err(errno)?;
+        let dialers = [a, b, c, to_supervisor, to_packet, copy(log.as_fd()).map_err(errno)?];
+        let [a, b, c] = standard().map_err(errno)?;
+        let packets = [a, b, c, to_dialer];
+        let (everything, real_root) = (SigSet::empty(), host.real_root);
+        let packet = worker::start(&packets, &everything, || serve_packets(real_root));
+        let packet = packet.map_err(failed)?;
+        drop(packets);
+        let setup = Setup { policy, log_limit, ..Setup::default() };
+        let dialer = worker::start(&dialers, &everything, || dial(setup, real_root));
+        let dialer = dialer.map_err(failed)?;
+        let patience = TimeVal::seconds(LAST_WORD);
+        setsockopt(&ours, sockopt::ReceiveTimeout, &patience)
+            .and_then(|()| setsockopt(&ours, sockopt::SendTimeout, &patience))
+            .map_err(|errno| failed(errno as i32))?;
+        Ok(Some(Network { dialer: ours, device, log, children: [packet, dialer] }))
+    }
+
+    /// Gives the packet process the sandbox's device. Our own copy goes.
+    ///
+    /// # Errors
+    ///
+    /// The dialer is gone.
+    pub fn hand_over(&self, device: OwnedFd) -> Result<(), i32> {
+        match self.ask(&Order::Device(self.device), Some(device.as_fd()))? {
+            Report::Done => Ok(()),
+            Report::Policy { .. } | Report::Summary(_) | Report::Ended(_) => Err(libc::ENETDOWN),
+        }
+    }
+
+    /// Another policy, from now on. How many connections it does not allow any more, which were cut.
+    ///
+    /// # Errors
+    ///
+    /// The dialer is gone, and with it the network.
+    pub fn set_policy(&self, policy: Policy) -> Result<u64, i32> {
+        match self.ask(&Order::Policy(policy), None)? {
+            Report::Policy { cut } => Ok(cut),
+            Report::Done | Report::Summary(_) | Report::Ended(_) => Err(libc::ENETDOWN),
+        }
+    }
+
+    /// One order and its answer. The dialer, which nothing inside can keep busy for long, answers at once.
+    fn ask(&self, order: &Order, descriptor: Option<BorrowedFd<'_>>) -> Result<Report, i32> {
+        let bytes = postcard::to_stdvec(order).map_err(|_| libc::EMSGSIZE)?;
+        let number = descriptor.map(|fd| [fd.as_raw_fd()]);
+        let control: Vec<_> = number.iter().map(|number| ControlMessage::ScmRights(number)).collect();
+        let sent = sendmsg::<UnixAddr>(
+            self.dialer.as_raw_fd(),
+            &[IoSlice::new(&bytes)],
+            &control,
+            MsgFlags::MSG_NOSIGNAL,
+            None,
+        );
+        sent.map_err(|errno| errno as i32)?;
+        self.hear()
+    }
+
+    /// Ends the network of a sandbox that has ended. What there was, and the log; `None` where either process was gone before.
+    pub fn finish(&mut self) -> (Option<Summary>, Vec<u8>) {
+        let summary = match self.ask(&Order::End, None) {
+            Ok(Report::Ended(summary)) => Some(summary),
+            Ok(Report::Done | Report::Policy { .. } | Report::Summary(_)) | Err(_) => None,
+        };
+        let mut log = Vec::new();
+        // What cannot be read is less than there was, and the sum says how much that is.
+        let _ = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
+        for child in self.children {
+            // The packet process may still be ending; the dialer has.
+            let _ = nix::sys::wait::waitpid(child, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        }
+        (summary, log)
+    }
+
+    fn hear(&self) -> Result<Report, i32> {
+        let mut bytes = vec![0; LONGEST];
+        loop {
+            match fd::receive(self.dialer.as_fd(), &mut bytes) {
+                Err(libc::EINTR) => {}
+                Ok((0, _)) => return Err(libc::ENETDOWN),
+                Ok((count, _)) => {
+                    return postcard::from_bytes(bytes.get(..count).unwrap_or_default()).map_err(|_| libc::EBADMSG);
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+}
+
+/// The descriptors that the two processes begin with: 0, 1 and 2 are /dev/null.
+const FIRST: i32 = 3;
+
+/// The packet process. What it answers is its exit code, which nobody but a debugger reads.
+fn serve_packets(real_root: bool) -> i32 {
+    apart();
+    match confine(real_root, &[], seccomp::PACKET) {
+        Ok(()) => i32::from(packet::serve(fd::own(FIRST)).is_err()),
+        Err(_) => UNCONFINED,
+    }
+}
+
+/// Where distributions keep the names of resolvers: where /etc/resolv.conf leads to.
+const READABLE: [&str; 5] = ["/etc", "/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager", "/run/connman"];
+/// The exit code of a process that could not be confined, and did nothing.
+const UNCONFINED: i32 = 125;
+
+/// The dialer.
+fn dial(setup: Setup, real_root: bool) -> i32 {
+    apart();
+    let [supervisor, packet, log] = [FIRST, FIRST + 1, FIRST + 2].map(fd::own);
+    match confine(real_root, &READABLE.map(Path::new), seccomp::DIALER) {
+        Ok(()) => i32::from(dialer::serve(supervisor, packet, File::from(log), setup).is_err()),
+        Err(_) => UNCONFINED,
+    }
+}
+
+/// A session of its own: the keys of a terminal are for the sandbox, and its network has the last word after it.
+fn apart() {
+    // It cannot fail for a new process, which leads no group.
+    let _ = nix::unistd::setsid();
+}
