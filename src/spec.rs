@@ -27,8 +27,8 @@ pub use network::{DEFAULT_CONNECTIONS, MOST_CONNECTIONS, Policy, Rule};
 pub use order::{Lasting, Order, Privileges, Runs};
 pub use partial::{NetworkWish, PartialSpec};
 pub use units::{
-    UnitError, parse_bytes, parse_count, parse_cpus, parse_duration, parse_output_limit, parse_timeout, show_bytes,
-    show_duration,
+    UnitError, parse_bytes, parse_connections, parse_count, parse_cpus, parse_duration, parse_output_limit,
+    parse_timeout, show_bytes, show_duration,
 };
 pub use words::{
     WordError, parse_cgroup_parent, parse_language, parse_mount, parse_network, parse_protection, parse_requirement,

@@ -191,7 +191,7 @@ fn set(partial: &mut PartialSpec, key: &str, value: Value) -> Result<(), Wrong> 
         "allow" => partial.allow = targets(value)?,
         "deny" => partial.deny = targets(value)?,
         "net_rate" => partial.net_rate = Some(units::parse_bytes(&value.number()?)?),
-        "net_connections" => partial.net_connections = Some(units::parse_count(&value.number()?)?),
+        "net_connections" => partial.net_connections = Some(units::parse_connections(&value.number()?)?),
         "mounts" => partial.mounts = value.list(mount)?,
         "env" => partial.env = variables(value)?,
         "workdir" => partial.workdir = Some(value.text()?.into()),

@@ -5,7 +5,7 @@
 //! (`kB`, `MB`, `GB`) is refused as well: half of the world reads it as 1000 and half as 1024, and a limit
 //! must not depend on who reads it.
 
-use super::OutputLimit;
+use super::{MOST_CONNECTIONS, OutputLimit};
 use std::fmt;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const TIME: &str = "a time is a number of seconds, or numbers with h, m, s or ms
 const TIMEOUT: &str =
     "a deadline is `none`, a number of seconds, or numbers with h, m, s or ms, as in `30s` or `1h30m`";
 const COUNT: &str = "a number of processes is a whole number from 1 to 4194304, as in `128`";
+const CONNECTIONS: &str =
+    "a number of connections is a whole number from 1 to 32768, as in `200`; `--net none` is none at all";
 const LIMIT: &str = "an output limit is a size, or a size with `:kill`, as in `1M` or `1M:kill`";
 
 impl fmt::Display for UnitError {
@@ -79,13 +81,24 @@ pub fn parse_timeout(text: &str) -> Result<Option<Duration>, UnitError> {
 
 /// A number of processes.
 pub fn parse_count(text: &str) -> Result<u32, UnitError> {
-    let number = Decimal::whole(text).map_err(|reason| refuse(text, reason, COUNT))?;
-    let wrong = |reason: &str| Err(refuse(text, reason.to_owned(), COUNT));
+    let many = "is more than the kernel can count";
+    whole(text, MAX_PIDS, many).map_err(|reason| refuse(text, reason, COUNT))
+}
+
+/// A number of connections.
+pub fn parse_connections(text: &str) -> Result<u32, UnitError> {
+    let many = "is more than there are ports for";
+    whole(text, MOST_CONNECTIONS, many).map_err(|reason| refuse(text, reason, CONNECTIONS))
+}
+
+/// A whole number from 1 to `most`; or what is wrong with it.
+fn whole(text: &str, most: u32, many: &str) -> Result<u32, String> {
+    let number = Decimal::whole(text)?;
     match (number.places, number.times(1)) {
-        (1.., _) => wrong("is not a whole number"),
-        (_, Some(0)) => wrong("is zero"),
-        (_, Some(count)) if count <= u64::from(MAX_PIDS) => Ok(count as u32),
-        _ => wrong("is more than the kernel can count"),
+        (1.., _) => Err("is not a whole number".to_owned()),
+        (_, Some(0)) => Err("is zero".to_owned()),
+        (_, Some(count)) if count <= u64::from(most) => Ok(count as u32),
+        _ => Err(many.to_owned()),
     }
 }
 

@@ -78,7 +78,7 @@ impl Verb for Set {
             net_rate: self.net_rate.and_then(|word| faults.unit("net_rate", &*word, spec::parse_bytes)),
             net_connections: self
                 .net_connections
-                .and_then(|word| faults.unit("net_connections", &*word, spec::parse_count)),
+                .and_then(|word| faults.unit("net_connections", &*word, spec::parse_connections)),
             ..PartialSpec::default()
         };
         faults.none()?;

@@ -134,7 +134,7 @@ fn wish(
         net_rate: options.net_rate.and_then(|word| faults.unit("net_rate", &*word, spec::parse_bytes)),
         net_connections: options
             .net_connections
-            .and_then(|word| faults.unit("net_connections", &*word, spec::parse_count)),
+            .and_then(|word| faults.unit("net_connections", &*word, spec::parse_connections)),
         mounts: {
             let mounts = options.mount.iter().filter_map(|word| faults.keep("mount", spec::parse_mount(word)));
             let mut mounts: Vec<_> = mounts.collect();

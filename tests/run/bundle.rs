@@ -305,7 +305,7 @@ fn a_bundle_and_an_image_are_two_roots() {
     let Some(bundle) = Bundle::new("two") else { return };
     let run = bundle.run(&["--image", "host"]);
     assert_eq!(run.code, Some(125), "{run:?}");
-    assert!(run.stderr.contains("--bundle <DIR>' cannot be used with '--image <NAME>'"), "{run:?}");
+    assert!(run.stderr.contains("bundle: has its own root file system, and takes no image"), "{run:?}");
 }
 
 #[test]
