@@ -47,13 +47,32 @@ pub struct Outcome {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Network {
-    /// Whether the network was there to the end. What it did before it was lost is not known then, but for `connections`.
+    /// Whether a process that serves it was gone before the end: nothing was reached from then on, and the sum is that of `connections`.
     pub lost: bool,
     /// The sum.
     #[serde(flatten)]
     pub summary: network::Summary,
     /// What happened, in order; of many the last ones.
     pub connections: Vec<network::Event>,
+}
+
+/// Events of a result.
+const MOST_EVENTS: usize = 1000;
+
+impl Network {
+    /// What there was; `None` for the sum where nobody could say it any more, which is then that of the events.
+    pub fn of(summary: Option<network::Summary>, events: Vec<network::Event>) -> Network {
+        let mut connections = events;
+        let summary = summary.unwrap_or_else(|| network::Summary::of(&connections));
+        let lost = connections.iter().any(|event| event.event == network::Happening::Lost);
+        connections.drain(..connections.len().saturating_sub(MOST_EVENTS));
+        Network { lost, summary, connections }
+    }
+
+    /// The same; lost, too, for another reason.
+    pub fn lost_if(self, lost: bool) -> Network {
+        Network { lost: self.lost || lost, ..self }
+    }
 }
 
 /// Protections by the words that people write.

@@ -12,7 +12,7 @@ pub use out::{is_refused, out};
 
 use super::parse::Report;
 use crate::error::{Error, Problem, describe_io, used_up};
-use crate::outcome::{Outcome, Status, Usage};
+use crate::outcome::{Network, Outcome, Status, Usage};
 use crate::spec::{Spec, show_bytes, show_duration};
 use crate::verbs::text::is_active;
 use std::collections::BTreeMap;
@@ -33,7 +33,28 @@ pub fn outcome(outcome: &Outcome, spec: &Spec, report: Report, status: StatusFd)
     if let Some(error) = &outcome.error {
         failure(error);
     }
+    if let Some(network) = &outcome.network {
+        refusals(network);
+    }
     deliver(outcome, report, status, outcome.exit_code())
+}
+
+/// Refused targets that are told one by one.
+const TOLD_TARGETS: usize = 5;
+
+/// Tells what the sandbox could not reach, and what would allow it.
+fn refusals(network: &Network) {
+    if network.lost {
+        say("the network was lost: a process that serves it was ended");
+    }
+    for target in network.summary.targets.iter().take(TOLD_TARGETS) {
+        say(&format!("network: refused {}: {}", target.target, target.reason));
+        target.hint.iter().for_each(|hint| hint_line(hint));
+    }
+    let more = network.summary.targets.len().saturating_sub(TOLD_TARGETS) as u64 + network.summary.more_targets;
+    if more > 0 {
+        say(&format!("network: refused {more} more; `--json` and `belljar net log` tell all"));
+    }
 }
 
 /// Tells what went wrong.

@@ -2,7 +2,7 @@
 
 use crate::spec::network::Protocol;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One line of the log of a sandbox's network; a JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,6 +64,29 @@ pub enum Happening {
     /// A name was asked for.
     #[default]
     Query,
+    /// The network was lost, since one of the processes that serve it was gone. Nothing is reached from then on.
+    Lost,
+}
+
+impl Event {
+    /// What was to be reached, as people read it: a name, an address with a port, or both.
+    pub fn target(&self) -> String {
+        // Of a query the address is that of the server that was asked.
+        let address = self.address.filter(|_| self.event != Happening::Query).map(|address| {
+            let place =
+                self.port.map_or_else(|| address.to_string(), |port| SocketAddr::new(address, port).to_string());
+            match self.protocol {
+                Some(Protocol::Udp) => format!("udp://{place}"),
+                Some(Protocol::Icmp) => format!("icmp://{place}"),
+                Some(Protocol::Tcp) | None => place,
+            }
+        });
+        match (&self.name, address) {
+            (Some(name), Some(address)) => format!("{name} ({address})"),
+            (Some(name), None) => name.clone(),
+            (None, address) => address.unwrap_or_default(),
+        }
+    }
 }
 
 /// Whether something was allowed, and whether it worked.
@@ -101,6 +124,49 @@ pub struct Summary {
     pub more_targets: u64,
     /// Lines of the log that were dropped, since it was full.
     pub dropped_lines: u64,
+}
+
+/// Distinct targets in the sum.
+const MOST_TARGETS: usize = 64;
+
+impl Summary {
+    /// The sum of these.
+    pub fn of(events: &[Event]) -> Summary {
+        let mut summary = Summary::default();
+        events.iter().for_each(|event| summary.add(event));
+        summary
+    }
+
+    /// With one more.
+    pub fn add(&mut self, event: &Event) {
+        let denied = event.verdict == Some(Allowance::Denied);
+        match event.event {
+            Happening::Opened => self.allowed += 1,
+            Happening::Refused if denied => self.refused += 1,
+            Happening::Refused => self.failed += 1,
+            Happening::Query => {
+                self.queries += 1;
+                self.refused += u64::from(denied);
+            }
+            Happening::Closed | Happening::Lost => {}
+        }
+        self.sent += event.sent.unwrap_or(0);
+        self.received += event.received.unwrap_or(0);
+        if denied {
+            self.add_target(event);
+        }
+    }
+
+    fn add_target(&mut self, event: &Event) {
+        let (target, reason) = (event.target(), event.reason.clone().unwrap_or_default());
+        if let Some(known) = self.targets.iter_mut().find(|known| known.target == target && known.reason == reason) {
+            known.times += 1;
+        } else if self.targets.len() < MOST_TARGETS {
+            self.targets.push(RefusedTarget { target, reason, hint: event.hint.clone(), times: 1 });
+        } else {
+            self.more_targets += 1;
+        }
+    }
 }
 
 /// A target that the policy refused.

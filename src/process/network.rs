@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::network::dialer::{self, LONGEST, Order, Report, Setup};
 use crate::network::{self, Device, packet};
-use crate::outcome::network::Summary;
+use crate::outcome::network::{Event, Happening, Summary};
 use crate::seccomp;
 use crate::spec::Spec;
 use crate::spec::network::Policy;
@@ -21,9 +21,10 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{IoSlice, Read as _, Seek as _};
+use std::io::{IoSlice, Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How long the dialer may take to add up what there was.
 const LAST_WORD: i64 = 2;
@@ -40,6 +41,8 @@ pub struct Network {
     log: File,
     /// Our children, for whom nobody waits but the kernel.
     children: [Pid; 2],
+    /// Whether one of them was gone too early.
+    lost: bool,
 }
 
 impl Network {
@@ -81,7 +84,7 @@ impl Network {
         setsockopt(&ours, sockopt::ReceiveTimeout, &patience)
             .and_then(|()| setsockopt(&ours, sockopt::SendTimeout, &patience))
             .map_err(|errno| failed(errno as i32))?;
-        Ok(Some(Network { dialer: ours, device, log, children: [packet, dialer] }))
+        Ok(Some(Network { dialer: ours, device, log, children: [packet, dialer], lost: false }))
     }
 
     /// Gives the packet process the sandbox's device. Our own copy goes.
@@ -124,6 +127,31 @@ impl Network {
         self.hear()
     }
 
+    /// The dialer, which says nothing unasked: readable when it is gone. `None` once that is known.
+    pub fn end(&self) -> Option<BorrowedFd<'_>> {
+        (!self.lost).then(|| self.dialer.as_fd())
+    }
+
+    /// One of the two processes is gone, and the other has followed: nothing is reached any more. Writes that down.
+    pub fn lose(&mut self) {
+        self.lost = true;
+        let event = Event { at: now_ms(), event: Happening::Lost, ..Event::default() };
+        if let Ok(mut line) = serde_json::to_vec(&event) {
+            line.push(b'\n');
+            // On a full disk it is only the sandbox's result that says so.
+            let _ = self.log.write_all(&line);
+        }
+        self.reap();
+    }
+
+    /// Takes leave of the children that have ended.
+    fn reap(&self) {
+        for child in self.children {
+            // The packet process may still be ending; the kernel takes it then.
+            let _ = nix::sys::wait::waitpid(child, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        }
+    }
+
     /// Ends the network of a sandbox that has ended. What there was, and the log; `None` where either process was gone before.
     pub fn finish(&mut self) -> (Option<Summary>, Vec<u8>) {
         let summary = match self.ask(&Order::End, None) {
@@ -133,10 +161,7 @@ impl Network {
         let mut log = Vec::new();
         // What cannot be read is less than there was, and the sum says how much that is.
         let _ = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
-        for child in self.children {
-            // The packet process may still be ending; the dialer has.
-            let _ = nix::sys::wait::waitpid(child, Some(nix::sys::wait::WaitPidFlag::WNOHANG));
-        }
+        self.reap();
         (summary, log)
     }
 
@@ -153,6 +178,11 @@ impl Network {
             }
         }
     }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The descriptors that the two processes begin with: 0, 1 and 2 are /dev/null.

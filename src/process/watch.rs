@@ -23,6 +23,7 @@ pub(super) use guards::Guards;
 pub use hold::Limits;
 
 use super::child::Duty;
+use super::network::Network;
 use super::plan::Plan;
 use super::relay::Relays;
 use crate::error::Error;
@@ -218,6 +219,7 @@ impl Running {
         let end = polled.read(self.first.pidfd.as_fd());
         let signals = polled.read(self.guards.listening.descriptor().as_fd());
         let frames = self.ending.is_hearing().then(|| polled.read(self.first.control.as_fd()));
+        let network = self.guards.network.as_ref().and_then(Network::end).map(|end| polled.read(end));
         self.relays.interests(polled.others());
         let wanted = attendants.iter().filter_map(|attendant| attendant.interests(polled.others())).min();
         let wanted = wanted.map(|at| at.saturating_duration_since(now));
@@ -229,7 +231,11 @@ impl Running {
         let watched = self.first.pid;
         let (gone, signalled) = (polled.is_ready(end), polled.is_ready(signals));
         let told = frames.is_some_and(|frames| polled.is_ready(frames));
+        let network_lost = network.is_some_and(|network| polled.is_ready(network));
         drop(polled);
+        if network_lost && let Some(network) = &mut self.guards.network {
+            network.lose();
+        }
         // What the sandbox said came first: a signal must not find it unready because nobody had listened yet.
         if told {
             self.hear();

@@ -2,7 +2,7 @@
 
 use super::call::{Answer, Call, Line};
 use super::entry::GLANCE;
-use super::{Entry, Reason, Run, Sandboxes, errors, life, program};
+use super::{Entry, Reason, Run, Sandboxes, errors, life, network, program};
 use crate::error::{Error, Kind, Problem};
 use crate::images::Store;
 use crate::outcome::{Enforcement, Outcome, Status, signal_number};
@@ -121,6 +121,7 @@ pub fn exec(
     let mut joined = joined(answer, descriptors).ok_or_else(|| entry.ended())?;
     joined.program = program;
     let mut lease = Lease { line, hands_leader, ending: None, ended: None, reached: Vec::new() };
+    let mark = network::Mark::of(&entry, &own.spec);
     let outcome = process::join(&order, store, &joined, delivery, &mut lease);
     match outcome {
         Ok(mut outcome) => {
@@ -136,6 +137,7 @@ pub fn exec(
                 outcome.exit_code = None;
                 outcome.error = Some(trouble);
             }
+            outcome.network = mark.map(|mark| mark.since(&entry)).transpose()?;
             outcome.limits_reached.append(&mut lease.reached);
             outcome.limits_reached.dedup();
             Ok((outcome, order.spec))

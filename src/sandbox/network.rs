@@ -4,13 +4,17 @@ use super::call::{Answer, Call, Line};
 use super::entry::GLANCE;
 use super::{Entry, Sandboxes, State};
 use crate::error::{Error, Problem};
-use crate::outcome::network::Event;
+use crate::outcome;
+use crate::outcome::network::{Event, Happening};
 use crate::spec::{self, Network, Order, PartialSpec, Spec};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where connections are written down.
 const LOG: &str = "network.log";
+/// More than a line of it is long.
+const LONGEST_LINE: u64 = 4096;
 
 /// The log of a new start, empty; `None` where there is no policy of what may be reached.
 pub(super) fn new_log(entry: &Entry, order: &Order) -> Result<Option<File>, Error> {
@@ -19,6 +23,47 @@ pub(super) fn new_log(entry: &Entry, order: &Order) -> Result<Option<File>, Erro
         log.set_len(0).map(|()| log)
     });
     made.transpose().map_err(|error| Error::attempt("make the network log", &error))
+}
+
+/// A place in the log: where a command began.
+pub(super) struct Mark {
+    length: u64,
+    at: u64,
+}
+
+impl Mark {
+    /// Now; `None` where nothing is reached by a policy, so that nothing is written down.
+    pub(super) fn of(entry: &Entry, spec: &Spec) -> Option<Mark> {
+        spec.policy()?;
+        let length = fs::metadata(entry.path(LOG)).map_or(0, |found| found.len());
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some(Mark { length, at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) })
+    }
+
+    /// What was done from then on, by whoever runs inside: the kernel tells nobody whose a packet is.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read.
+    pub(super) fn since(&self, entry: &Entry) -> Result<outcome::Network, Error> {
+        let failed = |error: std::io::Error| Error::attempt("read the network log", &error);
+        let mut log = match File::open(entry.path(LOG)) {
+            // With the sandbox.
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(outcome::Network::default()),
+            log => log.map_err(failed)?,
+        };
+        // Where the older half was dropped in the meantime, what is left has all that is new and still there.
+        let begin = if log.metadata().map_err(failed)?.len() < self.length { 0 } else { self.length };
+        log.seek(SeekFrom::Start(begin.saturating_sub(LONGEST_LINE))).map_err(failed)?;
+        let mut text = Vec::new();
+        log.read_to_end(&mut text).map_err(failed)?;
+        let mut events: Vec<Event> =
+            text.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        // After that nobody writes there any more.
+        let lost = events.last().is_some_and(|event| event.event == Happening::Lost);
+        events.retain(|event| event.at >= self.at);
+        Ok(outcome::Network::of(None, events).lost_if(lost))
+    }
 }
 
 /// Another policy in place of the one before, from now on and for later starts. Answers the sandbox's spec, and how many connections

@@ -84,7 +84,7 @@ impl Verb for Set {
         faults.none()?;
         if wish == PartialSpec::default() {
             let problem = Problem::new("net", "nothing says what may be reached");
-            return Err(Error::invalid(vec![
+            return Err(Error::misused(vec![
                 problem.hint("as in `belljar net set NAME --allow pypi.org:443`; `--net none` is nothing at all"),
             ]));
         }
@@ -192,6 +192,7 @@ fn row(event: &Event) -> Vec<String> {
         Happening::Refused if event.verdict == Some(Allowance::Failed) => "failed",
         Happening::Refused => "refused",
         Happening::Query => "query",
+        Happening::Lost => "lost",
     };
     let protocol = event.protocol.map_or("", |protocol| match protocol {
         spec::network::Protocol::Tcp => "",

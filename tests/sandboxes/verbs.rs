@@ -45,6 +45,7 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         let mut values: Vec<&str> = (0..required).map(|at| if at == 0 { "nope" } else { "7" }).collect();
         match verb[..] {
             ["resize"] => values.extend(["--memory", "1G"]),
+            ["net", "set"] => values.extend(["--net", "none"]),
             ["export"] => values[1] = "--output=nowhere",
             _ => {}
         }

@@ -120,6 +120,38 @@ class Error(TypedDict):
     step: Optional[str]
 
 
+class Event(TypedDict):
+    """One line of the log of a sandbox's network; a JSON object."""
+    # Where it went; of a query: the server that was asked.
+    address: NotRequired[Optional[str]]
+    # When, milliseconds since 1970.
+    at: int
+    # How long it lasted, milliseconds.
+    duration_ms: NotRequired[Optional[int]]
+    # What happened.
+    event: Happening
+    # The number of the connection, the same in all lines about it; absent where there is none.
+    flow: NotRequired[Optional[int]]
+    # The flag that would allow it.
+    hint: NotRequired[Optional[str]]
+    # The name that led there or was asked for, canonical.
+    name: NotRequired[Optional[str]]
+    # The port.
+    port: NotRequired[Optional[int]]
+    # What was spoken; of a query: over what it came.
+    protocol: NotRequired[Optional[Protocol]]
+    # Why.
+    reason: NotRequired[Optional[str]]
+    # Bytes to the sandbox.
+    received: NotRequired[Optional[int]]
+    # The rule that decided.
+    rule: NotRequired[Optional[str]]
+    # Bytes from the sandbox.
+    sent: NotRequired[Optional[int]]
+    # Whether it was allowed.
+    verdict: NotRequired[Optional[Allowance]]
+
+
 class Exported(TypedDict):
     """A sandbox as a file."""
     # The file; `-` where it went to standard output.
@@ -420,8 +452,12 @@ class JobEnd(TypedDict):
 
 class Known(TypedDict):
     """Everything that is known of a sandbox."""
+    # What may be reached, rule by rule; sets are written out.
+    allow: List[str]
     # When it was made, as RFC 3339 has it.
     created: str
+    # What may not.
+    deny: List[str]
     # How it ended the last time; null as long as it runs.
     end: Optional[End]
     # Each protection, and how far it is enforced.
@@ -506,6 +542,52 @@ class Made(TypedDict):
     image: str
     # Its name; the id, where it has none.
     name: str
+
+
+class Network(TypedDict):
+    """What a sandbox did on its network."""
+    # Connections, UDP flows and series of echo requests that were made.
+    allowed: int
+    # What happened, in order; of many the last ones.
+    connections: List[Event]
+    # Lines of the log that were dropped, since it was full.
+    dropped_lines: int
+    # Those that were allowed and could not be made.
+    failed: int
+    # Whether a process that serves it was gone before the end: nothing was reached from then on, and the sum is that of `connections`.
+    lost: bool
+    # Refusals of targets that are not in the list, since it is full.
+    more_targets: int
+    # Names that were asked for.
+    queries: int
+    # Bytes to the sandbox.
+    received: int
+    # Those that the policy refused, names among them.
+    refused: int
+    # Bytes from the sandbox.
+    sent: int
+    # What was refused, each target once, in order of appearance.
+    targets: List[RefusedTarget]
+
+
+class NetworkLog(TypedDict):
+    """What a sandbox did on its network since it was started."""
+    # What happened, in order; of a long log the newer part. Empty where it was told as it came.
+    events: List[Event]
+
+
+class NetworkSet(TypedDict):
+    """What a sandbox may reach now."""
+    # What may be reached, rule by rule; sets are written out.
+    allow: List[str]
+    # Connections that were cut, since they are not allowed any more.
+    cut: int
+    # What may not.
+    deny: List[str]
+    # As it was asked for.
+    name: str
+    # `none`, `only` or `open`.
+    net: str
 
 
 class Obstacle(TypedDict):
@@ -598,6 +680,18 @@ class Ran(TypedDict):
     stdout: Optional[Name]
     # Whether there was more than is kept, and the rest was dropped.
     truncated: bool
+
+
+class RefusedTarget(TypedDict):
+    """A target that the policy refused."""
+    # The flag that would allow it.
+    hint: Optional[str]
+    # Why.
+    reason: str
+    # A name, an address with a port, or both.
+    target: str
+    # How often.
+    times: int
 
 
 class Removed(TypedDict):
@@ -898,6 +992,8 @@ class ExecToldValue1(TypedDict):
     image: str
     # Limits that the command ran into without being ended for it, as far as was seen (`pids`, `disk`).
     limits_reached: List[str]
+    # What it did on its network, where there is a policy of what may be reached; null where there is none.
+    network: Optional[Network]
     # The sandbox's id, unique on this host.
     sandbox: str
     # The signal that ended the command, by name (`SIGKILL`); null when none did.
@@ -958,6 +1054,8 @@ class RunToldValue1(TypedDict):
     image: str
     # Limits that the command ran into without being ended for it, as far as was seen (`pids`, `disk`).
     limits_reached: List[str]
+    # What it did on its network, where there is a policy of what may be reached; null where there is none.
+    network: Optional[Network]
     # The sandbox's id, unique on this host.
     sandbox: str
     # The signal that ended the command, by name (`SIGKILL`); null when none did.
@@ -1006,6 +1104,7 @@ class WordValue2(TypedDict):
     base64: str
 
 
+Allowance = Literal["allowed", "denied", "failed"]
 Context = Literal["continued", "new", "anew"]
 Count = Union[str, float]
 Cpus = Union[str, float]
@@ -1021,6 +1120,7 @@ Examined = Union[Report, ExaminedValue2]
 ExecTold = Union[ExecToldValue1, ExecToldValue2]
 FileEncoding = Literal["utf-8", "base64"]
 FileStat = FileEntry
+Happening = Literal["opened", "refused", "closed", "query", "lost"]
 How = Literal["added", "changed", "deleted"]
 Ids = Union[str, float]
 Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "broken", "failed"]
@@ -1029,6 +1129,7 @@ Mode = Union[str, float]
 Name = Union[str, NameValue2]
 OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
 OutputLimit = Union[str, float]
+Protocol = Literal["tcp", "udp", "icmp"]
 Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
 RunTold = Union[RunToldValue1, RunToldValue2]
 CodeTold = Union[RunTold, CodeToldValue2]
@@ -1150,6 +1251,21 @@ class Image:
         return self._call("image.verify", {"name": name, "input": input}, on_output)
 
 
+class Net:
+    """`belljar net`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def set(self, *, name: Union[str, float], net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> NetworkSet:
+        """Set what a sandbox may reach, in place of what it might before"""
+        return self._call("net.set", {"name": name, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "input": input}, on_output)
+
+    def log(self, *, name: Union[str, float], follow: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> NetworkLog:
+        """Show what a sandbox reached, and what it was refused"""
+        return self._call("net.log", {"name": name, "follow": follow, "input": input}, on_output)
+
+
 class Pty:
     """`belljar pty`."""
 
@@ -1249,26 +1365,27 @@ class Methods:
         self._call = call
         self.fs = Fs(call)
         self.image = Image(call)
+        self.net = Net(call)
         self.pty = Pty(call)
         self.session = Session(call)
         self.snapshot = Snapshot(call)
         self.volume = Volume(call)
 
-    def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> RunTold:
+    def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> RunTold:
         """Run one command in a fresh sandbox that is destroyed afterwards"""
-        return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
+        return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
 
-    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
+    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
         """Run a piece of code in a fresh sandbox that is destroyed afterwards"""
-        return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
+        return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
 
     def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
         """Run a command in a persistent sandbox"""
         return self._call("exec", {"detach": detach, "timeout": timeout, "output_limit": output_limit, "workdir": workdir, "user": user, "env": env, "stdin": stdin, "tty": tty, "interactive": interactive, "name": name, "command": command, "input": input}, on_output)
 
-    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make a persistent sandbox"""
-        return self._call("create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "label": label, "name": name, "command": command, "input": input}, on_output)
+        return self._call("create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "label": label, "name": name, "command": command, "input": input}, on_output)
 
     def ls(self, *, label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sandboxes:
         """List persistent sandboxes"""
@@ -1326,9 +1443,9 @@ class Methods:
         """Write a whole sandbox to a file, for another machine"""
         return self._call("export", {"name": name, "output": output, "without_image": without_image, "input": input}, on_output)
 
-    def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+    def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make a sandbox from a file that `belljar export` wrote, and start it"""
-        return self._call("import", {"file": file, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "name": name, "input": input}, on_output)
+        return self._call("import", {"file": file, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "name": name, "input": input}, on_output)
 
     def doctor(self, *, apparmor_profile: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Examined:
         """Say what this host can enforce, what is missing and how to get it"""

@@ -75,9 +75,6 @@ impl Dialer {
     fn log_end(&mut self, flow: Flow, live: &super::Live, reason: &str) {
         let lasted = u64::try_from(live.since.elapsed().min(Duration::from_secs(u64::from(u32::MAX))).as_millis());
         self.journal.closed(about(flow, live), (live.sent, live.received), lasted.unwrap_or(u64::MAX), reason);
-        let summary = self.journal.summary();
-        summary.sent = summary.sent.saturating_add(live.sent);
-        summary.received = summary.received.saturating_add(live.received);
     }
 
     /// A flow could not begin.

@@ -4,7 +4,7 @@
 //! dropped in place: its reader then finds it shorter than before, as after logrotate's `copytruncate`.
 
 use crate::network::policy::Verdict;
-use crate::outcome::network::{Allowance, Event, Happening, RefusedTarget, Summary};
+use crate::outcome::network::{Allowance, Event, Happening, Summary};
 use crate::spec::network::Protocol;
 use std::fs::File;
 use std::io::Write as _;
@@ -12,8 +12,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Distinct targets in the sum.
-const MOST_TARGETS: usize = 64;
 /// Bytes that are kept at most when the older half is dropped.
 const MOST_KEPT: u64 = 4 << 20;
 /// Bytes that gather before they are written, at most.
@@ -63,7 +61,6 @@ impl Journal {
 
     /// A connection was made.
     pub fn opened(&mut self, about: About<'_>, rule: Option<&str>, reason: &str) {
-        self.summary.allowed += 1;
         self.add(Event {
             verdict: Some(Allowance::Allowed),
             rule: rule.map(str::to_owned),
@@ -74,8 +71,6 @@ impl Journal {
 
     /// The policy says no.
     pub fn refused(&mut self, about: About<'_>, verdict: &Verdict) {
-        self.summary.refused += 1;
-        self.count_target(about, verdict);
         self.add(Event {
             verdict: Some(Allowance::Denied),
             rule: verdict.rule.clone(),
@@ -87,7 +82,6 @@ impl Journal {
 
     /// It was allowed, and could not be done.
     pub fn failed(&mut self, about: About<'_>, rule: Option<&str>, reason: &str) {
-        self.summary.failed += 1;
         self.add(Event {
             verdict: Some(Allowance::Failed),
             rule: rule.map(str::to_owned),
@@ -98,11 +92,6 @@ impl Journal {
 
     /// A name was asked for.
     pub fn asked(&mut self, about: About<'_>, verdict: &Verdict) {
-        self.summary.queries += 1;
-        if !verdict.allowed {
-            self.summary.refused += 1;
-            self.count_target(about, verdict);
-        }
         self.add(Event {
             verdict: Some(if verdict.allowed { Allowance::Allowed } else { Allowance::Denied }),
             rule: verdict.rule.clone(),
@@ -123,34 +112,8 @@ impl Journal {
         });
     }
 
-    fn count_target(&mut self, about: About<'_>, verdict: &Verdict) {
-        // Of a query the target is the server that was asked, which nobody refused.
-        let address = about.target.filter(|_| about.flow.is_some()).map(|target| match about.protocol {
-            Protocol::Tcp => target.to_string(),
-            Protocol::Udp => format!("udp://{target}"),
-            Protocol::Icmp => format!("icmp://{}", target.ip()),
-        });
-        let target = match (about.name, address) {
-            (Some(name), Some(address)) => format!("{name} ({address})"),
-            (Some(name), None) => name.to_owned(),
-            (None, address) => address.unwrap_or_default(),
-        };
-        let targets = &mut self.summary.targets;
-        if let Some(known) = targets.iter_mut().find(|known| known.target == target && known.reason == verdict.reason) {
-            known.times += 1;
-        } else if targets.len() < MOST_TARGETS {
-            targets.push(RefusedTarget {
-                target,
-                reason: verdict.reason.clone(),
-                hint: verdict.hint.clone(),
-                times: 1,
-            });
-        } else {
-            self.summary.more_targets += 1;
-        }
-    }
-
     fn add(&mut self, event: Event) {
+        self.summary.add(&event);
         // The types have nothing that JSON has not; where it failed all the same a line is missing and counted.
         match serde_json::to_vec(&event) {
             Ok(mut line) => {

@@ -2,12 +2,9 @@
 
 use super::Running;
 use crate::error::Error;
-use crate::outcome::{self, network::Event};
+use crate::outcome;
 use crate::process::network::Network;
 use crate::spec::network::Policy;
-
-/// Events of a result; more of them are in the log of a persistent sandbox.
-const MOST_EVENTS: usize = 1000;
 
 impl Running {
     /// Takes over what serves its network.
@@ -22,9 +19,11 @@ impl Running {
     /// `Host`, where the sandbox was made without a network; `Setup`, where its network is lost.
     pub fn set_policy(&mut self, policy: Policy) -> Result<u64, Error> {
         match &self.guards.network {
-            Some(network) => {
-                network.set_policy(policy).map_err(|errno| Error::setup("tell the sandbox's network its policy", errno))
-            }
+            Some(network) => network.set_policy(policy).map_err(|errno| {
+                Error::setup("tell the sandbox's network its policy: the network is lost", errno).hint(
+                    "stop the sandbox and start it again, if it is kept; a process that served its network was ended",
+                )
+            }),
             None => Err(Error::setup("tell the sandbox's network its policy: it has none", 0)),
         }
     }
@@ -33,11 +32,8 @@ impl Running {
     pub(super) fn finish_network(&mut self) {
         let Some(network) = &mut self.guards.network else { return };
         let (summary, log) = network.finish();
-        let mut connections: Vec<Event> =
-            log.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        let before = connections.len().saturating_sub(MOST_EVENTS);
-        connections.drain(..before);
+        let events = log.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let lost = summary.is_none();
-        self.network = Some(outcome::Network { lost, summary: summary.unwrap_or_default(), connections });
+        self.network = Some(outcome::Network::of(summary, events).lost_if(lost));
     }
 }

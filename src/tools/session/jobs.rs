@@ -5,6 +5,8 @@ use crate::tools::Name;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::net::Shutdown;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub struct Jobs {
     changed: Condvar,
     /// Wakes whoever hears what goes on between two jobs.
     bell: UnixStream,
+    /// Of the second there is something to read once the session has ended: for whoever waits for output.
+    over: [UnixStream; 2],
 }
 
 /// Why a job is told to end.
@@ -89,7 +93,13 @@ impl Jobs {
         bell.set_nonblocking(true)?;
         heard.set_nonblocking(true)?;
         let heard = File::from(std::os::fd::OwnedFd::from(heard));
-        Ok((Jobs { state: Mutex::default(), changed: Condvar::new(), bell }, heard))
+        let over = UnixStream::pair()?.into();
+        Ok((Jobs { state: Mutex::default(), changed: Condvar::new(), bell, over }, heard))
+    }
+
+    /// Readable from the end of the session on.
+    pub fn over(&self) -> BorrowedFd<'_> {
+        self.over[1].as_fd()
     }
 
     /// Says that there is something to do.
@@ -163,6 +173,8 @@ impl Jobs {
                 job.finish(End { exit_code: Some(code), session_ended: true, ..End::default() });
             }
         });
+        // It can only have been done before.
+        let _ = self.over[0].shutdown(Shutdown::Both);
     }
 
     /// Whether a stream takes nothing at the moment; every other job always does.

@@ -10,8 +10,6 @@ use std::sync::Arc;
 
 /// Bytes that are taken at once.
 const PIECE: usize = 32 << 10;
-/// Between two looks whether the session has ended.
-const GLANCE_MS: u16 = 50;
 
 /// Standard output and standard error of a job, or of several in a row.
 pub struct Streams(pub [Option<File>; 2]);
@@ -70,9 +68,9 @@ impl Streams {
             if list.is_empty() {
                 return;
             }
-            // By the clock too: how a session ends is told by its process.
-            let time = if while_open { PollTimeout::from(GLANCE_MS) } else { PollTimeout::NONE };
-            let _ = poll(&mut list, time);
+            // How a session ends is told by its process, not by a stream.
+            list.extend(while_open.then(|| PollFd::new(jobs.over(), PollFlags::POLLIN)));
+            let _ = poll(&mut list, PollTimeout::NONE);
             drop(list);
             // What was written before something was told is heard before it.
             let told = control.as_mut().map(|file| file.read(&mut piece));

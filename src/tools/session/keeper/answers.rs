@@ -161,7 +161,8 @@ impl Keeper {
                     wire::write(to, wire::PULSE, &[])?;
                     spoken = Instant::now();
                 }
-                self.await_more(job, place, ending.map(|(_, at)| at));
+                let glance = Instant::now() + GLANCE;
+                self.await_more(job, place, ending.map_or(glance, |(_, at)| glance.min(at)));
                 continue;
             }
             if place == 0 && self.kind == Kind::Terminal {
@@ -182,8 +183,8 @@ impl Keeper {
     }
 
     /// Waits until the job has said more, or it is time to look at something else.
-    pub(super) fn await_more(&self, job: u64, place: usize, until: Option<Instant>) {
-        let rest = until.map_or(GLANCE, |at| at.saturating_duration_since(Instant::now()).min(GLANCE));
+    pub(super) fn await_more(&self, job: u64, place: usize, until: Instant) {
+        let rest = until.saturating_duration_since(Instant::now());
         let mut state = self.jobs.lock();
         // What it has said since was told to nobody.
         if state.job(job).is_some_and(|job| job.is_silent_since(place)) {

@@ -81,7 +81,8 @@ impl Keeper {
                     wire::write(&mut to, wire::PULSE, &[]).and_then(|()| to.flush())?;
                     spoken = Instant::now();
                 }
-                self.await_more(JOB, place, None);
+                // Who takes in what the caller sends says when it has gone.
+                self.await_more(JOB, place, spoken + PULSE);
                 continue;
             }
             if std::mem::take(&mut is_first) && self.kind == Kind::Terminal {
