@@ -6,7 +6,7 @@
 //! system's.
 //!
 //! A process that lives long and has copies of itself do the work ([`worker`](super::worker)) leaves the arena to them: each begins with
-//! what was left when the first was made.
+//! what was left when the first was made. A copy of such a copy does not: what the one before it has cut is still in use.
 //!
 //! **None in the child.** A raw-cloned child holds a photograph of every lock of its parent, the allocator's too: a
 //! child that allocates can hang for ever (measured: 37 of 60 in a static musl binary with allocating threads). In
@@ -72,7 +72,7 @@ const LEAST_ALIGNMENT: usize = 16;
 pub struct Allocator {
     arena: UnsafeCell<[u8; ARENA]>,
     used: AtomicUsize,
-    /// As much was used when the rest was left to copies of this process; all of it where it never was.
+    /// As much was used when the rest was left to copies of this process; all of it where it never was, or was taken over already.
     left: AtomicUsize,
 }
 
@@ -91,9 +91,10 @@ impl Allocator {
         self.left.fetch_min(used, Ordering::Relaxed);
     }
 
-    /// In such a copy, which has no other threads: goes on where the process that it was copied from left off.
+    /// In such a copy, which has no other threads: goes on where the process that it was copied from left off. Nothing is left to
+    /// copies of the copy, whose blocks they have.
     pub fn take_over(&self) {
-        self.used.store(self.left.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.used.store(self.left.swap(ARENA, Ordering::Relaxed), Ordering::Relaxed);
     }
 
     fn base(&self) -> *mut u8 {
@@ -207,17 +208,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_to_copies_is_cut_by_each_of_them_and_not_before() {
+    fn what_is_left_to_copies_is_cut_by_them_and_neither_before_nor_by_copies_of_copies() {
         let allocator = Box::new(Allocator::new());
         let own = allocator.cut(layout(64, 16)).expect("room") as usize;
         for _ in 0..2 {
             allocator.leave_to_copies();
             assert!(allocator.cut(layout(64, 16)).is_none());
         }
-        for _ in 0..2 {
-            allocator.take_over();
-            assert_eq!(allocator.cut(layout(64, 16)).map(|pointer| pointer as usize), Some(own + 64));
-        }
+        allocator.take_over();
+        assert_eq!(allocator.cut(layout(64, 16)).map(|pointer| pointer as usize), Some(own + 64));
+        allocator.take_over();
+        assert!(allocator.cut(layout(64, 16)).is_none());
         let never_left = Box::new(Allocator::new());
         never_left.take_over();
         assert!(never_left.cut(layout(64, 16)).is_none());
