@@ -17,7 +17,7 @@ mod profile;
 #[path = "src/seccomp/tree.rs"]
 mod tree;
 
-const PROFILES: [&str; 7] = ["default", "strict", "debug", "packages", "build", "packet", "dialer"];
+const PROFILES: [&str; 8] = ["default", "strict", "debug", "packages", "build", "packet", "dialer", "publisher"];
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");

@@ -10,7 +10,8 @@ use crate::outcome::Enforcement;
 use crate::spec::{Network, Spec};
 use crate::step::{Step, Steps, c_string};
 use landlock::{
-    ABI, Access as _, AccessFs, BitFlags, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+    RulesetStatus, Scope,
 };
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -94,17 +95,24 @@ pub fn create_ruleset(spec: &Spec, host: &Host) -> Result<Option<OwnedFd>, Error
 }
 
 /// Restricts this process, which is one of our own: it reads what is beneath `readable`, as far as that is there, and opens nothing else.
+/// With `ports` it connects by TCP to these and binds to none, where the kernel can restrict that (6.7).
 /// A kernel without Landlock restricts nothing; whoever did not allow that has no sandbox in the first place.
 ///
 /// # Errors
 ///
 /// `Setup`, when the kernel refuses it.
-pub fn confine(readable: &[&Path]) -> Result<(), Error> {
+pub fn confine(readable: &[&Path], ports: Option<&[u16]>) -> Result<(), Error> {
     let refused = |error: landlock::RulesetError| Error::setup("restrict by landlock", errno(&error).unwrap_or(0));
-    let ruleset = Ruleset::default().handle_access(AccessFs::from_all(ABI::V6)).map_err(refused)?;
+    let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(ABI::V6)).map_err(refused)?;
+    if ports.is_some() {
+        ruleset = ruleset.handle_access(AccessNet::from_all(ABI::V6)).map_err(refused)?;
+    }
     let ruleset = ruleset.scope(Scope::from_all(ABI::V6)).map_err(refused)?.create().map_err(refused)?;
     let rules = landlock::path_beneath_rules(readable, AccessFs::from_read(ABI::V6));
-    let restricted = ruleset.add_rules(rules).and_then(landlock::RulesetCreated::restrict_self).map_err(refused)?;
+    let ports = ports.unwrap_or_default().iter();
+    let ports = ports.map(|port| Ok::<_, landlock::RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp)));
+    let filled = ruleset.add_rules(rules).and_then(|ruleset| ruleset.add_rules(ports));
+    let restricted = filled.and_then(landlock::RulesetCreated::restrict_self).map_err(refused)?;
     match restricted.ruleset {
         RulesetStatus::FullyEnforced | RulesetStatus::PartiallyEnforced => Ok(()),
         RulesetStatus::NotEnforced if crate::sys::proc::landlock_abi() == 0 => Ok(()),

@@ -4,7 +4,7 @@
 //!
 //! 0. `sys`: one system call per function.
 //! 1. `spec`, `bundle`, `step`, `outcome`, `own`, `error`, `name`: words, plain data.
-//! 2. `host`, `trees`, `images`, `identity`, `namespaces`, `network`, `mounts`, `landlock`, `seccomp`, `limits`, `program`, `cgroup`:
+//! 2. `host`, `trees`, `images`, `identity`, `namespaces`, `network`, `mounts`, `landlock`, `seccomp`, `limits`, `inbound`, `program`, `cgroup`:
 //!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
 //! 4. `build`, `doctor`, `sandbox`, `tools`: the product.
@@ -20,6 +20,7 @@ pub mod error;
 pub mod host;
 pub mod identity;
 pub mod images;
+pub mod inbound;
 pub mod landlock;
 pub mod limits;
 pub mod mounts;

@@ -30,8 +30,9 @@ const PENDING_SIGNALS: u64 = 4096;
 /// has many.
 pub fn plan_counted(order: &Order, host: &Host, steps: &mut Vec<Step>) {
     if !host.cgroup.controllers().pids {
-        // pid 1 counts too. Whoever asked for it has it or hears why not.
-        let processes = u64::from(order.spec.pids) + 1;
+        // pid 1 counts too, and the publisher, which joins the user namespace. Whoever asked for it has it or hears why not.
+        let ours = 1 + u64::from(!order.spec.publish.is_empty());
+        let processes = u64::from(order.spec.pids) + ours;
         let resource = libc::RLIMIT_NPROC as u32;
         steps.push(Step::Limit { resource, name: "RLIMIT_NPROC", soft: processes, hard: processes });
     }

@@ -51,7 +51,11 @@ pub fn plan_join(spec: &Spec, host: &Host, steps: &mut Steps) {
 /// others. None, where nobody will.
 pub fn to_join(order: &Order) -> Vec<i32> {
     if order.lasting.is_none() {
-        return Vec::new();
+        // Whoever reaches a published port joins these two.
+        return match order.spec.publish.is_empty() {
+            true => Vec::new(),
+            false => vec![libc::CLONE_NEWUSER, libc::CLONE_NEWNET],
+        };
     }
     let mut kinds = vec![
         libc::CLONE_NEWUSER,

@@ -4,6 +4,9 @@
 //! are not UTF-8 are carried as base64, never lossy.
 
 pub mod network;
+mod published;
+
+pub use published::Published;
 
 use crate::error::Error;
 use crate::spec::Protection;
@@ -39,6 +42,8 @@ pub struct Outcome {
     pub enforcement: BTreeMap<String, Enforcement>,
     /// What it did on its network, where there is a policy of what may be reached; null where there is none.
     pub network: Option<Network>,
+    /// Ports that were reached from the host; none where none were asked for.
+    pub published: Vec<Published>,
     /// Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
     pub error: Option<Error>,
 }
@@ -273,6 +278,7 @@ mod tests {
             limits_reached: Vec::new(),
             enforcement: BTreeMap::new(),
             network: None,
+            published: Vec::new(),
             error: None,
         }
     }

@@ -21,6 +21,7 @@ mod mount;
 mod network;
 mod payload;
 mod plan;
+mod publish;
 mod relay;
 mod report;
 mod role;
@@ -32,6 +33,7 @@ pub use enlarge::enlarge;
 pub use joined::Joined;
 pub use meter::Nameless;
 pub use plan::Plan;
+pub use publish::{News, Publisher};
 pub use relay::Follower;
 pub use role::Delivery;
 pub use watch::{Attendant, Limits, Running};
@@ -52,6 +54,20 @@ use std::fs::File;
 /// `Invalid`, `Host` and `Setup`, when no command ran; nothing is left behind then either.
 pub fn run(order: &Order, store: Option<&Store>, delivery: Delivery) -> Result<Outcome, Error> {
     start(order, store, Role::Command(Output::Deliver(delivery)))?.watch(&mut [])
+}
+
+/// As [`run`], with somebody beside the loop.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_attended(
+    order: &Order,
+    store: Option<&Store>,
+    delivery: Delivery,
+    attendant: &mut dyn Attendant,
+) -> Result<Outcome, Error> {
+    start(order, store, Role::Command(Output::Deliver(delivery)))?.watch(&mut [attendant])
 }
 
 /// As [`run`] on the machine's own files, with `follower` told what the command writes to both streams, as it comes. It is

@@ -14,6 +14,7 @@ mod load;
 pub mod network;
 mod order;
 mod partial;
+mod publish;
 #[cfg(test)]
 pub(crate) mod schema;
 mod units;
@@ -26,6 +27,7 @@ pub use load::{LoadError, MAX_FILE, from_json, from_toml, position};
 pub use network::{DEFAULT_CONNECTIONS, MOST_CONNECTIONS, Policy, Rule};
 pub use order::{Lasting, Order, Privileges, Runs};
 pub use partial::{NetworkWish, PartialSpec};
+pub use publish::{Publish, parse_listen, parse_publish};
 pub use units::{
     UnitError, parse_bytes, parse_connections, parse_count, parse_cpus, parse_duration, parse_output_limit,
     parse_timeout, show_bytes, show_duration,
@@ -103,6 +105,8 @@ pub struct Spec {
     pub net_rate: Option<u64>,
     /// Connections at once, UDP flows among them.
     pub net_connections: u32,
+    /// Ports that are reached from the host. Nothing inside gets out by them.
+    pub publish: Vec<Publish>,
     /// Host paths shown inside, in the order of mounting.
     pub mounts: Vec<Mount>,
     /// Variables added to the clean environment; later ones win.
@@ -385,6 +389,7 @@ impl Default for Spec {
             deny: Vec::new(),
             net_rate: None,
             net_connections: DEFAULT_CONNECTIONS,
+            publish: Vec::new(),
             mounts: Vec::new(),
             env: Vec::new(),
             workdir: None,

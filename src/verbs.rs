@@ -18,7 +18,10 @@ pub mod image;
 pub mod net;
 pub mod options;
 pub mod parameters;
+pub mod port;
+pub mod preview;
 pub mod pty;
+pub mod published;
 pub mod resolve;
 pub mod run;
 pub mod sandbox;
@@ -283,11 +286,12 @@ impl Method {
     }
 }
 
-/// Those that run a command, and tell of it in ways of their own on a terminal.
+/// Those that tell of what they do in ways of their own on a terminal.
 const COMMANDS: &[Method] = &[
     Method::of::<run::Run>("run", RUN),
     Method::of::<code::Code>("code", CODE),
     Method::of::<exec::Exec>("exec", EXEC),
+    Method::of::<preview::Preview>("preview", PREVIEW),
 ];
 /// What `run` does.
 pub const RUN: &str = "Run one command in a fresh sandbox that is destroyed afterwards";
@@ -295,6 +299,8 @@ pub const RUN: &str = "Run one command in a fresh sandbox that is destroyed afte
 pub const CODE: &str = "Run a piece of code in a fresh sandbox that is destroyed afterwards";
 /// What `exec` does.
 pub const EXEC: &str = "Run a command in a persistent sandbox";
+/// What `preview` does.
+pub const PREVIEW: &str = "Open a port of this machine that leads to one in a sandbox";
 
 /// All methods, noun by noun.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
@@ -307,6 +313,7 @@ pub fn methods() -> impl Iterator<Item = &'static Method> {
         files::METHODS,
         session::METHODS,
         pty::METHODS,
+        port::METHODS,
         image::METHODS,
         host::METHODS,
     ];

@@ -50,6 +50,10 @@ pub enum Verb {
     Session(Session),
     /// Terminals that keep running in a sandbox between calls
     Pty(Pty),
+    /// Open a port of this machine that leads to one in a sandbox
+    Preview(verbs::Reported<verbs::preview::Preview>),
+    /// Ports of a sandbox
+    Port(Port),
     /// List, read, change and search the files of a sandbox
     Fs(Fs),
     /// Answer requests of a program: JSON-RPC 2.0 over standard input and output
@@ -143,6 +147,20 @@ pub struct Pty {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::pty::Pty,
+}
+
+/// `belljar port`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "`belljar preview` opens one of them to this machine for a while, `--publish` of `run`, `code` and `create` for as long as the \
+sandbox is there."
+)]
+pub struct Port {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::port::Port,
 }
 
 /// `belljar image`.

@@ -55,6 +55,10 @@ pub enum Request {
     Own(Own, Option<PathBuf>),
     /// `pty`.
     Pty(verbs::pty::Pty),
+    /// `preview`.
+    Preview(Reported<verbs::preview::Preview>),
+    /// `port`.
+    Port(verbs::port::Port),
     /// `session`.
     Session(verbs::session::Session),
 }
@@ -124,6 +128,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Sandbox(verb) => Ok(Request::Sandbox(Box::new(verb))),
             Verb::Snapshot(snapshot) => Ok(Request::Snapshot(snapshot.verb)),
             Verb::Pty(pty) => Ok(Request::Pty(pty.verb)),
+            Verb::Preview(preview) => Ok(Request::Preview(preview)),
+            Verb::Port(port) => Ok(Request::Port(port.verb)),
             Verb::Session(session) => Ok(Request::Session(session.verb)),
             Verb::Copies(verb) => Ok(Request::Copies(verb)),
             Verb::Fs(fs) => Ok(Request::Fs(fs.verb)),

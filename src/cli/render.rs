@@ -30,6 +30,11 @@ pub fn outcome(outcome: &Outcome, spec: &Spec, report: Report, status: StatusFd)
     if let Some(why) = ended(outcome, spec) {
         say(&format!("ended: {why}"));
     }
+    for one in &outcome.published {
+        if let Some(why) = &one.lost {
+            say(&format!("publish: {} was closed before the end: {why}", one.place()));
+        }
+    }
     if let Some(error) = &outcome.error {
         failure(error);
     }
@@ -198,6 +203,7 @@ pub fn failed(error: &Error, spec: Option<&Spec>) -> Outcome {
         limits_reached: Vec::new(),
         enforcement: BTreeMap::new(),
         network: None,
+        published: Vec::new(),
         error: Some(error.clone()),
     }
 }
@@ -282,7 +288,7 @@ mod tests {
         let whole = concat!(
             r#"{"version":1,"sandbox":"","image":"host","status":"setup_failed","exit_code":null,"signal":null,"#,
             r#""usage":{"wall_ms":0,"cpu_ms":0,"peak_memory_bytes":0,"peak_pids":0,"disk_bytes":0},"#,
-            r#""limits_reached":[],"enforcement":{},"network":null,"error":{"kind":"invalid","#,
+            r#""limits_reached":[],"enforcement":{},"network":null,"published":[],"error":{"kind":"invalid","#,
             r#""message":"memory: `0` is zero; pids: is zero","hint":"give more","step":null,"#,
             r#""fields":["memory","pids"],"problems":[{"field":"memory","message":"`0` is zero","hint":"give more"},"#,
             r#"{"field":"pids","message":"is zero","hint":null}],"path":null,"errno":null}}"#,

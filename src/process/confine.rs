@@ -1,24 +1,36 @@
 //! Confines a process of belljar's own that reads what a sandbox sends: it keeps what it has open, and gets nothing else.
 
 use crate::error::Error;
-use crate::host::UNPRIVILEGED_ID;
 use crate::sys::child;
 use crate::{landlock, seccomp};
 use std::path::Path;
 
-/// Gives up what this process does not need: the root that it may be, capabilities, files but those that are `readable`, calls that its
-/// built-in seccomp profile does not name. Nobody of the same user may look into it either.
+/// What is left to such a process besides what it has open.
+#[derive(Clone, Copy, Debug)]
+pub struct Remainder<'a> {
+    /// The user and the group that it becomes, as its own user namespace numbers them; `None`: it stays what it is.
+    pub become_ids: Option<[u32; 2]>,
+    /// What it may read, with everything beneath.
+    pub readable: &'a [&'a Path],
+    /// The ports that it may connect to by TCP; `None`: all of them. Kernels before 6.7 do not restrict that.
+    pub ports: Option<&'a [u16]>,
+    /// The built-in seccomp profile with its system calls.
+    pub profile: &'static str,
+}
+
+/// Gives up everything else: the root that this process may be, capabilities, files, system calls. Nobody of the same user may look into
+/// it either.
 ///
 /// # Errors
 ///
 /// What the kernel refused: then it must not go on.
-pub fn confine(real_root: bool, readable: &[&Path], profile: &str) -> Result<(), Error> {
+pub fn confine(remainder: Remainder<'_>) -> Result<(), Error> {
     let failed = |attempt: &'static str| move |errno: i32| Error::setup(attempt, errno);
     let control = |option, value| child::process_control(option, value, 0).map(drop);
-    if real_root {
+    if let Some([uid, gid]) = remainder.become_ids {
         child::clear_groups()
-            .and_then(|()| child::set_gid(UNPRIVILEGED_ID))
-            .and_then(|()| child::set_uid(UNPRIVILEGED_ID))
+            .and_then(|()| child::set_gid(gid))
+            .and_then(|()| child::set_uid(uid))
             .map_err(failed("become nobody"))?;
     }
     child::set_capabilities(0).map_err(failed("clear capabilities"))?;
@@ -26,7 +38,8 @@ pub fn confine(real_root: bool, readable: &[&Path], profile: &str) -> Result<(),
     // A change of credentials takes it back. Should the supervisor have ended meanwhile, the end of its socket says so.
     control(libc::PR_SET_PDEATHSIG, libc::SIGTERM as u64).map_err(failed("end with the supervisor"))?;
     control(libc::PR_SET_NO_NEW_PRIVS, 1).map_err(failed("set no_new_privs"))?;
-    landlock::confine(readable)?;
-    let program = seccomp::builtin(profile).ok_or_else(|| Error::setup("find the seccomp profile", libc::ENOENT))?;
+    landlock::confine(remainder.readable, remainder.ports)?;
+    let program = seccomp::builtin(remainder.profile);
+    let program = program.ok_or_else(|| Error::setup("find the seccomp profile", libc::ENOENT))?;
     child::install_filter(program).map_err(failed("install the seccomp filter"))
 }

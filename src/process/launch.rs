@@ -5,6 +5,7 @@ use super::child::{Context, Duty, Meeting};
 use super::joined::Joined;
 use super::network::Network;
 use super::plan::Plan;
+use super::publish::Publisher;
 use super::role::Role;
 use super::watch::{First, Guards, Launched, Running};
 use super::{ids, init};
@@ -46,6 +47,8 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
         fail_step: delivery.fail_step,
     };
     let mut acquired = acquire(order, &host, &plan, role)?;
+    // The ports are the sandbox's, and open as long as it is there, whoever joins.
+    let publisher = if purpose.duty == Duty::Lead { None } else { Publisher::of(&order.spec)? };
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
@@ -76,7 +79,7 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
         relays: acquired.relays,
         started,
         first,
-        guards: Guards { lease, listening, cgroup: acquired.cgroup, network: None, terminal: None },
+        guards: Guards { lease, listening, cgroup: acquired.cgroup, network: None, terminal: None, publisher },
     };
     // While pid 1 makes the root.
     let network = Network::start(&order.spec, &host, acquired.network_log);

@@ -4,9 +4,9 @@
 //! Both are copies of the supervisor, which has one thread. Each ends when the supervisor does, or the other one, and the network with
 //! it; nobody waits for that: the kernel takes tens of milliseconds to take the device down.
 
-use super::confine::confine;
+use super::confine::{Remainder, confine};
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, UNPRIVILEGED_ID};
 use crate::network::dialer::{self, LONGEST, Order, Report, Setup};
 use crate::network::{self, Device, packet};
 use crate::outcome::network::{Event, Happening, Summary};
@@ -73,12 +73,12 @@ impl Network {
         let dialers = [a, b, c, to_supervisor, to_packet, copy(log.as_fd()).map_err(errno)?];
         let [a, b, c] = standard().map_err(errno)?;
         let packets = [a, b, c, to_dialer];
-        let (everything, real_root) = (SigSet::empty(), host.real_root);
-        let packet = worker::start(&packets, &everything, || serve_packets(real_root));
+        let (everything, become_ids) = (SigSet::empty(), host.real_root.then_some([UNPRIVILEGED_ID; 2]));
+        let packet = worker::start(&packets, &everything, || serve_packets(become_ids));
         let packet = packet.map_err(failed)?;
         drop(packets);
         let setup = Setup { policy, log_limit, ..Setup::default() };
-        let dialer = worker::start(&dialers, &everything, || dial(setup, real_root));
+        let dialer = worker::start(&dialers, &everything, || dial(setup, become_ids));
         let dialer = dialer.map_err(failed)?;
         let patience = TimeVal::seconds(LAST_WORD);
         setsockopt(&ours, sockopt::ReceiveTimeout, &patience)
@@ -189,9 +189,9 @@ fn now_ms() -> u64 {
 const FIRST: i32 = 3;
 
 /// The packet process. What it answers is its exit code, which nobody but a debugger reads.
-fn serve_packets(real_root: bool) -> i32 {
+fn serve_packets(become_ids: Option<[u32; 2]>) -> i32 {
     apart();
-    match confine(real_root, &[], seccomp::PACKET) {
+    match confine(Remainder { become_ids, readable: &[], ports: None, profile: seccomp::PACKET }) {
         Ok(()) => i32::from(packet::serve(fd::own(FIRST)).is_err()),
         Err(_) => UNCONFINED,
     }
@@ -203,10 +203,10 @@ const READABLE: [&str; 5] = ["/etc", "/run/systemd/resolve", "/run/resolvconf", 
 const UNCONFINED: i32 = 125;
 
 /// The dialer.
-fn dial(setup: Setup, real_root: bool) -> i32 {
+fn dial(setup: Setup, become_ids: Option<[u32; 2]>) -> i32 {
     apart();
     let [supervisor, packet, log] = [FIRST, FIRST + 1, FIRST + 2].map(fd::own);
-    match confine(real_root, &READABLE.map(Path::new), seccomp::DIALER) {
+    match confine(Remainder { become_ids, readable: &READABLE.map(Path::new), ports: None, profile: seccomp::DIALER }) {
         Ok(()) => i32::from(dialer::serve(supervisor, packet, File::from(log), setup).is_err()),
         Err(_) => UNCONFINED,
     }

@@ -15,6 +15,7 @@ mod hear;
 mod hold;
 mod network;
 mod polled;
+mod published;
 mod verdict;
 
 pub use attend::{Attendant, Held};
@@ -30,6 +31,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::{self, Outcome};
+use crate::process::publish::Publisher;
 use crate::spec::Order;
 use crate::sys::proc;
 use crate::sys::signal::stop_self;
@@ -181,6 +183,7 @@ impl Running {
         while !self.step(attendants) {}
         let wall = self.started.elapsed();
         self.relays.close_input();
+        self.hear_publisher();
         let waited = proc::wait_with_usage(self.first.pid);
         self.flush();
         if self.order.spec.timeout.is_some_and(|timeout| wall >= timeout) {
@@ -220,6 +223,7 @@ impl Running {
         let signals = polled.read(self.guards.listening.descriptor().as_fd());
         let frames = self.ending.is_hearing().then(|| polled.read(self.first.control.as_fd()));
         let network = self.guards.network.as_ref().and_then(Network::end).map(|end| polled.read(end));
+        let published = self.guards.publisher.as_ref().and_then(Publisher::descriptor).map(|line| polled.read(line));
         self.relays.interests(polled.others());
         let wanted = attendants.iter().filter_map(|attendant| attendant.interests(polled.others())).min();
         let wanted = wanted.map(|at| at.saturating_duration_since(now));
@@ -232,6 +236,7 @@ impl Running {
         let (gone, signalled) = (polled.is_ready(end), polled.is_ready(signals));
         let told = frames.is_some_and(|frames| polled.is_ready(frames));
         let network_lost = network.is_some_and(|network| polled.is_ready(network));
+        let published = published.is_some_and(|line| polled.is_ready(line));
         drop(polled);
         if network_lost && let Some(network) = &mut self.guards.network {
             network.lose();
@@ -242,6 +247,9 @@ impl Running {
         }
         if signalled {
             self.listen();
+        }
+        if published {
+            self.hear_publisher();
         }
         self.pump();
         // Whoever brought a leader inside has gone as it should, and what the leader said may stand before what it said.

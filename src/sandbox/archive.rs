@@ -171,6 +171,7 @@ fn portable(spec: &Spec) -> Result<(Map<String, Value>, Vec<String>), Error> {
     let host = [
         ("mounts", spec.mounts.is_empty()),
         ("net", spec.net == default.net && spec.allow.is_empty()),
+        ("publish", spec.publish.is_empty()),
         ("seccomp", spec.seccomp == default.seccomp),
         ("disk_bandwidth", spec.disk_bandwidth.is_none()),
         ("require", spec.require.is_empty()),

@@ -78,6 +78,10 @@ pub enum Call {
     },
     /// To hold it to the policy of what may be reached that its spec has now.
     Policy,
+    /// What leads to its ports: the answer comes with the user and the network namespace.
+    Network,
+    /// Its processes: the answer comes with its procfs, opened anew.
+    Processes,
     /// Its writable layer, where that is in memory: the answer comes with the user and the mount namespace, and with the layer.
     Layer,
 }
@@ -324,6 +328,8 @@ impl Line {
             | Call::Limits { .. }
             | Call::Policy
             | Call::Layer
+            | Call::Network
+            | Call::Processes
             | Call::Lead => Some(Instant::now() + PATIENCE),
         };
         // Whoever waits for its end waits for a stopped one as well.

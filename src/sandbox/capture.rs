@@ -131,7 +131,10 @@ pub fn fork(
         let still = Still::hold(&entry)?;
         copy(still.files(), upper, owner)
     };
-    made_with_files(sandboxes, store, Draft { record, order: entry.order()? }, &mut fill)
+    let mut order = entry.order()?;
+    // The host's ports are the other's, which has them as long as it runs.
+    order.spec.publish.clear();
+    made_with_files(sandboxes, store, Draft { record, order }, &mut fill)
 }
 
 /// Gives a directory files, each to this owner.

@@ -1,7 +1,7 @@
 //! What is written about a sandbox, as types.
 
 use crate::error::Error;
-use crate::outcome::{Enforcement, Outcome, Status, Usage};
+use crate::outcome::{Enforcement, Outcome, Published, Status, Usage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -43,6 +43,8 @@ pub struct Run {
     pub enforcement: BTreeMap<String, Enforcement>,
     /// Of each mount, whether it is a directory.
     pub mount_is_directory: Vec<bool>,
+    /// Ports that are reached from the host.
+    pub published: Vec<Published>,
     /// How it ended; nothing as long as it runs, and for ever where its supervisor was killed.
     pub end: Option<End>,
 }
@@ -136,6 +138,7 @@ impl End {
             limits_reached: Vec::new(),
             enforcement: BTreeMap::new(),
             network: None,
+            published: Vec::new(),
             error: None,
         }
     }

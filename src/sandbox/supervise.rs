@@ -3,6 +3,8 @@
 //! It is a process of its own, with nothing of its caller's but the environment. It answers one call after another and never
 //! waits for a caller.
 
+mod reach;
+
 use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::entry::GLANCE;
 use super::network;
@@ -156,6 +158,7 @@ impl Attendant for Supervisor<'_> {
             }
             self.is_ready(running);
         }
+        self.tell_published(running);
         self.accept();
         self.answer(running);
         self.program.tend(now);
@@ -183,6 +186,7 @@ impl Attendant for Supervisor<'_> {
                     run.started = now();
                     run.image.clone_from(&outcome.image);
                     run.enforcement.clone_from(&outcome.enforcement);
+                    run.published.clone_from(&outcome.published);
                     (self.ready)(Ok(&run));
                 }
                 run.end = Some(End { reason, ..End::of(outcome, now()) });
@@ -308,6 +312,7 @@ impl Supervisor<'_> {
             image: running.image().to_owned(),
             enforcement: enforcement.map(|(protection, how)| (protection.name().to_owned(), how.clone())).collect(),
             mount_is_directory: running.mount_is_directory().to_vec(),
+            published: running.published().to_vec(),
             end: None,
         };
         // Who waits for it hears of it in any case; who asks later is told that it starts.
@@ -424,15 +429,9 @@ impl Supervisor<'_> {
                 let places: Vec<_> = places.map(|fd| fd.as_raw_fd()).collect();
                 line.hand(&Answer::Done, &places)
             }
-            Call::Policy => {
-                // Its caller has written it down.
-                let policy = self.entry.order().map(|order| order.spec.policy().unwrap_or_default());
-                let answer = match policy.and_then(|policy| running.set_policy(policy)) {
-                    Ok(cut) => Answer::Policy { cut },
-                    Err(error) => Answer::Refused(error.to_string()),
-                };
-                line.say(&answer, &[])
-            }
+            Call::Policy => line.say(&self.set_policy(running), &[]),
+            Call::Network => reach::hand_namespaces(line, running),
+            Call::Processes => reach::hand_processes(line, running),
             Call::Limits { memory, millicpus, pids, disk } => {
                 self.disk.set(disk);
                 let answer = match running.set_limits(Limits { memory, millicpus, pids }) {

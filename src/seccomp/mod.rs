@@ -35,6 +35,9 @@ pub const PACKET: &str = "packet";
 /// The profile of the process that connects for a sandbox. Not for `--seccomp`.
 pub const DIALER: &str = "dialer";
 
+/// The profile of the process that takes connections for a sandbox ([`inbound`](crate::inbound)). Not for `--seccomp`.
+pub const PUBLISHER: &str = "publisher";
+
 /// A built-in profile's program, ready for the kernel.
 pub fn builtin(name: &str) -> Option<&'static [libc::sock_filter]> {
     match name {
@@ -45,6 +48,7 @@ pub fn builtin(name: &str) -> Option<&'static [libc::sock_filter]> {
         BUILD => Some(&built::BUILD),
         PACKET => Some(&built::PACKET),
         DIALER => Some(&built::DIALER),
+        PUBLISHER => Some(&built::PUBLISHER),
         _ => None,
     }
 }

@@ -5,6 +5,7 @@ mod equivalence;
 mod kernel;
 mod messages;
 mod policy;
+mod publisher;
 mod reach;
 #[path = "../../tests/common/scale.rs"]
 mod scale;

@@ -56,6 +56,7 @@ fn contradictions(spec: &Spec, order: Option<&Order>) -> Vec<Problem> {
     }
     limits(spec, &mut problems);
     network(spec, &mut problems);
+    super::publish::check(spec, &mut problems);
     mounts(&spec.mounts, &mut problems);
     env(spec, &mut problems);
     workdir(spec, &mut problems);

@@ -13,7 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 
 /// Every field of a spec file, in the order of the documentation.
-pub const KEYS: [&str; 28] = [
+pub const KEYS: [&str; 29] = [
     "command",
     "code",
     "image",
@@ -30,6 +30,7 @@ pub const KEYS: [&str; 28] = [
     "deny",
     "net_rate",
     "net_connections",
+    "publish",
     "mounts",
     "env",
     "workdir",
@@ -192,6 +193,7 @@ fn set(partial: &mut PartialSpec, key: &str, value: Value) -> Result<(), Wrong> 
         "deny" => partial.deny = targets(value)?,
         "net_rate" => partial.net_rate = Some(units::parse_bytes(&value.number()?)?),
         "net_connections" => partial.net_connections = Some(units::parse_connections(&value.number()?)?),
+        "publish" => partial.publish = value.list(|word| Ok(super::parse_publish(&word.text()?)?))?,
         "mounts" => partial.mounts = value.list(mount)?,
         "env" => partial.env = variables(value)?,
         "workdir" => partial.workdir = Some(value.text()?.into()),

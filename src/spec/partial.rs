@@ -5,7 +5,8 @@
 
 use super::network::PolicyFile;
 use super::{
-    CgroupParent, Mount, Network, OutputLimit, Program, Protection, Requirement, Rule, Seccomp, Spec, User, Userns,
+    CgroupParent, Mount, Network, OutputLimit, Program, Protection, Publish, Requirement, Rule, Seccomp, Spec, User,
+    Userns,
 };
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -53,6 +54,8 @@ pub struct PartialSpec {
     pub net_rate: Option<u64>,
     /// See [`Spec::net_connections`].
     pub net_connections: Option<u32>,
+    /// See [`Spec::publish`].
+    pub publish: Vec<Publish>,
     /// See [`Spec::mounts`].
     pub mounts: Vec<Mount>,
     /// See [`Spec::env`].
@@ -98,6 +101,7 @@ impl PartialSpec {
             deny: append(below.deny, self.deny),
             net_rate: self.net_rate.or(below.net_rate),
             net_connections: self.net_connections.or(below.net_connections),
+            publish: append(below.publish, self.publish),
             mounts: append(below.mounts, self.mounts),
             env: append(below.env, self.env),
             workdir: self.workdir.or(below.workdir),
@@ -166,6 +170,7 @@ impl PartialSpec {
             deny: self.deny,
             net_rate: self.net_rate,
             net_connections: self.net_connections.unwrap_or(default.net_connections),
+            publish: self.publish,
             mounts: self.mounts,
             env: self.env,
             workdir: self.workdir,

@@ -43,6 +43,8 @@ pub struct SpecFile {
     net_rate: Option<Whole>,
     /// Connections at once.
     net_connections: Option<Whole>,
+    /// Ports reached from the host: `[ADDR:]HOST:SANDBOX`.
+    publish: Option<Vec<String>>,
     /// Host paths shown inside, in the order of mounting.
     mounts: Option<Vec<MountForm>>,
     /// Variables.

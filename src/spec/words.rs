@@ -20,7 +20,7 @@ pub struct WordError {
 }
 
 impl WordError {
-    fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         WordError { message: message.into(), hint: Some(hint.into()) }
     }
 }

@@ -3,6 +3,7 @@
 use super::faults::{Env, Faults};
 use super::options::{Options, OwnOptions, SandboxOptions};
 use super::parameters::Take;
+use super::published;
 use super::resolve::resolve;
 use super::sandbox::Made;
 use super::wish::{self, Request};
@@ -130,7 +131,10 @@ impl Verb for Create {
         let (request, wish) = self.request(site.env).map_err(misused)?;
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
         let order = resolve(request, site.home.as_deref()).map_err(misused)?;
-        sandbox::create(&sandboxes, Some(&store), order, &wish).map(Made::of)
+        let wanted = order.spec.publish.clone();
+        let made = sandbox::create(&sandboxes, Some(&store), order, &wish).map(Made::of)?;
+        published::say(site, &wanted, &made.published);
+        Ok(made)
     }
 }
 
@@ -207,6 +211,9 @@ impl Verb for Import {
         if let Some(name) = name {
             brought.name = name;
         }
-        sandbox::import(&sandboxes, &store, brought, order).map(Made::of)
+        let wanted = order.spec.publish.clone();
+        let made = sandbox::import(&sandboxes, &store, brought, order).map(Made::of)?;
+        published::say(site, &wanted, &made.published);
+        Ok(made)
     }
 }

@@ -160,6 +160,15 @@ pub struct SandboxOptions {
     #[arg(long, value_name = "N", help_heading = NETWORK, allow_hyphen_values = true)]
     pub net_connections: Option<Count>,
 
+    /// Reach a TCP port of the sandbox from the host (repeatable) [default: none]
+    ///
+    /// HOST is a port of this machine, and 0 any that is free, which the result tells. ADDR is 127.0.0.1 unless it is written out:
+    /// any other address opens the port to other machines too. Works with every --net but `host`, and lets nothing out.
+    #[arg(long, value_name = "[ADDR:]HOST:SANDBOX", help_heading = NETWORK)]
+    #[serde(default, deserialize_with = "many")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    pub publish: Vec<Word>,
+
     /// Ids seen inside, as numbers [default: the image's, else the caller's own, or 0 with a range]
     ///
     /// Outside they are the caller's, unless there is a range of them. GID is the same number as UID when not given.

@@ -3,6 +3,7 @@
 use super::faults::{Env, Faults};
 use super::options::{EXIT_CODES, FILES, Options};
 use super::parameters::Take;
+use super::published::Announcer;
 use super::resolve::resolve;
 use super::wish::{self, Request};
 use super::words::{Word, many};
@@ -146,7 +147,7 @@ pub fn carry_out(request: Result<Request, Error>, site: &Site<'_>) -> Result<Ran
             steps: plan.lines(),
             image: plan.image,
         }),
-        false => process::run(&order, store.as_ref(), site.delivery())
+        false => process::run_attended(&order, store.as_ref(), site.delivery(), &mut Announcer::of(site, &order.spec))
             .map(|outcome| Ran::Ran { outcome: Box::new(outcome), spec: Box::new(order.spec.clone()) }),
     };
     ran.map_err(|error| Box::new((error, Some(order.spec))))

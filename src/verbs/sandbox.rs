@@ -10,7 +10,7 @@ pub use look::{End, Inspect, Logs, Ls, Stats, Wait};
 
 use super::create::{Create, Import};
 use super::table;
-use crate::outcome::Enforcement;
+use crate::outcome::{Enforcement, Published};
 use crate::sandbox::{Entry, Run};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -79,12 +79,15 @@ pub struct Made {
     pub image: String,
     /// Each protection, and how far it is enforced.
     pub enforcement: BTreeMap<String, Enforcement>,
+    /// Ports that are reached from the host; none where none were asked for.
+    pub published: Vec<Published>,
 }
 
 impl Made {
     /// What is told of it.
     pub fn of((entry, run): (Entry, Run)) -> Made {
-        Made { name: entry.name(), id: entry.id, image: run.image, enforcement: run.enforcement }
+        let (name, published) = (entry.name(), run.published);
+        Made { name, id: entry.id, image: run.image, enforcement: run.enforcement, published }
     }
 }
 

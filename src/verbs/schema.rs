@@ -114,12 +114,14 @@ pub fn document() -> Value {
     schemas.add::<super::run::Run, super::run::Ran>("run", super::RUN);
     schemas.add::<super::code::Code, super::code::Coded>("code", super::CODE);
     schemas.add::<super::exec::Exec, super::exec::Executed>("exec", super::EXEC);
+    schemas.add::<super::preview::Preview, super::preview::Previewed>("preview", super::PREVIEW);
     super::sandbox::described(&mut schemas);
     super::sandbox::snapshots_described(&mut schemas);
     super::volume::described(&mut schemas);
     super::files::described(&mut schemas);
     super::session::described(&mut schemas);
     super::pty::described(&mut schemas);
+    super::port::described(&mut schemas);
     super::image::described(&mut schemas);
     super::net::described(&mut schemas);
     super::host::described(&mut schemas);

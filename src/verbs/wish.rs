@@ -135,6 +135,7 @@ fn wish(
         net_connections: options
             .net_connections
             .and_then(|word| faults.unit("net_connections", &*word, spec::parse_connections)),
+        publish: words(options.publish, |word| faults.word("publish", word, spec::parse_publish)),
         mounts: {
             let mounts = options.mount.iter().filter_map(|word| faults.keep("mount", spec::parse_mount(word)));
             let mut mounts: Vec<_> = mounts.collect();

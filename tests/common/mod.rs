@@ -6,6 +6,7 @@ pub mod chance;
 pub mod images;
 pub mod languages;
 pub mod leavings;
+pub mod ports;
 pub mod ranges;
 pub mod sandboxes;
 pub mod scale;

@@ -26,6 +26,7 @@ pub const LAYERS: Layers<'_> = &[
             "landlock",
             "seccomp",
             "limits",
+            "inbound",
             "program",
             "cgroup",
         ],

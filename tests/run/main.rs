@@ -11,6 +11,7 @@ mod files;
 mod input;
 mod languages;
 mod mounts;
+mod published;
 mod smoke;
 mod started;
 mod steps;

@@ -20,6 +20,7 @@ mod kept;
 mod killed;
 mod life;
 mod lost;
+mod published;
 mod rpc;
 mod sessions;
 mod stopped;

@@ -37,7 +37,8 @@ impl Driver {
         self.requests.write_all(format!("{line}\n").as_bytes()).expect("it reads");
     }
 
-    fn asks(&mut self, id: impl Into<Value>, method: &str, parameters: Value) {
+    /// Asks, and hears nothing yet.
+    pub fn asks(&mut self, id: impl Into<Value>, method: &str, parameters: Value) {
         let mut parameters = parameters;
         if method == "create" {
             let missing = crate::common::allowed_to_be_missing().iter().filter(|word| !word.starts_with("--"));
@@ -47,7 +48,8 @@ impl Driver {
         self.says(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": parameters }).to_string());
     }
 
-    fn hears(&self) -> Value {
+    /// The next that it says.
+    pub fn hears(&self) -> Value {
         self.answers.recv_timeout(Duration::from_secs(60)).expect("an answer")
     }
 

@@ -3,10 +3,11 @@
 use super::*;
 use crate::spec::{
     self, CgroupParent, Code, Language, Mount, Network, NetworkWish, OutputLimit, PartialSpec, Program, Protection,
-    Requirement, Seccomp, Source, User, Userns,
+    Publish, Requirement, Seccomp, Source, User, Userns,
 };
 use crate::verbs::code::Place;
 use crate::verbs::wish;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
@@ -71,7 +72,7 @@ fn a_bare_command_wishes_nothing_else() {
 #[test]
 fn every_flag_reaches_its_field() {
     let line = "run --image host --memory 512M --cpus 0.5 --pids 64 --disk 1M --disk-bandwidth 2M --timeout none --cpu-time 10s \
-        --output-limit 1M:kill --net host --allow 10.0.0.1 --allow b.example:443 --deny c.example --net-rate 1M --net-connections 9 --mount /a:/b --mount c:/d:rw --env K=V --env TOKEN \
+        --output-limit 1M:kill --net host --allow 10.0.0.1 --allow b.example:443 --deny c.example --net-rate 1M --net-connections 9 --mount /a:/b --mount c:/d:rw --env K=V --env TOKEN --publish 8080:80 --publish [::1]:0:81 \
         --workdir /w --user 1:2 --userns range --hostname h --seccomp ./p --stdin in --tty --spec s.toml --cgroup-parent /sys/fs/cgroup/a/b --require memory=exact \
         --allow-missing landlock --json --status-fd 3 --dry-run true";
     let line: Vec<&str> = line.split_whitespace().collect();
@@ -91,6 +92,10 @@ fn every_flag_reaches_its_field() {
         deny: spec::parse_target("c.example").unwrap(),
         net_rate: Some(1 << 20),
         net_connections: Some(9),
+        publish: vec![
+            Publish { address: Ipv4Addr::LOCALHOST.into(), host: 8080, inside: 80 },
+            Publish { address: Ipv6Addr::LOCALHOST.into(), host: 0, inside: 81 },
+        ],
         mounts: vec![
             Mount { source: "/a".into(), target: "/b".into(), writable: false, beneath: None },
             Mount { source: "c".into(), target: "/d".into(), writable: true, beneath: None },

@@ -50,7 +50,8 @@ impl Running {
     /// What others need to join, once all of it is here: the namespace of users of a range comes behind the rest, from the
     /// payload, and whoever joined without it would take another namespace for it.
     pub fn held(&self) -> Option<&Held> {
-        let whole = self.holder.is_ready() && (self.held.users.is_some() || !self.plan.reports_users());
+        let whole =
+            self.holder.is_ready() && self.has_published() && (self.held.users.is_some() || !self.plan.reports_users());
         whole.then_some(&self.held)
     }
 

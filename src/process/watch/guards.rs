@@ -5,6 +5,7 @@ use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::images::Lease;
 use crate::process::network::Network;
+use crate::process::publish::Publisher;
 use crate::sys::signal::Listening;
 use crate::sys::tty::RawTerminal;
 use std::io::Stdin;
@@ -21,14 +22,18 @@ pub(in crate::process) struct Guards {
     pub(in crate::process) network: Option<Network>,
     /// The caller's terminal.
     pub(in crate::process) terminal: Option<RawTerminal<Stdin>>,
+    /// The process that takes connections for the sandbox.
+    pub(in crate::process) publisher: Option<Publisher>,
 }
 
 impl Guards {
     /// Gives everything back. What was in the way: one error for each.
     pub(super) fn close(self) -> Vec<Error> {
-        let Guards { lease, listening, cgroup, network, terminal } = self;
+        let Guards { lease, listening, cgroup, network, terminal, publisher } = self;
         drop(network);
         let state = |errno| Error::setup("put the caller's state back", errno);
+        // Gives nothing back that could be in the way of the rest.
+        publisher.into_iter().for_each(Publisher::close);
         let closed = [
             terminal.map_or(Ok(()), RawTerminal::close).map_err(state),
             cgroup.map_or(Ok(()), Cgroup::remove),

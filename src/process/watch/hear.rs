@@ -104,7 +104,7 @@ impl Running {
             self.held.writable = Some(rest.pop().ok_or(libc::EMFILE)?);
         }
         self.held.namespaces = rest;
-        Ok(())
+        self.publish()
     }
 
     fn take_terminal(&mut self, master: OwnedFd) -> Result<(), i32> {

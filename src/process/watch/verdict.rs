@@ -87,6 +87,7 @@ impl Running {
                 .map(|(protection, enforcement)| (protection.name().to_owned(), enforcement.clone()))
                 .collect(),
             network: self.network.take(),
+            published: self.published().to_vec(),
             error: None,
         })
     }

@@ -20,6 +20,7 @@ allow = ["example.org:443"]
 deny = ["10.0.0.1"]
 net_rate = "1M"
 net_connections = 9
+publish = ["8080:80"]
 mounts = ["./src:/src", { source = "/a:b", target = "/out", writable = true }]
 workdir = "/src"
 user = "1000:5"
@@ -39,7 +40,7 @@ A = "1"
 const JSON: &str = r#"{
   "command": ["make", "test"], "image": "host", "memory": "512M", "cpus": 0.5, "pids": 64, "disk": 1048576, "disk_bandwidth": "2M",
   "timeout": "none", "cpu_time": 2.5, "output_limit": "1M:kill", "net": "open", "allow": ["example.org:443"], "deny": ["10.0.0.1"], "net_rate": "1M",
-  "net_connections": 9,
+  "net_connections": 9, "publish": ["8080:80"],
   "mounts": ["./src:/src", {"source": "/a:b", "target": "/out", "writable": true}], "workdir": "/src",
   "user": "1000:5", "userns": "single", "hostname": "box", "seccomp": "strict", "stdin": "in.txt", "tty": false, "cgroup_parent": "none",
   "require": ["memory=exact", "seccomp"], "allow_missing": ["landlock"], "env": {"B": "2", "A": "1"}
@@ -62,6 +63,7 @@ fn full() -> PartialSpec {
         deny: crate::spec::parse_target("10.0.0.1").unwrap(),
         net_rate: Some(1 << 20),
         net_connections: Some(9),
+        publish: vec![Publish { address: std::net::Ipv4Addr::LOCALHOST.into(), host: 8080, inside: 80 }],
         mounts: vec![
             Mount { source: "./src".into(), target: "/src".into(), writable: false, beneath: None },
             Mount { source: "/a:b".into(), target: "/out".into(), writable: true, beneath: None },
@@ -176,7 +178,7 @@ fn an_unknown_field_is_answered_with_the_known_ones() {
 }
 
 const KEYS_LINE: &str = "command, code, image, memory, cpus, pids, disk, disk_bandwidth, timeout, cpu_time, output_limit, net, allow, \
-     deny, net_rate, net_connections, mounts, env, workdir, user, userns, hostname, seccomp, stdin, tty, cgroup_parent, require, allow_missing";
+     deny, net_rate, net_connections, publish, mounts, env, workdir, user, userns, hostname, seccomp, stdin, tty, cgroup_parent, require, allow_missing";
 
 #[test]
 fn a_file_beyond_a_mebibyte_is_refused_unread() {

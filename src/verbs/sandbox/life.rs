@@ -2,9 +2,11 @@
 
 use super::look::{End, Limits};
 use crate::error::{Error, Problem};
+use crate::outcome::Published;
 use crate::sandbox;
 use crate::spec::{self, PartialSpec};
 use crate::verbs::faults::Faults;
+use crate::verbs::published;
 use crate::verbs::words::{Count, Cpus, Size, Text, Time, Word, many, pairs};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
@@ -98,6 +100,8 @@ pub struct Started {
     name: String,
     /// The root file system: `host`, or an image with its digest.
     image: String,
+    /// Ports that are reached from the host; none where none were asked for.
+    published: Vec<Published>,
 }
 
 impl Verb for Start {
@@ -107,7 +111,8 @@ impl Verb for Start {
         let sandboxes = site.sandboxes()?;
         All::do_each(self.name, site, |name| {
             let (entry, run) = sandbox::start(&sandboxes, name)?;
-            Ok(Started { name: entry.name(), id: entry.id, image: run.image })
+            published::say(site, &entry.spec()?.publish, &run.published);
+            Ok(Started { name: entry.name(), id: entry.id, image: run.image, published: run.published })
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::name::Name;
-use crate::outcome::{Enforcement, Status, Usage};
+use crate::outcome::{Enforcement, Published, Status, Usage};
 use crate::sandbox::{self, Entry, Reason, State};
 use crate::spec::{Spec, show_bytes};
 use crate::verbs::faults::Faults;
@@ -118,6 +118,8 @@ pub struct Known {
     end: Option<End>,
     /// Each protection, and how far it is enforced.
     enforcement: BTreeMap<String, Enforcement>,
+    /// Ports that are reached from the host, as long as it runs; none where none were asked for.
+    published: Vec<Published>,
     #[serde(skip)]
     made: u64,
     #[serde(skip)]
@@ -145,6 +147,7 @@ impl Known {
             allow: spec.allow.iter().map(ToString::to_string).collect(),
             deny: spec.deny.iter().map(ToString::to_string).collect(),
             end: run.end.as_ref().map(End::of),
+            published: if state == State::Running { run.published } else { Vec::new() },
             enforcement: run.enforcement,
             made: record.created,
             ran_on: run.image,

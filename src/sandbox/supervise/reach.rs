@@ -1,0 +1,43 @@
+//! What a supervisor answers to calls about its sandbox's network, and what it writes down of published ports.
+
+use super::super::call::{Answer, Line};
+use super::Supervisor;
+use crate::process::Running;
+use std::io::Result;
+use std::os::fd::AsRawFd as _;
+
+impl Supervisor<'_> {
+    /// Holds the sandbox to the policy that its spec has now: its caller has written it down.
+    pub(super) fn set_policy(&self, running: &mut Running) -> Answer {
+        let policy = self.entry.order().map(|order| order.spec.policy().unwrap_or_default());
+        match policy.and_then(|policy| running.set_policy(policy)) {
+            Ok(cut) => Answer::Policy { cut },
+            Err(error) => Answer::Refused(error.to_string()),
+        }
+    }
+
+    /// Writes down that published ports are lost.
+    pub(super) fn tell_published(&mut self, running: &Running) {
+        if let Some(run) = self.run.as_mut().filter(|run| run.published != running.published()) {
+            run.published = running.published().to_vec();
+            // Where there is no room for it, `inspect` shows a port that is closed; the sandbox does not end for that.
+            let _ = self.entry.write("run.json", run);
+        }
+    }
+}
+
+/// Hands over what leads to the sandbox's ports: its namespaces of users and of the network.
+pub(super) fn hand_namespaces(line: &Line, running: &Running) -> Result<()> {
+    match running.network() {
+        Some(places) => line.hand(&Answer::Done, &places),
+        None => line.say(&Answer::Refused("the sandbox has no network of its own, or is not ready".to_owned()), &[]),
+    }
+}
+
+/// Hands over the sandbox's procfs.
+pub(super) fn hand_processes(line: &Line, running: &Running) -> Result<()> {
+    match running.processes() {
+        Ok(proc) => line.hand(&Answer::Done, &[proc.as_raw_fd()]),
+        Err(error) => line.say(&Answer::Refused(format!("open the sandbox's `/proc`: {error}")), &[]),
+    }
+}
