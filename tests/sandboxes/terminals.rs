@@ -2,7 +2,11 @@
 
 use crate::common::sandboxes::Sandboxes;
 use crate::common::{Run, Started, eventually, said};
+use nix::pty::openpty;
+use nix::sys::signal::Signal;
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use std::io::{Read as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -144,4 +148,24 @@ fn questions_to_a_terminal_are_not_asked_again_of_whoever_comes_later() {
     assert!(seen.contains("\x1b[31mred\x1b[0masked"), "{seen:?}");
     assert!(!["\x1b[6n", "\x1b[c", "\x1b]11", "\x1bP"].iter().any(|question| seen.contains(question)), "{seen:?}");
     assert_eq!(viewer.leaves(), Some(0));
+}
+
+#[test]
+fn a_signal_that_ends_who_looks_leaves_the_callers_terminal_as_it_was() {
+    let sandboxes = Sandboxes::new("terminal-signal");
+    sandboxes.create("box", &[]);
+    sandboxes.done(&["pty", "create", "box", "t", "--", "sh"]);
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        let ends = openpty(None, None).expect("a terminal");
+        let is_raw = || !tcgetattr(&ends.slave).expect("its modes").local_flags.contains(LocalFlags::ICANON);
+        assert!(!is_raw());
+        let end = || ends.slave.try_clone().expect("the terminal");
+        let mut command = sandboxes.command(&["pty", "attach", "box", "t"]);
+        let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("start belljar");
+        assert!(eventually(20, is_raw), "it never looked");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).expect("told");
+        let status = child.wait().expect("wait for belljar");
+        assert_eq!((status.signal(), is_raw()), (Some(signal as i32), false), "{signal}");
+    }
+    assert!(sandboxes.done(&["session", "ls", "box"]).contains("running"));
 }
