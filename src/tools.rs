@@ -153,7 +153,7 @@ pub enum Request {
         /// What.
         ask: session::Ask,
     },
-    /// Takes data as such an archive.
+    /// Takes data as such an archive. Items are [`Pushed`].
     Push {
         /// Where it goes; into it, where it is a directory.
         path: Name,
@@ -243,6 +243,21 @@ pub struct Replaced {
     pub count: u64,
     /// Why it was not replaced.
     pub error: Option<Error>,
+}
+
+/// What the tool inside says of an archive that it has put in its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pushed {
+    /// Where it is now.
+    Placed {
+        /// Inside.
+        place: Name,
+        /// Bytes of content.
+        bytes: u64,
+    },
+    /// What there was no room for.
+    LeftOut(Skipped),
 }
 
 /// Something that was not copied, or not whole.

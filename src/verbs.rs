@@ -59,6 +59,22 @@ pub trait Verb: Take {
     /// What could not be done; of a request that cannot be understood everything that is wrong with it.
     fn run(self, site: &Site<'_>) -> Result<Self::Told, Error>;
 
+    /// What is wrong with its values, as far as that shows without a look at anything: said together with what else is wrong with
+    /// its parameters. [`Verb::run`] says it by itself.
+    fn faults(self, env: Env<'_>) -> Vec<Problem> {
+        let _ = env;
+        Vec::new()
+    }
+
+    /// Does it, as adapters ask for it: an error names the parameters as this verb has them.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verb::run`].
+    fn perform(self, site: &Site<'_>) -> Result<Self::Told, Error> {
+        self.run(site).map_err(parameters::name_fields::<Self>)
+    }
+
     /// The exit code where that could not be done.
     fn exit_code(error: &Error) -> i32 {
         if Self::RUNS_A_COMMAND { error.exit_code() } else { exit_code(error) }
@@ -234,6 +250,9 @@ impl<'t, T: Told> Object<'t, T> {
 /// What a method answers: its object, and the exit code that the command line would have.
 pub type Answer = Result<(Value, i32), Error>;
 
+/// Looks at the parameters of a method of that name.
+type Check = fn(&str, Map<String, Value>, Env<'_>) -> Result<(), Error>;
+
 /// A verb as a method, by name.
 pub struct Method {
     /// As it is called, with dots: `fs.ls`.
@@ -241,7 +260,7 @@ pub struct Method {
     /// What it does, in a line.
     pub about: &'static str,
     call: fn(&str, Map<String, Value>, &Site<'_>) -> Answer,
-    check: fn(&str, Map<String, Value>) -> Result<(), Error>,
+    check: Check,
     exit_code: fn(&Error) -> i32,
 }
 
@@ -252,12 +271,15 @@ impl Method {
             name,
             about,
             call: |name, given, site| {
-                let told = parameters::read::<V>(name, given)?.run(site)?;
+                let told = parameters::read(name, given, |verb: V| verb.faults(site.env))?.perform(site)?;
                 let object = serde_json::to_value(Object::of(&told))
                     .map_err(|error| Error::new(Kind::Failed, format!("write the result: {error}")))?;
                 Ok((object, told.code()))
             },
-            check: |name, given| parameters::read::<V>(name, given).map(drop),
+            check: |name, given, env| {
+                let problems = parameters::read(name, given, |verb: V| verb.faults(env))?.faults(env);
+                if problems.is_empty() { Ok(()) } else { Err(Error::misused(problems)) }
+            },
             exit_code: V::exit_code,
         }
     }
@@ -281,8 +303,8 @@ impl Method {
     /// # Errors
     ///
     /// Everything that is wrong with them.
-    pub fn check(&self, given: Map<String, Value>) -> Result<(), Error> {
-        (self.check)(self.name, given)
+    pub fn check(&self, given: Map<String, Value>, env: Env<'_>) -> Result<(), Error> {
+        (self.check)(self.name, given, env)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::verbs::exec::{Exec, Executed};
 use crate::verbs::faults::Faults;
 use crate::verbs::run::{Ran, Run, carry_out};
 use crate::verbs::wish::Request;
-use crate::verbs::{Object, Site, Told as _, Verb as _};
+use crate::verbs::{Object, Site, Told as _, Verb as _, parameters};
 use clap::Args;
 use std::ffi::OsString;
 use std::fs::File;
@@ -128,8 +128,14 @@ pub fn code(asked: Commanded<Code>) -> i32 {
             Ok(Coded::Ran(ran)) => told(&ran, report, status),
             Ok(job) if report.json => render::serialised(&Object::of(&job), job.code()),
             Ok(job) => job.code(),
-            Err(unrun) if in_context => terminal::complain(&unrun.0, Code::exit_code(&unrun.0), report.json),
-            Err(unrun) => not_run(*unrun, report, status),
+            Err(unrun) => {
+                let (error, spec) = *unrun;
+                let error = parameters::name_fields::<Code>(error);
+                match in_context {
+                    true => terminal::complain(&error, Code::exit_code(&error), report.json),
+                    false => not_run((error, spec), report, status),
+                }
+            }
         })
     })
 }
@@ -139,7 +145,7 @@ pub fn exec(asked: Commanded<Exec>) -> i32 {
     // What is wrong with it is known before anything is opened.
     let request = asked.verb.clone().request(terminal::ENV).map(|_| asked.verb);
     with_report(&asked.report, request, |exec, report, status| {
-        terminal::site(!report.json, |site| match exec.run(site) {
+        terminal::site(!report.json, |site| match exec.perform(site) {
             Ok(Executed::Ran { outcome, spec }) => ran(&outcome, &spec, report, status),
             Ok(detached) if report.json => render::serialised(&Object::of(&detached), 0),
             Ok(detached) => render::people(&detached.people(), 0),

@@ -32,7 +32,7 @@ pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
 
 impl Teller for Terminal {
     fn tell<V: Verb + Args>(&self, Reported { verb, json }: Reported<V>) -> i32 {
-        match site(!json, |site| verb.run(site)) {
+        match site(!json, |site| verb.perform(site)) {
             Ok(told) if json || V::Told::IS_OBJECT => render::serialised(&Object::of(&told), told.code()),
             Ok(told) => match told.coloured().filter(|_| render::has_colour()) {
                 Some(text) => render::print(&text, told.code()),

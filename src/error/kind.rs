@@ -56,8 +56,10 @@ pub enum Kind {
     SessionEnded,
     /// The session was killed, and what it knew is gone.
     Lost,
-    /// Too many jobs wait already.
+    /// Too many jobs wait already, or too many requests are in flight.
     Busy,
+    /// The caller called it off before it had a result.
+    Cancelled,
     /// The tool inside does not listen any more.
     Broken,
     /// Anything else, and whatever a newer belljar says that this one does not know.
@@ -67,7 +69,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::Invalid,
         Kind::Misused,
         Kind::Host,
@@ -93,6 +95,7 @@ impl Kind {
         Kind::SessionEnded,
         Kind::Lost,
         Kind::Busy,
+        Kind::Cancelled,
         Kind::Broken,
         Kind::Failed,
     ];
@@ -125,6 +128,7 @@ impl Kind {
             Kind::SessionEnded => "session_ended",
             Kind::Lost => "lost",
             Kind::Busy => "busy",
+            Kind::Cancelled => "cancelled",
             Kind::Broken => "broken",
             Kind::Failed => "failed",
         }
@@ -174,6 +178,7 @@ impl Kind {
             | Kind::Running
             | Kind::Silent
             | Kind::OutOfReach
+            | Kind::Cancelled
             | Kind::Broken => false,
         }
     }

@@ -11,7 +11,7 @@ use super::bulk::{Bare, In, Out, Sink};
 use super::patient::Patience;
 use super::session::{self, Ask, stream};
 use super::wire::{self, Inlet, Outlet};
-use super::{Name, Request};
+use super::{Name, Pushed, Request};
 use crate::error::{Error, Kind};
 use nix::sys::signal::{SigSet, Signal};
 use serde::Serialize;
@@ -131,7 +131,12 @@ fn take(request: &Request, data: &mut Inlet<'_>, answer: &mut Answer<'_>) -> Res
         Request::Push { path, name } => {
             let put = super::tree::put(data, path.path(), name.path().as_os_str(), *answer.room)?;
             answer.take(put.bytes)?;
-            put.skipped.iter().try_for_each(|left_out| answer.item(left_out)).map_err(|error| Error::of_io(&error))
+            let placed = Pushed::Placed { place: Name::from(put.place.as_path()), bytes: put.bytes };
+            let left_out = put.skipped.into_iter().map(Pushed::LeftOut);
+            std::iter::once(placed)
+                .chain(left_out)
+                .try_for_each(|item| answer.item(&item))
+                .map_err(|error| Error::of_io(&error))
         }
         _ => Err(Error::new(Kind::Invalid, "no request that takes data")),
     }

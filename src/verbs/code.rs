@@ -2,7 +2,7 @@
 
 mod existing;
 
-use super::faults::{Env, Faults};
+use super::faults::{Env, Faults, problems_of};
 use super::options::{EXIT_CODES, Options};
 use super::parameters::Take;
 use super::run::{self, Unrun};
@@ -221,6 +221,10 @@ impl Verb for Code {
     type Told = Coded;
 
     const RUNS_A_COMMAND: bool = true;
+
+    fn faults(self, env: Env<'_>) -> Vec<Problem> {
+        problems_of(self.request(env))
+    }
 
     fn run(self, site: &Site<'_>) -> Result<Coded, Error> {
         carry_out(self.request(site.env)?, site).map_err(|unrun| unrun.0)

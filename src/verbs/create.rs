@@ -1,6 +1,6 @@
 //! `create` and `import`: new persistent sandboxes, or ones from a file.
 
-use super::faults::{Env, Faults};
+use super::faults::{Env, Faults, problems_of};
 use super::options::{Options, OwnOptions, SandboxOptions};
 use super::parameters::Take;
 use super::published;
@@ -127,6 +127,10 @@ fn misused(error: Error) -> Error {
 impl Verb for Create {
     type Told = Made;
 
+    fn faults(self, env: Env<'_>) -> Vec<Problem> {
+        problems_of(self.request(env))
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
         let (request, wish) = self.request(site.env).map_err(misused)?;
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
@@ -180,18 +184,29 @@ impl Take for Import {
     }
 }
 
-impl Verb for Import {
-    type Told = Made;
-
-    fn run(self, site: &Site<'_>) -> Result<Made, Error> {
+impl Import {
+    /// What is wished over what the file says, the name, and the file.
+    fn request(self, env: Env<'_>) -> Result<(Request, Option<String>, Word), Error> {
         let mut faults = Faults::default();
         let name = self.from.name.and_then(|name| faults.text("name", name.0));
         if self.options.image.is_some() {
             faults.0.push(Problem::new("image", "the file says which image it is").hint("leave `--image` out"));
         }
         let options = Options { sandbox: self.options, own: OwnOptions::default() };
-        let mut request = lasting(wish::finish(options, None, None, site.env, &mut faults).map_err(misused)?);
-        let (sandboxes, store, file) = (site.sandboxes()?, site.store()?, self.from.file);
+        Ok((lasting(wish::finish(options, None, None, env, &mut faults)?), name, self.from.file))
+    }
+}
+
+impl Verb for Import {
+    type Told = Made;
+
+    fn faults(self, env: Env<'_>) -> Vec<Problem> {
+        problems_of(self.request(env))
+    }
+
+    fn run(self, site: &Site<'_>) -> Result<Made, Error> {
+        let (mut request, name, file) = self.request(site.env).map_err(misused)?;
+        let (sandboxes, store) = (site.sandboxes()?, site.store()?);
         let mut size = None;
         let opened: Box<dyn Read> = if &*file == "-" {
             Box::new(std::io::stdin().lock())

@@ -1,6 +1,6 @@
 //! `exec`: a command in a persistent sandbox.
 
-use super::faults::{Env, Faults};
+use super::faults::{Env, Faults, problems_of};
 use super::options::{EXIT_CODES, FILES, IDENTITY, IO, LIMITS};
 use super::session::{new_id, send_request};
 use super::words::{Deadline, Ids, OutputLimit, Text, Word, many, pairs};
@@ -75,9 +75,10 @@ impl Exec {
         let mut faults = Faults::default();
         let name = self.name.map(|name| name.0).unwrap_or_default();
         if name.is_empty() {
-            faults.0.push(Problem::new("sandbox", "no name").hint("`belljar ls` lists the sandboxes"));
-        } else if self.command.is_empty() {
-            let problem = Problem::new("command", "no command");
+            faults.0.push(Problem::new("name", "is missing").hint("`belljar ls` lists the sandboxes"));
+        }
+        if self.command.is_empty() {
+            let problem = Problem::new("command", "is missing");
             faults.0.push(problem.hint("end with what to run, as in `belljar exec NAME -- ls -l`"));
         }
         if self.detach {
@@ -161,6 +162,10 @@ impl Verb for Exec {
     type Told = Executed;
 
     const RUNS_A_COMMAND: bool = true;
+
+    fn faults(self, env: Env<'_>) -> Vec<Problem> {
+        problems_of(self.request(env))
+    }
 
     fn run(self, site: &Site<'_>) -> Result<Executed, Error> {
         let detach = self.detach;

@@ -29,6 +29,13 @@ impl Faults {
         word.into_string().map_err(|word| self.0.push(fault(word))).ok()
     }
 
+    /// A text that was read has something in it.
+    pub fn not_empty(&mut self, field: &str, text: Option<&str>) {
+        if text == Some("") {
+            self.0.push(Problem::new(field, "is empty"));
+        }
+    }
+
     /// A number with a unit.
     pub fn unit<T>(
         &mut self,
@@ -96,6 +103,11 @@ impl Faults {
     pub fn none(self) -> Result<(), Error> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::misused(self.0)) }
     }
+}
+
+/// What is wrong with each parameter that was read.
+pub fn problems_of<T>(read: Result<T, Error>) -> Vec<Problem> {
+    read.err().map(|error| error.problems).unwrap_or_default()
 }
 
 /// Both, or all that is wrong with both.

@@ -116,17 +116,31 @@ pub enum FileEncoding {
     /// As they are: all of them are UTF-8.
     #[serde(rename = "utf-8")]
     Utf8,
-    /// In base64.
+    /// In base64: they are no text, or text that JSON would make far longer.
     #[serde(rename = "base64")]
     Base64,
 }
 
-/// Bytes as a result has them.
+/// Bytes as a result has them. Text that JSON would make longer than base64 makes the longest file is told as base64 too: a control
+/// character is six there.
 fn encoded(bytes: Vec<u8>) -> (String, FileEncoding) {
     match String::from_utf8(bytes) {
+        Ok(text) if length_in_json(&text) > LONGEST_CONTENT.div_ceil(3) * 4 => {
+            (STANDARD.encode(text), FileEncoding::Base64)
+        }
         Ok(text) => (text, FileEncoding::Utf8),
         Err(error) => (STANDARD.encode(error.as_bytes()), FileEncoding::Base64),
     }
+}
+
+/// Bytes that JSON needs for a text, as serde_json escapes it.
+fn length_in_json(text: &str) -> u64 {
+    let length = |byte: u8| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12 => 2,
+        0..=31 => 6,
+        _ => 1,
+    };
+    text.bytes().map(length).sum()
 }
 
 /// A tool in the sandbox of that name, or over the files of one that is stopped.
@@ -194,6 +208,10 @@ mod tests {
     fn bytes_that_are_no_text_are_encoded() {
         assert_eq!(encoded(b"a\0b".to_vec()), ("a\0b".to_owned(), FileEncoding::Utf8));
         assert_eq!(encoded(b"\0\xff\n".to_vec()), ("AP8K".to_owned(), FileEncoding::Base64));
+        let every: String = (0..=127).map(char::from).collect();
+        assert_eq!(length_in_json(&every) + 2, serde_json::to_string(&every).unwrap().len() as u64);
+        let long = encoded(vec![0; LONGEST_CONTENT as usize / 4]);
+        assert_eq!((long.0.len() as u64, long.1), (LONGEST_CONTENT / 4 / 3 * 4 + 4, FileEncoding::Base64));
     }
 
     #[test]

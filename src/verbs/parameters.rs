@@ -1,18 +1,22 @@
 //! Reads a verb's parameters from JSON and reports everything that is wrong with them, not the first only.
 //!
 //! A verb's struct says its fields by serde; [`Take`] takes these out of the object, so that one struct may hold another whose
-//! fields stand beside its own. Whatever nobody took is no parameter.
+//! fields stand beside its own. Whatever nobody took is no parameter. A parameter that is missing or wrong is read as if it were
+//! something that fits, so that the verb can say what is wrong with the values of the others.
 
 use crate::error::{Error, Problem};
-use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, DeserializeSeed, MapAccess, Visitor};
+use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, Unexpected, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// What can be read from parameters.
 pub trait Take: Sized {
-    /// Takes its own out of `given`. `None`: something is wrong, and is among `problems`.
+    /// Takes its own out of `given`. What is wrong is among `problems`, and something that fits is in its place; `None` where
+    /// nothing fits.
     fn take(given: &mut Map<String, Value>, problems: &mut Vec<Problem>) -> Option<Self>;
 
     /// The names of its parameters.
@@ -22,88 +26,246 @@ pub trait Take: Sized {
 impl<T: DeserializeOwned> Take for T {
     fn take(given: &mut Map<String, Value>, problems: &mut Vec<Problem>) -> Option<T> {
         let names = T::names();
-        let mut own: Map<String, Value> = Map::new();
+        let mut own: BTreeMap<String, Given> = BTreeMap::new();
         for name in &names {
             // What is null was not given.
             if let Some(value) = given.remove(*name).filter(|value| !value.is_null()) {
-                own.insert((*name).to_owned(), value);
+                own.insert((*name).to_owned(), Given::Value(value));
             }
         }
-        let mut wrong = false;
         loop {
             let at = RefCell::new(None);
-            let error = match T::deserialize(Fields { own: &own, at: &at, names: None }) {
-                Ok(read) => return (!wrong).then_some(read),
-                Err(error) => error,
+            let fault = match T::deserialize(Fields { own: &own, at: &at, names: None }) {
+                Ok(read) => return Some(read),
+                Err(fault) => fault,
             };
-            let field = at.into_inner();
-            match field.as_ref().and_then(|name| own.remove(name).map(|_| name)) {
-                Some(name) => problems.push(Problem::new(name, plain(&error.to_string()))),
-                None => {
-                    let missing = error.to_string();
-                    let missing = missing.split('`').nth(1).unwrap_or_default();
-                    // One that was given and is wrong was said already.
-                    if !problems.iter().any(|problem| problem.field == missing) {
-                        problems.push(Problem::new(missing, "is missing"));
-                    }
+            let (name, message) = match (at.into_inner(), fault) {
+                (Some(name), fault) => (name, fault.to_string()),
+                (None, Fault::Missing(name)) => (name.to_owned(), "is missing".to_owned()),
+                (None, Fault::Wrong(message)) => {
+                    problems.push(Problem::new("parameters", message));
                     return None;
                 }
+            };
+            if matches!(own.insert(name.clone(), Given::Anything), Some(Given::Anything)) {
+                return None;
             }
-            wrong = true;
+            problems.push(Problem::new(&name, message));
         }
     }
 
     fn names() -> Vec<&'static str> {
         let names = RefCell::new(&[][..]);
         // It fails for want of anything to read, and has said by then what it wants to read.
-        let _ = T::deserialize(Fields { own: &Map::new(), at: &RefCell::new(None), names: Some(&names) });
+        let _ = T::deserialize(Fields { own: &BTreeMap::new(), at: &RefCell::new(None), names: Some(&names) });
         names.into_inner().to_vec()
     }
 }
 
-/// serde's words as ours.
-fn plain(message: &str) -> String {
-    match message.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected ")) {
-        Some((_, "a boolean")) => "is true or false".to_owned(),
-        Some((_, expected)) => format!("is {expected}"),
-        None => message.to_owned(),
-    }
-}
-
-/// Reads all parameters of a verb.
+/// Reads all parameters of a verb. `values`: what is wrong with the values of its parameters, asked for only where something
+/// else is wrong, since the verb says it by itself otherwise.
 ///
 /// # Errors
 ///
 /// `misused`, with everything that is wrong.
-pub fn read<T: Take>(method: &str, mut given: Map<String, Value>) -> Result<T, Error> {
+pub fn read<T: Take>(
+    method: &str,
+    mut given: Map<String, Value>,
+    values: impl FnOnce(T) -> Vec<Problem>,
+) -> Result<T, Error> {
     let mut problems = Vec::new();
     let read = T::take(&mut given, &mut problems);
-    let unknown = given.keys().map(|name| {
-        Problem::new(name, format!("is no parameter of `{method}`")).hint(format!("it takes {}", T::names().join(", ")))
-    });
+    let unknown = given
+        .keys()
+        .map(|name| Problem::new(name, format!("is no parameter of `{method}`")).hint(takes(method, &T::names())));
     problems.extend(unknown);
     match read {
         Some(read) if problems.is_empty() => Ok(read),
-        _ => Err(Error::misused(problems)),
+        read => {
+            let more = read.map(values).unwrap_or_default();
+            let new = more.into_iter().filter(|more| !problems.iter().any(|known| known.field == more.field));
+            let new: Vec<Problem> = new.collect();
+            problems.extend(new);
+            Err(Error::misused(problems))
+        }
+    }
+}
+
+/// Names the fields of an error as `T` names its parameters: what the layers below call a sandbox or an image is the `name` of a
+/// verb that takes nothing else.
+pub fn name_fields<T: Take>(mut error: Error) -> Error {
+    let names = T::names();
+    let other = |field: &str| match field {
+        "sandbox" | "image" | "volume" => Some("name"),
+        "session" => Some("id"),
+        _ => None,
+    };
+    for problem in error.problems.iter_mut().filter(|problem| !names.contains(&problem.field.as_str())) {
+        if let Some(name) = other(&problem.field).filter(|name| names.contains(name)) {
+            name.clone_into(&mut problem.field);
+        }
+    }
+    error
+}
+
+/// What there is instead of a parameter that is none.
+fn takes(method: &str, names: &[&str]) -> String {
+    if names.is_empty() { format!("`{method}` takes no parameters") } else { format!("it takes {}", names.join(", ")) }
+}
+
+/// Why something is no value of a parameter.
+#[derive(Debug)]
+enum Fault {
+    /// There is none.
+    Missing(&'static str),
+    /// What it is, or has to be.
+    Wrong(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Missing(name) => write!(f, "has no `{name}`"),
+            Fault::Wrong(message) => f.write_str(message),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl de::Error for Fault {
+    fn custom<T: fmt::Display>(message: T) -> Fault {
+        Fault::Wrong(message.to_string())
+    }
+
+    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Fault {
+        Fault::Wrong(format!("is {expected}"))
+    }
+
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Fault {
+        Fault::Wrong(format!("is {expected}"))
+    }
+
+    fn missing_field(name: &'static str) -> Fault {
+        Fault::Missing(name)
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Fault {
+        Fault::Wrong(format!("`{}` is not {}", variant.escape_debug(), one_of(expected)))
+    }
+}
+
+/// `a`, `b` or `c`.
+fn one_of(words: &[&str]) -> String {
+    let quoted: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match quoted.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => quoted.concat(),
+    }
+}
+
+/// The value of a parameter.
+#[derive(Clone)]
+enum Given {
+    /// As it was given.
+    Value(Value),
+    /// What fits, in the place of one that is missing or wrong.
+    Anything,
+}
+
+impl Given {
+    fn wrong(expected: &str) -> Fault {
+        Fault::Wrong(format!("is {expected}"))
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Fault> for Given {
+    type Deserializer = Given;
+
+    fn into_deserializer(self) -> Given {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Given {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self {
+            // Text stands for numbers too.
+            Given::Anything => visitor.visit_str("0"),
+            Given::Value(Value::Null) => visitor.visit_unit(),
+            Given::Value(Value::Bool(value)) => visitor.visit_bool(value),
+            Given::Value(Value::String(text)) => visitor.visit_string(text),
+            Given::Value(Value::Number(number)) => match (number.as_u64(), number.as_i64()) {
+                (Some(number), _) => visitor.visit_u64(number),
+                (None, Some(number)) => visitor.visit_i64(number),
+                (None, None) => visitor.visit_f64(number.as_f64().unwrap_or_default()),
+            },
+            Given::Value(Value::Array(items)) => {
+                visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Given::Value)))
+            }
+            Given::Value(Value::Object(object)) => {
+                let items = object.into_iter().map(|(name, value)| (name, Given::Value(value)));
+                visitor.visit_map(MapDeserializer::new(items))
+            }
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self {
+            Given::Anything => visitor.visit_bool(false),
+            Given::Value(Value::Bool(value)) => visitor.visit_bool(value),
+            Given::Value(_) => Err(Given::wrong("true or false")),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match self {
+            Given::Value(Value::Null) => visitor.visit_none(),
+            given => visitor.visit_some(given),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        words: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        match self {
+            Given::Anything => visitor.visit_enum(words.first().copied().unwrap_or_default().into_deserializer()),
+            Given::Value(Value::String(word)) => visitor.visit_enum(word.into_deserializer()),
+            Given::Value(_) => Err(Given::wrong(&one_of(words))),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
+        seq tuple tuple_struct map struct identifier ignored_any
     }
 }
 
 /// The fields of a struct: remembers what the struct wants, and which field is being read.
 struct Fields<'a> {
-    own: &'a Map<String, Value>,
+    own: &'a BTreeMap<String, Given>,
     at: &'a RefCell<Option<String>>,
     names: Option<&'a RefCell<&'static [&'static str]>>,
 }
 
 impl<'de> Deserializer<'de> for Fields<'_> {
-    type Error = serde_json::Error;
+    type Error = Fault;
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, serde_json::Error> {
+    ) -> Result<V::Value, Fault> {
         if let Some(names) = self.names {
             names.replace(fields);
         }
@@ -111,7 +273,7 @@ impl<'de> Deserializer<'de> for Fields<'_> {
         visitor.visit_map(Watched { items: MapDeserializer::new(items), own: self.own.keys(), at: self.at })
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, serde_json::Error> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.deserialize_struct("", &[], visitor)
     }
 
@@ -123,7 +285,7 @@ impl<'de> Deserializer<'de> for Fields<'_> {
 
 struct Watched<'a, I> {
     items: I,
-    own: serde_json::map::Keys<'a>,
+    own: std::collections::btree_map::Keys<'a, String, Given>,
     at: &'a RefCell<Option<String>>,
 }
 
@@ -177,7 +339,7 @@ mod tests {
     }
 
     fn of<T: Take>(value: Value) -> Result<T, String> {
-        read("stop", value.as_object().unwrap().clone()).map_err(|error| error.to_string())
+        read("stop", value.as_object().unwrap().clone(), |_| Vec::new()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -192,5 +354,23 @@ mod tests {
         assert_eq!(said, "force: is true or false; name: is a string; nmae: is no parameter of `stop`");
         assert_eq!(of::<Both>(json!({ "keep": 1 })).unwrap_err(), "keep: is true or false; name: is missing");
         assert_eq!(of::<Stop>(json!({})).unwrap_err(), "name: is missing");
+    }
+
+    #[test]
+    fn every_parameter_that_is_missing_is_named_and_the_values_of_the_others_are_looked_at() {
+        #[derive(Debug, Deserialize)]
+        struct Move {
+            _from: String,
+            _to: String,
+            size: Option<String>,
+        }
+        let values = |read: Move| match read.size.as_deref() {
+            Some("x") => vec![Problem::new("size", "`x` is no size"), Problem::new("_to", "is nowhere")],
+            _ => Vec::new(),
+        };
+        let given = json!({ "size": "x", "more": 1 });
+        let said = read("move", given.as_object().unwrap().clone(), values).unwrap_err().to_string();
+        let expected = "_from: is missing; _to: is missing; more: is no parameter of `move`; size: `x` is no size";
+        assert_eq!(said, expected);
     }
 }

@@ -1,6 +1,6 @@
 //! `run`: one command, in a fresh sandbox that is destroyed afterwards.
 
-use super::faults::{Env, Faults};
+use super::faults::{Env, Faults, problems_of};
 use super::options::{EXIT_CODES, FILES, Options};
 use super::parameters::Take;
 use super::published::Announcer;
@@ -157,6 +157,10 @@ impl Verb for Run {
     type Told = Ran;
 
     const RUNS_A_COMMAND: bool = true;
+
+    fn faults(self, env: Env<'_>) -> Vec<Problem> {
+        problems_of(self.request(env))
+    }
 
     fn run(self, site: &Site<'_>) -> Result<Ran, Error> {
         carry_out(self.request(site.env), site).map_err(|unrun| unrun.0)

@@ -57,25 +57,54 @@ impl Schemas {
     fn finish(mut self) -> Value {
         self.methods.extend(of_rpc());
         let mut schemas: Map<String, Value> = self.parameters.take_definitions(true);
-        let error = self.results.subschema_for::<crate::error::Error>();
+        let error = Value::from(crate::error::Error::json_schema(&mut self.results));
         let results = self.results.take_definitions(true);
         for (name, schema) in results {
             let twice = schemas.insert(name.clone(), schema.clone()).filter(|other| *other != schema);
             assert_eq!(twice, None, "two schemas are called {name}");
         }
+        schemas.insert("RpcError".to_owned(), of_rpc_error(error));
+        let data = json!({ "$ref": "#/components/schemas/RpcError" });
+        let error = |(name, code, message): &(&str, i32, &str)| {
+            ((*name).to_owned(), json!({ "code": code, "message": message, "data": data }))
+        };
+        let errors: Map<String, Value> = ERRORS.iter().map(error).collect();
         json!({
             "openrpc": "1.3.2",
             "info": { "title": "belljar rpc", "version": env!("CARGO_PKG_VERSION"), "description": "JSON-RPC 2.0 over standard input \
                 and output, one object a line. docs/rpc.md tells the protocol." },
             "methods": self.methods,
-            "components": { "schemas": schemas, "errors": { "Failed": { "code": -32000, "message": "The verb failed", "data": error } } },
+            "components": { "schemas": schemas, "errors": errors },
         })
     }
 }
 
+/// The errors that any method may answer.
+const ERRORS: [(&str, i32, &str); 6] = [
+    ("Request", -32600, "No request"),
+    ("Method", -32601, "No such method"),
+    ("Parameters", -32602, "A parameter is wrong"),
+    ("Internal", -32603, "A worker was lost, or could not be started"),
+    ("Failed", -32000, "The verb failed"),
+    ("Cancelled", -32800, "Cancelled before it had a result"),
+];
+
+/// The `data` of every error: the error object, and the exit code of the command line.
+fn of_rpc_error(mut error: Value) -> Value {
+    error["description"] =
+        json!("The one error object of belljar, with the exit code that the command line would have.");
+    error["properties"]["exit_code"] =
+        json!({ "description": "What the command line would exit with.", "type": "integer" });
+    let keys: Vec<String> = error["properties"].as_object().into_iter().flat_map(Map::keys).cloned().collect();
+    error["required"] = json!(keys);
+    error
+}
+
 fn method(name: &str, about: &str, params: Value, result: Value) -> Value {
+    let errors: Vec<Value> =
+        ERRORS.iter().map(|(name, ..)| json!({ "$ref": format!("#/components/errors/{name}") })).collect();
     json!({ "name": name, "summary": about, "paramStructure": "by-name", "params": params,
-        "result": { "name": "result", "schema": result } })
+        "result": { "name": "result", "schema": result }, "errors": errors })
 }
 
 /// What every verb takes besides.

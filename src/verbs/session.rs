@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Problem};
 use crate::spec;
 use crate::tools::session::{self, Ask};
 use crate::tools::{Client, Most, Name, Request, wire};
-use crate::verbs::faults::Faults;
+use crate::verbs::faults::{Env, Faults, problems_of};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -213,22 +213,32 @@ pub struct Exec {
     timeout: Option<Time>,
 }
 
-impl Verb for Exec {
-    type Told = Ran;
-
-    fn run(self, site: &Site<'_>) -> Result<Ran, Error> {
-        let home = site.home()?;
+impl Exec {
+    /// What runs, and for how long at most.
+    fn text(&self) -> Result<(String, Option<Duration>), Error> {
         let mut faults = Faults::default();
-        let text = faults.text("lines", self.lines.0);
+        let text = faults.text("lines", self.lines.0.clone()).unwrap_or_default();
         let timeout = self.timeout.as_ref().and_then(|time| faults.unit("timeout", &**time, spec::parse_duration));
         if self.detach && self.timeout.is_some() {
             faults.0.push(Problem::new("timeout", "does not go with `detach`").hint("leave it or `--detach` out"));
         }
-        faults.none()?;
-        let text = text.unwrap_or_default();
         if text.len() > LONGEST {
-            return Err(Error::new(Kind::Invalid, "the lines are longer than 128 KiB").hint(COPY_IT));
+            faults.0.push(Problem::new("lines", "are longer than 128 KiB").hint(COPY_IT));
         }
+        faults.none().map(|()| (text, timeout))
+    }
+}
+
+impl Verb for Exec {
+    type Told = Ran;
+
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.text())
+    }
+
+    fn run(self, site: &Site<'_>) -> Result<Ran, Error> {
+        let home = site.home()?;
+        let (text, timeout) = self.text()?;
         let timeout_ms = timeout.map(|time| time.as_millis() as u64);
         let ask = Ask::Run { kind: session::Kind::Shell, text, wait: !self.detach, timeout_ms };
         let mut said = Collected::new(site, None);

@@ -1,7 +1,7 @@
 //! `volume`: directories that several sandboxes share.
 
 use super::text::{heading, size, table, time};
-use super::words::{Text, many};
+use super::words::{Text, some};
 use super::{Site, Told, Verb, table};
 use crate::error::Error;
 use crate::sandbox::Volumes;
@@ -119,19 +119,29 @@ impl Told for All {
 pub struct Rm {
     /// Which
     #[arg(value_name = "NAME", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Text>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Text>"))]
     name: Vec<Text>,
 }
 
-/// Volumes that are gone.
+/// What became of each volume that was named.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "VolumesRemoved"))]
 pub struct Removed {
-    /// In the order in which they were asked for.
+    /// Those that are gone, in the order in which they were asked for.
     removed: Vec<String>,
-    #[serde(skip)]
-    code: i32,
+    /// Those that are not; where one alone was asked for, that is an error.
+    failed: Vec<NotRemoved>,
+}
+
+/// A volume that was not removed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "VolumeNotRemoved"))]
+pub struct NotRemoved {
+    /// As it was asked for.
+    name: String,
+    /// Why.
+    error: Error,
 }
 
 impl Verb for Rm {
@@ -140,19 +150,19 @@ impl Verb for Rm {
     fn run(self, site: &Site<'_>) -> Result<Removed, Error> {
         let (volumes, sandboxes) = (Volumes::new(site.home()?), site.sandboxes()?);
         let several = self.name.len() > 1;
-        let (mut removed, mut code) = (Vec::new(), 0);
+        let (mut removed, mut failed) = (Vec::new(), Vec::new());
         for Text(name) in self.name {
             match volumes.remove(&name, &sandboxes) {
                 Ok(()) => removed.push(name),
                 // The rest is removed all the same.
                 Err(error) if several => {
                     (site.complain)(&error);
-                    code = super::exit_code(&error);
+                    failed.push(NotRemoved { name, error });
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(Removed { removed, code })
+        Ok(Removed { removed, failed })
     }
 }
 
@@ -162,6 +172,6 @@ impl Told for Removed {
     }
 
     fn code(&self) -> i32 {
-        self.code
+        self.failed.last().map_or(0, |failed| super::exit_code(&failed.error))
     }
 }

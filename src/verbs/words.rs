@@ -209,6 +209,16 @@ pub enum OneOrMany<T> {
     One(T),
 }
 
+/// The same where there has to be one.
+#[cfg(test)]
+#[derive(schemars::JsonSchema)]
+#[schemars(untagged, rename = "OneOrSome{T}")]
+#[allow(dead_code, missing_docs)] // For the schema.
+pub enum OneOrSome<T> {
+    Some(#[schemars(length(min = 1))] Vec<T>),
+    One(T),
+}
+
 /// `K=V`, several times; or an object.
 #[cfg(test)]
 #[derive(schemars::JsonSchema)]
@@ -265,6 +275,16 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Many<T> {
 /// Anything else.
 pub fn many<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_any(Many(PhantomData))
+}
+
+/// A list that is not empty, or one alone.
+///
+/// # Errors
+///
+/// Anything else.
+pub fn some<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let all: Vec<T> = many(deserializer)?;
+    if all.is_empty() { Err(D::Error::custom("is an empty list, and takes at least one")) } else { Ok(all) }
 }
 
 struct PairVisitor;

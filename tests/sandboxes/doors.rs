@@ -158,6 +158,73 @@ fn what_a_verb_tells_is_the_same_through_every_door() {
 }
 
 #[test]
+fn a_part_that_could_not_be_done_is_named_in_the_result_through_every_door() {
+    let sandboxes = Sandboxes::new("doors-parts");
+    sandboxes.create("box", &["--keep"]);
+    let mut driver = Driver::new(&sandboxes);
+    let here = sandboxes.home().join("here");
+    std::fs::write(&here, "12345").expect("a file");
+    let (here, none) = (here.display().to_string(), sandboxes.home().join("none").display().to_string());
+    for volume in ["one", "two"] {
+        sandboxes.done(&["volume", "create", volume]);
+    }
+    assert_eq!(said(&sandboxes.shell("box", "mkdir /tmp/d; echo hello > /tmp/d/a")), (Some(0), "", ""));
+    // Of several, one is not there: by the line, by rpc, and what names it in both.
+    let table = [
+        (vec!["cp", &none, &here, "box:/tmp/d"], "cp", json!({ "from": [none, here], "to": "box:/tmp/d" })),
+        (vec!["volume", "rm", "none", "one"], "volume.rm", json!({ "name": ["none", "two"] })),
+        (
+            vec!["fs", "replace", "box", "hello", "hello", "/tmp/none", "/tmp/d/a"],
+            "fs.replace",
+            json!({ "sandbox": "box", "text": "hello", "new": "hello", "file": ["/tmp/none", "/tmp/d/a"] }),
+        ),
+        (vec!["stop", "none", "box"], "stop", json!({ "name": ["none", "box"] })),
+    ];
+    for (mut words, method, given) in table {
+        words.push("--json");
+        let (by_line, code) = printed(&sandboxes, &words);
+        assert_eq!(code, 1, "{by_line}");
+        let by_rpc = driver.call(method, given)["result"].take();
+        for told in [&by_line, &by_rpc] {
+            let failed = if method == "stop" { &told["sandboxes"] } else { &told["failed"] };
+            assert_eq!(failed[0]["error"]["kind"], "not_found", "{method}: {told}");
+            assert!(method == "stop" || failed[1].is_null(), "{method}: {told}");
+        }
+    }
+    sandboxes.done(&["start", "box"]);
+    // What was told as it came has no list, and names what failed all the same.
+    let files = json!(["/tmp/none", "/tmp/d/a"]);
+    let given = json!({ "sandbox": "box", "text": "x", "new": "y", "file": files, "stream": true });
+    let told = driver.streamed("fs.replace", given);
+    assert_eq!((&told["files"], &told["failed"][0]["path"]), (&Value::Null, &json!("/tmp/none")), "{told}");
+    // One alone is an error.
+    let error = as_printed(driver.call("cp", json!({ "from": none, "to": "box:/tmp" })));
+    assert_eq!((&error.0["kind"], error.1), (&json!("not_found"), 1));
+}
+
+#[test]
+fn a_copy_says_where_it_is_and_how_much_of_it() {
+    let sandboxes = Sandboxes::new("doors-where");
+    sandboxes.create("box", &[]);
+    let mut driver = Driver::new(&sandboxes);
+    let tree = sandboxes.home().join("tree");
+    std::fs::create_dir_all(&tree).expect("a directory");
+    std::fs::write(tree.join("a"), "12345").expect("a file");
+    std::fs::write(tree.join("b"), "678").expect("a file");
+    let tree = tree.display().to_string();
+    let mut copied = |from: &str, to: &str| {
+        let told = driver.call("cp", json!({ "from": from, "to": to }))["result"].take();
+        (told["to"].as_str().unwrap_or_default().to_owned(), told["bytes"].as_u64())
+    };
+    assert_eq!(copied(&tree, "box:/tmp/new"), ("/tmp/new".to_owned(), Some(8)));
+    // Into a directory that is there.
+    assert_eq!(copied(&tree, "box:/tmp"), ("/tmp/tree".to_owned(), Some(8)));
+    assert_eq!(copied(&format!("{tree}/a"), "box:/tmp/new"), ("/tmp/new/a".to_owned(), Some(5)));
+    let back = sandboxes.home().join("back").display().to_string();
+    assert_eq!(copied("box:/tmp/new", &back), (back, Some(8)));
+}
+
+#[test]
 fn the_python_client_is_what_the_schema_says_and_drives_a_sandbox() {
     let sandboxes = Sandboxes::new("doors-client");
     // Where the tests run as another user it is a copy of the tree.
@@ -229,7 +296,7 @@ with belljar.Client([os.environ["BELLJAR"], "rpc"]) as client:
     try:
         client.stop(name="nope")
     except belljar.Error as error:
-        assert (error.kind, error.data["fields"]) == ("not_found", ["sandbox"]), error.data
+        assert (error.kind, error.data["fields"]) == ("not_found", ["name"]), error.data
         assert error.hint == "`belljar ls` lists them", error.hint
     else:
         raise AssertionError("stopped")

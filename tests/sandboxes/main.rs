@@ -21,6 +21,7 @@ mod killed;
 mod life;
 mod lost;
 mod published;
+mod requests;
 mod rpc;
 mod sessions;
 mod stopped;

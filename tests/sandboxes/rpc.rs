@@ -33,7 +33,7 @@ impl Driver {
         Driver { child, requests, answers }
     }
 
-    fn says(&mut self, line: &str) {
+    pub fn says(&mut self, line: &str) {
         self.requests.write_all(format!("{line}\n").as_bytes()).expect("it reads");
     }
 
@@ -61,13 +61,21 @@ impl Driver {
         answer
     }
 
-    fn result(&mut self, method: &str, parameters: Value) -> Value {
+    /// Asks, passes over what is told as it comes, and hears the result.
+    pub fn streamed(&mut self, method: &str, parameters: Value) -> Value {
+        self.asks(1, method, parameters);
+        let mut answer = std::iter::repeat_with(|| self.hears()).find(|said| said["id"] == 1).expect("an answer");
+        assert!(answer["error"].is_null(), "{answer}");
+        answer["result"].take()
+    }
+
+    pub fn result(&mut self, method: &str, parameters: Value) -> Value {
         let mut answer = self.call(method, parameters);
         assert!(answer["error"].is_null(), "{answer}");
         answer["result"].take()
     }
 
-    fn error(&mut self, method: &str, parameters: Value) -> (i64, String, Value) {
+    pub fn error(&mut self, method: &str, parameters: Value) -> (i64, String, Value) {
         let answer = self.call(method, parameters);
         let error = &answer["error"];
         (
@@ -77,7 +85,15 @@ impl Driver {
         )
     }
 
-    fn ends(mut self) -> Option<i32> {
+    /// Its input ends: the exit code, and what it still says.
+    pub fn ends_and_says(self) -> (Option<i32>, Vec<Value>) {
+        let Driver { mut child, requests, answers } = self;
+        drop(requests);
+        let said = std::iter::from_fn(|| answers.recv_timeout(Duration::from_secs(60)).ok()).collect();
+        (child.wait().expect("wait for belljar").code(), said)
+    }
+
+    pub fn ends(mut self) -> Option<i32> {
         drop(self.requests);
         self.child.wait().expect("wait for belljar").code()
     }
@@ -150,7 +166,7 @@ fn a_request_has_the_result_that_the_command_line_prints() {
     let taken = driver.result("cp", json!({ "from": "box:/tmp/false", "to": "-" }));
     assert_eq!(
         taken,
-        json!({ "version": 1, "to": "-", "bytes": 25, "skipped": [], "skipped_more": 0,
+        json!({ "version": 1, "to": "-", "bytes": 25, "skipped": [], "skipped_more": 0, "failed": [],
             "content": "{\"error\":{\"message\":\"x\"}}", "encoding": "utf-8" })
     );
     driver.result("fs.rm", json!({ "sandbox": "box", "path": "/tmp/false" }));
@@ -179,9 +195,9 @@ fn what_is_wrong_is_an_error_that_names_it() {
         assert_eq!((&answer["id"], answer["error"]["code"].as_i64()), (&Value::Null, Some(code)), "{answer}");
     }
     assert_eq!(driver.error("exec.me", json!({})).0, -32601);
-    let (code, message, data) = driver.error("exec", json!({ "nmae": "box" }));
-    assert_eq!((code, message.as_str()), (-32602, "nmae: is no parameter of `exec`"));
-    assert!(data["hint"].as_str().is_some_and(|hint| hint.starts_with("it takes detach, ")), "{data}");
+    let (code, message, data) = driver.error("fs.stat", json!({ "sandbox": "box", "path": "/", "nmae": "box" }));
+    assert_eq!((code, message.as_str()), (-32602, "nmae: is no parameter of `fs.stat`"));
+    assert!(data["hint"].as_str().is_some_and(|hint| hint.starts_with("it takes sandbox, ")), "{data}");
     let (code, message, _) = driver.error("create", json!({ "name": "box", "memory": "lots" }));
     assert!(code == -32602 && message.starts_with("memory: "), "{message}");
     assert_eq!(driver.error("stats", json!({})).0, -32602);
@@ -378,12 +394,12 @@ fn a_file_on_standard_output_comes_by_stream_only() {
     let mut driver = Driver::new(&sandboxes);
     let wanted = json!({ "name": "none", "output": "-" });
     let error = driver.call("image.save", wanted.clone())["error"]["data"].take();
-    assert_eq!(error["fields"], json!(["image", "output"]), "{error}");
+    assert_eq!(error["fields"], json!(["name", "output"]), "{error}");
     assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("with `stream`")), "{error}");
     let mut streamed = wanted;
     streamed["stream"] = json!(true);
     let error = driver.call("image.save", streamed)["error"]["data"].take();
-    assert_eq!((&error["kind"], &error["fields"]), (&json!("not_found"), &json!(["image"])), "{error}");
+    assert_eq!((&error["kind"], &error["fields"]), (&json!("not_found"), &json!(["name"])), "{error}");
 }
 
 #[test]

@@ -68,13 +68,15 @@ class Changes(TypedDict):
 
 class Copied(TypedDict):
     """What was copied."""
-    # Bytes of content.
+    # Bytes of content of all files; where TO is `-`, of what was printed.
     bytes: int
     # Only where TO is `-`, and nobody was told it as it came: the file as text, of a directory a tar archive.
     content: NotRequired[Optional[str]]
     # How `content` has the bytes.
     encoding: NotRequired[Optional[FileEncoding]]
-    # What was not copied.
+    # Of several sources those that were not copied; of one alone that is an error.
+    failed: List[NotCopied]
+    # What was not copied of what is in them.
     skipped: List[Skipped]
     # So many more, which nobody remembers.
     skipped_more: int
@@ -240,6 +242,8 @@ class FileWritten(TypedDict):
 
 class FilesReplaced(TypedDict):
     """What became of each file."""
+    # Those of them in which nothing could be replaced.
+    failed: List[FileReplaced]
     # In the order in which they were asked for; null where they were told as they came.
     files: Optional[List[FileReplaced]]
 
@@ -480,8 +484,6 @@ class Known(TypedDict):
     name: str
     # Its network: `none` or `host`.
     net: str
-    # Ports that are reached from the host, as long as it runs; none where none were asked for.
-    published: List[Published]
     # When it was last ready; null where it never was.
     started: Optional[str]
     # What it is doing.
@@ -526,30 +528,6 @@ class Limits(TypedDict):
     pids: int
 
 
-class ListeningPort(TypedDict):
-    """A port on which something listens."""
-    # The address inside: `0.0.0.0` and `::` are all of them.
-    address: str
-    # The process that has it, as numbered inside; null where that cannot be seen.
-    pid: Optional[int]
-    # The port.
-    port: int
-    # What that process calls itself.
-    program: Optional[Name]
-    # The protocol.
-    protocol: PortProtocol
-    # Where on the host it is published, as `127.0.0.1:8080`. A preview, which is its caller's, is not among them.
-    published: List[str]
-
-
-class ListeningPorts(TypedDict):
-    """Ports of a sandbox."""
-    # On which something listens, by protocol and port.
-    ports: List[ListeningPort]
-    # What is published, whether something listens there or not.
-    published: List[Published]
-
-
 class Log(TypedDict):
     """What a sandbox's own command has written."""
     # All that is kept of it; null where it was told as it came.
@@ -568,8 +546,6 @@ class Made(TypedDict):
     image: str
     # Its name; the id, where it has none.
     name: str
-    # Ports that are reached from the host; none where none were asked for.
-    published: List[Published]
 
 
 class Network(TypedDict):
@@ -582,7 +558,7 @@ class Network(TypedDict):
     dropped_lines: int
     # Those that were allowed and could not be made.
     failed: int
-    # Whether a process that serves it was gone before the end: nothing was reached from then on, and the sum is that of `connections`.
+    # Whether the network was there to the end. What it did before it was lost is not known then, but for `connections`.
     lost: bool
     # Refusals of targets that are not in the list, since it is full.
     more_targets: int
@@ -616,6 +592,14 @@ class NetworkSet(TypedDict):
     name: str
     # `none`, `only` or `open`.
     net: str
+
+
+class NotCopied(TypedDict):
+    """A source that was not copied."""
+    # Why.
+    error: Error
+    # As it was asked for.
+    path: Name
 
 
 class Obstacle(TypedDict):
@@ -666,18 +650,6 @@ class OneVolume(TypedDict):
     sandboxes: List[str]
 
 
-class Previewed(TypedDict):
-    """Where it is open."""
-    # The host's address.
-    address: str
-    # The host's port.
-    port: int
-    # The port inside.
-    to: int
-    # The same as the address of a web page.
-    url: str
-
-
 class Printed(TypedDict):
     """A schema."""
     # JSON Schema, or an OpenRPC document.
@@ -692,18 +664,6 @@ class Problem(TypedDict):
     hint: Optional[str]
     # What is wrong with it.
     message: str
-
-
-class Published(TypedDict):
-    """A port of the sandbox that is reached from the host."""
-    # The host's address.
-    address: str
-    # Why it was closed before the sandbox had ended; absent where it was not.
-    lost: NotRequired[Optional[str]]
-    # The host's port, as it was given where any was asked for.
-    port: int
-    # The port inside.
-    to: int
 
 
 class Raised(TypedDict):
@@ -778,6 +738,28 @@ class Resized(TypedDict):
     limits: Limits
     # As it was asked for.
     name: str
+
+
+class RpcError(TypedDict):
+    """The one error object of belljar, with the exit code that the command line would have."""
+    # What the kernel answered, errno(3).
+    errno: Optional[int]
+    # What the command line would exit with.
+    exit_code: int
+    # Of a request: the fields at fault.
+    fields: List[str]
+    # How to mend it; several cures are lines.
+    hint: Optional[str]
+    # What programs decide by.
+    kind: Kind
+    # What went wrong, for people, without the path.
+    message: str
+    # The path inside a sandbox that it is about; an object with `base64` where it is no text.
+    path: Optional[Name]
+    # The same with what is wrong with each, and its cure.
+    problems: List[Problem]
+    # The step of the plan that the kernel refused, as `14 of 31`.
+    step: Optional[str]
 
 
 class Sandboxes(TypedDict):
@@ -880,8 +862,6 @@ class Started(TypedDict):
     image: str
     # Its name.
     name: str
-    # Ports that are reached from the host; none where none were asked for.
-    published: List[Published]
 
 
 class Stats(TypedDict):
@@ -944,6 +924,14 @@ class VolumeCreated(TypedDict):
     name: str
 
 
+class VolumeNotRemoved(TypedDict):
+    """A volume that was not removed."""
+    # Why.
+    error: Error
+    # As it was asked for.
+    name: str
+
+
 class Volumes(TypedDict):
     """The volumes that there are."""
     # By their names.
@@ -951,8 +939,10 @@ class Volumes(TypedDict):
 
 
 class VolumesRemoved(TypedDict):
-    """Volumes that are gone."""
-    # In the order in which they were asked for.
+    """What became of each volume that was named."""
+    # Those that are not; where one alone was asked for, that is an error.
+    failed: List[VolumeNotRemoved]
+    # Those that are gone, in the order in which they were asked for.
     removed: List[str]
 
 
@@ -1048,8 +1038,6 @@ class ExecToldValue1(TypedDict):
     limits_reached: List[str]
     # What it did on its network, where there is a policy of what may be reached; null where there is none.
     network: Optional[Network]
-    # Ports that were reached from the host; none where none were asked for.
-    published: List[Published]
     # The sandbox's id, unique on this host.
     sandbox: str
     # The signal that ended the command, by name (`SIGKILL`); null when none did.
@@ -1112,8 +1100,6 @@ class RunToldValue1(TypedDict):
     limits_reached: List[str]
     # What it did on its network, where there is a policy of what may be reached; null where there is none.
     network: Optional[Network]
-    # Ports that were reached from the host; none where none were asked for.
-    published: List[Published]
     # The sandbox's id, unique on this host.
     sandbox: str
     # The signal that ended the command, by name (`SIGKILL`); null when none did.
@@ -1178,16 +1164,15 @@ Examined = Union[Report, ExaminedValue2]
 ExecTold = Union[ExecToldValue1, ExecToldValue2]
 FileEncoding = Literal["utf-8", "base64"]
 FileStat = FileEntry
-Happening = Literal["opened", "refused", "closed", "query", "lost"]
+Happening = Literal["opened", "refused", "closed", "query"]
 How = Literal["added", "changed", "deleted"]
 Ids = Union[str, float]
-Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "broken", "failed"]
+Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "cancelled", "broken", "failed"]
 Listed = Union[Known, ListedValue2]
 Mode = Union[str, float]
 Name = Union[str, NameValue2]
-OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
+OneOrSomeText = Union[List[Union[str, float]], Union[str, float]]
 OutputLimit = Union[str, float]
-PortProtocol = Literal["tcp", "udp"]
 Protocol = Literal["tcp", "udp", "icmp"]
 Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
 RunTold = Union[RunToldValue1, RunToldValue2]
@@ -1201,6 +1186,7 @@ Verified = Union[Literal["yes"], VerifiedValue2, VerifiedValue3]
 Which = Literal["result", "spec", "doctor", "rpc"]
 Word = Union[bytes, Union[Union[str, float], WordValue2]]
 OneOrManyWord = Union[List[Word], Word]
+OneOrSomeWord = Union[List[Word], Word]
 Pairs = Union[Dict[str, Word], List[Word], Word]
 
 
@@ -1254,7 +1240,7 @@ class Fs:
         """Print the lines of text files that have TEXT in them"""
         return self._call("fs.grep", {"sandbox": sandbox, "path": path, "text": text, "name": name, "ignore_case": ignore_case, "input": input}, on_output)
 
-    def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrManyWord, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
+    def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrSomeWord, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
         """Replace a text in files, everywhere"""
         return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
 
@@ -1277,7 +1263,7 @@ class Image:
         """Fetch an image from a registry"""
         return self._call("image.pull", {"ref": ref, "username": username, "password_stdin": password_stdin, "input": input}, on_output)
 
-    def save(self, *, name: OneOrManyText, output: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesSaved:
+    def save(self, *, name: OneOrSomeText, output: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesSaved:
         """Write images into one file, for `load` elsewhere"""
         return self._call("image.save", {"name": name, "output": output, "input": input}, on_output)
 
@@ -1297,7 +1283,7 @@ class Image:
         """Give an image another name"""
         return self._call("image.tag", {"name": name, "new": new, "input": input}, on_output)
 
-    def rm(self, *, name: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesRemoved:
+    def rm(self, *, name: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesRemoved:
         """Take names away, and images that have no name left"""
         return self._call("image.rm", {"name": name, "input": input}, on_output)
 
@@ -1323,17 +1309,6 @@ class Net:
     def log(self, *, name: Union[str, float], follow: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> NetworkLog:
         """Show what a sandbox reached, and what it was refused"""
         return self._call("net.log", {"name": name, "follow": follow, "input": input}, on_output)
-
-
-class Port:
-    """`belljar port`."""
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-
-    def ls(self, *, sandbox: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ListeningPorts:
-        """List the ports that programs in a sandbox listen on"""
-        return self._call("port.ls", {"sandbox": sandbox, "input": input}, on_output)
 
 
 class Pty:
@@ -1404,7 +1379,7 @@ class Snapshot:
         """List the images that are snapshots"""
         return self._call("snapshot.ls", {"input": input}, on_output)
 
-    def rm(self, *, image: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SnapshotsRemoved:
+    def rm(self, *, image: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SnapshotsRemoved:
         """Take the names of snapshots away, and with the last name the image"""
         return self._call("snapshot.rm", {"image": image, "input": input}, on_output)
 
@@ -1423,7 +1398,7 @@ class Volume:
         """List volumes, what they take on the disk, and who has them"""
         return self._call("volume.ls", {"input": input}, on_output)
 
-    def rm(self, *, name: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> VolumesRemoved:
+    def rm(self, *, name: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> VolumesRemoved:
         """Remove volumes and their files"""
         return self._call("volume.rm", {"name": name, "input": input}, on_output)
 
@@ -1436,31 +1411,26 @@ class Methods:
         self.fs = Fs(call)
         self.image = Image(call)
         self.net = Net(call)
-        self.port = Port(call)
         self.pty = Pty(call)
         self.session = Session(call)
         self.snapshot = Snapshot(call)
         self.volume = Volume(call)
 
-    def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> RunTold:
+    def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> RunTold:
         """Run one command in a fresh sandbox that is destroyed afterwards"""
-        return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
+        return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
 
-    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
+    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
         """Run a piece of code in a fresh sandbox that is destroyed afterwards"""
-        return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
+        return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
 
     def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
         """Run a command in a persistent sandbox"""
         return self._call("exec", {"detach": detach, "timeout": timeout, "output_limit": output_limit, "workdir": workdir, "user": user, "env": env, "stdin": stdin, "tty": tty, "interactive": interactive, "name": name, "command": command, "input": input}, on_output)
 
-    def preview(self, *, name: Union[str, float], port: Count, listen: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Previewed:
-        """Open a port of this machine that leads to one in a sandbox"""
-        return self._call("preview", {"name": name, "port": port, "listen": listen, "input": input}, on_output)
-
-    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make a persistent sandbox"""
-        return self._call("create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "label": label, "name": name, "command": command, "input": input}, on_output)
+        return self._call("create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "label": label, "name": name, "command": command, "input": input}, on_output)
 
     def ls(self, *, label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sandboxes:
         """List persistent sandboxes"""
@@ -1482,15 +1452,15 @@ class Methods:
         """Wait until a sandbox ends, and exit as its own command did"""
         return self._call("wait", {"name": name, "input": input}, on_output)
 
-    def stop(self, *, name: OneOrManyText, grace: Optional[Time] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStopped:
+    def stop(self, *, name: OneOrSomeText, grace: Optional[Time] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStopped:
         """End sandboxes; those that are not kept are removed"""
         return self._call("stop", {"name": name, "grace": grace, "input": input}, on_output)
 
-    def start(self, *, name: OneOrManyText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStarted:
+    def start(self, *, name: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStarted:
         """Start kept sandboxes that were stopped"""
         return self._call("start", {"name": name, "input": input}, on_output)
 
-    def rm(self, *, name: OneOrManyText, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllRemoved:
+    def rm(self, *, name: OneOrSomeText, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllRemoved:
         """Remove sandboxes and their files"""
         return self._call("rm", {"name": name, "force": force, "input": input}, on_output)
 
@@ -1518,9 +1488,9 @@ class Methods:
         """Write a whole sandbox to a file, for another machine"""
         return self._call("export", {"name": name, "output": output, "without_image": without_image, "input": input}, on_output)
 
-    def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+    def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make a sandbox from a file that `belljar export` wrote, and start it"""
-        return self._call("import", {"file": file, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "name": name, "input": input}, on_output)
+        return self._call("import", {"file": file, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "name": name, "input": input}, on_output)
 
     def doctor(self, *, apparmor_profile: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Examined:
         """Say what this host can enforce, what is missing and how to get it"""
@@ -1530,7 +1500,7 @@ class Methods:
         """Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc"""
         return self._call("schema", {"of": of, "input": input}, on_output)
 
-    def cp(self, *, from_: OneOrManyWord, to: Word, quiet: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Copied:
+    def cp(self, *, from_: OneOrSomeWord, to: Word, quiet: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Copied:
         """Copy files and directories between the host and a sandbox"""
         return self._call("cp", {"from": from_, "to": to, "quiet": quiet, "input": input}, on_output)
 

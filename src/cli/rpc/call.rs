@@ -1,8 +1,8 @@
 //! One request of `rpc`: a worker process that runs the verb, and the pipes to it.
 
-use super::message::{self, Code};
+use super::message::{self, Code, Refusal};
 use crate::cli::{render, terminal};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::sys::{Answer, fd, worker};
 use crate::verbs::Method;
 use nix::errno::Errno;
@@ -21,6 +21,10 @@ const LONGEST: usize = 256 << 20;
 pub const LONGEST_INPUT: usize = 64 << 20;
 /// The descriptor that a worker's result goes to.
 const RESULT: RawFd = 3;
+/// What is said of input that nobody takes.
+const NO_READER: &str = "the request's command reads no more";
+/// Bytes that are told of what a worker said that is no more.
+const LAST_WORDS: usize = 4 << 10;
 /// Pieces that hold a pipe.
 const PIPEFULS: usize = 4;
 /// The names of a worker's streams.
@@ -30,6 +34,7 @@ const STREAMS: [&str; 2] = ["stdout", "stderr"];
 pub struct Call {
     /// The request's, unless it was a notification.
     pub id: Option<Value>,
+    method: &'static Method,
     pid: Pid,
     stream: bool,
     input: Option<OwnedFd>,
@@ -119,10 +124,12 @@ impl Call {
             descriptors.push(end);
         }
         fd::set_nonblocking(ours.as_fd())?;
+        let method = work.method;
         let pid = worker::start(&descriptors, mask, move || work.run(stream))?;
         let mut outputs = outputs.into_iter();
         let mut call = Call {
             id,
+            method,
             pid,
             stream,
             input: Some(ours),
@@ -147,13 +154,27 @@ impl Call {
         let _ = kill(self.pid, Signal::SIGTERM);
     }
 
-    /// Takes over input; `from`: who is answered when the worker has taken it. `Err`: what is wrong.
-    pub fn give(&mut self, bytes: &[u8], end: bool, from: Option<Value>) -> Result<(), &'static str> {
+    /// Nobody can give it input any more.
+    pub fn end_input(&mut self) {
+        self.last = true;
+        self.feed();
+    }
+
+    /// Takes over input; `from`: who is answered when the worker has taken it.
+    ///
+    /// # Errors
+    ///
+    /// It takes none, or no more at present.
+    pub fn give(&mut self, bytes: &[u8], end: bool, from: Option<Value>) -> Result<(), Refusal> {
+        let refused = |kind, message: &str| Err(Refusal::new(Code::Failed, Error::new(kind, message)));
+        if self.unread {
+            return refused(Kind::Ended, NO_READER);
+        }
         if self.last {
-            return Err("the request takes no input, or no more");
+            return refused(Kind::Invalid, "the request takes no input, or no more");
         }
         if self.given.len() + bytes.len() > LONGEST_INPUT {
-            return Err("more than 64 MiB of input wait for the request's command to read them");
+            return refused(Kind::TooLarge, "more than 64 MiB of input wait for the request's command to read them");
         }
         self.given.extend(bytes);
         self.last = end;
@@ -188,7 +209,7 @@ impl Call {
         }
         let lost = self.unread || !self.given.is_empty();
         let answer = |id: &Value| match lost {
-            true => message::error(id, Code::Failed, "the request's command reads no more", None),
+            true => message::error(id, Code::Failed, &Error::new(Kind::Ended, NO_READER), 1),
             false => message::result(id, &json!({})),
         };
         std::mem::take(&mut self.givers).iter().map(answer).collect()
@@ -276,41 +297,45 @@ impl Call {
     /// The answer.
     pub fn answer(&self) -> Option<Value> {
         let id = self.id.as_ref()?;
-        let said = String::from_utf8_lossy(&self.kept[1]);
-        let words = said.lines().next().unwrap_or_default();
-        let words = words.strip_prefix("belljar: ").unwrap_or(words);
-        let words = if words.is_empty() { "it failed and printed no message" } else { words };
+        let failed = |code, error: Error| message::error(id, code, &error, self.method.exit_code(&error));
         if self.too_long {
-            let message = "it printed more than 256 MiB: ask for it with `stream`, or by a file";
-            return Some(message::error(id, Code::Failed, message, None));
+            let error = Error::new(Kind::TooLarge, "it printed more than 256 MiB");
+            return Some(failed(Code::Failed, error.hint("ask for it with `stream`, or by a file")));
         }
+        let cancelled = || failed(Code::Cancelled, Error::new(Kind::Cancelled, "cancelled"));
         let code = match self.ended? {
             Ok(code) => code,
-            Err(_) if self.cancelled => return Some(message::error(id, Code::Cancelled, "cancelled", None)),
+            Err(_) if self.cancelled => return Some(cancelled()),
             Err(signal) => {
-                let message = format!("its worker was killed by {signal}");
-                return Some(message::error(id, Code::Internal, &message, None));
+                let error = Error::new(Kind::Failed, format!("its worker was killed by {signal}"));
+                return Some(failed(Code::Internal, error));
             }
         };
         Some(match serde_json::from_slice::<Answered>(&self.kept[2]) {
             Ok(Answered::Told(object)) => match object.get("error").filter(|error| !error.is_null()) {
-                Some(error) => failed(id, error, code),
+                Some(error) => of_verb(id, &known(error), code),
                 None => message::result(id, &object),
             },
-            Ok(Answered::Error(error)) => failed(id, &json!(error), code),
-            Err(_) if self.cancelled => {
-                message::error(id, Code::Cancelled, "cancelled", Some(json!({ "exit_code": code })))
+            Ok(Answered::Error(error)) => of_verb(id, &error, code),
+            Err(_) if self.cancelled => cancelled(),
+            Err(_) => {
+                let said = self.kept[1].get(..LAST_WORDS).unwrap_or(&self.kept[1]);
+                let said = String::from_utf8_lossy(said).trim_end().to_owned();
+                let error = Error::new(Kind::Failed, "its worker ended without an answer");
+                let error = if said.is_empty() { error } else { error.hint(format!("it said: {said}")) };
+                message::error(id, Code::Internal, &error, code)
             }
-            Err(_) => message::error(id, Code::Internal, words, Some(json!({ "exit_code": code, "stderr": said }))),
         })
     }
 }
 
-/// What an object of `--json` says of a failure.
-fn failed(id: &Value, error: &Value, code: i32) -> Value {
-    let mut data = if error.is_object() { error.clone() } else { json!({ "kind": error }) };
-    let message = data["message"].as_str().unwrap_or("it failed").to_owned();
-    let invalid = matches!(data["kind"].as_str(), Some("invalid" | "misused"));
-    data["exit_code"] = code.into();
-    message::error(id, if invalid { Code::Parameters } else { Code::Failed }, &message, Some(data))
+/// The error in an object of `--json`.
+fn known(error: &Value) -> Error {
+    Error::deserialize(error).unwrap_or_else(|_| Error::new(Kind::Failed, "it failed"))
+}
+
+/// What a verb could not do.
+fn of_verb(id: &Value, error: &Error, exit_code: i32) -> Value {
+    let invalid = matches!(error.kind, Kind::Invalid | Kind::Misused);
+    message::error(id, if invalid { Code::Parameters } else { Code::Failed }, error, exit_code)
 }

@@ -7,15 +7,16 @@
 
 mod call;
 mod message;
+mod own;
 
-use super::render;
+use super::{render, terminal};
+use crate::error::{Error, Kind, Problem};
 use crate::sys::fd::open_anew;
 use crate::sys::signal::default_action;
 use crate::sys::worker;
-use crate::verbs;
-use crate::verbs::words::Word;
-use call::{Call, Input, Work};
-use message::{Code, Request};
+use crate::verbs::{self, parameters};
+use call::{Call, Work};
+use message::{Code, Refusal, Request};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,16 +24,11 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{read, write};
-use serde::Deserialize as _;
+use own::{Cancel, InputOf, Version, streams};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 
-/// Parameters of every method besides its own: what it prints is told as it comes.
-const STREAM: &str = "stream";
-/// See [`STREAM`]: standard input.
-const INPUT: &str = "input";
 /// The longest line that is read.
 const LONGEST_LINE: usize = 96 << 20;
 /// Requests in flight at once.
@@ -66,9 +62,9 @@ struct Broker {
 ///
 /// As it is answered.
 pub fn understand(line: &[u8]) -> Result<(), String> {
-    let request = message::read(line).map_err(|(_, _, why)| why)?;
+    let request = message::read(line).map_err(|unread| unread.1.error.to_string())?;
     if let Some(method) = verbs::method(&request.method) {
-        return method.check(request.parameters).map_err(|error| error.to_string());
+        return method.check(request.parameters, terminal::ENV).map_err(|error| error.to_string());
     }
     Err("no such method".to_owned())
 }
@@ -244,8 +240,10 @@ impl Broker {
         if !self.open {
             let line = std::mem::take(&mut self.read);
             self.ask(&line);
+            self.calls.iter_mut().for_each(Call::end_input);
         } else if self.read.len() > LONGEST_LINE {
-            self.tell(&message::error(&Value::Null, Code::Parse, "a line is longer than 96 MiB", None));
+            let error = Error::new(Kind::TooLarge, "a line is longer than 96 MiB");
+            self.tell(&message::error(&Value::Null, Code::Parse, &error, verbs::exit_code(&error)));
             self.read = Vec::new();
             self.overlong = true;
         }
@@ -259,77 +257,84 @@ impl Broker {
         }
         let request = match message::read(line) {
             Ok(request) => request,
-            Err((id, code, why)) => return self.tell(&message::error(&id, code, &why, None)),
+            Err(unread) => return self.refuse(&unread.0, &unread.1),
         };
         let id = request.id.clone();
-        let refused = match request.method.as_str() {
-            "cancel" => self.cancel(&request),
+        let done = match request.method.as_str() {
+            "cancel" => self.cancel(request),
             "input" => self.input(request),
-            "version" => Ok(Some(json!({ "version": env!("CARGO_PKG_VERSION") }))),
+            "version" => parameters::read(&request.method, request.parameters, |_: Version| Vec::new())
+                .map(|_| Some(json!({ "version": env!("CARGO_PKG_VERSION") })))
+                .map_err(parameters_refused),
             _ => self.call(request).map(|()| None),
         };
         let Some(id) = id else { return };
-        match refused {
+        match done {
             Ok(Some(result)) => self.tell(&message::result(&id, &result)),
             Ok(None) => {}
-            Err((code, why)) => self.tell(&message::error(&id, code, &why, None)),
+            Err(refusal) => self.refuse(&id, &refusal),
         }
     }
 
-    fn call(&mut self, request: Request) -> Result<(), (Code, String)> {
-        let Request { id, method, parameters } = request;
+    fn refuse(&mut self, id: &Value, refusal: &Refusal) {
+        self.tell(&message::error(id, refusal.code, &refusal.error, refusal.exit_code));
+    }
+
+    fn call(&mut self, request: Request) -> Result<(), Refusal> {
+        let Request { id, method, mut parameters } = request;
+        let Some(found) = verbs::method(&method) else {
+            let why = format!("no method `{}`", method.escape_debug());
+            let mut refusal = Refusal::whole(Code::Method, why);
+            refusal.error = refusal.error.hint("`belljar schema rpc` lists them");
+            return Err(refusal);
+        };
+        let of_method = |code, error: Error| Refusal { exit_code: found.exit_code(&error), code, error };
         if id.is_some() && self.calls.iter().any(|call| call.id == id) {
-            return Err((Code::Request, "id: a request in flight has the same".to_owned()));
+            return Err(Refusal::of(Code::Request, "id", "a request in flight has the same"));
         }
         if self.calls.len() >= MOST_CALLS {
-            return Err((Code::Failed, format!("{MOST_CALLS} requests are in flight already")));
+            let error = Error::new(Kind::Busy, format!("{MOST_CALLS} requests are in flight already"));
+            return Err(of_method(Code::Failed, error.hint("wait for the answer to one of them")));
         }
-        let stream = match parameters.get(STREAM) {
-            None | Some(Value::Null | Value::Bool(false)) => false,
-            Some(Value::Bool(true)) => true,
-            Some(_) => return Err((Code::Parameters, "stream: is true or false".to_owned())),
-        };
-        let input = match parameters.get(INPUT) {
-            None | Some(Value::Null | Value::Bool(false)) => Input::None,
-            Some(Value::Bool(true)) => Input::Given,
-            Some(value) => Input::All(bytes(INPUT, value)?),
-        };
-        let Some(found) = verbs::method(&method) else {
-            let why = format!("no method `{}`; `belljar schema rpc` lists them", method.escape_debug());
-            return Err((Code::Method, why));
-        };
-        let own = |name: &str| [STREAM, INPUT].contains(&name);
-        let work = Work { method: found, given: parameters.into_iter().filter(|(name, _)| !own(name)).collect() };
+        let (stream, input) = streams(&mut parameters).map_err(|mut problems| {
+            // What is wrong with all others is said with it.
+            problems.extend(
+                found.check(parameters.clone(), terminal::ENV).err().into_iter().flat_map(|error| error.problems),
+            );
+            of_method(Code::Parameters, Error::misused(problems))
+        })?;
+        let work = Work { method: found, given: parameters };
         let call = Call::start(id, work, stream, input, &self.mask)
-            .map_err(|errno| (Code::Internal, format!("cannot start a worker: {}", crate::error::describe(errno))))?;
+            .map_err(|errno| of_method(Code::Internal, Error::setup("start a worker", errno)))?;
         self.calls.push(call);
         Ok(())
     }
 
-    fn of(&mut self, request: &Request) -> Result<&mut Call, (Code, String)> {
-        let id = request.parameters.get("id");
-        let found = self.calls.iter_mut().find(|call| call.id.is_some() && call.id.as_ref() == id);
-        found.ok_or_else(|| (Code::Parameters, "id: no such request is in flight".to_owned()))
+    fn of(&mut self, id: &Value) -> Result<&mut Call, Refusal> {
+        let found = self.calls.iter_mut().find(|call| call.id.as_ref() == Some(id));
+        found.ok_or_else(|| {
+            let problem = Problem::new("id", "no such request is in flight");
+            parameters_refused(Error::of(Kind::NotFound, vec![problem]))
+        })
     }
 
-    fn cancel(&mut self, request: &Request) -> Result<Option<Value>, (Code, String)> {
-        self.of(request)?.cancel();
+    fn cancel(&mut self, request: Request) -> Result<Option<Value>, Refusal> {
+        let read = parameters::read(&request.method, request.parameters, |_: Cancel| Vec::new());
+        self.of(&read.map_err(parameters_refused)?.id.0)?.cancel();
         Ok(Some(json!({})))
     }
 
-    fn input(&mut self, request: Request) -> Result<Option<Value>, (Code, String)> {
-        let data = request.parameters.get("data").map_or(Ok(Vec::new()), |value| bytes("data", value))?;
-        let end = request.parameters.get("end") == Some(&Value::Bool(true));
-        let id = request.id.clone();
-        self.of(&request)?.give(&data, end, id).map_err(|why| (Code::Failed, why.to_owned()))?;
+    fn input(&mut self, request: Request) -> Result<Option<Value>, Refusal> {
+        let read = parameters::read(&request.method, request.parameters, |_: InputOf| Vec::new());
+        let InputOf { id, data, end } = read.map_err(parameters_refused)?;
+        let data = data.map(|data| data.0).unwrap_or_default();
+        self.of(&id.0)?.give(data.as_encoded_bytes(), end, request.id)?;
         // Answered when it has been taken.
         self.finish();
         Ok(None)
     }
 }
 
-fn bytes(name: &str, value: &Value) -> Result<Vec<u8>, (Code, String)> {
-    Word::deserialize(value)
-        .map(|word| word.0.into_vec())
-        .map_err(|_| (Code::Parameters, format!("{name}: is text, a number or {{\"base64\": \"...\"}}")))
+fn parameters_refused(error: Error) -> Refusal {
+    Refusal::new(Code::Parameters, error)
 }

@@ -134,7 +134,7 @@ fn replace_in(path: &Path, pattern: &[u8], text: &[u8], answer: &mut Answer<'_>)
     let mut old = Vec::new();
     file.take(LONGEST_FILE + 1).read_to_end(&mut old).map_err(|error| Error::of_io(&error))?;
     if old.len() as u64 > LONGEST_FILE {
-        return Err(Error::new(Kind::Invalid, "it is longer than 64 MiB"));
+        return Err(Error::new(Kind::TooLarge, "it is longer than 64 MiB"));
     }
     let (mut new, mut from, mut count) = (Vec::with_capacity(old.len()), 0, 0);
     for at in places(&old, pattern) {

@@ -1,7 +1,7 @@
 //! Code in a persistent sandbox: once, or in an interpreter that stays.
 
 use super::Existing;
-use crate::error::{self, Error};
+use crate::error::{self, Error, Problem};
 use crate::outcome::Outcome;
 use crate::program;
 use crate::sandbox::{self, Exec};
@@ -10,6 +10,7 @@ use crate::tools::bulk::Sink;
 use crate::tools::session::{Ask, Kind};
 use crate::tools::{Name, Request, wire};
 use crate::verbs::Site;
+use crate::verbs::faults::Faults;
 use crate::verbs::session::{COPY_IT, Collected, Context, LONGEST, Ran, client, new_id, send_request, wait_for};
 use std::ffi::OsString;
 use std::fs::File;
@@ -65,15 +66,15 @@ pub fn in_context(request: &Existing, id: &str, site: &Site<'_>) -> Result<Ran, 
         Language::Node => Kind::Node,
         Language::Shell => Kind::Shell,
     };
+    let mut faults = Faults::default();
     if !request.code.args.is_empty() {
-        return Err(Error::new(error::Kind::Misused, "code in a context has no arguments"));
+        faults.0.push(Problem::new("file", "code in a context has no arguments"));
     }
     if request.exec.output_limit.is_some() {
-        return Err(Error::new(
-            error::Kind::Misused,
-            "`--output-limit` does not go with `--context`, which keeps 10 MiB of each job",
-        ));
+        let problem = Problem::new("output_limit", "does not go with `context`, which keeps 10 MiB of each job");
+        faults.0.push(problem.hint("leave `--output-limit` out"));
     }
+    faults.none()?;
     if let Some(directory) = &request.save {
         std::fs::create_dir_all(directory)
             .map_err(|error| Error::of_io(&error).about(&Name::from(directory.as_path())))?;
@@ -136,7 +137,7 @@ fn text(source: &Source) -> Result<String, Error> {
         _ => crate::tools::said(&wire::nonsense(&error.to_string())),
     })?;
     if bytes.len() > LONGEST {
-        return Err(Error::new(error::Kind::Invalid, "the code is longer than 128 KiB").hint(COPY_IT));
+        return Err(Error::misused(vec![Problem::new("code", "is longer than 128 KiB").hint(COPY_IT)]));
     }
-    String::from_utf8(bytes).map_err(|_| Error::new(error::Kind::Invalid, "the code is not UTF-8"))
+    String::from_utf8(bytes).map_err(|_| Error::misused(vec![Problem::new("code", "is not UTF-8")]))
 }

@@ -1,8 +1,9 @@
 //! `fs mkdir`, `mv`, `chmod` and `rm`.
 
 use super::{client, octal};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::tools::{Name, Request};
+use crate::verbs::faults::{Env, problems_of};
 use crate::verbs::words::{Mode, Text, Word};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
@@ -55,6 +56,10 @@ pub struct Mkdir {
 
 impl Verb for Mkdir {
     type Told = Changed;
+
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(octal(&self.mode))
+    }
 
     fn run(self, site: &Site<'_>) -> Result<Changed, Error> {
         let (path, mode) = (Name::from(self.path), octal(&self.mode)?);
@@ -143,6 +148,10 @@ pub struct Chmod {
 
 impl Verb for Chmod {
     type Told = Changed;
+
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(octal(&self.mode))
+    }
 
     fn run(self, site: &Site<'_>) -> Result<Changed, Error> {
         let (path, mode) = (Name::from(self.path), octal(&self.mode)?);

@@ -2,11 +2,11 @@
 
 use super::listing::{Lines, Listed, too_many};
 use super::{FileEncoding, UNDONE, client, encoded, fits, from_stdin, keep, octal, print};
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::tools::bulk::Sink;
 use crate::tools::{Most, Name, Replaced, Request};
-use crate::verbs::faults::Faults;
-use crate::verbs::words::{Mode, Text, Word, many, number, number_or_none};
+use crate::verbs::faults::{Env, Faults, problems_of};
+use crate::verbs::words::{Mode, Text, Word, number, number_or_none, some};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -106,6 +106,10 @@ pub struct Written {
 impl Verb for Write {
     type Told = Written;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.mode.as_deref().map(octal).transpose())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Written, Error> {
         let path = Name::from(self.path);
         let mode = self.mode.as_deref().map(octal).transpose()?;
@@ -140,8 +144,8 @@ pub struct Replace {
     new: Word,
     /// The files
     #[arg(value_name = "FILE", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Word>"))]
     file: Vec<Word>,
 }
 
@@ -152,43 +156,55 @@ pub struct Replacements {
     /// In the order in which they were asked for; null where they were told as they came.
     #[cfg_attr(test, schemars(with = "Option<Vec<Replaced>>"))]
     files: Option<Listed<Replaced>>,
-    #[serde(skip)]
-    code: i32,
+    /// Those of them in which nothing could be replaced.
+    failed: Vec<Replaced>,
+}
+
+impl Replace {
+    /// What is looked for, and what comes in its place.
+    fn texts(&self) -> Result<(String, String), Error> {
+        let mut faults = Faults::default();
+        let read = (faults.text("text", self.text.0.clone()), faults.text("new", self.new.0.clone()));
+        faults.not_empty("text", read.0.as_deref());
+        faults.none().map(|()| (read.0.unwrap_or_default(), read.1.unwrap_or_default()))
+    }
 }
 
 impl Verb for Replace {
     type Told = Replacements;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.texts())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Replacements, Error> {
-        let mut faults = Faults::default();
-        let read = (faults.text("text", self.text.0), faults.text("new", self.new.0));
-        faults.none()?;
-        let (pattern, text) = (read.0.unwrap_or_default(), read.1.unwrap_or_default());
+        let (pattern, text) = self.texts()?;
         let request = Request::Replace { files: self.file.into_iter().map(Name::from).collect(), pattern, text };
         let mut client = client(site, &self.sandbox)?;
-        let (say, mut code) = (site.say, 0);
-        let mut failed = |file: &Replaced| {
-            if let Some(error) = &file.error {
-                say(&error.to_string());
-                code = UNDONE;
+        let mut failed = Vec::new();
+        let mut fails = |file: &Replaced| {
+            let error = file.error.as_ref();
+            if let Some(error) = error {
+                (site.say)(&error.to_string());
+                failed.push(file.clone());
             }
-            file.error.is_some()
+            error.is_some()
         };
         let Some(live) = site.live else {
             let mut listed = Listed::default();
             let mut each = |file: Replaced| {
-                failed(&file);
+                fails(&file);
                 listed.push(&file)
             };
             client.list(&request, Most::Many, &mut each).map_err(too_many)?;
-            return Ok(Replacements { files: Some(listed), code });
+            return Ok(Replacements { files: Some(listed), failed });
         };
         let mut lines = Lines::new(live(), String::new());
         let came = client.follow(&request, &mut |file: Replaced| {
-            if failed(&file) { Ok(()) } else { lines.show(&format!("{}: {}\n", file.path, file.count)) }
+            if fails(&file) { Ok(()) } else { lines.show(&format!("{}: {}\n", file.path, file.count)) }
         });
         lines.end(came)?;
-        Ok(Replacements { files: None, code })
+        Ok(Replacements { files: None, failed })
     }
 }
 
@@ -198,6 +214,6 @@ impl Told for Replacements {
     }
 
     fn code(&self) -> i32 {
-        self.code
+        if self.failed.is_empty() { 0 } else { UNDONE }
     }
 }

@@ -2,13 +2,14 @@
 
 use super::interrupt::{Interrupt, check};
 use super::{FileEncoding, UNDONE, encoded, fits, from_stdin, keep, print};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Problem};
 use crate::tools::bulk::{self, Filled, Sink};
-use crate::tools::{Client, EntryKind, Most, Name, Request, Skipped, tree, wire};
+use crate::tools::{Client, EntryKind, Most, Name, Pushed, Request, Skipped, tree, wire};
 use crate::trees::progress::{Progress, Quiet, Task};
 use crate::trees::unpack::Source;
+use crate::verbs::faults::all;
 use crate::verbs::text::size;
-use crate::verbs::words::{Word, many};
+use crate::verbs::words::{Word, some};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -32,12 +33,12 @@ are copied as links. Fifos, sockets and devices are left out and named; so is wh
 )]
 pub struct Copy {
     /// Where from: a path here, `SANDBOX:PATH`, or `-`
-    #[arg(value_name = "FROM", required = true, allow_hyphen_values = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    #[arg(value_name = "FROM", required = true)]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Word>"))]
     from: Vec<Word>,
     /// Where to: a path here, `SANDBOX:PATH`, or `-`
-    #[arg(value_name = "TO", allow_hyphen_values = true)]
+    #[arg(value_name = "TO")]
     to: Word,
     /// No progress
     #[arg(short, long)]
@@ -51,12 +52,14 @@ pub struct Copy {
 pub struct Copied {
     /// Where it is now; where there were several, the directory that they are in; `-` for what was printed.
     to: Name,
-    /// Bytes of content.
+    /// Bytes of content of all files; where TO is `-`, of what was printed.
     bytes: u64,
-    /// What was not copied.
+    /// What was not copied of what is in them.
     skipped: Vec<Skipped>,
     /// So many more, which nobody remembers.
     skipped_more: u64,
+    /// Of several sources those that were not copied; of one alone that is an error.
+    failed: Vec<NotCopied>,
     /// Only where TO is `-`, and nobody was told it as it came: the file as text, of a directory a tar archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<String>,
@@ -65,6 +68,16 @@ pub struct Copied {
     encoding: Option<FileEncoding>,
     #[serde(skip)]
     code: i32,
+}
+
+/// A source that was not copied.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NotCopied {
+    /// As it was asked for.
+    path: Name,
+    /// Why.
+    error: Error,
 }
 
 impl Told for Copied {
@@ -129,66 +142,79 @@ impl Verb for Copy {
         let to = side(&self.to);
         let several = self.from.len() > 1;
         // Before anything is copied.
-        self.from.iter().try_for_each(|from| possible(&side(from), &to, several))?;
+        all(self.from.iter().map(|from| possible(&side(from), &to, several)))?;
         let copying = Copying { site, progress: &*progress, seen, interrupt: Interrupt::watch(site.say)? };
-        let (mut all, mut code) = (Done::default(), 0);
+        let (mut sum, mut code, mut failed) = (Done::default(), 0, Vec::new());
         for from in &self.from {
-            let done = copying.one(side(from), &to, several);
+            let part = if matches!(to, Side::Inside(..)) { "to" } else { "from" };
+            let done = copying.one(side(from), &to, several).map_err(|error| of_side(part, error));
             copying.interrupt.finish();
             match done {
                 Ok(done) => {
-                    all.to = done.to;
-                    all.bytes += done.bytes;
-                    all.more += done.more;
-                    all.skipped.extend(done.skipped);
-                    all.kept = done.kept;
+                    sum.to = done.to;
+                    sum.bytes += done.bytes;
+                    sum.more += done.more;
+                    sum.skipped.extend(done.skipped);
+                    sum.kept = done.kept;
                 }
                 Err(error) if !several => return Err(error),
                 // The others are copied all the same.
                 Err(error) => {
                     (site.complain)(&error);
                     code = crate::verbs::exit_code(&error);
+                    failed.push(NotCopied { path: Name::from(from.clone()), error });
                 }
             }
         }
-        for left_out in &all.skipped {
+        for left_out in &sum.skipped {
             (site.say)(&format!("left out {}: {}", left_out.path, left_out.why));
         }
-        if all.more > 0 {
-            (site.say)(&format!("left out {} more", all.more));
+        if sum.more > 0 {
+            (site.say)(&format!("left out {} more", sum.more));
         }
-        if all.more > 0 || all.skipped.iter().any(|left_out| left_out.failed) {
+        if sum.more > 0 || sum.skipped.iter().any(|left_out| left_out.failed) {
             code = UNDONE;
         }
         if seen && !matches!(to, Side::Stream) {
-            progress.note(&format!("copied {}", size(all.bytes)));
+            progress.note(&format!("copied {}", size(sum.bytes)));
         }
         if several && let Side::Inside(_, path) = &to {
-            all.to = path.clone();
+            sum.to = path.clone();
         } else if several {
-            all.to = Name::from(self.to);
+            sum.to = Name::from(self.to);
         }
-        let Done { to, bytes, skipped, more: skipped_more, kept } = all;
+        let Done { to, bytes, skipped, more: skipped_more, kept } = sum;
         let (content, encoding) = kept.map(encoded).unzip();
-        Ok(Copied { to, bytes, skipped, skipped_more, content, encoding, code })
+        Ok(Copied { to, bytes, skipped, skipped_more, failed, content, encoding, code })
     }
 }
 
 /// Whether one copy can be made at all.
 fn possible(from: &Side, to: &Side, several: bool) -> Result<(), Error> {
     match (from, to) {
-        (Side::Stream, _) | (_, Side::Stream) if several => Err(misused("`-` stands alone")),
-        (Side::Inside(..), Side::Inside(..)) => Err(misused("FROM and TO are both in sandboxes")),
-        (Side::Here(_) | Side::Stream, Side::Here(_) | Side::Stream) => {
-            Err(misused("neither FROM nor TO is in a sandbox"))
-        }
+        (_, Side::Stream) if several => Err(misused("to", "`-` takes one source alone")),
+        (Side::Stream, _) if several => Err(misused("from", "`-` is one of several sources")),
+        (Side::Inside(..), Side::Inside(..)) => Err(misused("to", "is in a sandbox, and a source is too")),
+        (Side::Here(_) | Side::Stream, Side::Here(_) | Side::Stream) => Err(neither()),
         _ => Ok(()),
     }
 }
 
-fn misused(why: &str) -> Error {
-    Error::new(Kind::Misused, why)
-        .hint("write a path in a sandbox as `SANDBOX:PATH`, and one here as `PATH` or `./PATH`")
+fn neither() -> Error {
+    misused("to", "is in no sandbox, and a source is in none either")
+}
+
+fn misused(field: &str, why: &str) -> Error {
+    let hint = "write a path in a sandbox as `SANDBOX:PATH`, and one here as `PATH` or `./PATH`";
+    Error::misused(vec![Problem::new(field, why).hint(hint)])
+}
+
+/// What is wrong with a sandbox is wrong with the parameter that names it.
+fn of_side(side: &str, mut error: Error) -> Error {
+    for problem in error.problems.iter_mut().filter(|problem| problem.field == "sandbox") {
+        side.clone_into(&mut problem.field);
+    }
+    error
 }
 
 /// The place that several things go into: it must be a directory.
@@ -200,14 +226,13 @@ fn directory(mut path: Vec<u8>, several: bool) -> Vec<u8> {
 }
 
 /// Takes in what was left out. Whoever is inside could go on for ever, and so there is an end to what is remembered.
-fn note(done: &mut Done, remembered: &mut usize, item: &[u8]) -> io::Result<()> {
-    *remembered = remembered.saturating_add(item.len());
+fn note(done: &mut Done, remembered: &mut usize, left_out: Skipped) {
+    *remembered = remembered.saturating_add(size_of::<Skipped>() + left_out.path.0.len() + left_out.why.len());
     if *remembered > MOST_REMEMBERED {
         done.more += 1;
-        return Ok(());
+    } else {
+        done.skipped.push(left_out);
     }
-    done.skipped.push(wire::parse(item)?);
-    Ok(())
 }
 
 impl Copying<'_> {
@@ -223,7 +248,7 @@ impl Copying<'_> {
             }
             (Side::Stream, Side::Inside(sandbox, path)) => self.take(sandbox, path.clone()),
             (Side::Inside(..), Side::Inside(..)) | (Side::Here(_) | Side::Stream, Side::Here(_) | Side::Stream) => {
-                Err(misused("neither FROM nor TO is in a sandbox"))
+                Err(neither())
             }
         }
     }
@@ -249,7 +274,8 @@ impl Copying<'_> {
         let (mut done, mut remembered, mut put) = (Done::default(), 0, None);
         let name = name(path.path());
         let mut task = self.progress.begin(&format!("from {path}"), total);
-        client.ask(&request, None, &mut |item| note(&mut done, &mut remembered, item), &mut |data| {
+        let mut heard = |item: &[u8]| wire::parse(item).map(|left_out| note(&mut done, &mut remembered, left_out));
+        client.ask(&request, None, &mut heard, &mut |data| {
             let mut counted = Counted { inner: data, task: &mut *task };
             put = Some(tree::put(&mut counted, to, &name, None)?);
             Ok(())
@@ -266,18 +292,23 @@ impl Copying<'_> {
         let (mut done, mut remembered, mut skipped) = (Done::default(), 0, Vec::new());
         let total = self.seen.then(|| tree::measure(&real));
         let mut task = self.progress.begin(&format!("to {path}"), total);
-        let mut bytes = 0;
         let mut send = |to: &mut dyn Sink| {
-            let mut counted = Counting { inner: to, task: &mut *task, bytes: &mut bytes };
+            let mut counted = Counting { inner: to, task: &mut *task };
             tree::pack(&real, Path::new(tree::MEMBER), tree::Owner::Caller, &mut counted, &mut |left_out| {
                 skipped.push(left_out);
                 Ok(())
             })
         };
-        let mut heard = |item: &[u8]| note(&mut done, &mut remembered, item);
+        let mut heard = |item: &[u8]| {
+            match wire::parse(item)? {
+                Pushed::Placed { place, bytes } => (done.to, done.bytes) = (place, bytes),
+                Pushed::LeftOut(left_out) => note(&mut done, &mut remembered, left_out),
+            }
+            Ok(())
+        };
         client.ask(&request, Some(&mut send), &mut heard, &mut |_| Ok(()))?;
         done.skipped.extend(skipped);
-        Ok(Done { to: path, bytes, ..done })
+        Ok(done)
     }
 
     /// The bytes of a file, or a directory as a tar archive.
@@ -294,7 +325,7 @@ impl Copying<'_> {
             _ => Request::Read { path: path.clone(), offset: 0, length: None },
         };
         let (mut done, mut remembered) = (Done { to: "-".into(), ..Done::default() }, 0);
-        let mut heard = |item: &[u8]| note(&mut done, &mut remembered, item);
+        let mut heard = |item: &[u8]| wire::parse(item).map(|left_out| note(&mut done, &mut remembered, left_out));
         if let Some(live) = self.site.live {
             let mut bytes = 0;
             client.ask(&request, None, &mut heard, &mut |data| print(data, live()).map(|count| bytes = count))?;
@@ -351,7 +382,6 @@ impl Source for Counted<'_> {
 struct Counting<'a> {
     inner: &'a mut dyn Sink,
     task: &'a mut dyn Task,
-    bytes: &'a mut u64,
 }
 
 impl Write for Counting<'_> {
@@ -359,7 +389,6 @@ impl Write for Counting<'_> {
         check()?;
         let count = self.inner.write(bytes)?;
         self.task.advance(count as u64);
-        *self.bytes += count as u64;
         Ok(count)
     }
 
@@ -374,7 +403,6 @@ impl Sink for Counting<'_> {
             check()?;
             let failed = piece.write(file, self.inner)?;
             self.task.advance(piece.length());
-            *self.bytes += piece.length();
             Ok(failed)
         })
     }

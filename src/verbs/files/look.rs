@@ -2,9 +2,9 @@
 
 use super::listing::{Listed, list};
 use super::{Found, client};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Problem};
 use crate::tools::{Entry, EntryKind, Line, Most, Name, Request};
-use crate::verbs::faults::Faults;
+use crate::verbs::faults::{Env, Faults, problems_of};
 use crate::verbs::text::moment;
 use crate::verbs::words::{Text, Word, number, number_or_none};
 use crate::verbs::{Site, Told, Verb};
@@ -196,13 +196,23 @@ pub struct Find {
     depth: Option<u32>,
 }
 
+impl Find {
+    fn pattern(&self) -> Result<Option<String>, Error> {
+        let mut faults = Faults::default();
+        let pattern = self.name.as_ref().and_then(|word| faults.text("name", word.0.clone()));
+        faults.none().map(|()| pattern)
+    }
+}
+
 impl Verb for Find {
     type Told = Entries;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.pattern())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Entries, Error> {
-        let mut faults = Faults::default();
-        let pattern = self.name.and_then(|Word(word)| faults.text("name", word));
-        faults.none()?;
+        let pattern = self.pattern()?;
         let request = Request::Find { path: Name::from(self.path), pattern, kind: self.kind, depth: self.depth };
         let line = |entry: &Entry| format!("{}\n", entry.path);
         Ok(Entries { entries: list(site, &self.sandbox, &request, String::new(), line)? })
@@ -242,14 +252,26 @@ pub struct Matches {
     lines: Option<Listed<Line>>,
 }
 
+impl Grep {
+    /// What is looked for, and in which files.
+    fn texts(&self) -> Result<(String, Option<String>), Error> {
+        let mut faults = Faults::default();
+        let pattern = faults.text("text", self.text.0.clone());
+        faults.not_empty("text", pattern.as_deref());
+        let files = self.name.as_ref().and_then(|word| faults.text("name", word.0.clone()));
+        faults.none().map(|()| (pattern.unwrap_or_default(), files))
+    }
+}
+
 impl Verb for Grep {
     type Told = Matches;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.texts())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Matches, Error> {
-        let mut faults = Faults::default();
-        let pattern = faults.text("text", self.text.0).unwrap_or_default();
-        let files = self.name.and_then(|Word(word)| faults.text("name", word));
-        faults.none()?;
+        let (pattern, files) = self.texts()?;
         let request = Request::Grep { path: Name::from(self.path), pattern, files, ignore_case: self.ignore_case };
         let line = |line: &Line| format!("{}:{}:{}\n", line.path, line.line, line.content);
         Ok(Matches { lines: list(site, &self.sandbox, &request, String::new(), line)? })

@@ -8,7 +8,7 @@ use crate::images::store::{Named, short};
 use crate::images::{Digest, Reference, Store};
 use crate::verbs::faults::{all, both};
 use crate::verbs::text::size;
-use crate::verbs::words::{Text, many};
+use crate::verbs::words::{Text, some};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -59,8 +59,8 @@ impl Told for Tagged {
 pub struct Rm {
     /// Names, or digests for all names of an image
     #[arg(value_name = "NAME", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Text>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Text>"))]
     name: Vec<Text>,
 }
 

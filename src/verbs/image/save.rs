@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::images::save::{self, Wanted};
 use crate::images::{Reference, Store};
 use crate::verbs::faults::{all, both};
-use crate::verbs::words::{Text, Word, many};
+use crate::verbs::words::{Text, Word, some};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -16,8 +16,8 @@ use std::path::Path;
 pub struct Save {
     /// Images
     #[arg(value_name = "NAME", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Text>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Text>"))]
     name: Vec<Text>,
     /// The file; `-` for standard output
     #[arg(short = 'o', long, value_name = "FILE")]

@@ -4,13 +4,14 @@ use super::Made;
 use crate::error::{Error, Kind, Problem};
 use crate::images::save::Target;
 use crate::images::store::short;
-use crate::images::{Digest, Reference, capture};
+use crate::images::{Digest, Reference, Store, capture};
 use crate::name::Name;
 use crate::sandbox;
 use crate::tools::EntryKind;
 use crate::trees::changes::{self, How};
+use crate::verbs::faults::all;
 use crate::verbs::text::{heading, now, table, time};
-use crate::verbs::words::{Text, Word, many};
+use crate::verbs::words::{Text, Word, some};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -273,8 +274,8 @@ impl Told for Snapshots {
 pub struct SnapshotRm {
     /// Names of images that are snapshots
     #[arg(value_name = "IMAGE", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Text>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Text>"))]
     image: Vec<Text>,
 }
 
@@ -286,27 +287,29 @@ pub struct SnapshotsRemoved {
     removed: Vec<String>,
 }
 
+/// The name of an image that is a snapshot.
+fn a_snapshot(store: &Store, image: &str) -> Result<Reference, Error> {
+    let reference = reference(image)?;
+    let shown = short(&reference);
+    let lease = store.lease(&shown)?;
+    if capture::of_sandbox(store, &lease).is_none() {
+        let message = format!("`{shown}` is no snapshot");
+        return Err(invalid("image", &message, "`belljar image rm` removes other images"));
+    }
+    Ok(reference)
+}
+
 impl Verb for SnapshotRm {
     type Told = SnapshotsRemoved;
 
+    /// All are looked up before the first goes.
     fn run(self, site: &Site<'_>) -> Result<SnapshotsRemoved, Error> {
         let store = site.store()?;
-        let mut removed = Vec::new();
-        for image in &self.image {
-            let reference = reference(image)?;
-            let shown = short(&reference);
-            let lease = store.lease(&shown)?;
-            if capture::of_sandbox(&store, &lease).is_none() {
-                return Err(invalid(
-                    "image",
-                    &format!("`{shown}` is no snapshot"),
-                    "`belljar image rm` removes other images",
-                ));
-            }
-            drop(lease);
-            store.unname(&reference)?;
-            removed.push(shown);
+        let going = all(self.image.iter().map(|image| a_snapshot(&store, image)))?;
+        for reference in &going {
+            store.unname(reference)?;
         }
+        let removed = going.iter().map(short).collect();
         // Where others add to the store now, `belljar image gc` frees the space afterwards.
         store.collect(false)?;
         Ok(SnapshotsRemoved { removed })

@@ -5,9 +5,9 @@ use crate::error::{Error, Problem};
 use crate::outcome::Published;
 use crate::sandbox;
 use crate::spec::{self, PartialSpec};
-use crate::verbs::faults::Faults;
+use crate::verbs::faults::{Env, Faults, problems_of};
 use crate::verbs::published;
-use crate::verbs::words::{Count, Cpus, Size, Text, Time, Word, many, pairs};
+use crate::verbs::words::{Count, Cpus, Size, Text, Time, Word, many, pairs, some};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -85,8 +85,8 @@ impl<T: Serialize> Told for All<T> {
 pub struct Start {
     /// The sandboxes, by name or the beginning of the id
     #[arg(value_name = "NAME", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Text>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Text>"))]
     name: Vec<Text>,
 }
 
@@ -123,8 +123,8 @@ impl Verb for Start {
 pub struct Stop {
     /// The sandboxes, by name or the beginning of the id
     #[arg(value_name = "NAME", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Text>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Text>"))]
     name: Vec<Text>,
     /// Time between asking everybody inside to end and killing them [default: 1s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
@@ -141,17 +141,27 @@ pub struct Stopped {
     end: Option<End>,
 }
 
-impl Verb for Stop {
-    type Told = All<Stopped>;
-
-    fn run(self, site: &Site<'_>) -> Result<All<Stopped>, Error> {
+impl Stop {
+    fn grace(&self) -> Result<Option<Duration>, Error> {
         let mut faults = Faults::default();
         let grace = match self.grace.as_ref().and_then(|text| text.to_str()) {
             // `0` is allowed here.
             Some("0" | "0s") => Some(Duration::ZERO),
             _ => self.grace.as_ref().and_then(|time| faults.unit("grace", &**time, spec::parse_duration)),
         };
-        faults.none()?;
+        faults.none().map(|()| grace)
+    }
+}
+
+impl Verb for Stop {
+    type Told = All<Stopped>;
+
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.grace())
+    }
+
+    fn run(self, site: &Site<'_>) -> Result<All<Stopped>, Error> {
+        let grace = self.grace()?;
         let sandboxes = site.sandboxes()?;
         All::do_each(self.name, site, |name| {
             let run = sandbox::stop(&sandboxes, name, grace.unwrap_or(GRACE))?;
@@ -166,8 +176,8 @@ impl Verb for Stop {
 pub struct Rm {
     /// The sandboxes, by name or the beginning of the id
     #[arg(value_name = "NAME", required = true)]
-    #[serde(deserialize_with = "many")]
-    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Text>"))]
+    #[serde(deserialize_with = "some")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrSome<Text>"))]
     name: Vec<Text>,
     /// Kill it first, if it runs
     #[arg(short, long)]
@@ -228,23 +238,33 @@ pub struct Resized {
     limits: Limits,
 }
 
+impl Resize {
+    fn wish(&self) -> Result<PartialSpec, Error> {
+        let mut faults = Faults::default();
+        let wish = PartialSpec {
+            memory: self.memory.as_ref().and_then(|word| faults.unit("memory", &**word, spec::parse_bytes)),
+            millicpus: self.cpus.as_ref().and_then(|word| faults.unit("cpus", &**word, spec::parse_cpus)),
+            pids: self.pids.as_ref().and_then(|word| faults.unit("pids", &**word, spec::parse_count)),
+            disk: self.disk.as_ref().and_then(|word| faults.unit("disk", &**word, spec::parse_bytes)),
+            ..PartialSpec::default()
+        };
+        if faults.0.is_empty() && wish == PartialSpec::default() {
+            let problem = Problem::new("memory", "is missing, and so are `cpus`, `pids` and `disk`");
+            faults.0.push(problem.hint("give `--memory`, `--cpus`, `--pids` or `--disk`"));
+        }
+        faults.none().map(|()| wish)
+    }
+}
+
 impl Verb for Resize {
     type Told = Resized;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.wish())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Resized, Error> {
-        let mut faults = Faults::default();
-        let wish = PartialSpec {
-            memory: self.memory.and_then(|word| faults.unit("memory", &*word, spec::parse_bytes)),
-            millicpus: self.cpus.and_then(|word| faults.unit("cpus", &*word, spec::parse_cpus)),
-            pids: self.pids.and_then(|word| faults.unit("pids", &*word, spec::parse_count)),
-            disk: self.disk.and_then(|word| faults.unit("disk", &*word, spec::parse_bytes)),
-            ..PartialSpec::default()
-        };
-        faults.none()?;
-        if wish == PartialSpec::default() {
-            let problem = Problem::new("command line", "no limit");
-            return Err(Error::misused(vec![problem.hint("give `--memory`, `--cpus`, `--pids` or `--disk`")]));
-        }
+        let wish = self.wish()?;
         let spec = sandbox::resize(&site.sandboxes()?, &self.name, &wish)?;
         Ok(Resized { name: self.name.0, limits: Limits::of(&spec) })
     }
@@ -317,14 +337,24 @@ pub struct Labels {
     labels: BTreeMap<String, String>,
 }
 
-impl Verb for Label {
-    type Told = Labels;
-
-    fn run(self, site: &Site<'_>) -> Result<Labels, Error> {
+impl Label {
+    fn wanted(&self) -> Result<BTreeMap<String, Option<String>>, Error> {
         let mut faults = Faults::default();
         let wanted = self.label.iter().filter_map(|word| faults.label(word));
         let wanted = wanted.map(|(key, value)| (key, (!value.is_empty()).then_some(value))).collect();
-        faults.none()?;
+        faults.none().map(|()| wanted)
+    }
+}
+
+impl Verb for Label {
+    type Told = Labels;
+
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.wanted())
+    }
+
+    fn run(self, site: &Site<'_>) -> Result<Labels, Error> {
+        let wanted = self.wanted()?;
         Ok(Labels { labels: sandbox::label(&site.sandboxes()?, &self.name, &wanted)? })
     }
 }

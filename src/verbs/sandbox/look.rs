@@ -1,11 +1,11 @@
 //! What is told of sandboxes.
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::name::Name;
 use crate::outcome::{Enforcement, Published, Status, Usage};
 use crate::sandbox::{self, Entry, Reason, State};
 use crate::spec::{Spec, show_bytes};
-use crate::verbs::faults::Faults;
+use crate::verbs::faults::{Env, Faults, problems_of};
 use crate::verbs::text::{ago, heading, size, table, time};
 use crate::verbs::words::{Text, Word, pairs};
 use crate::verbs::{Site, Told, Verb};
@@ -200,13 +200,23 @@ pub struct Sandboxes {
     sandboxes: Vec<Listed>,
 }
 
+impl Ls {
+    fn wanted(&self) -> Result<Vec<(String, String)>, Error> {
+        let mut faults = Faults::default();
+        let wanted = self.label.iter().filter_map(|word| faults.label(word)).collect();
+        faults.none().map(|()| wanted)
+    }
+}
+
 impl Verb for Ls {
     type Told = Sandboxes;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.wanted())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Sandboxes, Error> {
-        let mut faults = Faults::default();
-        let wanted: Vec<_> = self.label.iter().filter_map(|word| faults.label(word)).collect();
-        faults.none()?;
+        let wanted = self.wanted()?;
         let mut entries = site.sandboxes()?.list()?;
         // Those of one second by their names.
         entries.sort_by_cached_key(|entry| entry.record().ok().map(|record| (record.created, record.name)));

@@ -94,7 +94,7 @@ fn each_parameter_that_is_missing_is_named_as_rpc_has_it() {
     assert_eq!(said(&["fs", "write", "box"]), both[1..]);
     let words = serde_json::Map::new();
     let method = crate::verbs::method("fs.write").expect("a method");
-    let error = method.check(words).expect_err("a parameter that is missing");
+    let error = method.check(words, &|_| None).expect_err("a parameter that is missing");
     assert!(error.is_of("sandbox") && error.message.contains("is missing"), "{error}");
 }
 
