@@ -15,6 +15,7 @@ use crate::name::Name;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 /// Why something was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -202,6 +203,10 @@ impl Error {
 
     /// A call to the kernel about a file, whose answer says the kind.
     pub fn of_io(error: &io::Error) -> Error {
+        // One of ours that went through std keeps its kind.
+        if let Some(ours) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+            return ours.clone();
+        }
         let Some(errno) = error.raw_os_error() else {
             let kind = match error.kind() {
                 io::ErrorKind::UnexpectedEof | io::ErrorKind::TimedOut => Kind::Ended,
@@ -211,6 +216,20 @@ impl Error {
             return Error::new(kind, error.to_string());
         };
         Error { errno: Some(errno), ..Error::new(Kind::of_errno(errno), describe(errno)) }
+    }
+
+    /// A file of the host that `field` names cannot be read.
+    pub fn of_file(field: &str, path: &Path, error: &io::Error) -> Error {
+        let problem = Problem::new(field, format!("`{}`: {}", path.display(), describe_io(error)));
+        Error { errno: error.raw_os_error(), ..Error::of(Error::of_io(error).kind, vec![problem]) }
+    }
+
+    /// The same where a field has another name.
+    pub fn rename_field(mut self, from: &str, to: &str) -> Error {
+        for problem in self.problems.iter_mut().filter(|problem| problem.field == from) {
+            to.clone_into(&mut problem.field);
+        }
+        self
     }
 
     /// The same with a cure instead of the one it had.

@@ -86,5 +86,5 @@ fn refuse(mut problems: Vec<crate::error::Problem>, report: Report) -> i32 {
         }
         None
     });
-    render::error(&Error::invalid(problems), None, report, status)
+    render::error(&Error::misused(problems), None, report, status)
 }

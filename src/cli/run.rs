@@ -67,7 +67,7 @@ pub fn with_report<R>(
             let mut problems = request.err().map(|error| error.problems).unwrap_or_default();
             problems.insert(0, problem);
             let report = Report { json: options.json, status_fd: None };
-            return render::error(&Error::invalid(problems), None, report, None);
+            return render::error(&Error::misused(problems), None, report, None);
         }
     };
     match request {

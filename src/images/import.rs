@@ -113,7 +113,7 @@ fn open<'a>(source: Source<'a>, progress: &dyn Progress) -> Result<(Option<Strin
             return Ok((None, Opened::Archive(Box::new(Followed::new(stream, task)))));
         }
     };
-    let failed = |error: std::io::Error| refused(format!("read `{}`", path.display()), &error);
+    let failed = |error: std::io::Error| Error::of_file("archive", path, &error);
     let file = File::open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
     let stem = names::stem(path);

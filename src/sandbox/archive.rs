@@ -307,14 +307,18 @@ fn member(archive: &mut dyn Read) -> Result<Option<(u64, String)>, Error> {
     if header.as_bytes().iter().all(|byte| *byte == 0) {
         return Ok(None);
     }
-    let size = header.entry_size().map_err(|error| no_sandbox(&error.to_string()))?;
-    let sum = header.cksum().map_err(|error| no_sandbox(&error.to_string()))?;
     let mut checked = header.clone();
     checked.set_cksum();
-    let regular = header.entry_type().is_file() && checked.cksum().is_ok_and(|right| right == sum);
-    match header.path().map_err(|error| no_sandbox(&error.to_string()))?.to_str() {
-        Some(name) if regular => Ok(Some((size, name.to_owned()))),
-        _ => Err(no_sandbox("it has a member that is no file")),
+    // The library's errors quote the header, which is a piece of whatever file this is.
+    let (Ok(size), true) =
+        (header.entry_size(), header.cksum().ok().is_some_and(|sum| checked.cksum().ok() == Some(sum)))
+    else {
+        return Err(no_sandbox("it is damaged, or no tar archive"));
+    };
+    let name = header.path().ok().and_then(|path| path.to_str().map(str::to_owned));
+    match name.filter(|_| header.entry_type().is_file()) {
+        Some(name) => Ok(Some((size, name))),
+        None => Err(no_sandbox("it has a member that is no file")),
     }
 }
 

@@ -46,6 +46,7 @@ impl Draft {
     pub fn new(above: &Path, kind: Kind) -> io::Result<Draft> {
         let directory = File::open(above)?;
         sweep(&directory);
+        let mut refused = Errno::EEXIST;
         for number in 0..MOST {
             let name = format!(".belljar.{}.{number}", std::process::id());
             let made = match kind {
@@ -64,7 +65,10 @@ impl Draft {
             };
             let made = match made {
                 // Another's, or swept between two of our calls.
-                Err(Errno::EEXIST | Errno::ENOENT) => continue,
+                Err(errno @ (Errno::EEXIST | Errno::ENOENT)) => {
+                    refused = errno;
+                    continue;
+                }
                 made => File::from(made?),
             };
             let lock = match Flock::lock(made.try_clone()?, FlockArg::LockExclusiveNonblock) {
@@ -78,7 +82,7 @@ impl Draft {
                 return Ok(Draft { above: directory, name, open: made, _lock: lock });
             }
         }
-        Err(io::ErrorKind::AlreadyExists.into())
+        Err(refused.into())
     }
 
     /// The file, or the directory.

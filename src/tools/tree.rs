@@ -44,9 +44,14 @@ fn regular(file: File) -> io::Result<(File, Metadata)> {
         return Err(io::Error::from_raw_os_error(libc::EISDIR));
     }
     if !found.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, no_file()));
     }
     Ok((file, found))
+}
+
+/// Something else was asked for as a file.
+fn no_file() -> Error {
+    Error::new(error::Kind::NotAFile, "it is no regular file")
 }
 
 /// What came of an archive.

@@ -129,8 +129,9 @@ impl Code {
             ..PartialSpec::default()
         };
         let Some(Program::Code(code)) = own.program.clone() else {
-            let problem = Problem::new("code", "no code");
-            return Err(problem.hint("give `-e CODE`, a FILE, or `-` for standard input").into());
+            let problem = Problem::new("code", "is missing");
+            let hint = "give `-e CODE`, a FILE, or `-` for standard input";
+            return Err(Error::misused(vec![problem.hint(hint)]));
         };
         if own != wish || request.spec_file.is_some() || request.dry_run {
             return Err(makes_no_sandbox().into());

@@ -9,7 +9,7 @@ use super::sandbox::Made;
 use super::wish::{self, Request};
 use super::words::{Time, Word, many, pairs};
 use super::{Site, Verb};
-use crate::error::{Error, Kind, Problem, describe_io};
+use crate::error::{Error, Kind, Problem};
 use crate::sandbox::{self, Wish};
 use crate::spec::{self, Program};
 use crate::trees::progress::Followed;
@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 const LIFE: &str = "Life";
 
@@ -193,7 +194,10 @@ impl Import {
             faults.0.push(Problem::new("image", "the file says which image it is").hint("leave `--image` out"));
         }
         let options = Options { sandbox: self.options, own: OwnOptions::default() };
-        Ok((lasting(wish::finish(options, None, None, env, &mut faults)?), name, self.from.file))
+        // The file says what runs, so that none is missing here.
+        let mut request = lasting(wish::finish(options, Some(Program::Nothing), None, env, &mut faults)?);
+        request.wish.program = None;
+        Ok((request, name, self.from.file))
     }
 }
 
@@ -211,10 +215,12 @@ impl Verb for Import {
         let opened: Box<dyn Read> = if &*file == "-" {
             Box::new(std::io::stdin().lock())
         } else {
-            let opened = File::open(&file.0).map_err(|error| {
-                let problem = Problem::new("file", format!("`{}`: {}", file.to_string_lossy(), describe_io(&error)));
-                Error::invalid(vec![problem.hint("name a file that `belljar export` wrote")])
-            })?;
+            let hint = "name a file that `belljar export` wrote";
+            let unread = |error| Error::of_file("file", Path::new(&*file), &error).hint(hint);
+            let opened = File::open(&file.0).map_err(unread)?;
+            if opened.metadata().map_err(unread)?.is_dir() {
+                return Err(unread(std::io::Error::from_raw_os_error(libc::EISDIR)));
+            }
             size = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.len());
             Box::new(opened)
         };

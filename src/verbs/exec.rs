@@ -70,7 +70,7 @@ impl Exec {
     ///
     /// # Errors
     ///
-    /// `invalid`, with everything that is wrong with it.
+    /// `misused`, with everything that is wrong with it.
     pub fn request(self, env: Env<'_>) -> Result<(String, sandbox::Exec), Error> {
         let mut faults = Faults::default();
         let name = self.name.map(|name| name.0).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Exec {
             tty: self.tty,
             term: wish::term(env),
         };
-        if faults.0.is_empty() { Ok((name, command)) } else { Err(Error::invalid(faults.0)) }
+        if faults.0.is_empty() { Ok((name, command)) } else { Err(Error::misused(faults.0)) }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Problem};
 use crate::outcome::network::{Allowance, Event, Happening};
 use crate::sandbox;
 use crate::spec::{self, Network, PartialSpec, Rule, Spec};
-use crate::verbs::faults::Faults;
+use crate::verbs::faults::{Env, Faults, problems_of};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
@@ -66,29 +66,39 @@ pub struct IsSet {
     cut: u64,
 }
 
+impl Set {
+    /// What is wished, as far as files are not asked.
+    fn wish(&self) -> Result<PartialSpec, Error> {
+        let mut faults = Faults::default();
+        let wish = PartialSpec {
+            net: self.net.as_ref().and_then(|word| faults.word("net", &word.to_string_lossy(), spec::parse_network)),
+            allow: rules("allow", &self.allow, &mut faults),
+            deny: rules("deny", &self.deny, &mut faults),
+            net_rate: self.net_rate.as_ref().and_then(|word| faults.unit("net_rate", &**word, spec::parse_bytes)),
+            net_connections: self
+                .net_connections
+                .as_ref()
+                .and_then(|word| faults.unit("net_connections", &**word, spec::parse_connections)),
+            ..PartialSpec::default()
+        };
+        if faults.0.is_empty() && wish == PartialSpec::default() {
+            let problem = Problem::new("net", "nothing says what may be reached");
+            let hint = "as in `belljar net set NAME --allow pypi.org:443`; `--net none` is nothing at all";
+            faults.0.push(problem.hint(hint));
+        }
+        faults.none().map(|()| wish)
+    }
+}
+
 impl Verb for Set {
     type Told = IsSet;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.wish())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<IsSet, Error> {
-        let mut faults = Faults::default();
-        let wish = PartialSpec {
-            net: self.net.and_then(|word| faults.word("net", &word.to_string_lossy(), spec::parse_network)),
-            allow: rules("allow", &self.allow, &mut faults),
-            deny: rules("deny", &self.deny, &mut faults),
-            net_rate: self.net_rate.and_then(|word| faults.unit("net_rate", &*word, spec::parse_bytes)),
-            net_connections: self
-                .net_connections
-                .and_then(|word| faults.unit("net_connections", &*word, spec::parse_connections)),
-            ..PartialSpec::default()
-        };
-        faults.none()?;
-        if wish == PartialSpec::default() {
-            let problem = Problem::new("net", "nothing says what may be reached");
-            return Err(Error::misused(vec![
-                problem.hint("as in `belljar net set NAME --allow pypi.org:443`; `--net none` is nothing at all"),
-            ]));
-        }
-        let wish = resolve::policy(wish)?;
+        let wish = resolve::policy(self.wish()?)?;
         // What is only denied, or slowed down, is denied of nothing.
         let wish = PartialSpec { net: wish.net.or(Some(spec::NetworkWish::Mode(Network::Only))), ..wish };
         let (spec, cut) = sandbox::set_policy(&site.sandboxes()?, &self.name, wish)?;

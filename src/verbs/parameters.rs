@@ -95,14 +95,17 @@ pub fn read<T: Take>(
 /// verb that takes nothing else.
 pub fn name_fields<T: Take>(mut error: Error) -> Error {
     let names = T::names();
-    let other = |field: &str| match field {
-        "sandbox" | "image" | "volume" => Some("name"),
-        "session" => Some("id"),
-        _ => None,
+    let others = |field: &str| match field {
+        "sandbox" | "volume" => &["name"][..],
+        "image" | "name" => &["name", "ref"],
+        "session" => &["id"],
+        "archive" | "layer" => &["file", "ref"],
+        "recipe" => &["dir"],
+        _ => &[],
     };
     for problem in error.problems.iter_mut().filter(|problem| !names.contains(&problem.field.as_str())) {
-        if let Some(name) = other(&problem.field).filter(|name| names.contains(name)) {
-            name.clone_into(&mut problem.field);
+        if let Some(name) = others(&problem.field).iter().find(|name| names.contains(name)) {
+            (*name).clone_into(&mut problem.field);
         }
     }
     error
@@ -354,6 +357,23 @@ mod tests {
         assert_eq!(said, "force: is true or false; name: is a string; nmae: is no parameter of `stop`");
         assert_eq!(of::<Both>(json!({ "keep": 1 })).unwrap_err(), "keep: is true or false; name: is missing");
         assert_eq!(of::<Stop>(json!({})).unwrap_err(), "name: is missing");
+    }
+
+    #[test]
+    fn the_fields_of_an_error_are_parameters_of_the_verb_that_was_asked() {
+        let of = |field| name_fields::<Stop>(Error::invalid(vec![Problem::new(field, "is wrong")])).problems.remove(0);
+        assert_eq!([of("sandbox"), of("volume"), of("grace")].map(|problem| problem.field), ["name", "name", "grace"]);
+        #[derive(Deserialize)]
+        struct Several {
+            _name: Option<String>,
+            #[serde(rename = "ref")]
+            _reference: String,
+            #[serde(rename = "sandbox")]
+            _sandbox: String,
+        }
+        let of =
+            |field| name_fields::<Several>(Error::invalid(vec![Problem::new(field, "is wrong")])).problems.remove(0);
+        assert_eq!([of("image"), of("sandbox"), of("more")].map(|problem| problem.field), ["ref", "sandbox", "more"]);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 mod attach;
 
+use super::faults::{Env, Faults, problems_of};
 use super::session::{Made, Ran, send_request};
 use super::words::{Text, Word, many, number};
 use super::{Site, Told, Verb, table};
-use crate::error::{self, Error};
+use crate::error::{self, Error, Problem};
 use crate::tools::Name;
 use crate::tools::session::{Ask, Kind};
 use clap::Args;
@@ -120,12 +121,26 @@ pub struct Resized {
     rows: u16,
 }
 
+impl Resize {
+    fn size(&self) -> Result<(u16, u16), Error> {
+        let sides = [("columns", self.columns), ("rows", self.rows)];
+        let wrong = sides.into_iter().filter(|(_, count)| !(1..=1000).contains(count));
+        let problem = |(field, count)| Problem::new(field, format!("`{count}` is not from 1 to 1000"));
+        let faults = Faults(wrong.map(problem).collect());
+        faults.none().map(|()| (self.columns, self.rows))
+    }
+}
+
 impl Verb for Resize {
     type Told = Resized;
 
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(self.size())
+    }
+
     fn run(self, site: &Site<'_>) -> Result<Resized, Error> {
         let home = site.home()?;
-        let (columns, rows) = (self.columns, self.rows);
+        let (columns, rows) = self.size()?;
         send_request(home, &self.sandbox, &self.id, Ask::Resize { columns, rows })?;
         Ok(Resized { session: self.id.0, columns, rows })
     }

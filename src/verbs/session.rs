@@ -266,7 +266,7 @@ pub struct Logs {
     /// The session
     #[arg(value_name = "ID")]
     id: Text,
-    /// The number of the job [default: 1]
+    /// The number of the job
     #[arg(value_name = "JOB", default_value_t = first())]
     #[serde(default = "first", deserialize_with = "number")]
     job: u64,

@@ -34,7 +34,7 @@ pub fn code_program(
 ) -> Option<Program> {
     let Some(word) = language else {
         if text.is_some() || !has_spec {
-            let problem = Problem::new("code", "no language");
+            let problem = Problem::new("lang", "is missing");
             faults.0.push(problem.hint("begin with python, node or sh, as in `belljar code python -e 'print(1)'`"));
         }
         return None;
@@ -45,10 +45,10 @@ pub fn code_program(
         None => words.next().map(|file| if file == "-" { Source::Stdin } else { Source::File(file.into()) }),
     };
     if source.is_none() {
-        let problem = Problem::new("code", "no code");
+        let problem = Problem::new("code", "is missing");
         faults.0.push(problem.hint("give `-e CODE`, a FILE, or `-` for standard input"));
     }
-    let language = faults.word("code", &word.to_string_lossy(), spec::parse_language);
+    let language = faults.word("lang", &word.to_string_lossy(), spec::parse_language);
     Some(Program::Code(Code { language: language?, source: source?, args: words.collect() }))
 }
 
@@ -56,7 +56,7 @@ pub fn code_program(
 ///
 /// # Errors
 ///
-/// `invalid`, with everything that is wrong with it.
+/// `misused`, with everything that is wrong with it.
 pub fn finish(
     options: Options,
     program: Option<Program>,
@@ -75,7 +75,7 @@ pub fn finish(
     }
     let mut problems = std::mem::take(&mut faults.0);
     contradictions(wish, spec_file.is_some() || bundle.is_some(), &mut problems);
-    Err(Error::invalid(problems))
+    Err(Error::misused(problems))
 }
 
 /// The caller's `TERM`, where it is one.
@@ -100,7 +100,7 @@ fn contradictions(wish: PartialSpec, more_to_read: bool, problems: &mut Vec<Prob
     let Err(Error { problems: more, .. }) = spec::check(&spec) else { return };
     let said: Vec<String> = problems.iter().map(|problem| problem.field.clone()).collect();
     let unread = |field: &str| match field {
-        "command" => no_program && (more_to_read || said.iter().any(|field| field == "code")),
+        "command" => no_program && (more_to_read || said.iter().any(|field| matches!(field.as_str(), "code" | "lang"))),
         // The profile's text is not read yet.
         "seccomp" => matches!(spec.seccomp, spec::Seccomp::Custom { .. }),
         _ => false,

@@ -305,7 +305,7 @@ fn everything_that_is_wrong_with_names_of_images_is_said_at_once() {
         let error = result(&run)["error"].take();
         (run.code, error["kind"].clone(), error["fields"].clone())
     };
-    let missing = json!(["image", "image"]);
+    let missing = json!(["name", "name"]);
     assert_eq!(
         fields(&["image", "rm", "--json", "none", "small", "no"]),
         (Some(1), json!("not_found"), missing.clone())
@@ -313,9 +313,9 @@ fn everything_that_is_wrong_with_names_of_images_is_said_at_once() {
     assert_eq!(home.images().len(), 1);
     let words = ["image", "save", "--json", "none", "small", "no", "-o", "file"];
     assert_eq!(fields(&words), (Some(1), json!("not_found"), missing));
-    let both = json!(["name", "image"]);
+    let both = json!(["new", "name"]);
     assert_eq!(fields(&["image", "tag", "--json", "none", "A B"]), (Some(2), json!("misused"), both));
-    let login = json!(["name", "username"]);
+    let login = json!(["ref", "username"]);
     assert_eq!(fields(&["image", "pull", "--json", "A B", "--username", "me"]), (Some(2), json!("misused"), login));
     let output = json!(["output"]);
     assert_eq!(fields(&["image", "save", "--json", "small", "-o", "-"]), (Some(1), json!("invalid"), output));

@@ -142,7 +142,7 @@ fn the_result_object_names_every_field_at_fault() {
     let found = result(&call(["run", "--json", "--memory=0", "--cpus=x", "--net=wide"]));
     let error = (&found["status"], &found["error"]["kind"], &found["error"]["fields"]);
     let fields = json!(["memory", "cpus", "net", "command"]);
-    assert_eq!(error, (&json!("setup_failed"), &json!("invalid"), &fields));
+    assert_eq!(error, (&json!("setup_failed"), &json!("misused"), &fields));
 }
 
 #[test]
@@ -153,8 +153,8 @@ fn misuse_ends_in_125_where_a_command_would_have_run_and_in_2_elsewhere() {
         (&["run", "--memry=1G", "true"], 125, "memry: `--memry` is no option of `belljar run`"),
         (&["run", "--pids"], 125, "pids: `--pids` has no value"),
         (&["run", "--pids=1", "--pids=2", "true"], 125, "pids: `--pids` is given twice"),
-        (&["code"], 125, "code: no language"),
-        (&["code", "perl", "x.pl"], 125, "code: `perl` is no language that belljar knows"),
+        (&["code"], 125, "lang: is missing"),
+        (&["code", "perl", "x.pl"], 125, "lang: `perl` is no language that belljar knows"),
         (&[], 2, "command line: no verb"),
         (&["rum", "true"], 2, "command line: `rum` is no verb of `belljar`"),
         (&["schema", "everything"], 2, "of: `everything` is not `result`, `spec`, `doctor` or `rpc`"),
@@ -266,8 +266,8 @@ fn the_status_descriptor_gets_the_result_without_the_output() {
 fn the_status_descriptor_hears_of_errors_too() {
     let scratch = Scratch::new("errors");
     for (line, kind) in [
-        ("run --memory=0 --status-fd=9 -- true", "invalid"),
-        ("run --status-fd 9 --memry -- true", "invalid"),
+        ("run --memory=0 --status-fd=9 -- true", "misused"),
+        ("run --status-fd 9 --memry -- true", "misused"),
         ("run --status-fd 9 -- nonexistent", "no_command"),
         ("run --status-fd 9 --require memory=exact -- true", "host"),
         ("run --status-fd 9 --workdir /usr/nonexistent -- true", "setup"),
@@ -312,8 +312,8 @@ fn a_result_that_cannot_be_delivered_is_a_failure_of_ours() {
 #[test]
 fn json_is_one_object_on_one_line_whatever_went_wrong() {
     for (line, code, kind) in [
-        ("run --json --memory=0 -- true", 125, json!("invalid")),
-        ("run --memry --json -- true", 125, json!("invalid")),
+        ("run --json --memory=0 -- true", 125, json!("misused")),
+        ("run --memry --json -- true", 125, json!("misused")),
         ("run --json -- nonexistent", 127, json!("no_command")),
         ("run --json -- /usr", 126, json!("not_executable")),
         ("run --json --require cpu=exact -- true", 125, json!("host")),

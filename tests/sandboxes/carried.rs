@@ -135,6 +135,12 @@ fn a_file_that_somebody_else_has_made_decides_nothing_of_the_host() {
         attempt(&whole(&description(json!({ "disk": 1 << 20 })), Tar::default().file("f", vec![b'x'; 2 << 20])));
     assert_eq!(large.code, Some(1), "{large:?}");
     let bytes = whole(&description(json!({})), good());
+    // What is in a file that is something else is nobody's to read in an error.
+    let foreign = attempt(&[b"root:secret:0:0:root:/root:/bin/sh\n".as_slice(); 40].concat());
+    assert!(foreign.code == Some(1) && foreign.stderr.contains("no tar archive"), "{foreign:?}");
+    assert!(!foreign.stderr.contains("secret"), "{foreign:?}");
+    let both = import(&sandboxes, &["--memory", "x", "nowhere"]);
+    assert!(both.code == Some(2) && !both.stderr.contains("command"), "{both:?}");
     for cut in [0, 1, 511, 512, 700, 1024, 1500, 2048, 2560] {
         let run = attempt(&bytes[..cut.min(bytes.len() - 1025)]);
         assert!(run.code == Some(1) && run.stderr.contains("belljar: file: it is no sandbox"), "{cut}: {run:?}");

@@ -58,6 +58,10 @@ fn a_sandbox_that_is_not_there_is_the_same_error_through_every_door() {
                 line.push(if at == 0 { "nope" } else { "7" });
             }
         }
+        if words == ["net", "set"] {
+            line.push("--net=none");
+            given["net"] = json!("none");
+        }
         if words == ["resize"] {
             line.push("--memory=1G");
             given["memory"] = json!("1G");

@@ -55,6 +55,8 @@ fn a_job_is_interrupted_by_a_verb_and_those_behind_it_go_on() {
     assert_eq!(said(&sandboxes.call(&["session", "logs", "-f", "box", "sh", "2"])), (Some(130), "", ended));
     assert_eq!(said(&sandboxes.call(&["session", "logs", "-f", "box", "sh", "3"])), (Some(0), "third\n", ""));
     assert_eq!(sandboxes.call(&["session", "interrupt", "box", "sh", "9"]).code, Some(1));
+    let over = "belljar: the job 3 has ended\n";
+    assert_eq!(said(&sandboxes.call(&["session", "interrupt", "box", "sh", "3"])), (Some(1), "", over));
 }
 
 #[test]

@@ -120,3 +120,58 @@ fn a_file_of_control_characters_has_a_result() {
     let read = driver.result("fs.cat", json!({ "sandbox": "box", "path": "/tmp/nuls" }));
     assert_eq!((&read["encoding"], read["content"].as_str().map(str::len)), (&json!("base64"), Some(80_000_000)));
 }
+
+#[test]
+fn the_same_fault_has_the_same_kind_and_names_the_parameter_whatever_verb_finds_it() {
+    let sandboxes = Sandboxes::new("requests-kinds");
+    sandboxes.create("box", &[]);
+    let fifo = sandboxes.home().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+    let (fifo, here) = (fifo.display().to_string(), sandboxes.home().join("here").display().to_string());
+    let mut driver = Driver::new(&sandboxes);
+    driver.result("session.create", json!({ "sandbox": "box", "id": "s" }));
+    driver.result("session.exec", json!({ "sandbox": "box", "id": "s", "lines": "true" }));
+    let inside = |path: &str| json!({ "sandbox": "box", "path": path });
+    let session = |id: &str| json!({ "sandbox": "box", "id": id });
+    let table = [
+        // What is no file.
+        ("fs.cat", inside("/dev/null"), "not_a_file", vec![]),
+        ("fs.write", inside("/dev/null"), "not_a_file", vec![]),
+        ("cp", json!({ "from": "box:/dev/null", "to": here }), "not_a_file", vec![]),
+        ("cp", json!({ "from": fifo, "to": "box:/tmp" }), "not_a_file", vec![]),
+        // What is not there.
+        ("fs.cat", inside("/nope"), "not_found", vec![]),
+        ("cp", json!({ "from": "box:/nope", "to": here }), "not_found", vec![]),
+        ("import", json!({ "file": "/nope" }), "not_found", vec!["file"]),
+        ("image.import", json!({ "file": "/nope" }), "not_found", vec!["file"]),
+        ("image.load", json!({ "file": "/nope" }), "not_found", vec!["file"]),
+        ("import", json!({ "file": "/tmp" }), "is_a_directory", vec!["file"]),
+        ("stop", json!({ "name": "nope" }), "not_found", vec!["name"]),
+        ("fs.ls", json!({ "sandbox": "nope", "path": "/" }), "not_found", vec!["sandbox"]),
+        ("cp", json!({ "from": "nope:/a", "to": here }), "not_found", vec!["from"]),
+        ("cp", json!({ "from": here, "to": "nope:/a" }), "not_found", vec![]),
+        ("volume.rm", json!({ "name": "nope" }), "not_found", vec!["name"]),
+        ("session.logs", session("nope"), "not_found", vec!["id"]),
+        ("session.logs", json!({ "sandbox": "box", "id": "s", "job": 9 }), "not_found", vec!["job"]),
+        ("session.interrupt", json!({ "sandbox": "box", "id": "s", "job": 1 }), "ended", vec![]),
+        ("session.create", session("s"), "exists", vec!["id"]),
+        // What cannot be a name, or a value.
+        ("session.create", session("a b"), "misused", vec!["id"]),
+        ("rename", json!({ "name": "box", "new": "a b" }), "misused", vec!["new"]),
+        ("volume.create", json!({ "name": "a b" }), "misused", vec!["name"]),
+        ("image.tag", json!({ "name": "none", "new": "X X" }), "misused", vec!["new", "name"]),
+        ("pty.resize", json!({ "sandbox": "box", "id": "s", "columns": 0, "rows": 1 }), "misused", vec!["columns"]),
+        ("resize", json!({ "name": "box" }), "misused", vec!["memory"]),
+        ("fs.grep", json!({ "sandbox": "box", "path": "/", "text": "" }), "misused", vec!["text"]),
+        ("run", json!({ "memory": "x", "command": "true" }), "misused", vec!["memory"]),
+        ("exec", json!({ "name": "box", "timeout": "x", "command": "true" }), "misused", vec!["timeout"]),
+        ("code", json!({ "lang": "cobol", "code": "x" }), "misused", vec!["lang"]),
+        ("create", json!({ "memory": "x" }), "misused", vec!["memory"]),
+    ];
+    for (method, given, kind, fields) in table {
+        let answer = driver.call(method, given);
+        let found = told(&answer);
+        let fields: Vec<String> = fields.into_iter().map(str::to_owned).collect();
+        assert_eq!((found.1.as_str(), found.2), (kind, fields), "{method}: {answer}");
+    }
+}

@@ -96,7 +96,7 @@ fn a_session_that_ends_itself_says_so_and_takes_nothing_more() {
     assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(0), "sh\n", ""));
     let there = "belljar: there is a session `sh` already\n";
     assert_eq!(said(&shell.call(&["create", "box", "sh"])), (Some(1), "", there));
-    assert_eq!(shell.call(&["create", "box", "../x"]).code, Some(1));
+    assert_eq!(shell.call(&["create", "box", "../x"]).code, Some(2));
 }
 
 #[test]

@@ -78,8 +78,8 @@ fn a_terminal_goes_on_when_nobody_looks_and_shows_what_was_there() {
         said(&sandboxes.call(&["pty", "resize", "box", "t", "100", "40"])),
         (Some(0), "t: 100 columns, 40 rows\n", "")
     );
-    let wrong = "belljar: a terminal has from 1 to 1000 columns and rows\n";
-    assert_eq!(said(&sandboxes.call(&["pty", "resize", "box", "t", "0", "40"])), (Some(1), "", wrong));
+    let wrong = "belljar: columns: `0` is not from 1 to 1000\nbelljar: rows: `4000` is not from 1 to 1000\n";
+    assert_eq!(said(&sandboxes.call(&["pty", "resize", "box", "t", "0", "4000"])), (Some(2), "", wrong));
     // What was shown before comes first, to each of those who look at once.
     let (mut one, other) = (Viewer::new(&sandboxes), Viewer::new(&sandboxes));
     other.sees(&["a-2-terminal"]);

@@ -161,9 +161,9 @@ fn code_takes_options_on_both_sides_of_the_language() {
 
 #[test]
 fn incomplete_code_says_what_is_missing() {
-    assert_eq!(wrong(&["code"]), (vec!["code: no language".to_owned()], 125));
-    assert_eq!(wrong(&["code", "python"]), (vec!["code: no code".to_owned()], 125));
-    let ruby = "code: `ruby` is no language that belljar knows";
+    assert_eq!(wrong(&["code"]), (vec!["lang: is missing".to_owned()], 125));
+    assert_eq!(wrong(&["code", "python"]), (vec!["code: is missing".to_owned()], 125));
+    let ruby = "lang: `ruby` is no language that belljar knows";
     assert_eq!(wrong(&["code", "ruby", "a.rb"]), (vec![ruby.to_owned()], 125));
     let twice = "spec: standard input cannot hold both the spec and the code";
     assert_eq!(wrong(&["code", "sh", "--spec", "-", "-"]), (vec![twice.to_owned()], 125));

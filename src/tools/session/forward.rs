@@ -112,7 +112,7 @@ fn claim(place: &Path, id: &str) -> Result<UnixListener, Error> {
         let _ = fs::remove_dir_all(&new);
         match error.kind() {
             io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists => {
-                Error::new(error::Kind::Exists, format!("there is a session `{id}` already"))
+                Error::new(error::Kind::Exists, format!("there is a session `{id}` already")).of_field("session")
             }
             _ => failed("make a place for the session")(error),
         }
@@ -232,8 +232,9 @@ pub fn attach(id: &str, ask: &Ask) -> Result<UnixStream, Error> {
 }
 
 fn not_an_id(id: &str) -> Error {
-    Error::new(error::Kind::Invalid, format!("`{}` is no id of a session", id.escape_debug()))
+    Error::new(error::Kind::Misused, format!("`{}` is no id of a session", id.escape_debug()))
         .hint("use letters, digits, `-`, `_` and `.`, at most 64")
+        .of_field("session")
 }
 
 /// Passes on one request and its answers, frame by frame.

@@ -258,6 +258,10 @@ impl Packing<'_, '_> {
                 pack::link(&mut self.builder, header, &at.name, &target, time).map_err(Fault::Write)
             }
             libc::S_IFREG => self.file(walk, at, &found),
+            // Nothing would come of it.
+            _ if walk.levels.len() == 1 => {
+                Err(Fault::Read(io::Error::new(io::ErrorKind::InvalidInput, super::no_file())))
+            }
             kind => {
                 let why = match kind {
                     libc::S_IFIFO => "a fifo",

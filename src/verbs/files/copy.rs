@@ -147,7 +147,7 @@ impl Verb for Copy {
         let (mut sum, mut code, mut failed) = (Done::default(), 0, Vec::new());
         for from in &self.from {
             let part = if matches!(to, Side::Inside(..)) { "to" } else { "from" };
-            let done = copying.one(side(from), &to, several).map_err(|error| of_side(part, error));
+            let done = copying.one(side(from), &to, several).map_err(|error| error.rename_field("sandbox", part));
             copying.interrupt.finish();
             match done {
                 Ok(done) => {
@@ -207,14 +207,6 @@ fn neither() -> Error {
 fn misused(field: &str, why: &str) -> Error {
     let hint = "write a path in a sandbox as `SANDBOX:PATH`, and one here as `PATH` or `./PATH`";
     Error::misused(vec![Problem::new(field, why).hint(hint)])
-}
-
-/// What is wrong with a sandbox is wrong with the parameter that names it.
-fn of_side(side: &str, mut error: Error) -> Error {
-    for problem in error.problems.iter_mut().filter(|problem| problem.field == "sandbox") {
-        side.clone_into(&mut problem.field);
-    }
-    error
 }
 
 /// The place that several things go into: it must be a directory.

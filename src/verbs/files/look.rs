@@ -186,7 +186,7 @@ pub struct Find {
     #[arg(long, value_name = "PATTERN")]
     #[cfg_attr(test, schemars(with = "Option<Text>"))]
     name: Option<Word>,
-    /// `file`, `directory`, `link` or `special`
+    /// What it is
     #[arg(long, value_name = "KIND", value_parser = kind())]
     kind: Option<EntryKind>,
     /// Levels down [default: all]

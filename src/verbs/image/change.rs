@@ -40,7 +40,8 @@ impl Verb for Tag {
 
     fn run(self, site: &Site<'_>) -> Result<Tagged, Error> {
         let found = site.store().and_then(|store| Ok((store.lease(&self.name)?, store)));
-        let (new, (lease, store)) = both(new_name(&self.new), found)?;
+        let (new, (lease, store)) =
+            both(new_name(&self.new).map_err(|error| error.rename_field("name", "new")), found)?;
         let digest = lease.record.manifest;
         store.name(&new, &digest)?;
         Ok(Tagged { digest, name: new.name() })

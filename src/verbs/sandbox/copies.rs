@@ -34,7 +34,8 @@ impl Verb for Fork {
 
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
-        sandbox::fork(&sandboxes, &self.name, self.new.as_deref(), Some(&store)).map(Made::of)
+        let forked = sandbox::fork(&sandboxes, &self.name, self.new.as_deref(), Some(&store));
+        forked.map(Made::of).map_err(|error| error.rename_field("name", "new"))
     }
 }
 

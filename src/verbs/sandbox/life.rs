@@ -304,7 +304,8 @@ impl Verb for Rename {
     type Told = Renamed;
 
     fn run(self, site: &Site<'_>) -> Result<Renamed, Error> {
-        sandbox::rename(&site.sandboxes()?, &self.name, &self.new)?;
+        let renamed = sandbox::rename(&site.sandboxes()?, &self.name, &self.new);
+        renamed.map_err(|error| error.rename_field("name", "new"))?;
         Ok(Renamed { name: self.new.0, was: self.name.0 })
     }
 }

@@ -4,7 +4,7 @@
 //! after the first, the caller leaves too. Whoever leaves takes the job with him: what keeps the session sees to that.
 
 use super::output::Collected;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::tools::Request;
 use crate::tools::session::Ask;
 use nix::sys::signal::{SigSet, Signal};
@@ -56,7 +56,8 @@ pub fn run(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collec
 fn interrupt((home, sandbox, id): (PathBuf, String, String), job: u64) {
     let ask = move || {
         // How the job ends is told to whoever waits for it; where nobody is reached, nothing comes any more.
-        if super::send_request(&home, &sandbox, &id, Ask::Interrupt { job: Some(job) }).is_err() {
+        let sent = super::send_request(&home, &sandbox, &id, Ask::Interrupt { job: Some(job) });
+        if sent.is_err_and(|error| error.kind != Kind::Ended) {
             std::thread::sleep(Duration::from_secs(2));
             crate::sys::child::exit(130);
         }

@@ -15,7 +15,7 @@ fn what_is_no_archive_is_refused_and_says_what_would_be_one() {
     refused(&Packing::Gzip.pack(&root().end())[..40], &["gzip stream"]);
     let home = Home::new("no-source");
     let why = home.bring(Path::new("/nonexistent/file"), None).expect_err("not there");
-    assert!(why.contains("read `/nonexistent/file`: No such file or directory"), "{why}");
+    assert!(why.contains("`/nonexistent/file`: No such file or directory"), "{why}");
     std::fs::create_dir(home.beside("empty")).expect("make a directory");
     let why = home.bring(&home.beside("empty"), None).expect_err("no layout");
     assert!(why.contains("without an `index.json`") && why.contains("tar -C DIR"), "{why}");

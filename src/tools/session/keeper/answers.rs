@@ -83,6 +83,10 @@ fn feed(file: &mut File, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+fn ended(job: u64) -> Error {
+    Error::new(error::Kind::Ended, format!("the job {job} has ended"))
+}
+
 /// Whether a caller has gone.
 pub fn is_gone(caller: &UnixStream) -> bool {
     let mut list = [PollFd::new(caller.as_fd(), PollFlags::POLLHUP)];
@@ -91,7 +95,7 @@ pub fn is_gone(caller: &UnixStream) -> bool {
 
 impl Keeper {
     fn unknown(&self, job: u64) -> Error {
-        Error::new(error::Kind::NotFound, format!("no job {job} in the session `{}`", self.id))
+        Error::new(error::Kind::NotFound, format!("no job {job} in the session `{}`", self.id)).of_field("job")
     }
 
     /// Takes a job in; its number.
@@ -198,7 +202,10 @@ impl Keeper {
             let mut state = self.jobs.lock();
             let nothing = || Error::new(error::Kind::NotFound, format!("nothing runs in the session `{}`", self.id));
             let job = job.or_else(|| state.current()).ok_or_else(nothing)?;
-            state.job(job).ok_or_else(|| self.unknown(job)).map(|_| job)?
+            if state.job(job).ok_or_else(|| self.unknown(job))?.is_over() {
+                return Err(ended(job));
+            }
+            job
         };
         let began = Instant::now();
         for step in 0..STEPS {
@@ -263,7 +270,7 @@ impl Keeper {
     pub(super) fn resize(&self, columns: u16, rows: u16) -> Result<(), Error> {
         let sizes = 1..=1000;
         if !sizes.contains(&columns) || !sizes.contains(&rows) {
-            return Err(Error::new(error::Kind::Invalid, "a terminal has from 1 to 1000 columns and rows"));
+            return Err(Error::new(error::Kind::Misused, "a terminal has from 1 to 1000 columns and rows"));
         }
         let mut state = self.jobs.lock();
         let master = state.job(1).filter(|_| self.kind == Kind::Terminal).and_then(|job| job.input.as_ref());
@@ -277,7 +284,7 @@ impl Keeper {
             let mut state = self.jobs.lock();
             let known = state.job(job).ok_or_else(|| self.unknown(job))?;
             if known.is_over() {
-                return Err(Error::new(error::Kind::Ended, format!("the job {job} has ended")));
+                return Err(ended(job));
             }
             let input =
                 known.input.as_ref().ok_or_else(|| Error::new(error::Kind::Invalid, "the job reads nothing"))?;
