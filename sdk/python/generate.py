@@ -74,6 +74,8 @@ class Types:
         out = [f"class {name}(TypedDict):"]
         out += docstring(schema.get("description"), "    ")
         for key, value in schema["properties"].items():
+            if keyword.iskeyword(key):
+                raise ValueError(f"{name}.{key}: is a keyword of Python, and cannot be a key of a TypedDict")
             kind = self.of(value, f"{name}{key.title().replace('_', '')}")
             if key not in required:
                 kind = f"NotRequired[{kind}]"
@@ -117,6 +119,9 @@ def method(types, one):
     for parameter in sorted(params, key=lambda p: not p.get("required")):
         name = argument(parameter["name"])
         kind = types.of(parameter["schema"], camel + parameter["name"].title().replace("_", ""))
+        if parameter["name"] == "input":
+            # A method waits for its result, and nobody could give the input meanwhile: `begin` does not.
+            kind = "Word"
         if parameter.get("required"):
             signature.append(f"{name}: {kind}")
         else:

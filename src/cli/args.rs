@@ -13,6 +13,7 @@ use std::ffi::OsString;
 #[derive(Debug, Parser)]
 #[command(
     name = "belljar",
+    bin_name = "belljar",
     version,
     about = "Run code that nobody has read in a sandbox: no root, no daemon, no network",
     subcommand_required = true,
@@ -217,5 +218,8 @@ fn without_deadline(command: Command) -> Command {
 /// One subcommand alone. `run` is started thousands of times: what it does not need is not built.
 pub fn alone<A: Args>(name: &'static str, usage_name: &'static str) -> Command {
     let command = A::augment_args(Command::new(name).bin_name(usage_name));
+    // What the struct says of itself is for its readers.
+    let about = verbs::method(name).map(|method| method.about.trim());
+    let command = command.about(about).long_about(None);
     if name == "create" { without_deadline(command) } else { command }
 }

@@ -6,6 +6,7 @@ mod common;
 mod attacks;
 mod captured;
 mod carried;
+mod client;
 mod contexts;
 mod copies;
 mod cuts;

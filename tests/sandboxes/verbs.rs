@@ -79,6 +79,25 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
 }
 
 #[test]
+fn the_help_of_each_verb_begins_with_what_it_does_and_says_a_default_once() {
+    let sandboxes = Sandboxes::new("helps");
+    let document: Value = serde_json::from_str(&sandboxes.done(&["schema", "rpc"])).expect("an object");
+    for (words, _) in verbs(&sandboxes) {
+        let summary = |method: &&Value| method["name"] == json!(words.join("."));
+        let method = document["methods"].as_array().into_iter().flatten().find(summary).expect("a method");
+        for long in ["--help", "-h"] {
+            let mut line: Vec<&str> = words.iter().map(String::as_str).collect();
+            line.push(long);
+            let help = sandboxes.done(&line);
+            let first = help.lines().next().unwrap_or_default();
+            assert!(method["summary"].as_str().is_some_and(|text| text.starts_with(first)), "{line:?}: {first}");
+            let twice = |line: &&str| line.matches("[default: ").count() > 1;
+            assert_eq!(help.lines().find(twice), None, "{words:?}");
+        }
+    }
+}
+
+#[test]
 fn what_was_done_is_said_to_people_and_to_programs() {
     let sandboxes = Sandboxes::new("told");
     sandboxes.create("box", &["--keep"]);
@@ -237,13 +256,13 @@ fn what_has_ended_is_dated_in_the_same_way_everywhere_and_no_job_is_fed_that_is_
 fn an_image_cannot_be_given_a_name_that_is_none() {
     let sandboxes = Sandboxes::new("misnamed");
     for words in [
-        &["import", "x.tar", "--name", "A B"][..],
-        &["pull", "A B"],
-        &["tag", "x", "A B"],
-        &["build", "x", "--name", "A B"],
+        &["name", "import", "x.tar", "--name", "A B"][..],
+        &["ref", "pull", "A B"],
+        &["new", "tag", "x", "A B"],
+        &["name", "build", "x", "--name", "A B"],
     ] {
-        let run = sandboxes.call(&[&["image"], words].concat());
-        assert!(run.code == Some(2) && run.stderr.starts_with("belljar: name: "), "{words:?}: {run:?}");
+        let run = sandboxes.call(&[&["image"], &words[1..], &["--json"]].concat());
+        assert_eq!((run.code, &object(&run)["error"]["fields"][0]), (Some(2), &json!(words[0])), "{words:?}: {run:?}");
     }
 }
 

@@ -6,9 +6,15 @@
         client.rm(name="box", force=True)
 
 One `belljar rpc` process does all of it; every method is a verb of the command line, typed by the schemas of
-`belljar schema rpc`. Any number of threads may call at once.
+`belljar schema rpc`. Any number of threads may call at once. A method waits for its result; `client.begin` does not:
+
+    call = client.begin("exec", name="box", command=["cat"], input=True)
+    call.input("hello", end=True)
+    print(call.result()["stdout"])
+
+What a command prints comes as it is printed by `on_output=function(stream, data)`, which a thread of the client calls.
 """
 
-from .client import Client, Error, Lost
+from .client import Call, Client, Error, Lost
 
-__all__ = ["Client", "Error", "Lost"]
+__all__ = ["Call", "Client", "Error", "Lost"]

@@ -1196,51 +1196,51 @@ class Fs:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def ls(self, *, sandbox: Union[str, float], path: Optional[Word] = None, depth: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
+    def ls(self, *, sandbox: Union[str, float], path: Optional[Word] = None, depth: Optional[Count] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
         """List a directory"""
         return self._call("fs.ls", {"sandbox": sandbox, "path": path, "depth": depth, "input": input}, on_output)
 
-    def tree(self, *, sandbox: Union[str, float], path: Optional[Word] = None, depth: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
+    def tree(self, *, sandbox: Union[str, float], path: Optional[Word] = None, depth: Optional[Count] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
         """Show a directory with all that is in it"""
         return self._call("fs.tree", {"sandbox": sandbox, "path": path, "depth": depth, "input": input}, on_output)
 
-    def stat(self, *, sandbox: Union[str, float], path: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileStat:
+    def stat(self, *, sandbox: Union[str, float], path: Word, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileStat:
         """Show what a path is"""
         return self._call("fs.stat", {"sandbox": sandbox, "path": path, "input": input}, on_output)
 
-    def cat(self, *, sandbox: Union[str, float], path: Word, offset: Optional[Count] = None, length: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileContent:
+    def cat(self, *, sandbox: Union[str, float], path: Word, offset: Optional[Count] = None, length: Optional[Count] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileContent:
         """Print a file"""
         return self._call("fs.cat", {"sandbox": sandbox, "path": path, "offset": offset, "length": length, "input": input}, on_output)
 
-    def write(self, *, sandbox: Union[str, float], path: Word, mode: Optional[Mode] = None, parents: Optional[bool] = None, append: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileWritten:
+    def write(self, *, sandbox: Union[str, float], path: Word, mode: Optional[Mode] = None, parents: Optional[bool] = None, append: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileWritten:
         """Write standard input to a file, all at once or not at all"""
         return self._call("fs.write", {"sandbox": sandbox, "path": path, "mode": mode, "parents": parents, "append": append, "input": input}, on_output)
 
-    def mkdir(self, *, sandbox: Union[str, float], path: Word, parents: Optional[bool] = None, mode: Optional[Mode] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+    def mkdir(self, *, sandbox: Union[str, float], path: Word, parents: Optional[bool] = None, mode: Optional[Mode] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
         """Make a directory"""
         return self._call("fs.mkdir", {"sandbox": sandbox, "path": path, "parents": parents, "mode": mode, "input": input}, on_output)
 
-    def rm(self, *, sandbox: Union[str, float], path: Word, recursive: Optional[bool] = None, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+    def rm(self, *, sandbox: Union[str, float], path: Word, recursive: Optional[bool] = None, force: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
         """Remove a file or an empty directory"""
         return self._call("fs.rm", {"sandbox": sandbox, "path": path, "recursive": recursive, "force": force, "input": input}, on_output)
 
-    def mv(self, *, sandbox: Union[str, float], path: Word, to: Word, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+    def mv(self, *, sandbox: Union[str, float], path: Word, to: Word, force: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
         """Rename, or move to another directory"""
         return self._call("fs.mv", {"sandbox": sandbox, "path": path, "to": to, "force": force, "input": input}, on_output)
 
-    def chmod(self, *, sandbox: Union[str, float], path: Word, mode: Mode, recursive: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
+    def chmod(self, *, sandbox: Union[str, float], path: Word, mode: Mode, recursive: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileChanged:
         """Set permissions"""
         return self._call("fs.chmod", {"sandbox": sandbox, "path": path, "mode": mode, "recursive": recursive, "input": input}, on_output)
 
-    def find(self, *, sandbox: Union[str, float], path: Word, name: Optional[Union[str, float]] = None, kind: Optional[EntryKind] = None, depth: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
+    def find(self, *, sandbox: Union[str, float], path: Word, name: Optional[Union[str, float]] = None, kind: Optional[EntryKind] = None, depth: Optional[Count] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileEntries:
         """List paths below a directory by name and kind"""
         return self._call("fs.find", {"sandbox": sandbox, "path": path, "name": name, "kind": kind, "depth": depth, "input": input}, on_output)
 
-    def grep(self, *, sandbox: Union[str, float], path: Word, text: Union[str, float], name: Optional[Union[str, float]] = None, ignore_case: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FileLines:
+    def grep(self, *, sandbox: Union[str, float], path: Word, text: Union[str, float], name: Optional[Union[str, float]] = None, ignore_case: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FileLines:
         """Print the lines of text files that have TEXT in them"""
         return self._call("fs.grep", {"sandbox": sandbox, "path": path, "text": text, "name": name, "ignore_case": ignore_case, "input": input}, on_output)
 
-    def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrSomeWord, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
+    def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrSomeWord, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
         """Replace a text in files, everywhere"""
         return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
 
@@ -1251,47 +1251,47 @@ class Image:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def build(self, *, dir: Word, name: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
+    def build(self, *, dir: Word, name: Optional[Union[str, float]] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
         """Build an image from a recipe: a directory, or python, node or shell"""
         return self._call("image.build", {"dir": dir, "name": name, "input": input}, on_output)
 
-    def import_(self, *, file: Word, name: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
+    def import_(self, *, file: Word, name: Optional[Union[str, float]] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
         """Bring in an OCI layout, a docker archive or a plain root archive"""
         return self._call("image.import", {"file": file, "name": name, "input": input}, on_output)
 
-    def pull(self, *, ref: Union[str, float], username: Optional[Union[str, float]] = None, password_stdin: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagePulled:
+    def pull(self, *, ref: Union[str, float], username: Optional[Union[str, float]] = None, password_stdin: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagePulled:
         """Fetch an image from a registry"""
         return self._call("image.pull", {"ref": ref, "username": username, "password_stdin": password_stdin, "input": input}, on_output)
 
-    def save(self, *, name: OneOrSomeText, output: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesSaved:
+    def save(self, *, name: OneOrSomeText, output: Word, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesSaved:
         """Write images into one file, for `load` elsewhere"""
         return self._call("image.save", {"name": name, "output": output, "input": input}, on_output)
 
-    def load(self, *, file: Word, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
+    def load(self, *, file: Word, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
         """Bring in what `save` wrote"""
         return self._call("image.load", {"file": file, "input": input}, on_output)
 
-    def ls(self, *, digests: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Images:
+    def ls(self, *, digests: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Images:
         """List the images"""
         return self._call("image.ls", {"digests": digests, "input": input}, on_output)
 
-    def inspect(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> KnownImage:
+    def inspect(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> KnownImage:
         """Show all that is known of an image, as JSON"""
         return self._call("image.inspect", {"name": name, "input": input}, on_output)
 
-    def tag(self, *, name: Union[str, float], new: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImageTagged:
+    def tag(self, *, name: Union[str, float], new: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImageTagged:
         """Give an image another name"""
         return self._call("image.tag", {"name": name, "new": new, "input": input}, on_output)
 
-    def rm(self, *, name: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesRemoved:
+    def rm(self, *, name: OneOrSomeText, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesRemoved:
         """Take names away, and images that have no name left"""
         return self._call("image.rm", {"name": name, "input": input}, on_output)
 
-    def gc(self, *, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesFreed:
+    def gc(self, *, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesFreed:
         """Remove what no image needs: remains of what was interrupted, images without a name"""
         return self._call("image.gc", {"input": input}, on_output)
 
-    def verify(self, *, name: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ImagesVerified:
+    def verify(self, *, name: Optional[Union[str, float]] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesVerified:
         """Compare everything with its digest"""
         return self._call("image.verify", {"name": name, "input": input}, on_output)
 
@@ -1302,11 +1302,11 @@ class Net:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def set(self, *, name: Union[str, float], net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> NetworkSet:
+    def set(self, *, name: Union[str, float], net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> NetworkSet:
         """Set what a sandbox may reach, in place of what it might before"""
         return self._call("net.set", {"name": name, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "input": input}, on_output)
 
-    def log(self, *, name: Union[str, float], follow: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> NetworkLog:
+    def log(self, *, name: Union[str, float], follow: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> NetworkLog:
         """Show what a sandbox reached, and what it was refused"""
         return self._call("net.log", {"name": name, "follow": follow, "input": input}, on_output)
 
@@ -1317,15 +1317,15 @@ class Pty:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def create(self, *, sandbox: Union[str, float], id: Union[str, float], workdir: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionMade:
+    def create(self, *, sandbox: Union[str, float], id: Union[str, float], workdir: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> SessionMade:
         """Start a shell, or a command, with a terminal of its own"""
         return self._call("pty.create", {"sandbox": sandbox, "id": id, "workdir": workdir, "command": command, "input": input}, on_output)
 
-    def attach(self, *, sandbox: Union[str, float], id: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Ran:
+    def attach(self, *, sandbox: Union[str, float], id: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Ran:
         """Look at it and type into it; Ctrl-] leaves it alone again"""
         return self._call("pty.attach", {"sandbox": sandbox, "id": id, "input": input}, on_output)
 
-    def resize(self, *, sandbox: Union[str, float], id: Union[str, float], columns: int, rows: int, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> TerminalResized:
+    def resize(self, *, sandbox: Union[str, float], id: Union[str, float], columns: int, rows: int, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> TerminalResized:
         """Give it another size"""
         return self._call("pty.resize", {"sandbox": sandbox, "id": id, "columns": columns, "rows": rows, "input": input}, on_output)
 
@@ -1336,31 +1336,31 @@ class Session:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def create(self, *, sandbox: Union[str, float], id: Union[str, float], workdir: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionMade:
+    def create(self, *, sandbox: Union[str, float], id: Union[str, float], workdir: Optional[Word] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> SessionMade:
         """Start a shell"""
         return self._call("session.create", {"sandbox": sandbox, "id": id, "workdir": workdir, "input": input}, on_output)
 
-    def ls(self, *, sandbox: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sessions:
+    def ls(self, *, sandbox: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Sessions:
         """List the sessions of a sandbox"""
         return self._call("session.ls", {"sandbox": sandbox, "input": input}, on_output)
 
-    def exec(self, *, sandbox: Union[str, float], id: Union[str, float], lines: Word, detach: Optional[bool] = None, timeout: Optional[Time] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Ran:
+    def exec(self, *, sandbox: Union[str, float], id: Union[str, float], lines: Word, detach: Optional[bool] = None, timeout: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Ran:
         """Run lines of shell in a session, after those before them"""
         return self._call("session.exec", {"sandbox": sandbox, "id": id, "lines": lines, "detach": detach, "timeout": timeout, "input": input}, on_output)
 
-    def logs(self, *, sandbox: Union[str, float], id: Union[str, float], job: Optional[int] = None, follow: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Ran:
+    def logs(self, *, sandbox: Union[str, float], id: Union[str, float], job: Optional[int] = None, follow: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Ran:
         """Print what a job has written"""
         return self._call("session.logs", {"sandbox": sandbox, "id": id, "job": job, "follow": follow, "input": input}, on_output)
 
-    def input(self, *, sandbox: Union[str, float], id: Union[str, float], job: int, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> InputGiven:
+    def input(self, *, sandbox: Union[str, float], id: Union[str, float], job: int, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> InputGiven:
         """Give standard input to what a job reads that was started with --detach"""
         return self._call("session.input", {"sandbox": sandbox, "id": id, "job": job, "input": input}, on_output)
 
-    def interrupt(self, *, sandbox: Union[str, float], id: Union[str, float], job: Optional[int] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
+    def interrupt(self, *, sandbox: Union[str, float], id: Union[str, float], job: Optional[int] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
         """Interrupt a job, as its timeout does; later jobs still run"""
         return self._call("session.interrupt", {"sandbox": sandbox, "id": id, "job": job, "input": input}, on_output)
 
-    def rm(self, *, sandbox: Union[str, float], id: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
+    def rm(self, *, sandbox: Union[str, float], id: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> SessionDone:
         """End a session, and everything that it has started"""
         return self._call("session.rm", {"sandbox": sandbox, "id": id, "input": input}, on_output)
 
@@ -1371,15 +1371,15 @@ class Snapshot:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def create(self, *, name: Union[str, float], image: Union[str, float], force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SnapshotMade:
+    def create(self, *, name: Union[str, float], image: Union[str, float], force: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> SnapshotMade:
         """Make an image of a sandbox's image and its files, as they are at this moment The image of a sandbox on the machine's own files needs them: only `create --image` takes it."""
         return self._call("snapshot.create", {"name": name, "image": image, "force": force, "input": input}, on_output)
 
-    def ls(self, *, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Snapshots:
+    def ls(self, *, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Snapshots:
         """List the images that are snapshots"""
         return self._call("snapshot.ls", {"input": input}, on_output)
 
-    def rm(self, *, image: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> SnapshotsRemoved:
+    def rm(self, *, image: OneOrSomeText, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> SnapshotsRemoved:
         """Take the names of snapshots away, and with the last name the image"""
         return self._call("snapshot.rm", {"image": image, "input": input}, on_output)
 
@@ -1390,15 +1390,15 @@ class Volume:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def create(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> VolumeCreated:
+    def create(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> VolumeCreated:
         """Make an empty volume"""
         return self._call("volume.create", {"name": name, "input": input}, on_output)
 
-    def ls(self, *, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Volumes:
+    def ls(self, *, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Volumes:
         """List volumes, what they take on the disk, and who has them"""
         return self._call("volume.ls", {"input": input}, on_output)
 
-    def rm(self, *, name: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> VolumesRemoved:
+    def rm(self, *, name: OneOrSomeText, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> VolumesRemoved:
         """Remove volumes and their files"""
         return self._call("volume.rm", {"name": name, "input": input}, on_output)
 
@@ -1416,91 +1416,91 @@ class Methods:
         self.snapshot = Snapshot(call)
         self.volume = Volume(call)
 
-    def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> RunTold:
+    def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> RunTold:
         """Run one command in a fresh sandbox that is destroyed afterwards"""
         return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
 
-    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
+    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
         """Run a piece of code in a fresh sandbox that is destroyed afterwards"""
         return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
 
-    def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
+    def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
         """Run a command in a persistent sandbox"""
         return self._call("exec", {"detach": detach, "timeout": timeout, "output_limit": output_limit, "workdir": workdir, "user": user, "env": env, "stdin": stdin, "tty": tty, "interactive": interactive, "name": name, "command": command, "input": input}, on_output)
 
-    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make a persistent sandbox"""
         return self._call("create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "label": label, "name": name, "command": command, "input": input}, on_output)
 
-    def ls(self, *, label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Sandboxes:
+    def ls(self, *, label: Optional[Pairs] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Sandboxes:
         """List persistent sandboxes"""
         return self._call("ls", {"label": label, "input": input}, on_output)
 
-    def inspect(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Known:
+    def inspect(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Known:
         """Show all that is known of a sandbox, as JSON"""
         return self._call("inspect", {"name": name, "input": input}, on_output)
 
-    def stats(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Stats:
+    def stats(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Stats:
         """Show what a sandbox uses"""
         return self._call("stats", {"name": name, "input": input}, on_output)
 
-    def logs(self, *, name: Union[str, float], follow: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Log:
+    def logs(self, *, name: Union[str, float], follow: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Log:
         """Print what a sandbox's own command has written"""
         return self._call("logs", {"name": name, "follow": follow, "input": input}, on_output)
 
-    def wait(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Waited:
+    def wait(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Waited:
         """Wait until a sandbox ends, and exit as its own command did"""
         return self._call("wait", {"name": name, "input": input}, on_output)
 
-    def stop(self, *, name: OneOrSomeText, grace: Optional[Time] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStopped:
+    def stop(self, *, name: OneOrSomeText, grace: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> AllStopped:
         """End sandboxes; those that are not kept are removed"""
         return self._call("stop", {"name": name, "grace": grace, "input": input}, on_output)
 
-    def start(self, *, name: OneOrSomeText, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllStarted:
+    def start(self, *, name: OneOrSomeText, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> AllStarted:
         """Start kept sandboxes that were stopped"""
         return self._call("start", {"name": name, "input": input}, on_output)
 
-    def rm(self, *, name: OneOrSomeText, force: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> AllRemoved:
+    def rm(self, *, name: OneOrSomeText, force: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> AllRemoved:
         """Remove sandboxes and their files"""
         return self._call("rm", {"name": name, "force": force, "input": input}, on_output)
 
-    def resize(self, *, name: Union[str, float], memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Resized:
+    def resize(self, *, name: Union[str, float], memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Resized:
         """Change the limits of a sandbox"""
         return self._call("resize", {"name": name, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "input": input}, on_output)
 
-    def rename(self, *, name: Union[str, float], new: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Renamed:
+    def rename(self, *, name: Union[str, float], new: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Renamed:
         """Give a sandbox another name"""
         return self._call("rename", {"name": name, "new": new, "input": input}, on_output)
 
-    def label(self, *, name: Union[str, float], label: Optional[Pairs] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Labels:
+    def label(self, *, name: Union[str, float], label: Optional[Pairs] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Labels:
         """Show and change the labels of a sandbox"""
         return self._call("label", {"name": name, "label": label, "input": input}, on_output)
 
-    def fork(self, *, name: Union[str, float], new: Optional[Union[str, float]] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+    def fork(self, *, name: Union[str, float], new: Optional[Union[str, float]] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make another sandbox with a copy of the files of this one"""
         return self._call("fork", {"name": name, "new": new, "input": input}, on_output)
 
-    def diff(self, *, name: Union[str, float], input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Changes:
+    def diff(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Changes:
         """List what a sandbox has changed against its image"""
         return self._call("diff", {"name": name, "input": input}, on_output)
 
-    def export(self, *, name: Union[str, float], output: Word, without_image: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Exported:
+    def export(self, *, name: Union[str, float], output: Word, without_image: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Exported:
         """Write a whole sandbox to a file, for another machine"""
         return self._call("export", {"name": name, "output": output, "without_image": without_image, "input": input}, on_output)
 
-    def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Made:
+    def import_(self, *, file: Word, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, name: Optional[Word] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Made:
         """Make a sandbox from a file that `belljar export` wrote, and start it"""
         return self._call("import", {"file": file, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "name": name, "input": input}, on_output)
 
-    def doctor(self, *, apparmor_profile: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Examined:
+    def doctor(self, *, apparmor_profile: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Examined:
         """Say what this host can enforce, what is missing and how to get it"""
         return self._call("doctor", {"apparmor_profile": apparmor_profile, "input": input}, on_output)
 
-    def schema(self, *, of: Optional[Which] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Printed:
+    def schema(self, *, of: Optional[Which] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Printed:
         """Print the JSON Schema of results, of spec files or of what doctor tells, or the methods of rpc"""
         return self._call("schema", {"of": of, "input": input}, on_output)
 
-    def cp(self, *, from_: OneOrSomeWord, to: Word, quiet: Optional[bool] = None, input: Optional[Union[Word, bool]] = None, on_output: Optional[OnOutput] = None) -> Copied:
+    def cp(self, *, from_: OneOrSomeWord, to: Word, quiet: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Copied:
         """Copy files and directories between the host and a sandbox"""
         return self._call("cp", {"from": from_, "to": to, "quiet": quiet, "input": input}, on_output)
 
