@@ -190,6 +190,27 @@ fn unsafe_code_stays_within_its_budget() {
 }
 
 #[test]
+fn global_state_is_what_the_architecture_names() {
+    let told = read("docs/architecture.md");
+    let line = told.split("\n- ").find(|line| line.starts_with("Mutable state that is global")).expect("an invariant");
+    let told: BTreeSet<&str> = line.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    let found: BTreeSet<String> = sources().iter().flat_map(global_state).collect();
+    assert_eq!(told, found.iter().map(String::as_str).collect());
+}
+
+/// The statics that can change, as `file::NAME`.
+fn global_state(file: &Source) -> Vec<String> {
+    let code = file.shipped();
+    let name = file.path.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::");
+    let statics = places(code, "static ").filter_map(|at| code[at + "static ".len()..].split_once(['=', ';']));
+    let changes = ["Atomic", "Mutex", "Cell", "Once", "Lock", "Lazy", "Allocator", "mut "];
+    let changing = statics.filter(|(declared, _)| changes.iter().any(|word| declared.contains(word)));
+    let names = changing.filter_map(|(declared, _)| declared.split_once(':'));
+    let upper = names.filter(|(word, _)| word.chars().all(|c| c.is_ascii_uppercase() || c == '_'));
+    upper.map(|(word, _)| format!("{name}::{word}")).collect()
+}
+
+#[test]
 fn every_source_file_begins_with_its_contract() {
     // The ten lines of main.rs have their documentation demanded by rustc's own `missing_docs`.
     let bare = |file: &&Source| file.path != "src/main.rs" && !file.text.starts_with("//!");
