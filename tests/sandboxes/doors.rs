@@ -77,6 +77,45 @@ fn a_sandbox_that_is_not_there_is_the_same_error_through_every_door() {
 }
 
 #[test]
+fn what_is_missing_or_unknown_is_the_same_fault_through_every_door() {
+    let sandboxes = Sandboxes::new("doors-missing");
+    let mut driver = Driver::new(&sandboxes);
+    let fault = |(error, code): (Value, i32)| {
+        let fields = error["fields"].as_array().cloned().unwrap_or_default();
+        let mut fields: Vec<String> = fields.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        fields.sort();
+        (error["kind"].clone(), fields, code)
+    };
+    for (words, parameters) in verbs(&sandboxes) {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let method = words.join(".");
+        let mut given: Vec<(&[&str], Value)> = Vec::new();
+        if parameters.iter().any(|parameter| parameter["required"] == json!(true)) || words[0] == "exec" {
+            given.push((&[], json!({})));
+        }
+        if !parameters.iter().any(|parameter| parameter["required"] == json!(true))
+            && words[0] != "code"
+            && words[0] != "run"
+            && words[0] != "exec"
+        {
+            given.push((&["--unknown-option"], json!({ "unknown_option": true })));
+        }
+        for (more, parameters) in given {
+            let (mut object, code) = printed(&sandboxes, &[&words[..], more, &["--json"]].concat());
+            let by_rpc = fault(as_printed(driver.call(&method, parameters)));
+            let by_line = fault((object["error"].take(), code));
+            assert_eq!((&by_line.0, by_line.2), (&json!("misused"), by_rpc.2), "{method} {more:?}");
+            assert_eq!(by_rpc.0, json!("misused"), "{method}");
+            // rpc looks at values too, where the command line stops at its words.
+            assert!(
+                !by_line.1.is_empty() && by_line.1.iter().all(|field| by_rpc.1.contains(field)),
+                "{method}: {by_line:?}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_verb_that_cannot_be_understood_is_misused_through_every_door() {
     let sandboxes = Sandboxes::new("doors-misused");
     let mut driver = Driver::new(&sandboxes);

@@ -145,7 +145,7 @@ impl Verb for Load {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pull {
     /// Name at the registry, as in `python:3.13-slim` or `ghcr.io/owner/name@sha256:…`
-    #[arg(value_name = "REF")]
+    #[arg(id = "ref", value_name = "REF")]
     #[serde(rename = "ref")]
     reference: Text,
     /// User at the registry [default: whom Docker's configuration has for it]
