@@ -7,7 +7,7 @@ use crate::sandbox;
 use crate::spec::{self, PartialSpec};
 use crate::verbs::faults::{Env, Faults, problems_of};
 use crate::verbs::published;
-use crate::verbs::words::{Count, Cpus, Size, Text, Time, Word, many, pairs, some};
+use crate::verbs::words::{Count, Cpus, Size, Text, Time, Word, pairs, some};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
