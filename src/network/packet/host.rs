@@ -191,7 +191,7 @@ impl Head {
             return None;
         }
         let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let target = request_target(lines.next()?)?;
+        let (target, version) = request_line(lines.next()?)?;
         let (mut host, mut length, mut coding, mut upgrade) = (None, None, None, false);
         for line in lines {
             let (name, value) = field(line)?;
@@ -213,7 +213,8 @@ impl Head {
         let body = match (length, coding) {
             (None, None) => Body::Length(0),
             (Some(length), None) => Body::Length(decimal(length)?),
-            (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") => Body::Chunked,
+            // Chunks came with 1.1: an older server takes them for requests (RFC 9112 section 6.1).
+            (None, Some(coding)) if coding.eq_ignore_ascii_case(b"chunked") && version == b"HTTP/1.1" => Body::Chunked,
             (_, Some(_)) => return None,
         };
         let host = host.and_then(without_port).and_then(canonical);
@@ -233,26 +234,29 @@ enum Target<'a> {
     Absolute(&'a [u8]),
 }
 
-/// The target of a request line. CONNECT leads elsewhere, so it is refused.
-fn request_target(line: &[u8]) -> Option<Target<'_>> {
+/// The target and the version of a request line. CONNECT leads elsewhere, so it is refused.
+fn request_line(line: &[u8]) -> Option<(Target<'_>, &[u8])> {
     let mut words = line.split(|byte| *byte == b' ');
     let (method, target, version) = (words.next()?, words.next()?, words.next()?);
-    let is_request = words.next().is_none() && !method.is_empty() && method.iter().copied().all(is_token);
+    // Like the first byte of a head that is not there as a whole yet.
+    let is_method = method.first().is_some_and(u8::is_ascii_uppercase) && method.iter().copied().all(is_token);
+    let is_request = words.next().is_none() && is_method;
     if !is_request || method == b"CONNECT" || ![&b"HTTP/1.1"[..], b"HTTP/1.0"].contains(&version) {
         return None;
     }
     if !target.iter().all(u8::is_ascii_graphic) {
         return None;
     }
-    match target {
-        [b'/', ..] => Some(Target::Path),
-        b"*" if method == b"OPTIONS" => Some(Target::Path),
+    let target = match target {
+        [b'/', ..] => Target::Path,
+        b"*" if method == b"OPTIONS" => Target::Path,
         _ => {
             let (scheme, rest) = target.split_at_checked(7)?;
             let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
-            scheme.eq_ignore_ascii_case(b"http://").then_some(Target::Absolute(rest.get(..end)?))
+            scheme.eq_ignore_ascii_case(b"http://").then_some(Target::Absolute(rest.get(..end)?))?
         }
-    }
+    };
+    Some((target, version))
 }
 
 /// Name and value of a line; `None` for one that continues the line before (obs-fold) and for a blank before the colon.

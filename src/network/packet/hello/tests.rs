@@ -102,3 +102,46 @@ fn lengths_that_contradict_each_other_are_refused() {
     trailing.push(0);
     assert_eq!(read(&records(&trailing, 16384)), Step::Refuse, "a byte after the extensions");
 }
+
+#[test]
+fn the_outer_name_of_an_encrypted_hello_counts() {
+    let bytes = hello(&[extension(0xfe0d, &[7; 300]), name_extension("outer.example")].concat());
+    assert_eq!(read(&bytes), named("outer.example", bytes.len()));
+}
+
+#[test]
+fn a_hello_that_never_ends_is_waited_for_no_longer_than_there_is_room() {
+    let endless = records(&[&[1, 0xff, 0xff, 0xff][..], &[0; 2 * MOST]].concat(), 1000);
+    assert_eq!(read(&endless[..MOST]), Step::More);
+    let mut gate = crate::network::packet::names::Gate::new(
+        crate::network::wire::Check { names: crate::network::wire::Naming::Tls, allowed: None, denied: Vec::new() },
+        0,
+    );
+    let verdict = gate.read(&endless[..MOST], 1, 0, |_| ());
+    assert_eq!(verdict, crate::network::packet::names::Verdict::Refused);
+}
+
+#[test]
+fn whatever_bytes_are_changed_a_name_is_one_that_stands_there() {
+    let good =
+        hello(&[extension(43, &[2, 3, 4]), name_extension("a.example"), extension(16, b"\0\x03\x02h2")].concat());
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut number = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below).expect("small")).expect("smaller")
+    };
+    for _ in 0..20_000 {
+        let mut bytes = good.clone();
+        for _ in 0..1 + number(4) {
+            let place = number(bytes.len());
+            bytes[place] = u8::try_from(number(256)).expect("a byte");
+        }
+        if let Step::Name(Some(name), length) = read(&bytes) {
+            let lower = bytes.to_ascii_lowercase();
+            assert!(lower.windows(name.len()).any(|window| window == name.as_bytes()), "{name} is not in {bytes:?}");
+            assert_eq!(length, bytes.len());
+        }
+    }
+}

@@ -95,6 +95,7 @@ fn odd_request_lines_are_refused() {
         "GET / HTTP/1.1 ",
         "GET / HTTP/2.0",
         "GET / http/1.1",
+        "get / HTTP/1.1",
         "GET /",
         "GET http://b.example/ HTTP/1.1",
         "GET http://a.example@b.example/ HTTP/1.1",
@@ -108,6 +109,12 @@ fn odd_request_lines_are_refused() {
         assert!(is_refused(&format!("{line}\r\nHost: a.example\r\n\r\n")), "{line:?}");
     }
     assert!(is_refused("GET / HTTP/1.0\r\n\r\n"), "no Host");
+    let chunked = |version: &str| {
+        format!("POST / HTTP/{version}\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")
+    };
+    assert!(is_refused(&chunked("1.0")), "chunks before there were any");
+    assert_eq!(names(&chunked("1.1")), some(&["a.example"]));
+    assert_eq!(names("GET / HTTP/1.0\r\nHost: a.example\r\nContent-Length: 0\r\n\r\n"), some(&["a.example"]));
 }
 
 #[test]
@@ -163,4 +170,54 @@ fn other_protocols_are_not_waited_for() {
     {
         assert_eq!(Requests::default().read(bytes), Step::Refuse, "{bytes:?}");
     }
+}
+
+/// Numbers that look like chance and are the same each time.
+fn numbers() -> impl FnMut(usize) -> usize {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % u64::try_from(below).expect("small")).expect("smaller")
+    }
+}
+
+#[test]
+fn however_requests_are_mixed_and_cut_they_are_read_in_one_way() {
+    let parts = [
+        "GET / HTTP/1.1\r\n",
+        "POST /x HTTP/1.1\r\n",
+        "GET / HTTP/1.0\r\n",
+        "Host: a.example\r\n",
+        "host: b.example:80\r\n",
+        "Content-Length: 3\r\n",
+        "Content-Length: 0\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Connection: close\r\n",
+        "\r\n",
+        "\r\n",
+        "abc",
+        "3\r\nabc\r\n",
+        "3\r\n",
+        "0\r\n",
+        "0\r\n\r\n",
+        "\n",
+        "\r",
+        " ",
+    ];
+    let mut number = numbers();
+    let mut whole_requests = 0;
+    for _ in 0..10_000 {
+        let text: String = (0..1 + number(10)).map(|_| parts[number(parts.len())]).collect();
+        let whole = read_in(text.as_bytes(), usize::MAX);
+        for piece in [1, 2 + number(7)] {
+            let (names, passed, refused) = read_in(text.as_bytes(), piece);
+            assert_eq!((&names, refused), (&whole.0, whole.2), "in pieces of {piece}: {text:?}");
+            // What is refused later has not gone out before.
+            assert!(passed <= whole.1 || !refused, "in pieces of {piece}: {text:?}");
+        }
+        whole_requests += usize::from(!whole.0.is_empty());
+    }
+    assert!(whole_requests > 100, "{whole_requests} is too few to show anything");
 }
