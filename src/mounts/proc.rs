@@ -42,11 +42,17 @@ pub fn plan(host: &Host, init: &mut Vec<Step>) {
     }
 }
 
-/// Steps of pid 1 when it is in the sandbox's root, and in the `network` that it has of its own, if it has.
-pub fn plan_network(network: bool, host: &Host, init: &mut Vec<Step>) {
+/// Steps of pid 1 when it is in the sandbox's root, and in the `network` that it has of its own, if it has. The group `pings` may send
+/// echo requests without a raw socket, which nobody may without being told (icmp(7)).
+pub fn plan_network(network: bool, pings: Option<u32>, host: &Host, init: &mut Vec<Step>) {
     if network {
         write(&NETWORK, Scope::Network, init);
     }
+    init.extend(pings.map(|group| Step::Setting {
+        name: c"net/ipv4/ping_group_range".to_owned(),
+        value: c_string(format!("{group} {group}")),
+        of: Scope::Network,
+    }));
     // The settings of IPC only the namespace's user 0 may write, and most sandboxes have none. A cgroup counts it, else we do.
     if !host.cgroup.controllers().memory {
         init.push(Step::HoldIpc);

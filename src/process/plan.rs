@@ -67,7 +67,8 @@ impl Plan {
             steps.init.push(Step::EnterRoot);
             namespaces::plan_join(&order.spec, host, &mut steps);
         }
-        mounts::plan_network(namespaces::own_network(&order.spec), host, &mut steps.init);
+        let pings = network::device(order.spec.net, host).map(|_| identity::user(&order.spec, host).gid);
+        mounts::plan_network(namespaces::own_network(&order.spec), pings, host, &mut steps.init);
         if order.spec.tty {
             steps.init.push(Step::OpenTerminal);
             identity::plan_terminal(&order.spec, host, &mut steps.init);
