@@ -38,27 +38,29 @@ pub fn outcome(outcome: &Outcome, spec: &Spec, report: Report, status: StatusFd)
     if let Some(error) = &outcome.error {
         failure(error);
     }
-    if let Some(network) = &outcome.network {
-        refusals(network);
-    }
+    outcome.network.iter().for_each(|found| network(found, outcome.exit_code()));
     deliver(outcome, report, status, outcome.exit_code())
 }
 
-/// Refused targets that are told one by one.
-const TOLD_TARGETS: usize = 5;
+/// Targets that were refused, of which more are only counted.
+const MOST_TARGETS: usize = 5;
 
-/// Tells what the sandbox could not reach, and what would allow it.
-fn refusals(network: &Network) {
-    if network.lost {
-        say("the network was lost: a process that serves it was ended");
+/// Tells that the network was lost, and to whoever wonders why a command failed what it was refused. A command that did without has nothing to
+/// complain of.
+fn network(found: &Network, code: i32) {
+    if found.lost {
+        say("the network was lost: a process that served it has ended");
     }
-    for target in network.summary.targets.iter().take(TOLD_TARGETS) {
-        say(&format!("network: refused {}: {}", target.target, target.reason));
+    if code == 0 {
+        return;
+    }
+    for target in found.summary.targets.iter().take(MOST_TARGETS) {
+        say(&format!("refused to reach {}: {}", target.target, target.reason));
         target.hint.iter().for_each(|hint| hint_line(hint));
     }
-    let more = network.summary.targets.len().saturating_sub(TOLD_TARGETS) as u64 + network.summary.more_targets;
+    let more = found.summary.targets.len().saturating_sub(MOST_TARGETS);
     if more > 0 {
-        say(&format!("network: refused {more} more; `--json` and `belljar net log` tell all"));
+        say(&format!("and {more} others that it was refused to reach, which `--json` lists"));
     }
 }
 
