@@ -139,8 +139,9 @@ impl Connection {
         }
     }
 
-    /// Gives back what it holds of the shared memory. Nothing else may follow.
+    /// Gives back what it holds of the shared memory, which nobody was sent. Nothing else may follow.
     pub fn release(&mut self, shared: &mut Shared) {
+        self.traffic.sent = self.traffic.sent.saturating_sub(u64::try_from(self.up.held.length()).unwrap_or(0));
         self.up.held.clear(&mut shared.budget);
     }
 

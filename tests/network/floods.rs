@@ -1,0 +1,144 @@
+//! Too much of everything: what is bounded stays bounded, others go on, and nothing is left when it is over.
+
+use crate::common::{Started, scale, stdout};
+use crate::world::{code, python_result, released_command, servers};
+use nix::unistd::Pid;
+
+/// The most descriptors that there were at once, as the kernel rounds them up, and KiB that are resident and nobody else's. Nobody may look
+/// at the descriptors themselves.
+fn burden(pid: Pid) -> (u64, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("read its status");
+    let line = |key: &str| {
+        status.lines().find_map(|line| line.strip_prefix(key)).expect("a line").trim().trim_end_matches(" kB")
+    };
+    (line("FDSize:").parse().expect("a number"), line("RssAnon:").parse().expect("a number"))
+}
+
+/// Lets `text` run, and looks at both processes whenever it says a line that begins with `look`.
+fn watched(options: &[&str], text: &str) -> (Vec<[(u64, u64); 2]>, String) {
+    let text = code(&format!("def see():\n    print('look', flush=True); time.sleep(.5)\n{text}"));
+    let mut run = Started::new(&mut released_command(
+        &[&["run", "--timeout", "300s"], options, &["--", "python3", "-c", &text]].concat(),
+    ));
+    let (mut burdens, mut said) = (Vec::new(), String::new());
+    loop {
+        match run.first_line().as_str() {
+            "" => break,
+            "look" => {
+                let found = servers(run.pid());
+                assert_eq!(found.len(), 2, "a packet process and a dialer");
+                // What has just ended is closed a moment later.
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                burdens.push([burden(found[0]), burden(found[1])]);
+            }
+            line => said += &format!("{line}\n"),
+        }
+    }
+    let run = run.finish();
+    assert_eq!(run.code, Some(0), "{said}{run:?}");
+    (burdens, said)
+}
+
+#[test]
+fn short_connections_leave_nothing_behind() {
+    let count = scale::scaled_from(2000, 100_000);
+    let text = format!(
+        "
+targets = [(f'203.0.113.{{number}}', port) for number in (1, 2, 3, 4) for port in (7, 22, 6000)]
+failed = 0
+def rounds(count):
+    global failed
+    for number in range(count):
+        try:
+            with socket.create_connection(targets[number % 12], 9) as peer: peer.sendall(b'x'); peer.recv(100)
+        except ConnectionResetError: failed += number % 3 != 2
+rounds(500); see(); rounds({count}); see(); print(failed)
+"
+    );
+    let (burdens, said) = watched(&["--allow", "203.0.113.0/24"], &text);
+    assert_eq!(said, "0\n");
+    let [before, after] = burdens[..] else { panic!("{burdens:?}") };
+    for (before, after) in before.iter().zip(after) {
+        assert!(after.0 <= before.0, "descriptors before and after {count} connections: {burdens:?}");
+        assert!(after.1 <= before.1 + 1024, "KiB before and after {count} connections: {burdens:?}");
+    }
+}
+
+#[test]
+fn half_open_connections_are_bounded_and_keep_nobody_out_for_long() {
+    let text = "
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+see()
+peers = []
+for number in range(3000):
+    peer = socket.socket(); peer.setblocking(False); peer.connect_ex((f'203.0.113.{200 + number % 40}', 1 + number)); peers.append(peer)
+see()
+for peer in peers: peer.close()
+print(any(tcp('203.0.113.1', 22, timeout=8) == 'SSH-2.0-test' for _ in range(5)))
+";
+    let (burdens, said) = watched(&["--allow", "203.0.113.0/24"], text);
+    assert_eq!(said, "True\n", "{burdens:?}");
+    let [_, [packet, dialer]] = burdens[..] else { panic!("{burdens:?}") };
+    assert!(dialer.0 <= 2048 && packet.0 <= 128 && packet.1 < 8192 && dialer.1 < 8192, "{burdens:?}");
+}
+
+#[test]
+fn flows_of_datagrams_are_bounded_and_the_newest_refused_at_once() {
+    let text = "
+see()
+peers = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(40)]
+for peer in peers: peer.setblocking(False)
+def send(peer, to):
+    try: peer.sendto(b'x', to)
+    except OSError: pass
+for port in range(100, 200):
+    for peer in peers: send(peer, ('203.0.113.1', port))
+see()
+print(quick(tcp, '203.0.113.1', 22), quick(udp, '203.0.113.1', 7))
+";
+    let (burdens, said) = watched(&["--allow", "203.0.113.1", "--net-connections", "300"], text);
+    // There is no room until they are idle for a while.
+    assert_eq!(said, "ECONNREFUSED EHOSTUNREACH\n", "{burdens:?}");
+    let [_, [packet, dialer]] = burdens[..] else { panic!("{burdens:?}") };
+    assert!(packet.0 <= 512 && dialer.0 <= 128 && packet.1 < 8192 && dialer.1 < 8192, "{burdens:?}");
+}
+
+#[test]
+fn uploads_that_nobody_reads_share_one_bounded_memory() {
+    let text = "
+see()
+peers = []
+for number in range(100):
+    peer = socket.create_connection(('203.0.113.1', 6004), 5); peer.setblocking(False); peers.append(peer)
+for _ in range(40):
+    for peer in peers:
+        try: peer.send(bytes(1 << 16))
+        except OSError: pass
+    time.sleep(.01)
+see()
+print(quick(tcp, '203.0.113.1', 22))
+";
+    let (burdens, said) = watched(&["--allow", "203.0.113.1"], text);
+    assert_eq!(said, "SSH-2.0-test\n");
+    let [_, [packet, dialer]] = burdens[..] else { panic!("{burdens:?}") };
+    assert!(packet.1 < 12_288 && dialer.1 < 8192, "{burdens:?}");
+}
+
+#[test]
+fn what_is_refused_over_and_over_fills_neither_the_log_nor_the_list() {
+    let text = "
+for number in range(4000):
+    peer = socket.socket(); peer.setblocking(False); peer.connect_ex(('203.0.113.2', 1 + number)); peer.close()
+time.sleep(1)
+print(quick(tcp, '203.0.113.1', 22))
+";
+    let result = python_result(&["--allow", "203.0.113.1"], text);
+    assert_eq!(stdout(&result), "SSH-2.0-test\n", "{result}");
+    let network = &result["network"];
+    assert!(network["targets"].as_array().is_some_and(|list| list.len() == 64), "{network}");
+    assert!(network["connections"].as_array().is_some_and(|list| list.len() <= 1000), "{network}");
+    let refused = network["refused"].as_u64().expect("a number");
+    assert_eq!(network["more_targets"], refused - 64, "{network}");
+    assert!(refused > 500, "{refused}");
+}
