@@ -312,3 +312,43 @@ for address in ['203.0.113.1', '2001:db8:2::1', '203.0.113.2', '10.30.0.1', '192
     let result = python_result(&["--allow", "203.0.113.1", "--allow", "icmp://2001:db8:2::1"], text);
     assert_eq!(stdout(&result), "(0, b'data')\n(129, b'data')\nEHOSTUNREACH\nEHOSTUNREACH\nEHOSTUNREACH\n", "{result}");
 }
+
+#[test]
+fn both_devices_serve_root_and_everybody_else_alike() {
+    if !is_root() {
+        // Whoever is no user 0 makes no device, and the other tests have said which one it is that they were given.
+        return eprintln!("only root can give everybody a tun device, or take its own away");
+    }
+    let scratch = crate::common::Scratch::new("devices");
+    let binary = scratch.0.join("belljar");
+    std::fs::copy(crate::common::belljar(), &binary).expect("copy the binary");
+    let ask = crate::world::code(
+        "print(tcp('203.0.113.1', 22), tcp('203.0.113.2', 22), tcp('10.30.0.1', 22), tcp('2001:db8:2::1', 22))",
+    );
+    let program = scratch.file("ask.py", ask);
+    let run = format!(
+        "env BELLJAR_HOME=/nonexistent BELLJAR_CGROUP_PARENT=none {} run --allow 203.0.113.1 --allow 2001:db8:2::1 --mount {}:/ask.py --json -- python3 /ask.py",
+        binary.display(),
+        program.display()
+    );
+    let user = "setpriv --reuid 4242 --regid 4242 --clear-groups";
+    let everybody = "mount -t tmpfs none /dev/net && mknod -m 666 /dev/net/tun c 10 200";
+    for (prepare, who, device) in [
+        (everybody, user, "tun device"),
+        ("true", user, "veth pair"),
+        ("mount -t tmpfs none /dev/net", "", "veth pair"),
+        (everybody, "", "tun device"),
+    ] {
+        if device == "veth pair"
+            && who == user
+            && !std::fs::metadata("/dev/net/tun")
+                .is_ok_and(|found| std::os::unix::fs::MetadataExt::mode(&found) & 6 == 0)
+        {
+            continue;
+        }
+        let said = host("unshare", &["--mount", "sh", "-c", &format!("cd / && {prepare} && exec {who} {run}")]);
+        let result: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(stdout(&result), format!("{BANNER} ECONNREFUSED ECONNREFUSED {BANNER}\n"), "{result}");
+        assert!(result["enforcement"]["network"].to_string().contains(device), "{device}, {who:?}: {result}");
+    }
+}

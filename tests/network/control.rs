@@ -151,3 +151,20 @@ fn two_sandboxes_do_not_see_each_other() {
     assert!(eventually(5, || true));
     server.finish();
 }
+
+#[test]
+fn who_brings_a_sandbox_in_says_anew_what_it_may_reach() {
+    let kept = Kept::new("net-import");
+    kept.done(&["create", "--keep", "--allow", "203.0.113.1:22", "box"]);
+    kept.done(&["stop", "box"]);
+    let scratch = crate::common::Scratch::new("net-export");
+    let file = scratch.0.join("box.tar");
+    let file = file.to_str().expect("a path");
+    let run = kept.call(&["export", "-o", file, "box"]);
+    assert!(run.code == Some(0) && run.stderr.contains("net"), "{run:?}");
+    let ask = "print(tcp('203.0.113.1', 22), tcp('203.0.113.2', 22))";
+    kept.done(&["import", file, "without"]);
+    assert_eq!(kept.python("without", ask), "ENETUNREACH ENETUNREACH\n");
+    kept.done(&["import", "--allow", "203.0.113.2:22", file, "with"]);
+    assert_eq!(kept.python("with", ask), "ECONNREFUSED SSH-2.0-test\n");
+}

@@ -141,6 +141,8 @@ fn a_denied_name_is_refused_under_every_policy() {
             ("tls('203.0.113.2', 'other.example')", "ECONNRESET"),
             ("tls('203.0.113.2', 'allowed.example')", "outside GET / allowed.example"),
             ("quick(udp, '203.0.113.2', 443)", "EHOSTUNREACH"),
+            // As the document says: who knows the address reaches what names nobody.
+            ("tcp('203.0.113.2', 22)", BANNER),
         ],
     );
     answers(

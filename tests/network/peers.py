@@ -84,6 +84,11 @@ async def http(reader, writer):
         tls = writer.get_extra_info("ssl_object")
         tell("http", writer.get_extra_info("sockname")[0], lines[0], fields.get("host"), getattr(tls, "asked", ""))
         body = await reader.readexactly(int(fields.get("content-length", 0)))
+        while fields.get("transfer-encoding") == "chunked" and lines[0].endswith("1.1"):
+            piece = await reader.readexactly(int(await reader.readline(), 16) + 2)
+            body += piece[:-2]
+            if len(piece) == 2:
+                break
         if fields.get("upgrade", "").lower() == "websocket":
             key = base64.b64encode(hashlib.sha1((fields["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + key + b"\r\n\r\n")

@@ -246,3 +246,20 @@ fn programs_inside_speak_to_each_other_on_their_own_loopback() {
         )],
     );
 }
+
+#[test]
+fn large_bodies_pass_the_check_of_names_whole_and_in_both_directions() {
+    let text = "
+import http.client
+data = os.urandom(1 << 20) * 12
+digest = hashlib.sha256(data).hexdigest()
+def pieces():
+    for at in range(0, len(data), 100_003): yield data[at:at + 100_003]
+for made in (http.client.HTTPConnection('allowed.example', 80, timeout=9), http.client.HTTPSConnection('allowed.example', 443, timeout=9, context=unchecked())):
+    made.request('POST', '/up', body=data); print(digest in made.getresponse().read().decode())
+    made.request('POST', '/up', body=pieces()); print(digest in made.getresponse().read().decode())
+    made.request('GET', '/bytes/30000000'); print(len(made.getresponse().read()))
+";
+    let result = python_result(&["--allow", "allowed.example"], text);
+    assert_eq!(stdout(&result), "True\nTrue\n30000000\n".repeat(2), "{result}");
+}

@@ -208,7 +208,7 @@ fn however_requests_are_mixed_and_cut_they_are_read_in_one_way() {
     ];
     let mut number = numbers();
     let mut whole_requests = 0;
-    for _ in 0..10_000 {
+    for _ in 0..3_000 {
         let text: String = (0..1 + number(10)).map(|_| parts[number(parts.len())]).collect();
         let whole = read_in(text.as_bytes(), usize::MAX);
         for piece in [1, 2 + number(7)] {
@@ -219,5 +219,5 @@ fn however_requests_are_mixed_and_cut_they_are_read_in_one_way() {
         }
         whole_requests += usize::from(!whole.0.is_empty());
     }
-    assert!(whole_requests > 100, "{whole_requests} is too few to show anything");
+    assert!(whole_requests > 50, "{whole_requests} is too few to show anything");
 }
