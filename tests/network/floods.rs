@@ -111,16 +111,25 @@ see()
 peers = []
 for number in range(100):
     peer = socket.create_connection(('203.0.113.1', 6004), 5); peer.setblocking(False); peers.append(peer)
-for _ in range(40):
+sent = 0
+for _ in range(100):
     for peer in peers:
-        try: peer.send(bytes(1 << 16))
+        try: sent += peer.send(bytes(1 << 16))
         except OSError: pass
     time.sleep(.01)
 see()
+print(sent < 100 << 20)
 print(quick(tcp, '203.0.113.1', 22))
+@guarded
+def upload():
+    with socket.create_connection(('203.0.113.1', 9), 9) as peer:
+        peer.sendall(bytes(3000000)); peer.shutdown(socket.SHUT_WR); return everything(peer).split()[0].decode()
+print(quick(upload))
+print(quick(http, 'other.example', 'other.example'), quick(tls, 'other.example', 'other.example'))
 ";
-    let (burdens, said) = watched(&["--allow", "203.0.113.1"], text);
-    assert_eq!(said, "SSH-2.0-test\n");
+    let (burdens, said) = watched(&["--allow", "203.0.113.1", "--allow", "other.example"], text);
+    let others = "SSH-2.0-test\n3000000\noutside GET / other.example outside GET / other.example\n";
+    assert_eq!(said, format!("True\n{others}"), "others go on as if nothing were");
     let [_, [packet, dialer]] = burdens[..] else { panic!("{burdens:?}") };
     assert!(packet.1 < 12_288 && dialer.1 < 8192, "{burdens:?}");
 }

@@ -70,7 +70,9 @@ async def slow(_, writer):
 
 
 async def hang(reader, writer):
-    """Says who came, and nothing else."""
+    """Says hello and nothing else, and takes next to nothing."""
+    writer.transport.pause_reading()
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     writer.write(b"hello\n")
     await asyncio.sleep(600)
 

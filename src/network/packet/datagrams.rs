@@ -91,7 +91,7 @@ impl Datagrams {
         let bytes: usize = self.waiting.iter().map(Vec::len).sum();
         if self.waiting.len() < WAITING
             && bytes + datagram.len() <= WAITING_BYTES
-            && datagram.len() <= shared.budget.left()
+            && datagram.len() <= shared.budget.left(false)
         {
             shared.budget.change(0, datagram.len());
             self.waiting.push(datagram.to_vec());

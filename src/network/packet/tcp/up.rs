@@ -9,6 +9,9 @@ use super::super::stream::Stream;
 /// Windows are given in units of 128 bytes.
 pub const SCALE: u8 = 7;
 
+/// The window of a flow that nothing waits of, however little memory there is: what comes goes straight on, and what does not is repeated.
+const LEAST: usize = 64 << 10;
+
 /// The state of the direction.
 #[derive(Default)]
 pub struct Up {
@@ -37,7 +40,8 @@ pub struct Up {
 impl Up {
     /// The window, as bytes that we have room for.
     pub fn room(&self, budget: &Budget) -> usize {
-        FLOW.saturating_sub(self.held.length()).min(budget.share())
+        let held = self.held.length();
+        FLOW.saturating_sub(held).min(budget.share()).max(LEAST.saturating_sub(held))
     }
 
     /// The window as it stands in a header. Moves the edge, never back.
@@ -84,7 +88,7 @@ impl Up {
             rate::take(bucket, gone);
             self.slow = allowed < bytes.len() && gone == allowed;
         }
-        gone + self.held.append(bytes.get(gone..).unwrap_or_default(), budget)
+        gone + self.held.append(bytes.get(gone..).unwrap_or_default(), self.gate.is_some(), budget)
     }
 
     /// Sends what waits, as far as the socket, the gate and the rate let it go.
