@@ -210,19 +210,45 @@ fn a_run_without_a_network_has_none_and_says_nothing_of_one() {
 
 #[test]
 fn nothing_waits_for_the_device_to_go() {
-    let median = |options: &[&str]| {
-        let mut times: Vec<u128> = (0..9)
-            .map(|_| {
-                let start = std::time::Instant::now();
-                let run = crate::world::call(&[&["run"], options, &["--", "true"]].concat());
-                assert_eq!(run.code, Some(0), "{run:?}");
-                start.elapsed().as_millis()
-            })
-            .collect();
-        times.sort_unstable();
-        times[4]
+    let took = |options: &[&str]| {
+        let start = std::time::Instant::now();
+        let run = crate::world::call(&[&["run"], options, &["--", "true"]].concat());
+        assert_eq!(run.code, Some(0), "{run:?}");
+        start.elapsed().as_millis()
     };
-    let (without, with) = (median(&[]), median(&["--net", "open"]));
-    // The kernel takes 18 to 42 ms for it; the debug build and other tests take their own time.
-    assert!(with < without + 40, "{with} ms with a network, {without} ms without");
+    // The best of many, in turn: whatever else runs here can only make each of them slower.
+    let (mut without, mut with) = (u128::MAX, u128::MAX);
+    for _ in 0..25 {
+        (without, with) = (without.min(took(&[])), with.min(took(&["--net", "open"])));
+    }
+    // To take a device down takes the kernel 18 to 42 ms, and to make one the debug build up to ten.
+    assert!(with < without + 28, "{with} ms with a network, {without} ms without");
+}
+
+#[test]
+fn both_servers_of_a_network_are_confined_and_nobody_s_root() {
+    let text = "print('ready', flush=True); tcp('203.0.113.1', 22); time.sleep(1)";
+    let text = crate::world::code(text);
+    let mut run = Started::new(&mut command(&["run", "--allow", "203.0.113.1", "--", "python3", "-c", &text]));
+    assert_eq!(run.first_line(), "ready");
+    let found = servers(run.pid());
+    assert_eq!(found.len(), 2, "a packet process and a dialer");
+    for pid in found {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("read its status");
+        let of = |key: &str| {
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(key))
+                .unwrap_or_else(|| panic!("no {key} in {status}"));
+            line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!((of("Seccomp:"), of("NoNewPrivs:")), (vec!["2".to_owned()], vec!["1".to_owned()]), "{status}");
+        for key in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+            assert_eq!(of(key), ["0000000000000000"], "{status}");
+        }
+        assert!(!of("Uid:").contains(&"0".to_owned()) && !of("Gid:").contains(&"0".to_owned()), "{status}");
+        assert_eq!(of("Threads:"), ["1"], "{status}");
+        assert!(!crate::common::is_root() || of("Groups:").is_empty(), "{status}");
+    }
+    assert_eq!(run.finish().code, Some(0));
 }
