@@ -36,6 +36,7 @@ fn watched(options: &[&str], text: &str) -> (Vec<[(u64, u64); 2]>, String) {
     }
     let run = run.finish();
     assert_eq!(run.code, Some(0), "{said}{run:?}");
+    eprintln!("descriptors and KiB of both processes: {burdens:?}");
     (burdens, said)
 }
 
