@@ -21,6 +21,7 @@ pub use draft::Draft;
 use crate::error::{Blocker, Error, describe_io};
 use crate::identity::PATH;
 use crate::images::recipe::Config;
+use crate::spec::Spec;
 use job::Job;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,8 @@ pub struct Options {
     pub environment: Vec<(OsString, OsString)>,
     /// No file of the image is newer than this, in seconds since 1970. `None`: than the release of the distribution.
     pub epoch: Option<u64>,
+    /// What the build may reach: its `net`, `allow`, `deny` and their limits count, and nothing else.
+    pub network: Spec,
 }
 
 /// Told what is being done, a line at a time.

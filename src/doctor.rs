@@ -16,7 +16,7 @@ mod report;
 mod trials;
 
 pub use apparmor::profile as apparmor_profile;
-pub use report::{Cgroup, Finding, HostFacts, IdRanges, Obstacle, Report, Security, Verified};
+pub use report::{Cgroup, Finding, HostFacts, IdRanges, NetworkPolicy, Obstacle, Report, Security, Verified};
 
 use crate::error::{Blocker, Error};
 use crate::host::diagnose;
@@ -36,6 +36,7 @@ pub fn examine() -> Report {
     let protections = match first {
         Some(looked) => {
             host.languages = facts::languages();
+            host.network_policy = facts::network_policy();
             let findings = findings(&looked, &host);
             blockers.extend(contradictions(&findings));
             findings

@@ -21,7 +21,7 @@ mod units;
 mod words;
 
 pub use bundle::{Bundle, ResourceLimit, Tmpfs};
-pub use check::{check, check_order};
+pub use check::{check, check_network, check_order};
 pub use fields::KEYS;
 pub use load::{LoadError, MAX_FILE, from_json, from_toml, position};
 pub use network::{DEFAULT_CONNECTIONS, MOST_CONNECTIONS, Policy, Rule};

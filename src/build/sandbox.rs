@@ -7,7 +7,7 @@ use crate::error::{Error, Failure};
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
 use crate::outcome::{Enforcement, Outcome, Status};
 use crate::process::{Follower, follow};
-use crate::spec::{Mount, Network, Order, Privileges, Program, Protection, Spec, User};
+use crate::spec::{Mount, Order, Privileges, Program, Protection, Spec, User};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -29,7 +29,12 @@ const DEADLINE: Duration = Duration::from_secs(2 * 3600);
 pub fn build(job: &Job<'_>, progress: Progress) -> Result<(), Error> {
     give_away(&job.work)?;
     let mut spec = spec(job, job.words());
-    spec.net = Network::Host;
+    let network = &job.options().network;
+    spec.net = network.net;
+    spec.allow.clone_from(&network.allow);
+    spec.deny.clone_from(&network.deny);
+    spec.net_rate = network.net_rate;
+    spec.net_connections = network.net_connections;
     spec.mounts.push(Mount {
         source: job.work.join("job/etc"),
         target: "/etc/apt".into(),

@@ -2,11 +2,11 @@
 
 use super::cgroup;
 use super::inside::{run, spec, text};
-use super::report::{HostFacts, IdRanges, Security};
+use super::report::{HostFacts, IdRanges, NetworkPolicy, Security};
 use crate::host::surroundings::{Surroundings, read};
 use crate::host::{self, ranges};
 use crate::outcome::{Enforcement, Status};
-use crate::spec::{Program, Protection, Spec};
+use crate::spec::{Network, Program, Protection, Spec};
 use crate::sys::proc::{self, Recent};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -36,6 +36,7 @@ pub fn gather(surroundings: &Surroundings) -> HostFacts {
         },
         languages: BTreeMap::new(),
         id_ranges: id_ranges(),
+        network_policy: NetworkPolicy::default(),
     }
 }
 
@@ -67,6 +68,21 @@ fn version(words: &[&str]) -> Option<String> {
         return None;
     }
     text(outcome.output.as_ref()).lines().next().map(str::to_owned)
+}
+
+/// Makes a sandbox that may reach nothing, by a policy: its device is made, and served to the end.
+pub fn network_policy() -> NetworkPolicy {
+    let failed = |reason: String, hint| NetworkPolicy { reason: Some(reason), hint, ..NetworkPolicy::default() };
+    let outcome = match run(&Spec { net: Network::Only, ..spec(":") }) {
+        Ok(outcome) => outcome,
+        Err(error) => return failed(error.to_string(), error.hint),
+    };
+    match (outcome.network, outcome.enforcement.get(Protection::Network.name())) {
+        (Some(network), Some(Enforcement::By { by, .. })) if !network.lost => {
+            NetworkPolicy { available: true, device: Some(by.clone()), ..NetworkPolicy::default() }
+        }
+        _ => failed("a process that served it was ended before the sandbox".to_owned(), None),
+    }
 }
 
 fn id_ranges() -> IdRanges {

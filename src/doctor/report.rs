@@ -87,6 +87,22 @@ pub struct HostFacts {
     pub languages: BTreeMap<String, Option<String>>,
     /// Ranges of ids that the user may map, for `--userns range`; without it none are needed.
     pub id_ranges: IdRanges,
+    /// Whether a sandbox can be held to a network policy.
+    pub network_policy: NetworkPolicy,
+}
+
+/// Whether `--allow`, `--net open` and policy files work, tried in a sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NetworkPolicy {
+    /// Whether they do.
+    pub available: bool,
+    /// What the sandbox's packets leave it through, and what is held to the policy.
+    pub device: Option<String>,
+    /// Why they do not.
+    pub reason: Option<String>,
+    /// How to get them.
+    pub hint: Option<String>,
 }
 
 /// Control groups.

@@ -49,6 +49,9 @@ struct Description {
     spec: Map<String, Value>,
     /// Fields of the spec that are the host's, and were left out.
     left_out: Vec<String>,
+    /// What it might reach, as options of `create`. Nothing is done with it: whoever brings it in says anew what it may reach.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    network: Vec<String>,
 }
 
 /// A sandbox that is brought in.
@@ -57,6 +60,8 @@ pub struct Brought {
     pub spec: PartialSpec,
     /// Its name where it was made; it gets the one that stands here when it is made.
     pub name: String,
+    /// What it might reach where it was made, as options of `create`; empty where that was nothing.
+    pub network: Vec<String>,
     description: Description,
     archive: Box<dyn Read>,
 }
@@ -97,6 +102,7 @@ pub fn export(
         image: lease.as_ref().map(|lease| lease.record.manifest.to_string()),
         spec: fields,
         left_out,
+        network: options_of_network(&order.spec),
     };
     // Long enough to have all of it, and no longer: everybody inside stands still.
     let files = {
@@ -170,7 +176,7 @@ fn portable(spec: &Spec) -> Result<(Map<String, Value>, Vec<String>), Error> {
     let default = Spec::default();
     let host = [
         ("mounts", spec.mounts.is_empty()),
-        ("net", spec.net == default.net && spec.allow.is_empty()),
+        ("net", spec.net == default.net),
         ("publish", spec.publish.is_empty()),
         ("seccomp", spec.seccomp == default.seccomp),
         ("disk_bandwidth", spec.disk_bandwidth.is_none()),
@@ -179,6 +185,25 @@ fn portable(spec: &Spec) -> Result<(Map<String, Value>, Vec<String>), Error> {
         ("stdin", spec.stdin.is_none()),
     ];
     Ok((fields, host.iter().filter(|(_, is_default)| !is_default).map(|(name, _)| (*name).to_owned()).collect()))
+}
+
+/// The options that would give a sandbox the same network policy. Sets are named as such.
+fn options_of_network(spec: &Spec) -> Vec<String> {
+    if spec.policy().is_none() {
+        return Vec::new();
+    }
+    let mut options = vec![format!("--net={}", spec.net.name())];
+    for (option, rules) in [("allow", &spec.allow), ("deny", &spec.deny)] {
+        for rule in rules {
+            let target = rule.origin.as_ref().map_or_else(|| rule.text.clone(), |origin| format!("@{}", origin.set));
+            options.push(format!("--{option}={target}"));
+        }
+    }
+    options.dedup();
+    options.extend(spec.net_rate.map(|rate| format!("--net-rate={rate}")));
+    let usual = Spec::default().net_connections;
+    options.extend((spec.net_connections != usual).then(|| format!("--net-connections={}", spec.net_connections)));
+    options
 }
 
 /// Begins to read a sandbox from its file, up to what decides how it is made.
@@ -203,6 +228,9 @@ pub fn read(archive: Box<dyn Read>) -> Result<Brought, Error> {
     if let Some((key, value)) = description.labels.iter().find(|(key, value)| !printable(key) || !printable(value)) {
         return Err(no_sandbox(&format!("its label `{}` is no line of text", format!("{key}={value}").escape_debug())));
     }
+    if let Some(option) = description.network.iter().find(|option| !printable(option)) {
+        return Err(no_sandbox(&format!("`{}` of its network is no line of text", option.escape_debug())));
+    }
     let read = from_json(&Value::Object(description.spec.clone()).to_string());
     let read = read.map_err(|error| no_sandbox(&error.to_string()))?;
     let spec = PartialSpec {
@@ -225,7 +253,8 @@ pub fn read(archive: Box<dyn Read>) -> Result<Brought, Error> {
     if let Some(image) = &description.image {
         image.parse::<Digest>().map_err(|_| no_sandbox("the digest of its image is none"))?;
     }
-    Ok(Brought { spec, name: description.name.clone(), description, archive })
+    let (name, network) = (description.name.clone(), description.network.clone());
+    Ok(Brought { spec, name, network, description, archive })
 }
 
 /// Makes and starts a sandbox as `order` and its file say; what is not there of its image is brought in.

@@ -55,7 +55,7 @@ fn contradictions(spec: &Spec, order: Option<&Order>) -> Vec<Problem> {
         bundle(order, &mut problems);
     }
     limits(spec, &mut problems);
-    network(spec, &mut problems);
+    check_network(spec, &mut problems);
     super::publish::check(spec, &mut problems);
     mounts(&spec.mounts, &mut problems);
     env(spec, &mut problems);
@@ -169,7 +169,8 @@ fn time(field: &str, time: Option<Duration>, cure: &str, problems: &mut Vec<Prob
     }
 }
 
-fn network(spec: &Spec, problems: &mut Vec<Problem>) {
+/// What contradicts itself in what a sandbox may reach.
+pub fn check_network(spec: &Spec, problems: &mut Vec<Problem>) {
     // A list that nobody enforces is worse than none: refused even where it would change nothing.
     let without = match spec.net {
         Network::None => Some(("there is no network", "leave `--net none` out, or take `--net open`")),

@@ -228,13 +228,18 @@ impl Verb for Import {
         let task = progress.begin(&format!("importing {}", file.to_string_lossy()), size);
         let mut brought = sandbox::read(Box::new(Followed::new(opened, task)))?;
         request.ambient = request.ambient.over(brought.spec.clone());
+        let had = std::mem::take(&mut brought.network);
         let order = resolve(request, site.home.as_deref()).map_err(misused)?;
         if let Some(name) = name {
             brought.name = name;
         }
         let wanted = order.spec.publish.clone();
+        let without = order.spec.policy().is_none();
         let made = sandbox::import(&sandboxes, &store, brought, order).map(Made::of)?;
         published::say(site, &wanted, &made.published);
+        if without && !had.is_empty() {
+            (site.say)(&format!("left out its network, which was made with {}", had.join(" ")));
+        }
         Ok(made)
     }
 }

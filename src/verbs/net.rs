@@ -71,15 +71,12 @@ impl Set {
     fn wish(&self) -> Result<PartialSpec, Error> {
         let mut faults = Faults::default();
         let wish = PartialSpec {
-            net: self.net.as_ref().and_then(|word| faults.word("net", &word.to_string_lossy(), spec::parse_network)),
-            allow: rules("allow", &self.allow, &mut faults),
-            deny: rules("deny", &self.deny, &mut faults),
             net_rate: self.net_rate.as_ref().and_then(|word| faults.unit("net_rate", &**word, spec::parse_bytes)),
             net_connections: self
                 .net_connections
                 .as_ref()
                 .and_then(|word| faults.unit("net_connections", &**word, spec::parse_connections)),
-            ..PartialSpec::default()
+            ..targets(self.net.as_ref(), &self.allow, &self.deny, &mut faults)
         };
         if faults.0.is_empty() && wish == PartialSpec::default() {
             let problem = Problem::new("net", "nothing says what may be reached");
@@ -103,6 +100,16 @@ impl Verb for Set {
         let wish = PartialSpec { net: wish.net.or(Some(spec::NetworkWish::Mode(Network::Only))), ..wish };
         let (spec, cut) = sandbox::set_policy(&site.sandboxes()?, &self.name, wish)?;
         Ok(IsSet::of(self.name.0, &spec, cut))
+    }
+}
+
+/// What `--net`, `--allow` and `--deny` say, as far as files are not asked.
+pub fn targets(net: Option<&Word>, allow: &[Word], deny: &[Word], faults: &mut Faults) -> PartialSpec {
+    PartialSpec {
+        net: net.and_then(|word| faults.word("net", &word.to_string_lossy(), spec::parse_network)),
+        allow: rules("allow", allow, faults),
+        deny: rules("deny", deny, faults),
+        ..PartialSpec::default()
     }
 }
 

@@ -7,6 +7,7 @@
 mod common;
 
 use belljar::build::{Draft, NETWORK_VARIABLES, Options, build};
+use belljar::spec::{Network, Spec};
 use common::leavings::Before;
 use common::{Run, Scratch, Started, eventually, installed};
 use nix::sys::signal::Signal;
@@ -75,7 +76,13 @@ fn main() -> ExitCode {
 /// `build RECIPE WORK CACHE`.
 fn builder(words: &[String]) -> ExitCode {
     let environment = NETWORK_VARIABLES.iter().filter_map(|name| Some(((*name).into(), std::env::var_os(name)?)));
-    let options = Options { cache: Some(words[2].clone().into()), environment: environment.collect(), epoch: None };
+    let host = Spec { net: Network::Host, ..Spec::default() };
+    let options = Options {
+        cache: Some(words[2].clone().into()),
+        environment: environment.collect(),
+        epoch: None,
+        network: host,
+    };
     let progress = Box::new(|line: &str| println!("{line}"));
     match Draft::read(Path::new(&words[0])).and_then(|draft| build(&draft, &options, Path::new(&words[1]), progress)) {
         Ok(built) => {

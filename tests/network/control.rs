@@ -163,7 +163,9 @@ fn who_brings_a_sandbox_in_says_anew_what_it_may_reach() {
     let run = kept.call(&["export", "-o", file, "box"]);
     assert!(run.code == Some(0) && run.stderr.contains("net"), "{run:?}");
     let ask = "print(tcp('203.0.113.1', 22), tcp('203.0.113.2', 22))";
-    kept.done(&["import", file, "without"]);
+    let run = kept.call(&["import", file, "without"]);
+    let told = "belljar: left out its network, which was made with --net=only --allow=203.0.113.1:22\n";
+    assert!(run.code == Some(0) && run.stderr.contains(told), "{run:?}");
     assert_eq!(kept.python("without", ask), "ENETUNREACH ENETUNREACH\n");
     kept.done(&["import", "--allow", "203.0.113.2:22", file, "with"]);
     assert_eq!(kept.python("with", ask), "ECONNREFUSED SSH-2.0-test\n");

@@ -292,6 +292,8 @@ class HostFacts(TypedDict):
     landlock_abi: int
     # The languages of `belljar code` by name, each with its version as seen in a sandbox; null when it is not there.
     languages: Dict[str, Optional[str]]
+    # Whether a sandbox can be held to a network policy.
+    network_policy: NetworkPolicy
     # Whether overlay mounts can be had in user namespaces, by version and configuration of the kernel (not tried: this version makes none); null when the kernel does not say.
     overlay_in_user_namespaces: Optional[bool]
     # What is around this process.
@@ -606,6 +608,18 @@ class NetworkLog(TypedDict):
     """What a sandbox did on its network since it was started."""
     # What happened, in order; of a long log the newer part. Empty where it was told as it came.
     events: List[Event]
+
+
+class NetworkPolicy(TypedDict):
+    """Whether `--allow`, `--net open` and policy files work, tried in a sandbox."""
+    # Whether they do.
+    available: bool
+    # What the sandbox's packets leave it through, and what is held to the policy.
+    device: Optional[str]
+    # How to get them.
+    hint: Optional[str]
+    # Why they do not.
+    reason: Optional[str]
 
 
 class NetworkSet(TypedDict):
@@ -1310,9 +1324,9 @@ class Image:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def build(self, *, dir: Word, name: Optional[Union[str, float]] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
+    def build(self, *, dir: Word, name: Optional[Union[str, float]] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
         """Build an image from a recipe: a directory, or python, node or shell"""
-        return self._call("image.build", {"dir": dir, "name": name, "input": input}, on_output)
+        return self._call("image.build", {"dir": dir, "name": name, "net": net, "allow": allow, "deny": deny, "input": input}, on_output)
 
     def import_(self, *, file: Word, name: Optional[Union[str, float]] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ImagesBrought:
         """Bring in an OCI layout, a docker archive or a plain root archive"""

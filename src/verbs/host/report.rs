@@ -103,6 +103,13 @@ fn facts(host: &HostFacts) -> Vec<(&'static str, String)> {
         Some(reason) => format!("none needed by default; {reason}"),
     };
     facts.push(("id ranges", range));
+    let policy = &host.network_policy;
+    let network = match (&policy.device, &policy.reason) {
+        (Some(device), _) => format!("`--allow` works, {device}"),
+        (None, Some(reason)) => format!("`--allow` does not work: {reason}"),
+        (None, None) => "not tried".to_owned(),
+    };
+    facts.push(("network", network));
     facts
 }
 
@@ -145,7 +152,9 @@ fn cures(report: &Report) -> String {
         let cgroup = cgroup.map(|hint| ("a cgroup v2 of one's own, which holds limits exactly".to_owned(), Some(hint)));
         let ranges = report.host.id_ranges.hint.as_deref();
         let ranges = ranges.map(|hint| ("a range of ids, for `--userns range`".to_owned(), Some(hint)));
-        ("What could be better:", better.chain(cgroup).chain(ranges).collect())
+        let policy = report.host.network_policy.hint.as_deref();
+        let policy = policy.map(|hint| ("network policies, for `--allow`".to_owned(), Some(hint)));
+        ("What could be better:", better.chain(cgroup).chain(ranges).chain(policy).collect())
     } else {
         let missing = report.blockers.iter().map(|blocker| (blocker.message.clone(), blocker.hint.as_deref()));
         ("What is missing, and how to get it:", missing.collect())

@@ -7,11 +7,12 @@ use crate::error::{Error, Problem};
 use crate::images::intake::Intake;
 use crate::images::store::refused;
 use crate::images::{Reference, import};
+use crate::spec::{self, Network, PartialSpec, Spec};
 use crate::trees::progress::Followed;
-use crate::verbs::faults::{Env, both};
+use crate::verbs::faults::{Env, Faults, both};
 use crate::verbs::text::time;
-use crate::verbs::words::{Text, Word};
-use crate::verbs::{Site, Verb};
+use crate::verbs::words::{Text, Word, many};
+use crate::verbs::{Site, Verb, net, resolve};
 use clap::Args;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -30,6 +31,36 @@ pub struct Build {
     /// Name of the image [default: the recipe's]
     #[arg(long, value_name = "NAME")]
     name: Option<Text>,
+    /// What packages and commands may reach: `none`, `only`, `open`, `host`, or a policy file [default: host]
+    #[arg(long, value_name = "MODE|FILE")]
+    net: Option<Word>,
+    /// Reach this and nothing else, as in `belljar run --allow` (repeatable)
+    #[arg(long, value_name = "TARGET")]
+    #[serde(default, deserialize_with = "many")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    allow: Vec<Word>,
+    /// Never reach this (repeatable)
+    #[arg(long, value_name = "TARGET")]
+    #[serde(default, deserialize_with = "many")]
+    #[cfg_attr(test, schemars(with = "crate::verbs::words::OneOrMany<Word>"))]
+    deny: Vec<Word>,
+}
+
+impl Build {
+    /// The network of the build: the host's, unless something is said.
+    fn network(&self) -> Result<Spec, Error> {
+        let mut faults = Faults::default();
+        let wish = net::targets(self.net.as_ref(), &self.allow, &self.deny, &mut faults);
+        faults.none()?;
+        if wish == PartialSpec::default() {
+            return Ok(Spec { net: Network::Host, ..Spec::default() });
+        }
+        let spec = resolve::policy(wish)?.into_spec();
+        // Of these alone: a build has no command that is the caller's.
+        let mut problems = Vec::new();
+        spec::check_network(&spec, &mut problems);
+        if problems.is_empty() { Ok(spec) } else { Err(Error::invalid(problems)) }
+    }
 }
 
 impl Verb for Build {
@@ -37,6 +68,7 @@ impl Verb for Build {
 
     /// The sandbox comes first: what follows has threads, and who has threads never clones.
     fn run(self, site: &Site<'_>) -> Result<Brought, Error> {
+        let network = self.network()?;
         let wished = self.name.as_deref().map(new_name).transpose();
         let ((wished, draft), store) = both(both(wished, draft(&self.dir)), site.store())?;
         let name = name(wished, draft.recipe.name.as_deref())?;
@@ -47,7 +79,7 @@ impl Verb for Build {
             .create(&work)
             .map_err(|error| refused("make a directory for the build", &error))?;
         let progress = (site.progress)();
-        let result = build(&draft, &options(site.env), &work, Box::new(move |line| progress.note(line)))
+        let result = build(&draft, &options(site.env, network), &work, Box::new(move |line| progress.note(line)))
             .and_then(|built| bring_in(site, &intake, built, name));
         let removed = store.remove(&work);
         let image = result?;
@@ -76,14 +108,15 @@ fn name(wished: Option<Reference>, recipes: Option<&str>) -> Result<Reference, E
     }
 }
 
-/// What the environment says of the network, of caches and of time.
-fn options(env: Env<'_>) -> Options {
+/// What the environment says of the way to mirrors, of caches and of time.
+fn options(env: Env<'_>, network: Spec) -> Options {
     let set = |name: &str| env(name).filter(|value| !value.is_empty());
     let caches = set("XDG_CACHE_HOME").or_else(|| Some(PathBuf::from(set("HOME")?).join(".cache").into_os_string()));
     Options {
         cache: caches.map(PathBuf::from).filter(|path| path.is_absolute()).map(|path| path.join("belljar/packages")),
         environment: NETWORK_VARIABLES.iter().filter_map(|name| Some(((*name).into(), set(name)?))).collect(),
         epoch: set("SOURCE_DATE_EPOCH").and_then(|value| value.to_str()?.parse().ok()),
+        network,
     }
 }
 
