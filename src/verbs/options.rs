@@ -140,7 +140,7 @@ pub struct SandboxOptions {
     /// Reach this and nothing else; with `--net open`, this too (repeatable) [default: none]
     ///
     /// A name, an address or a range of addresses, each with or without a port: pypi.org:443, *.example.org, 10.0.0.0/8,
-    /// [2001:db8::1]:53, udp://192.0.2.1:53. host:8080 is a port of this machine. @python, @node, @debian, @git and
+    /// 2001:db8::/32, udp://192.0.2.1:53. host:8080 is a port of this machine. @python, @node, @debian, @git and
     /// others are sets for everyday use. Anything else is refused at once.
     #[arg(long, value_name = "TARGET", help_heading = NETWORK)]
     #[serde(default, deserialize_with = "many")]

@@ -23,7 +23,7 @@ const MORE: Duration = Duration::from_secs(40);
 ///
 /// # Errors
 ///
-/// As [`Collected::hear`], and what keeps anybody from waiting.
+/// What the session refuses, and what keeps anybody from waiting.
 pub fn run(home: &Path, (sandbox, id): (&str, &str), ask: Ask, said: &mut Collected<'_>) -> Result<(), Error> {
     let mut client = super::client(home, sandbox)?;
     if let Ask::Run { timeout_ms: Some(time), .. } = &ask {
