@@ -104,6 +104,7 @@ fn the_text_has_a_line_for_each_protection_and_no_colour_where_nobody_looks() {
         assert_eq!(lines.len(), 1, "{name}: {}", run.stdout);
         assert!(lines[0].contains("seen to work") || lines[0].contains("not tried"), "{}", lines[0]);
     }
+    assert!(run.stdout.contains("`--allow` works: policy on a "), "{}", run.stdout);
     assert_eq!((run.code, run.stdout.contains('\x1b'), run.stderr.as_str()), (Some(0), false, ""));
 }
 

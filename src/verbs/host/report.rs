@@ -105,11 +105,11 @@ fn facts(host: &HostFacts) -> Vec<(&'static str, String)> {
     facts.push(("id ranges", range));
     let policy = &host.network_policy;
     let network = match (&policy.device, &policy.reason) {
-        (Some(device), _) => format!("`--allow` works, {device}"),
+        (Some(device), _) => format!("`--allow` works: {device}"),
         (None, Some(reason)) => format!("`--allow` does not work: {reason}"),
         (None, None) => "not tried".to_owned(),
     };
-    facts.push(("network", network));
+    facts.push(("policies", network));
     facts
 }
 

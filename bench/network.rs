@@ -1,0 +1,292 @@
+//! What a network held to a policy costs, next to pasta and slirp4netns in the same run: `cargo bench --bench network`.
+//!
+//! The same static client runs in each of them and speaks to the same servers on the host's loopback. It does a piece of work for
+//! each line on its standard input, so that the processes that carry its packets can be looked at in between. Nobody here has a domain
+//! rule: after its first bytes a connection is carried the same way. Ratios of each round are compared, since other work on the machine
+//! meets all of a round.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SECONDS: Duration = Duration::from_secs(2);
+const SHORT: usize = 2000;
+const AT_ONCE: usize = 50;
+const ROUNDS: usize = 5;
+
+fn main() {
+    let words: Vec<String> = std::env::args().collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
+        ["client", host, port] => client(host, port.parse().expect("a port")),
+        _ => compare(),
+    }
+}
+
+/// A server for each kind of work, on three ports in a row.
+fn serve() -> u16 {
+    let (answer, sink, source) = loop {
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = first.local_addr().expect("its address").port();
+        let next = |more| TcpListener::bind((Ipv4Addr::LOCALHOST, port.checked_add(more)?)).ok();
+        if let (Some(second), Some(third)) = (next(1), next(2)) {
+            break (first, second, third);
+        }
+    };
+    let port = answer.local_addr().expect("its address").port();
+    let each = |listener: TcpListener, work: fn(TcpStream)| {
+        thread::spawn(move || listener.incoming().flatten().for_each(|peer| drop(thread::spawn(move || work(peer)))))
+    };
+    each(answer, |mut peer| {
+        let mut request = [0; 256];
+        if peer.read(&mut request).is_ok_and(|count| count > 0) {
+            let _ = peer.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n");
+        }
+    });
+    each(sink, |mut peer| {
+        let (mut piece, mut total) = (vec![0; 256 << 10], 0_u64);
+        while let Ok(count @ 1..) = peer.read(&mut piece) {
+            total += count as u64;
+        }
+        let _ = peer.write_all(&total.to_le_bytes());
+    });
+    each(source, |mut peer| while peer.write_all(&[7; 256 << 10]).is_ok() {});
+    port
+}
+
+/// Connect, ask, read the answer to its end.
+fn ask(host: &str, port: u16) {
+    let mut peer = TcpStream::connect((host, port)).expect("connect");
+    peer.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("ask");
+    let mut answer = Vec::new();
+    peer.read_to_end(&mut answer).expect("hear");
+    assert!(answer.ends_with(b"hello\n"));
+}
+
+/// Answers each line with figures.
+fn client(host: &str, port: u16) {
+    for line in std::io::stdin().lines() {
+        match line.expect("a line").as_str() {
+            "short" => {
+                let mut times: Vec<f64> = (0..SHORT).map(|_| seconds(|| ask(host, port)) * 1e6).collect();
+                println!("{}", median(&mut times));
+            }
+            "many" => {
+                let each = SHORT / AT_ONCE;
+                let taken = seconds(|| {
+                    thread::scope(|scope| {
+                        (0..AT_ONCE).for_each(|_| drop(scope.spawn(|| (0..each).for_each(|_| ask(host, port)))));
+                    });
+                });
+                println!("{}", SHORT as f64 / taken);
+            }
+            "up" => {
+                let mut peer = TcpStream::connect((host, port + 1)).expect("connect");
+                let begun = Instant::now();
+                while begun.elapsed() < SECONDS {
+                    peer.write_all(&[7; 256 << 10]).expect("send");
+                }
+                peer.shutdown(std::net::Shutdown::Write).expect("finish");
+                let mut total = [0; 8];
+                peer.read_exact(&mut total).expect("the server's count");
+                println!("{}", u64::from_le_bytes(total) as f64 / begun.elapsed().as_secs_f64());
+            }
+            "down" => {
+                let mut peer = TcpStream::connect((host, port + 2)).expect("connect");
+                let (begun, mut piece, mut total) = (Instant::now(), vec![0; 256 << 10], 0);
+                while begun.elapsed() < SECONDS {
+                    total += peer.read(&mut piece).expect("hear");
+                }
+                println!("{}", total as f64 / begun.elapsed().as_secs_f64());
+            }
+            other => panic!("{other}"),
+        }
+    }
+}
+
+/// A client behind one of them.
+struct Candidate {
+    name: String,
+    child: Child,
+    /// Apart from it, who carries its packets.
+    helper: Option<Child>,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Candidate {
+    fn start(name: &str, port: u16) -> Candidate {
+        let own = std::env::current_exe().expect("our own name").to_string_lossy().into_owned();
+        let port = port.to_string();
+        let (words, host) = match name {
+            "belljar" => {
+                let rules = [0, 1, 2].map(|more| format!("--allow=host:{}", port.parse::<u16>().expect("one") + more));
+                let mount = format!("--mount={own}:/client");
+                let fixed = ["run", "--memory=4G", "--cpus=64", &mount].map(str::to_owned);
+                (vec![vec![belljar()], fixed.to_vec(), rules.to_vec(), words("-- /client")].concat(), "192.0.0.1")
+            }
+            "pasta" => {
+                let fixed =
+                    "pasta -f --config-net -a 10.0.2.100 -n 24 -g 10.0.2.2 -m 65520 -t none -u none -T none -U none --";
+                ([words(fixed), vec![own]].concat(), "10.0.2.2")
+            }
+            _ => ([words("unshare --user --map-root-user --net --"), vec![own]].concat(), "10.0.2.2"),
+        };
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .args(["client", host, &port])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        thread::sleep(Duration::from_millis(500));
+        let helper = (name == "slirp4netns").then(|| {
+            let fixed = ["--configure", "--mtu=65520", &child.id().to_string(), "tap0"].map(str::to_owned);
+            let helper = Command::new("slirp4netns").args(fixed).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            thread::sleep(Duration::from_millis(500));
+            helper.expect("it starts")
+        });
+        let (input, output) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+        Candidate { name: name.to_owned(), child, helper, input, output: BufReader::new(output) }
+    }
+
+    /// A figure, and the CPU seconds of those who carried the packets.
+    fn does(&mut self, work: &str) -> (f64, f64) {
+        let before = self.carriers().1;
+        writeln!(self.input, "{work}").expect("it reads");
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("it answers");
+        let figure = line.trim().parse().unwrap_or_else(|_| panic!("{work}: `{line}`"));
+        (figure, self.carriers().1 - before)
+    }
+
+    /// Resident kilobytes, and CPU seconds so far, of the processes that carry its packets.
+    fn carriers(&self) -> (u64, f64) {
+        let mut all = self.helper.as_ref().map_or_else(|| descendants(self.child.id()), |helper| vec![helper.id()]);
+        let status = |pid: u32, field: &str| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.lines().find_map(|line| Some(line.strip_prefix(field)?.trim().to_owned())).unwrap_or_default()
+        };
+        if self.name == "pasta" {
+            all.retain(|pid| status(*pid, "Name:").starts_with("pas"));
+        } else if self.name == "belljar" {
+            // The supervisor carries none, and whoever has a number of its own inside is inside.
+            all.retain(|pid| *pid != self.child.id() && !status(*pid, "NSpid:").contains('\t'));
+        }
+        assert!(!all.is_empty(), "{} has nobody who carries its packets", self.name);
+        let memory = all.iter().filter_map(|pid| status(*pid, "VmRSS:").split_whitespace().next()?.parse::<u64>().ok());
+        let cpu = all.iter().filter_map(|pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
+            Some((fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?) as f64 / 100.0)
+        });
+        (memory.sum(), cpu.sum())
+    }
+
+    fn end(mut self) {
+        drop(self.input);
+        let _ = self.child.wait();
+        if let Some(mut helper) = self.helper {
+            let _ = helper.kill();
+            let _ = helper.wait();
+        }
+    }
+}
+
+fn belljar() -> String {
+    let usual = concat!(env!("CARGO_MANIFEST_DIR"), "/target/x86_64-unknown-linux-musl/release/belljar");
+    std::env::var("BELLJAR_RELEASE_BIN").unwrap_or_else(|_| usual.to_owned())
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// A process and all below it.
+fn descendants(pid: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let below = children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(descendants);
+    std::iter::once(pid).chain(below).collect()
+}
+
+fn seconds(work: impl FnOnce()) -> f64 {
+    let begun = Instant::now();
+    work();
+    begun.elapsed().as_secs_f64()
+}
+
+fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What `belljar run` of a program that does nothing takes, in milliseconds.
+fn start(options: &[&str]) -> f64 {
+    let once = || {
+        seconds(|| {
+            assert!(
+                Command::new(belljar())
+                    .arg("run")
+                    .args(options)
+                    .args(["--", "true"])
+                    .status()
+                    .is_ok_and(|end| end.success())
+            )
+        })
+    };
+    let mut times: Vec<f64> = (0..30).map(|_| once() * 1e3).collect();
+    median(&mut times)
+}
+
+fn compare() {
+    let port = serve();
+    let names = ["belljar", "pasta", "slirp4netns"];
+    // By candidate and kind of work, a figure of each round; at the end, what they hold.
+    let kinds = [
+        "up, Gbit/s",
+        "down, Gbit/s",
+        "up, CPU s/GB",
+        "down, CPU s/GB",
+        "connect-request-close, p50 µs",
+        "50 at once, per second",
+        "resident after all, kB",
+    ];
+    let mut figures = vec![vec![Vec::new(); kinds.len()]; names.len()];
+    for _ in 0..ROUNDS {
+        for (name, figures) in names.iter().zip(&mut figures) {
+            let mut one = Candidate::start(name, port);
+            let ((up, up_cpu), (down, down_cpu)) = (one.does("up"), one.does("down"));
+            let (short, many) = (one.does("short").0, one.does("many").0);
+            let gigabytes = |rate: f64| rate * SECONDS.as_secs_f64() / 1e9;
+            let resident = one.carriers().0 as f64;
+            one.end();
+            let all =
+                [up * 8e-9, down * 8e-9, up_cpu / gigabytes(up), down_cpu / gigabytes(down), short, many, resident];
+            figures.iter_mut().zip(all).for_each(|(figures, figure)| figures.push(figure));
+        }
+    }
+    println!(
+        "\n| network: medians of {ROUNDS} rounds | {} | ratio to pasta, median of the rounds | goal |  |",
+        names.join(" | ")
+    );
+    println!("| --- | ---: | ---: | ---: | ---: | --- | --- |");
+    let goals = [(2.0, true), (1.2, true), (1.0, false), (1.0, false), (0.9, false), (1.3, true)];
+    for (kind, name) in kinds.iter().enumerate() {
+        let shown: Vec<String> = figures.iter_mut().map(|of| format!("{:.2}", median(&mut of[kind].clone()))).collect();
+        let mut ratios: Vec<f64> =
+            figures[0][kind].iter().zip(&figures[1][kind]).map(|(own, theirs)| own / theirs).collect();
+        let ratio = median(&mut ratios);
+        let (goal, met) = match goals.get(kind) {
+            Some((goal, true)) => (format!("at least {goal}"), ratio >= *goal),
+            Some((goal, false)) => (format!("at most {goal}"), ratio <= *goal),
+            None => ("at most 6144 kB".to_owned(), median(&mut figures[0][kind].clone()) <= 6144.0),
+        };
+        println!("| {name} | {} | {ratio:.2} | {goal} | {} |", shown.join(" | "), if met { "pass" } else { "missed" });
+    }
+    let (none, policy) = (start(&[]), start(&["--allow=host:1"]));
+    let met = if policy - none <= 2.0 { "pass" } else { "missed" };
+    println!("| start and end of `true`, ms over `--net none` | {:.2} | | | | at most 2 | {met} |", policy - none);
+}
