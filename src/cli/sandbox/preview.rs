@@ -1,6 +1,7 @@
 //! `preview`: told when the port is open, and there until it is not.
 
 use super::{render, terminal};
+use crate::verbs::parameters::name_fields;
 use crate::verbs::preview::Preview;
 use crate::verbs::{Object, Reported, Told as _, Verb as _};
 
@@ -8,7 +9,10 @@ use crate::verbs::{Object, Reported, Told as _, Verb as _};
 pub fn preview(asked: Reported<Preview>) -> i32 {
     let Reported { verb, json } = asked;
     terminal::site(!json, |site| {
-        let failed = |error| terminal::complain(&error, Preview::exit_code(&error), json);
+        let failed = |error| {
+            let error = name_fields::<Preview>(error);
+            terminal::complain(&error, Preview::exit_code(&error), json)
+        };
         let opened = match verb.open(site) {
             Ok(opened) => opened,
             Err(error) => return failed(error),
