@@ -39,7 +39,9 @@ pub fn preview(sandboxes: &Sandboxes, word: &str, publish: Publish) -> Result<Pr
         .map_err(|errno| Error::setup("hand the sandbox's network to the publisher", errno))?;
     let mut preview = Preview { entry, line, publisher };
     while !preview.publisher.has_served() {
-        preview.turn()?;
+        if let Some(end) = preview.turn()? {
+            return Err(end);
+        }
     }
     Ok(preview)
 }

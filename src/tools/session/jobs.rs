@@ -165,16 +165,21 @@ impl Jobs {
         });
     }
 
+    /// The session's process has ended with this. What it wrote before is still taken.
+    pub fn process_ended(&self, code: i32) {
+        self.change(|state| *state.ended.get_or_insert(code));
+        // It can only have been done before.
+        let _ = self.over[0].shutdown(Shutdown::Both);
+    }
+
     /// The session has ended: nothing is run any more.
     pub fn close(&self, code: i32) {
+        self.process_ended(code);
         self.change(|state| {
-            state.ended.get_or_insert(code);
             for job in &mut state.jobs {
                 job.finish(End { exit_code: Some(code), session_ended: true, ..End::default() });
             }
         });
-        // It can only have been done before.
-        let _ = self.over[0].shutdown(Shutdown::Both);
     }
 
     /// Whether a stream takes nothing at the moment; every other job always does.

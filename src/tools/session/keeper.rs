@@ -189,7 +189,7 @@ fn reap(keeper: &Keeper) {
             Err(_) => return,
         };
         // What it wrote last is read by whoever runs it, who looks for this.
-        keeper.jobs.change(|state| state.ended.get_or_insert(code).to_owned());
+        keeper.jobs.process_ended(code);
         keeper.jobs.ring();
     }
 }
