@@ -149,7 +149,11 @@ fn first_line(bytes: &[u8]) -> Option<Option<&[u8]>> {
             let line = bytes.get(..end)?;
             (line.len() <= LONGEST_LINE && !line.iter().any(|byte| is_control(*byte))).then_some(Some(line))
         }
-        None => (bytes.len() <= LONGEST_LINE && has_plain_lines(bytes)).then_some(None),
+        None => {
+            // Half of a line end is no part of the line.
+            let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+            (line.len() <= LONGEST_LINE && has_plain_lines(bytes)).then_some(None)
+        }
     }
 }
 

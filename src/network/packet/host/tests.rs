@@ -54,6 +54,16 @@ fn a_chunked_body_is_followed_to_its_end() {
 }
 
 #[test]
+fn the_longest_line_is_read_wherever_it_is_cut() {
+    let with = |length: usize| {
+        let line = format!("5;{}", "x".repeat(length - 2));
+        format!("POST / HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n{line}\r\nhello\r\n0\r\n\r\n")
+    };
+    assert_eq!(names(&with(LONGEST_LINE)), some(&["a.example"]));
+    assert!(is_refused(&with(LONGEST_LINE + 1)));
+}
+
+#[test]
 fn a_request_inside_a_body_is_a_body() {
     let inner = "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n";
     let text = format!("POST / HTTP/1.1\r\nHost: a.example\r\nContent-Length: {}\r\n\r\n{inner}", inner.len());
