@@ -2,7 +2,7 @@
 //!
 //! What a message may make us do is bounded before it is parsed: the counts of its header are compared with what can be meant.
 
-use crate::spec::network::canonical_of_labels;
+use crate::spec::network::{canonical_of_labels, is_below};
 use simple_dns::rdata::{OPT, OPTCode, RData};
 use simple_dns::{
     CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, ResourceRecord, SimpleDnsError, TYPE,
@@ -276,9 +276,18 @@ fn follow(packet: Packet<'_>, code: RCODE, name: &str, kind: TYPE) -> Option<Ans
         answer.last = canonical_of_labels(target.0.as_bytes()).ok()?;
         answer.chain.push(alias.clone().into_owned());
     }
-    let start = packet.name_servers.into_iter().find(|record| record.rdata.type_code() == TYPE::SOA);
-    answer.authority = start.map(ResourceRecord::into_owned);
+    let of_zone = |record: &ResourceRecord<'_>| {
+        let is_start = record.rdata.type_code() == TYPE::SOA && record.class == CLASS::IN;
+        is_start && is_zone_of(&record.name, &answer.last)
+    };
+    answer.authority = packet.name_servers.into_iter().find(of_zone).map(ResourceRecord::into_owned);
     Some(answer)
+}
+
+/// Whether a canonical name lies in a zone, or is its top. The root has no labels.
+fn is_zone_of(zone: &Name<'_>, name: &str) -> bool {
+    let is_root = zone.as_bytes().next().is_none();
+    is_root || canonical_of_labels(zone.as_bytes()).is_ok_and(|zone| zone == name || is_below(name, &zone))
 }
 
 /// The address that a record says.

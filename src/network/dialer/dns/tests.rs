@@ -2,7 +2,7 @@
 
 use super::message::{Heard, Read, Reply, address, read_answer, read_query, reversed, write_question};
 use proptest::prelude::*;
-use simple_dns::rdata::{A, CNAME, RData};
+use simple_dns::rdata::{A, CNAME, RData, SOA};
 use simple_dns::{CLASS, Name, Packet, Question, RCODE, ResourceRecord, TYPE};
 use std::time::{Duration, Instant};
 
@@ -51,6 +51,33 @@ fn an_answer_is_read_to_its_end() {
     let Heard::Answer(found) = hear(&answer()) else { panic!() };
     assert_eq!((found.chain.len(), found.records.len(), found.last.as_str()), (1, 1, "a.cdn.example"));
     assert_eq!(address(&found.records[0]), Some("1.2.3.4".parse().unwrap()));
+}
+
+#[test]
+fn a_start_of_authority_of_another_place_is_not_taken() {
+    let found = |zone: &'static str, class| {
+        let mut packet = Packet::new_reply(7);
+        packet.questions.push(Question::new(Name::new(NAME).unwrap(), TYPE::A.into(), CLASS::IN.into(), false));
+        let start = SOA {
+            mname: Name::new("ns.example").unwrap(),
+            rname: Name::new("hm.example").unwrap(),
+            serial: 1,
+            refresh: 2,
+            retry: 3,
+            expire: 4,
+            minimum: 5,
+        };
+        packet.name_servers.push(ResourceRecord::new(Name::new(zone).unwrap(), class, 30, RData::SOA(start)));
+        let Heard::Answer(found) = hear(&packet.build_bytes_vec().unwrap()) else { panic!() };
+        found.authority.is_some()
+    };
+    for zone in ["", "org", "example.ORG", NAME] {
+        assert!(found(zone, CLASS::IN), "{zone}");
+    }
+    for zone in ["a.www.example.org", "ample.org", "example.com"] {
+        assert!(!found(zone, CLASS::IN), "{zone}");
+    }
+    assert!(!found("org", CLASS::CH));
 }
 
 #[test]
