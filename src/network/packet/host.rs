@@ -191,7 +191,8 @@ struct Head {
 impl Head {
     /// Reads a head without the empty line at its end; `None`: it is malformed, or ambiguous.
     fn parse(head: &[u8]) -> Option<Head> {
-        if !has_plain_lines(head) {
+        // A CR at its end stands before that of the empty line.
+        if !has_plain_lines(head) || head.ends_with(b"\r") {
             return None;
         }
         let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));

@@ -54,6 +54,16 @@ fn a_chunked_body_is_followed_to_its_end() {
 }
 
 #[test]
+fn a_bare_cr_is_refused_wherever_it_stands() {
+    for end in ["\r\r\n\r\n", "\r\n\r\r\n", "\r\r\n\r\r\n"] {
+        let text = format!("GET / HTTP/1.1\r\nHost: a.example{end}");
+        for piece in [1, 2, 3, usize::MAX] {
+            assert_eq!(read_in(text.as_bytes(), piece), (Vec::new(), 0, true), "in pieces of {piece}: {text:?}");
+        }
+    }
+}
+
+#[test]
 fn the_longest_line_is_read_wherever_it_is_cut() {
     let with = |length: usize| {
         let line = format!("5;{}", "x".repeat(length - 2));
