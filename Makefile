@@ -8,7 +8,7 @@ LOCKED  := --locked --target $(TARGET)
 
 PREFIX       ?= /usr/local
 FUZZ_SECONDS ?= 600
-FUZZ_TARGETS ?= profile spec options challenge codec layer archive wire session tree rpc sandbox
+FUZZ_TARGETS ?= profile spec options challenge codec layer archive wire session tree rpc sandbox packet hello dns rule
 export SOAK_RUNS ?= $(if $(GUESTS),2000,20000)
 # Percent of the kills, steps and rounds of the tests that are slow by construction. CONTRIBUTING.md says more.
 export BELLJAR_TEST_SCALE ?= 10

@@ -26,6 +26,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use dns::message;
 pub use orders::{LONGEST, Order, Report};
 
 use super::wire::{self, Limits, ToDialer, ToPacket};

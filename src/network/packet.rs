@@ -23,10 +23,10 @@ mod checksum;
 mod datagrams;
 mod device;
 mod headers;
-mod hello;
-mod host;
+pub mod hello;
+pub mod host;
 mod icmp;
-mod names;
+pub mod names;
 mod outbox;
 mod query;
 mod rate;
@@ -36,10 +36,13 @@ mod table;
 mod tcp;
 mod translator;
 
-use self::device::{Device, Read};
-use self::outbox::Outbox;
-use self::shared::Shared;
-use self::translator::Translator;
+// Also what a fuzz target drives where there is neither a device nor a dialer.
+pub use self::device::Device;
+pub use self::outbox::Outbox;
+pub use self::shared::Shared;
+pub use self::translator::Translator;
+
+use self::device::Read;
 use crate::network::wire::{LONGEST, ToPacket};
 use crate::sys::packet as sys;
 use nix::errno::Errno;

@@ -9,7 +9,7 @@ mod answering;
 mod cache;
 mod exchange;
 mod files;
-mod message;
+pub mod message;
 
 #[cfg(test)]
 mod tests;

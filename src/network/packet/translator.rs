@@ -64,6 +64,11 @@ impl Translator {
         [again, report, self.resume, self.table.earliest()].into_iter().flatten().min()
     }
 
+    /// How many flows there are.
+    pub fn flows(&self) -> usize {
+        self.table.count()
+    }
+
     /// Takes a packet of the device.
     pub fn receive(&mut self, frame: &[u8]) {
         let Some(Packet { ends, body }) = self.shared.device.as_mut().and_then(|device| device.parse(frame)) else {
@@ -142,7 +147,7 @@ impl Translator {
 
     /// Whether there are as many flows as there may be. The dialer is told, once a second.
     fn is_full(&mut self, protocol: Protocol, ends: &Ends) -> bool {
-        let is_full = self.table.count() >= self.limit;
+        let is_full = self.flows() >= self.limit;
         if is_full && self.shared.now >= self.next_full {
             self.next_full = self.shared.now + SECOND;
             self.shared.outbox.send(&ToDialer::Full { protocol, target: ends.target });
