@@ -86,7 +86,7 @@ bench: setup-test build ## start-up, rate, memory and imports, next to bubblewra
 	@$(if $(ROOT),tests/run-as-user )bench/lasting | tee -a bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/copies | tee -a bench/out/latest.md
 	@$(CARGO) bench --quiet $(LOCKED) --bench filter | tee -a bench/out/latest.md
-	@$(AS_USER) $(CARGO) bench --quiet $(LOCKED) --bench network | tee -a bench/out/latest.md
+	@$(CARGO) bench --quiet $(LOCKED) --bench network | tee -a bench/out/latest.md
 
 soak: ## SOAK_RUNS (20000) runs of one parent, after which nothing has grown; GUESTS=micro: there
 overshoot: ## how far a sandbox gets beyond each limit on this machine, as a table; GUESTS=micro: there

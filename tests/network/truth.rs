@@ -252,3 +252,28 @@ fn both_servers_of_a_network_are_confined_and_nobody_s_root() {
     }
     assert_eq!(run.finish().code, Some(0));
 }
+
+#[test]
+fn who_hands_a_connection_over_sleeps_while_it_carries_bytes() {
+    let text = "
+with socket.create_connection(('203.0.113.1', 9), 5) as peer:
+    print('connected', flush=True); time.sleep(.5)
+    for _ in range(3000): peer.sendall(bytes(1 << 16))
+    print('sent', flush=True); time.sleep(.5)
+";
+    let text = crate::world::code(text);
+    let mut run = Started::new(&mut command(&["run", "--allow", "203.0.113.1", "--", "python3", "-c", &text]));
+    assert_eq!(run.first_line(), "connected");
+    // Hundredths of a second of CPU time (proc_pid_stat(5), fields 14 and 15).
+    let spent = |pid| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("read its times");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("its fields").split_whitespace().collect();
+        fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
+    };
+    let [packet, dialer] = servers(run.pid())[..] else { panic!("a packet process and a dialer") };
+    let before = [packet, dialer].map(spent);
+    assert_eq!(run.first_line(), "sent");
+    let [packet, dialer] = [spent(packet) - before[0], spent(dialer) - before[1]];
+    assert!(packet > 0 && dialer <= packet / 8, "{packet} and {dialer}");
+    assert_eq!(run.finish().code, Some(0));
+}

@@ -106,6 +106,7 @@ impl Dialer {
     pub(super) fn connect_ended(&mut self, number: u64) {
         let Some(result) = self.connects.socket(number).map(dial::result) else { return };
         let Some(connect) = self.connects.remove(number) else { return };
+        self.watch.remove(&connect.socket);
         match result {
             Ok(()) => self.connected(connect.flow, connect.socket),
             Err(errno) => self.not_connected(connect.flow, errno, connect.instead),

@@ -49,9 +49,15 @@ impl Watch {
         Ok(Watch { epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)? })
     }
 
-    /// Waits for `fd` as well. It ends when the descriptor is closed. Whether it could be added.
+    /// Waits for `fd` as well. It ends when the descriptor is closed, if nobody else has it. Whether it could be added.
     pub fn add(&self, fd: impl AsFd, kind: Kind, number: u64, read: bool, write: bool) -> bool {
         self.epoll.add(fd, event(kind, number, read, write)).is_ok()
+    }
+
+    /// Waits for `fd` no more. Whoever is handed it would else be watched for ever: what epoll(7) holds is the open file, not the number.
+    pub fn remove(&self, fd: impl AsFd) {
+        // It was added, so that there is nothing to fail.
+        let _ = self.epoll.delete(fd);
     }
 
     /// Waits for something else of `fd`.
