@@ -8,7 +8,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,13 @@ const SHORT: usize = 2000;
 const AT_ONCE: usize = 50;
 const ROUNDS: usize = 5;
 
-fn main() {
+fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[1..] {
-        ["client", host, port] => client(host, port.parse().expect("a port")),
+        ["client", host, port] => {
+            client(host, port.parse().expect("a port"));
+            ExitCode::SUCCESS
+        }
         _ => compare(),
     }
 }
@@ -125,7 +128,7 @@ impl Candidate {
                 let rules = [0, 1, 2].map(|more| format!("--allow=host:{}", port.parse::<u16>().expect("one") + more));
                 let mount = format!("--mount={own}:/client");
                 let fixed = ["run", "--memory=4G", "--cpus=64", &mount].map(str::to_owned);
-                (vec![vec![belljar()], fixed.to_vec(), rules.to_vec(), words("-- /client")].concat(), "192.0.0.1")
+                ([vec![belljar()], fixed.to_vec(), rules.to_vec(), words("-- /client")].concat(), "192.0.0.1")
             }
             "pasta" => {
                 // Root would else become somebody who may not open the device.
@@ -242,10 +245,10 @@ fn start(options: &[&str]) -> f64 {
     median(&mut times)
 }
 
-fn compare() {
+fn compare() -> ExitCode {
     if let Err(error) = fs::File::options().read(true).write(true).open("/dev/net/tun") {
         println!("\nnetwork: not measured: pasta and slirp4netns need `/dev/net/tun`: {error}");
-        std::process::exit(1);
+        return ExitCode::FAILURE;
     }
     let port = serve();
     let names = ["belljar", "pasta", "slirp4netns"];
@@ -294,4 +297,5 @@ fn compare() {
     let (none, policy) = (start(&[]), start(&["--allow=host:1"]));
     let met = if policy - none <= 2.0 { "pass" } else { "missed" };
     println!("| start and end of `true`, ms over `--net none` | {:.2} | | | | at most 2 | {met} |", policy - none);
+    ExitCode::SUCCESS
 }
