@@ -142,6 +142,10 @@ impl Stream {
                 Err(_) => self.waiting.clear(),
             }
         }
+        // What came with the session's first word may be all, and the tool gone by now.
+        if let Some(end) = self.take_frames(heard)? {
+            return Ok(Some(end));
+        }
         self.read()?;
         self.take_frames(heard)
     }
@@ -211,5 +215,38 @@ impl Stream {
             Err(trouble) if trouble.kind == error::Kind::Ended => Err(self.client.word_of_the_end().unwrap_or(trouble)),
             result => result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn all_that_came_with_the_first_word_is_taken_before_the_tool_is_missed() {
+        let mut said = Vec::new();
+        wire::write(&mut said, wire::PULSE, &[]).unwrap();
+        wire::write(&mut said, wire::DATA, b"seen").unwrap();
+        let end = End { exit_code: Some(4), ..End::default() };
+        wire::write_json(&mut said, wire::ITEM, &Said::Ended(end.clone())).unwrap();
+        wire::write_json(&mut said, wire::END, &Ending::None).unwrap();
+        let file = std::env::temp_dir().join(format!("belljar-stream-{}", std::process::id()));
+        std::fs::write(&file, said).unwrap();
+        let tool = |_| {
+            let mut command = Command::new("cat");
+            command.arg(&file);
+            command
+        };
+        let mut stream = Stream::open(Client::of(tool).unwrap(), "t", None).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let mut shown = Vec::new();
+        let heard = &mut |heard: Heard<'_>| {
+            let (Heard::Output(bytes) | Heard::Error(bytes)) = heard;
+            shown.extend_from_slice(bytes);
+            Ok(())
+        };
+        assert_eq!((stream.step(heard).unwrap(), shown), (Some(end), b"seen".to_vec()));
+        std::fs::remove_file(file).unwrap();
     }
 }
