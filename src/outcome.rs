@@ -65,18 +65,12 @@ pub struct Network {
 const MOST_EVENTS: usize = 1000;
 
 impl Network {
-    /// What there was; `None` for the sum where nobody could say it any more, which is then that of the events.
-    pub fn of(summary: Option<network::Summary>, events: Vec<network::Event>) -> Network {
+    /// What there was; the sum is that of the events where nobody could say it any more.
+    pub fn of(summary: Option<network::Summary>, events: Vec<network::Event>, lost: bool) -> Network {
         let mut connections = events;
         let summary = summary.unwrap_or_else(|| network::Summary::of(&connections));
-        let lost = connections.iter().any(|event| event.event == network::Happening::Lost);
         connections.drain(..connections.len().saturating_sub(MOST_EVENTS));
         Network { lost, summary, connections }
-    }
-
-    /// The same; lost, too, for another reason.
-    pub fn lost_if(self, lost: bool) -> Network {
-        Network { lost: self.lost || lost, ..self }
     }
 }
 

@@ -200,6 +200,14 @@ pub enum Network {
 }
 
 impl Network {
+    /// Whether a policy decides what is reached, so that there is a device, and somebody who serves it.
+    pub fn has_policy(self) -> bool {
+        match self {
+            Network::None | Network::Host => false,
+            Network::Open | Network::Only => true,
+        }
+    }
+
     /// The word for it.
     pub fn name(self) -> &'static str {
         match self {

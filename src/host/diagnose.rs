@@ -305,6 +305,12 @@ fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> 
             "the image has a link there that leads to nothing: choose another target or directory, or put right the image"
         }
         (Step::Place { .. }, libc::ENOTDIR) => "the image has a file there: choose another target or directory",
+        (Step::Netlink { .. } | Step::OpenPacketSocket { .. }, _) => {
+            "a network policy needs a device: as root let this user open `/dev/net/tun` (`chmod 666 /dev/net/tun`), or load the module `veth` for a kernel with CONFIG_VETH and CONFIG_PACKET; `--net none` needs none"
+        }
+        (Step::OpenTun { .. }, _) => {
+            "a network policy needs a device: as root load the module `tun`; where this user may not open `/dev/net/tun`, a veth pair serves; `--net none` needs none"
+        }
         (Step::Overlay { .. }, libc::ENODEV) => "the kernel has no overlayfs: load the module `overlay`, as root",
         (Step::Overlay { .. }, libc::EPERM) => {
             "the kernel lets no ordinary user mount overlayfs: Linux 5.11 and newer do"

@@ -4,6 +4,9 @@
 //! names, connects, and hands over sockets that are connected already. A message is postcard's encoding of one of the enums below;
 //! a descriptor comes along with [`ToPacket::Device`] and [`ToPacket::Connected`], and with nothing else.
 
+/// What a flow speaks. Of echo requests the port is the identifier of the series.
+pub use crate::spec::network::Protocol;
+
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -12,18 +15,6 @@ pub type Flow = u64;
 
 /// Bytes of the longest message: a DNS message of 64 KiB and what stands around it.
 pub const LONGEST: usize = 68 << 10;
-
-/// What a flow speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// ICMP or ICMPv6 echo; the port is the identifier of the series.
-    Icmp,
-}
 
 /// From the packet process to the dialer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

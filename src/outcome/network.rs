@@ -3,6 +3,7 @@
 use crate::spec::network::Protocol;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, SocketAddr};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// One line of the log of a sandbox's network; a JSON object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +70,11 @@ pub enum Happening {
 }
 
 impl Event {
+    /// That this happens now.
+    pub fn now(event: Happening) -> Event {
+        Event { at: now(), event, ..Event::default() }
+    }
+
     /// What was to be reached, as people read it: a name, an address with a port, or both.
     pub fn target(&self) -> String {
         // Of a query the address is that of the server that was asked.
@@ -124,6 +130,12 @@ pub struct Summary {
     pub more_targets: u64,
     /// Lines of the log that were dropped, since it was full.
     pub dropped_lines: u64,
+}
+
+/// Milliseconds since 1970, as events count.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Distinct targets in the sum.

@@ -13,18 +13,16 @@ use crate::outcome::network::{Event, Happening, Summary};
 use crate::seccomp;
 use crate::spec::Spec;
 use crate::spec::network::Policy;
+use crate::sys::net::send_packet;
 use crate::sys::{fd, worker};
 use nix::sys::signal::SigSet;
-use nix::sys::socket::{
-    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, sendmsg, setsockopt, socketpair, sockopt,
-};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{IoSlice, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// How long the dialer may take to add up what there was.
 const LAST_WORD: i64 = 2;
@@ -39,6 +37,8 @@ pub struct Network {
     dialer: OwnedFd,
     device: Device,
     log: File,
+    /// Whether the log is for the result. That of a persistent sandbox is read by whoever wants it.
+    tells: bool,
     /// Our children, for whom nobody waits but the kernel.
     children: [Pid; 2],
     /// Whether one of them was gone too early.
@@ -54,7 +54,8 @@ impl Network {
     /// `Setup`, where the kernel gives no process or descriptor.
     pub fn start(spec: &Spec, host: &Host, log: Option<File>) -> Result<Option<Network>, Error> {
         let (Some(device), Some(policy)) = (network::device(spec.net, host), spec.policy()) else { return Ok(None) };
-        let log_limit = if log.is_some() { LOG_ON_DISK } else { LOG_IN_MEMORY };
+        let tells = log.is_none();
+        let log_limit = if tells { LOG_IN_MEMORY } else { LOG_ON_DISK };
         let failed = |errno: i32| Error::setup("start the network", errno);
         let log = match log {
             Some(log) => log,
@@ -81,10 +82,8 @@ impl Network {
         let dialer = worker::start(&dialers, &everything, || dial(setup, become_ids));
         let dialer = dialer.map_err(failed)?;
         let patience = TimeVal::seconds(LAST_WORD);
-        setsockopt(&ours, sockopt::ReceiveTimeout, &patience)
-            .and_then(|()| setsockopt(&ours, sockopt::SendTimeout, &patience))
-            .map_err(|errno| failed(errno as i32))?;
-        Ok(Some(Network { dialer: ours, device, log, children: [packet, dialer], lost: false }))
+        setsockopt(&ours, sockopt::ReceiveTimeout, &patience).map_err(|errno| failed(errno as i32))?;
+        Ok(Some(Network { dialer: ours, device, log, tells, children: [packet, dialer], lost: false }))
     }
 
     /// Gives the packet process the sandbox's device. Our own copy goes.
@@ -114,16 +113,8 @@ impl Network {
     /// One order and its answer. The dialer, which nothing inside can keep busy for long, answers at once.
     fn ask(&self, order: &Order, descriptor: Option<BorrowedFd<'_>>) -> Result<Report, i32> {
         let bytes = postcard::to_stdvec(order).map_err(|_| libc::EMSGSIZE)?;
-        let number = descriptor.map(|fd| [fd.as_raw_fd()]);
-        let control: Vec<_> = number.iter().map(|number| ControlMessage::ScmRights(number)).collect();
-        let sent = sendmsg::<UnixAddr>(
-            self.dialer.as_raw_fd(),
-            &[IoSlice::new(&bytes)],
-            &control,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        );
-        sent.map_err(|errno| errno as i32)?;
+        // One order at a time is on its way, so that there is room for it.
+        send_packet(self.dialer.as_fd(), &bytes, descriptor).map_err(|errno| errno as i32)?;
         self.hear()
     }
 
@@ -135,8 +126,7 @@ impl Network {
     /// One of the two processes is gone, and the other has followed: nothing is reached any more. Writes that down.
     pub fn lose(&mut self) {
         self.lost = true;
-        let event = Event { at: now_ms(), event: Happening::Lost, ..Event::default() };
-        if let Ok(mut line) = serde_json::to_vec(&event) {
+        if let Ok(mut line) = serde_json::to_vec(&Event::now(Happening::Lost)) {
             line.push(b'\n');
             // On a full disk it is only the sandbox's result that says so.
             let _ = self.log.write_all(&line);
@@ -152,15 +142,18 @@ impl Network {
         }
     }
 
-    /// Ends the network of a sandbox that has ended. What there was, and the log; `None` where either process was gone before.
+    /// Ends the network of a sandbox that has ended. What there was, and the log, where that is in memory; `None` where either process was
+    /// gone before.
     pub fn finish(&mut self) -> (Option<Summary>, Vec<u8>) {
         let summary = match self.ask(&Order::End, None) {
             Ok(Report::Ended(summary)) => Some(summary),
             Ok(Report::Done | Report::Policy { .. } | Report::Summary(_)) | Err(_) => None,
         };
         let mut log = Vec::new();
-        // What cannot be read is less than there was, and the sum says how much that is.
-        let _ = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
+        if self.tells {
+            // What cannot be read is less than there was, and the sum says how much that is.
+            let _ = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
+        }
         self.reap();
         (summary, log)
     }
@@ -178,11 +171,6 @@ impl Network {
             }
         }
     }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The descriptors that the two processes begin with: 0, 1 and 2 are /dev/null.

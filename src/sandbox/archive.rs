@@ -189,7 +189,7 @@ fn portable(spec: &Spec) -> Result<(Map<String, Value>, Vec<String>), Error> {
 
 /// The options that would give a sandbox the same network policy. Sets are named as such.
 fn options_of_network(spec: &Spec) -> Vec<String> {
-    if spec.policy().is_none() {
+    if !spec.net.has_policy() {
         return Vec::new();
     }
     let mut options = vec![format!("--net={}", spec.net.name())];

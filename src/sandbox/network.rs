@@ -9,7 +9,6 @@ use crate::outcome::network::{Event, Happening};
 use crate::spec::{self, Network, Order, PartialSpec, Spec};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where connections are written down.
 const LOG: &str = "network.log";
@@ -18,7 +17,7 @@ const LONGEST_LINE: u64 = 4096;
 
 /// The log of a new start, empty; `None` where there is no policy of what may be reached.
 pub(super) fn new_log(entry: &Entry, order: &Order) -> Result<Option<File>, Error> {
-    let made = order.spec.policy().map(|_| {
+    let made = order.spec.net.has_policy().then(|| {
         let log = File::options().create(true).read(true).append(true).open(entry.path(LOG))?;
         log.set_len(0).map(|()| log)
     });
@@ -34,10 +33,8 @@ pub(super) struct Mark {
 impl Mark {
     /// Now; `None` where nothing is reached by a policy, so that nothing is written down.
     pub(super) fn of(entry: &Entry, spec: &Spec) -> Option<Mark> {
-        spec.policy()?;
-        let length = fs::metadata(entry.path(LOG)).map_or(0, |found| found.len());
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Some(Mark { length, at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) })
+        let length = || fs::metadata(entry.path(LOG)).map_or(0, |found| found.len());
+        spec.net.has_policy().then(|| Mark { length: length(), at: outcome::network::now() })
     }
 
     /// What was done from then on, by whoever runs inside: the kernel tells nobody whose a packet is.
@@ -62,7 +59,7 @@ impl Mark {
         // After that nobody writes there any more.
         let lost = events.last().is_some_and(|event| event.event == Happening::Lost);
         events.retain(|event| event.at >= self.at);
-        Ok(outcome::Network::of(None, events).lost_if(lost))
+        Ok(outcome::Network::of(None, events, lost))
     }
 }
 
@@ -79,7 +76,7 @@ pub fn set_policy(sandboxes: &Sandboxes, word: &str, wish: PartialSpec) -> Resul
     let mut order = before.clone();
     let wished = wish.into_spec();
     let lives = entry.lives();
-    let without = before.spec.policy().is_none();
+    let without = !before.spec.net.has_policy();
     order.spec.net = match wished.net {
         Network::Host => {
             return Err(refused("`host` is no policy", "the modes to change to are `none`, `only` and `open`"));

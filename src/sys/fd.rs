@@ -3,6 +3,7 @@
 
 use super::Answer;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
@@ -138,20 +139,27 @@ pub fn waiting_bytes(fd: BorrowedFd<'_>) -> u64 {
 /// Receives bytes and up to [`MOST_DESCRIPTORS`](super::child::MOST_DESCRIPTORS) descriptors from `socket`; 0 bytes at the end of the stream. EMFILE when the caller has
 /// no numbers left for all of them: the kernel then delivers some, and those stay open until the caller ends.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Answer<(usize, Vec<OwnedFd>)> {
-    use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
+    let (count, descriptors, flags) = message(socket, bytes, MsgFlags::empty()).map_err(|errno| errno as i32)?;
+    if flags.contains(MsgFlags::MSG_CTRUNC) { Err(libc::EMFILE) } else { Ok((count, descriptors)) }
+}
+
+/// recvmsg(2) with descriptors, and the flags of what came. With MSG_CTRUNC none of the descriptors is handed over.
+pub(super) fn message(
+    socket: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    flags: MsgFlags,
+) -> nix::Result<(usize, Vec<OwnedFd>, MsgFlags)> {
     let mut space = nix::cmsg_space!([RawFd; super::child::MOST_DESCRIPTORS]);
     let mut vector = [std::io::IoSliceMut::new(bytes)];
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut vector, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)
-        .map_err(|errno| errno as i32)?;
-    if message.flags.contains(MsgFlags::MSG_CTRUNC) {
-        return Err(libc::EMFILE);
-    }
+    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(socket.as_raw_fd(), &mut vector, Some(&mut space), flags)?;
     let mut descriptors = Vec::new();
-    for control in message.cmsgs().map_err(|errno| errno as i32)? {
+    // With MSG_CTRUNC nix answers ENOBUFS.
+    for control in message.cmsgs().into_iter().flatten() {
         if let ControlMessageOwned::ScmRights(numbers) = control {
             // SAFETY: the kernel has just installed these numbers for us.
             descriptors.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
         }
     }
-    Ok((message.bytes, descriptors))
+    Ok((message.bytes, descriptors, message.flags))
 }

@@ -1,31 +1,24 @@
 //! Messages with descriptors between the processes of a sandbox's network, and chance.
 #![allow(unsafe_code)]
 
-use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
-use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use super::fd;
+use nix::errno::Errno;
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 /// Receives one packet and at most one descriptor from a socket that keeps packets apart, without waiting; 0 bytes at its end.
 /// EMSGSIZE when the packet was longer than the buffer, EMFILE when there was no number left for the descriptor.
 pub fn receive_packet(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> nix::Result<(usize, Option<OwnedFd>)> {
-    let mut space = nix::cmsg_space!([RawFd; 1]);
-    let mut vector = [IoSliceMut::new(bytes)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-    let message = recvmsg::<()>(socket.as_raw_fd(), &mut vector, Some(&mut space), flags)?;
-    if message.flags.contains(MsgFlags::MSG_CTRUNC) {
-        return Err(nix::errno::Errno::EMFILE);
+    let (count, mut descriptors, flags) = fd::message(socket, bytes, MsgFlags::MSG_DONTWAIT)?;
+    if flags.contains(MsgFlags::MSG_CTRUNC) {
+        return Err(Errno::EMFILE);
     }
-    let truncated = message.flags.contains(MsgFlags::MSG_TRUNC);
-    let mut descriptor = None;
-    for control in message.cmsgs()? {
-        if let ControlMessageOwned::ScmRights(numbers) = control {
-            for number in numbers {
-                // SAFETY: the kernel has just installed this number for us. What there is beyond one is closed again.
-                descriptor = Some(unsafe { OwnedFd::from_raw_fd(number) });
-            }
-        }
+    if flags.contains(MsgFlags::MSG_TRUNC) {
+        return Err(Errno::EMSGSIZE);
     }
-    if truncated { Err(nix::errno::Errno::EMSGSIZE) } else { Ok((message.bytes, descriptor)) }
+    // What there is beyond one is closed again.
+    Ok((count, descriptors.pop()))
 }
 
 /// Sends one packet, with a descriptor or without, and does not wait.

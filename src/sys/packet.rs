@@ -2,11 +2,11 @@
 //! non-blocking.
 #![allow(unsafe_code)]
 
-use super::Answer;
+use super::{Answer, fd};
 use nix::sys::socket::sockopt::{Linger, OobInline, TcpNoDelay};
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, Shutdown, recvmsg, setsockopt};
-use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use nix::sys::socket::{MsgFlags, Shutdown, setsockopt};
+use std::io::IoSlice;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 /// Pieces of a sink in one call of [`peek_past`].
 const MOST_PIECES: usize = 64;
@@ -14,20 +14,9 @@ const MOST_PIECES: usize = 64;
 /// Receives one message and the descriptor that comes with it. 0 bytes: the other end is closed. A descriptor for which no number is
 /// left (`RLIMIT_NOFILE`) does not come, and the message comes without it.
 pub fn receive_message(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> Answer<(usize, Option<OwnedFd>)> {
-    let mut space = nix::cmsg_space!([RawFd; 1]);
-    let mut vector = [IoSliceMut::new(bytes)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
-    let message =
-        recvmsg::<()>(socket.as_raw_fd(), &mut vector, Some(&mut space), flags).map_err(|errno| errno as i32)?;
-    let mut descriptors = Vec::new();
-    // With MSG_CTRUNC nix answers ENOBUFS: nothing of use came along.
-    for control in message.cmsgs().into_iter().flatten() {
-        if let ControlMessageOwned::ScmRights(numbers) = control {
-            // SAFETY: the kernel has just installed these numbers for us.
-            descriptors.extend(numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }));
-        }
-    }
-    Ok((message.bytes, descriptors.pop()))
+    let (count, mut descriptors, _) =
+        fd::message(socket, bytes, MsgFlags::MSG_DONTWAIT).map_err(|errno| errno as i32)?;
+    Ok((count, descriptors.pop()))
 }
 
 /// Sends what fits without waiting, to where the socket is connected; no `SIGPIPE`.

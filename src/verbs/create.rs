@@ -234,7 +234,7 @@ impl Verb for Import {
             brought.name = name;
         }
         let wanted = order.spec.publish.clone();
-        let without = order.spec.policy().is_none();
+        let without = !order.spec.net.has_policy();
         let made = sandbox::import(&sandboxes, &store, brought, order).map(Made::of)?;
         published::say(site, &wanted, &made.published);
         if without && !had.is_empty() {

@@ -211,21 +211,6 @@ fn row(event: &Event) -> Vec<String> {
         Happening::Query => "query",
         Happening::Lost => "lost",
     };
-    let protocol = event.protocol.map_or("", |protocol| match protocol {
-        spec::network::Protocol::Tcp => "",
-        spec::network::Protocol::Udp => "udp://",
-        spec::network::Protocol::Icmp => "icmp://",
-    });
-    let address = event.address.map(|address| match event.port {
-        Some(port) if event.event != Happening::Query => std::net::SocketAddr::new(address, port).to_string(),
-        _ => address.to_string(),
-    });
-    let to = match (&event.name, address) {
-        (Some(name), _) if event.event == Happening::Query => name.clone(),
-        (Some(name), Some(address)) => format!("{name} {protocol}{address}"),
-        (Some(name), None) => name.clone(),
-        (None, address) => format!("{protocol}{}", address.unwrap_or_default()),
-    };
     let why = match (&event.hint, &event.rule, &event.reason) {
         (Some(hint), _, Some(reason)) => format!("{reason}; {hint}"),
         (_, Some(rule), _) => format!("rule {rule}"),
@@ -233,5 +218,5 @@ fn row(event: &Event) -> Vec<String> {
     };
     let bytes = |count: Option<u64>| count.map_or_else(String::new, size);
     let at = moment((event.at / 1000).cast_signed());
-    vec![at, what.to_owned(), to, bytes(event.sent), bytes(event.received), why]
+    vec![at, what.to_owned(), event.target(), bytes(event.sent), bytes(event.received), why]
 }

@@ -202,3 +202,18 @@ fn every_message_has_its_heading_in_the_document_on_troubles() {
         assert!(headings.iter().any(|heading| is_like(&message, heading)), "no heading for: {message}");
     }
 }
+
+#[test]
+fn where_no_network_device_can_be_had_the_cure_is_named() {
+    let steps = [
+        Step::Netlink { what: "make a veth pair", message: Vec::new() },
+        Step::OpenPacketSocket { index: 1 },
+        Step::OpenTun { index: 1 },
+    ];
+    for step in steps {
+        for errno in [libc::EOPNOTSUPP, libc::EPERM, libc::EAFNOSUPPORT, libc::ENODEV] {
+            let hint = hint(&clean(), &step, errno).expect("a cure");
+            assert!(hint.contains("/dev/net/tun") && hint.contains("`--net none`"), "{step}: {hint}");
+        }
+    }
+}

@@ -79,7 +79,7 @@ impl Dialer {
 
     /// A flow could not begin.
     pub(super) fn full(&mut self, protocol: Protocol, target: SocketAddr) {
-        let about = About { flow: None, protocol: protocol.into(), target: Some(target), name: None };
+        let about = About { flow: None, protocol, target: Some(target), name: None };
         let reason = format!("there are {} connections, which is the limit (`--net-connections`)", self.policy.flows);
         self.journal.failed(about, None, &reason);
     }

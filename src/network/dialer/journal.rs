@@ -10,7 +10,6 @@ use std::fs::File;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileExt as _;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Bytes that are kept at most when the older half is dropped.
 const MOST_KEPT: u64 = 4 << 20;
@@ -173,15 +172,12 @@ fn some(text: &str) -> Option<String> {
 }
 
 fn event(event: Happening, about: About<'_>) -> Event {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Event {
-        at: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
-        event,
         flow: about.flow,
         protocol: Some(about.protocol),
         name: about.name.map(str::to_owned),
         address: about.target.map(|target| target.ip()),
         port: about.target.filter(|_| about.protocol != Protocol::Icmp).map(|target| target.port()),
-        ..Event::default()
+        ..Event::now(event)
     }
 }

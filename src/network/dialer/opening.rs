@@ -13,16 +13,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Instant;
 
-impl From<Protocol> for spec::Protocol {
-    fn from(protocol: Protocol) -> spec::Protocol {
-        match protocol {
-            Protocol::Tcp => spec::Protocol::Tcp,
-            Protocol::Udp => spec::Protocol::Udp,
-            Protocol::Icmp => spec::Protocol::Icmp,
-        }
-    }
-}
-
 impl Dialer {
     /// Somebody inside wants to reach `target`.
     pub(super) fn open(&mut self, flow: Flow, protocol: Protocol, target: SocketAddr) {
@@ -31,7 +21,7 @@ impl Dialer {
             return;
         }
         let target = SocketAddr::new(target.ip().to_canonical(), target.port());
-        let about = About { flow: Some(flow), protocol: protocol.into(), target: Some(target), name: None };
+        let about = About { flow: Some(flow), protocol, target: Some(target), name: None };
         // The packet process keeps the limit, and may know of an end before we do: this is only a bound for one that is not what it was.
         let most = usize::try_from(self.policy.flows).unwrap_or(usize::MAX).saturating_mul(2).saturating_add(64);
         if self.flows.len() >= most.min(MOST_FLOWS) {
@@ -73,7 +63,7 @@ impl Dialer {
         let names = self.bindings.names(address, Instant::now());
         let port = if protocol == Protocol::Icmp { 0 } else { target.port() };
         let gateway = self.gateways.contains(&address);
-        let asked = Asked { protocol: protocol.into(), address, port, names: &names, gateway, own: false };
+        let asked = Asked { protocol, address, port, names: &names, gateway, own: false };
         let verdict = decide(&self.policy, &asked);
         if verdict.allowed && verdict.dial == Dial::Asked && dial::is_own(address)? {
             return Ok(decide(&self.policy, &Asked { own: true, ..asked }));
@@ -195,7 +185,7 @@ impl Dialer {
 
 /// What the log says of a flow.
 pub(super) fn about(flow: Flow, live: &Live) -> About<'_> {
-    About { flow: Some(flow), protocol: live.protocol.into(), target: Some(live.target), name: live.name.as_deref() }
+    About { flow: Some(flow), protocol: live.protocol, target: Some(live.target), name: live.name.as_deref() }
 }
 
 /// Why it could not be.

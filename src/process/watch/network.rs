@@ -34,6 +34,6 @@ impl Running {
         let (summary, log) = network.finish();
         let events = log.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         let lost = summary.is_none();
-        self.network = Some(outcome::Network::of(summary, events).lost_if(lost));
+        self.network = Some(outcome::Network::of(summary, events, lost));
     }
 }

@@ -68,9 +68,8 @@ impl Verb for Build {
 
     /// The sandbox comes first: what follows has threads, and who has threads never clones.
     fn run(self, site: &Site<'_>) -> Result<Brought, Error> {
-        let network = self.network()?;
-        let wished = self.name.as_deref().map(new_name).transpose();
-        let ((wished, draft), store) = both(both(wished, draft(&self.dir)), site.store())?;
+        let wished = both(self.network(), self.name.as_deref().map(new_name).transpose());
+        let (((network, wished), draft), store) = both(both(wished, draft(&self.dir)), site.store())?;
         let name = name(wished, draft.recipe.name.as_deref())?;
         let intake = Intake::begin(&store)?;
         let work = store.temporary();
