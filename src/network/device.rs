@@ -53,11 +53,7 @@ pub fn plan_device(net: Network, host: &Host, steps: &mut Vec<Step>) {
 
 /// What the sandbox's packets leave it through, if any do.
 pub fn device(net: Network, host: &Host) -> Option<Device> {
-    match net {
-        Network::None | Network::Host => None,
-        Network::Open | Network::Only if host.reach.tun => Some(Device::Tun),
-        Network::Open | Network::Only => Some(Device::Veth),
-    }
+    net.has_policy().then_some(if host.reach.tun { Device::Tun } else { Device::Veth })
 }
 
 /// How far what may be reached is enforced. Addresses and ports always are; a name is what a client asked the resolver for and named in

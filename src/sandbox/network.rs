@@ -105,9 +105,12 @@ pub fn set_policy(sandboxes: &Sandboxes, word: &str, wish: PartialSpec) -> Resul
         told => {
             // What was not taken in must not be what the next start takes for granted.
             entry.write("spec.json", &before)?;
-            Err(told.err().unwrap_or_else(|| {
+            let error = told.err().unwrap_or_else(|| {
                 Error::setup("change the network's policy: the supervisor did not say that it did", 0)
-            }))
+            });
+            // Of one that has ended meanwhile the error says all.
+            let cure = "`belljar stop` and `start` it, if it is kept: its network is made anew then";
+            Err(if entry.lives() { error.hint(cure) } else { error })
         }
     }
 }

@@ -73,7 +73,7 @@ fn the_log_tells_each_event_and_follows_what_comes() {
     for part in [
         "query",
         "opened",
-        "allowed.example 203.0.113.1:22",
+        "allowed.example (203.0.113.1:22)",
         "closed",
         "refused",
         "203.0.113.2:22",

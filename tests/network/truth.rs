@@ -1,7 +1,7 @@
 //! What is said about a network, and that it is so: counts, targets, hints, limits; and what becomes of a sandbox whose network is killed.
 
 use crate::common::{Started, eventually, stdout};
-use crate::world::{command, python_command, python_result, servers, shell};
+use crate::world::{Kept, command, python_command, python_result, servers, shell};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -198,6 +198,27 @@ fn a_lost_network_is_in_the_result() {
     kill(servers(supervisor)[1], Signal::SIGKILL).expect("kill it");
     let result: Value = serde_json::from_str(&run.finish().stdout).expect("a result");
     assert_eq!((&result["network"]["lost"], &result["exit_code"]), (&Value::from(true), &Value::from(0)), "{result}");
+}
+
+#[test]
+fn another_policy_for_a_lost_network_is_refused_with_the_cure_and_changes_nothing() {
+    let kept = Kept::new("net-lost");
+    kept.done(&["create", "--allow", "203.0.113.1:22", "box"]);
+    let known = || serde_json::from_str::<Value>(&kept.done(&["inspect", "box"])).expect("an object");
+    let mark = format!("supervise-sandbox\0{}\0", known()["id"].as_str().expect("an id"));
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let all = all.filter_map(|entry| Some(Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)));
+    let is_its = |pid: &Pid| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(&mark)
+    };
+    let supervisor = all.filter(is_its).find(|pid| servers(*pid).len() == 2).expect("a supervisor");
+    kill(servers(supervisor)[1], Signal::SIGKILL).expect("kill it");
+    assert!(eventually(5, || kept.done(&["net", "log", "box"]).contains("  lost")));
+    let run = kept.call(&["net", "set", "--net", "open", "box"]);
+    let cure = "hint: `belljar stop` and `start` it, if it is kept: its network is made anew then\n";
+    assert!(run.code == Some(1) && run.stderr.ends_with(cure), "{run:?}");
+    assert_eq!((&known()["net"], &known()["allow"]), (&Value::from("only"), &Value::from(vec!["203.0.113.1:22"])));
 }
 
 #[test]

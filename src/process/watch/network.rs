@@ -20,9 +20,7 @@ impl Running {
     pub fn set_policy(&mut self, policy: Policy) -> Result<u64, Error> {
         match &self.guards.network {
             Some(network) => network.set_policy(policy).map_err(|errno| {
-                Error::setup("tell the sandbox's network its policy: the network is lost", errno).hint(
-                    "stop the sandbox and start it again, if it is kept; a process that served its network was ended",
-                )
+                Error::setup("tell the sandbox's network its policy: a process that served it was ended", errno)
             }),
             None => Err(Error::setup("tell the sandbox's network its policy: it has none", 0)),
         }
