@@ -75,6 +75,16 @@ mod micro {
     }
 }
 
+mod lasting {
+    use super::*;
+
+    #[test]
+    fn a_cgroup_with_its_controllers_is_ours() {
+        in_guest("lasting");
+        cgroup("/tests.scope", false);
+    }
+}
+
 mod scope {
     use super::*;
 

@@ -13,8 +13,11 @@ use std::time::Duration;
 
 /// Bytes of what one job says that are kept.
 pub const LONGEST_LOG: usize = 10 << 20;
-/// Bytes of what a terminal showed last that are kept, for whoever comes to it, and of what waits in a stream.
+/// Bytes of what a terminal showed last that are kept, for whoever comes to it, and of what waits in a stream for anybody.
 const LONGEST_SCREEN: usize = 256 << 10;
+/// Bytes of a stream that are kept for callers who take them later than the first: whoever reads is not too slow because another has
+/// emptier pipes.
+const LONGEST_BEHIND: usize = 1 << 20;
 /// What a process that has ended may have left in its pipes: the most that they can hold for everybody.
 const MOST_LEFT: usize = 2 << 20;
 /// Jobs that are remembered after their end.
@@ -74,6 +77,8 @@ pub struct Job {
     /// Of a stream, the place behind what somebody has taken: what lies behind it is not let go.
     taken: Option<usize>,
     kept: usize,
+    /// Of a stream, the bytes among them that nobody has taken yet.
+    untaken: usize,
     /// Values and pictures among it.
     results: usize,
     /// Whether it may be given input.
@@ -133,12 +138,7 @@ impl Jobs {
     pub fn say(&self, job: u64, said: Said) {
         self.change(|state| {
             let Some(job) = state.job(job) else { return };
-            let length = match &said {
-                Said::Stdout(bytes) | Said::Stderr(bytes) => bytes.0.len(),
-                Said::Result { data, .. } => data.len(),
-                Said::Raised(Raised { name, value, traceback }) => name.len() + value.len() + traceback.len(),
-                Said::Job(_) | Said::Truncated | Said::Ended(_) => 0,
-            };
+            let length = length_of(&said);
             let result = usize::from(matches!(said, Said::Result { .. }));
             if job.gone.is_some() {
                 job.scroll(said, length);
@@ -255,7 +255,7 @@ impl State {
     fn is_full(&mut self, job: u64) -> bool {
         // What the process has left in its pipes is not lost.
         let most = if self.ended.is_some() { LONGEST_SCREEN + MOST_LEFT } else { LONGEST_SCREEN };
-        self.job(job).is_some_and(|job| job.taken.is_some() && job.kept >= most)
+        self.job(job).is_some_and(|job| job.taken.is_some() && job.untaken >= most)
     }
 
     /// The number of the job that runs, or will be the next to.
@@ -274,6 +274,16 @@ impl State {
         let end = |end: &End| End { error: end.error.as_ref().map(short), ..end.clone() };
         let state = |job: &Job| JobState { job: job.number, text: shown(&job.text), end: job.end.as_ref().map(end) };
         Session { id: id.to_owned(), kind, ended: self.ended, jobs: self.jobs.iter().map(state).collect() }
+    }
+}
+
+/// The bytes of something said.
+fn length_of(said: &Said) -> usize {
+    match said {
+        Said::Stdout(Name(bytes)) | Said::Stderr(Name(bytes)) => bytes.len(),
+        Said::Result { data, .. } => data.len(),
+        Said::Raised(Raised { name, value, traceback }) => name.len() + value.len() + traceback.len(),
+        Said::Job(_) | Said::Truncated | Said::Ended(_) => 0,
     }
 }
 
@@ -299,10 +309,11 @@ impl Job {
 
     /// Takes down that somebody has taken what lies before that place.
     pub fn take(&mut self, place: usize) {
-        if let Some(taken) = &mut self.taken {
-            *taken = place.max(*taken);
-            self.let_go();
-        }
+        let (Some(taken), Some(gone)) = (&mut self.taken, self.gone) else { return };
+        let new = self.said.iter().take(place.saturating_sub(gone)).skip(taken.saturating_sub(gone));
+        self.untaken -= new.map(length_of).sum::<usize>();
+        *taken = place.max(*taken);
+        self.let_go();
     }
 
     /// Where somebody who comes now begins.
@@ -317,15 +328,17 @@ impl Job {
 
     fn scroll(&mut self, said: Said, length: usize) {
         self.kept += length;
+        self.untaken += length;
         self.said.push_back(said);
         self.let_go();
     }
 
     /// Lets go what is too much and may go.
     fn let_go(&mut self) {
-        while self.kept >= LONGEST_SCREEN && self.taken.is_none_or(|taken| self.gone.is_some_and(|gone| gone < taken)) {
-            let Some(Said::Stdout(Name(bytes)) | Said::Stderr(Name(bytes))) = self.said.pop_front() else { break };
-            self.kept -= bytes.len();
+        let most = if self.taken.is_some() { LONGEST_BEHIND } else { LONGEST_SCREEN };
+        while self.kept >= most && self.taken.is_none_or(|taken| self.gone.is_some_and(|gone| gone < taken)) {
+            let Some(said) = self.said.pop_front() else { break };
+            self.kept -= length_of(&said);
             self.gone = self.gone.map(|gone| gone + 1);
         }
     }
