@@ -14,6 +14,7 @@ pub mod draft;
 pub mod inside;
 
 mod patient;
+pub mod remote;
 pub mod session;
 pub mod tree;
 pub mod wire;
@@ -153,6 +154,8 @@ pub enum Request {
         /// What.
         ask: session::Ask,
     },
+    /// Starts git with a line to its caller. From there on the pipes are its own ([`remote`]).
+    Git(Box<remote::Call>),
     /// Takes data as such an archive. Items are [`Pushed`].
     Push {
         /// Where it goes; into it, where it is a directory.

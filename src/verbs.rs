@@ -13,6 +13,7 @@ pub mod create;
 pub mod exec;
 pub mod faults;
 pub mod files;
+pub mod git;
 pub mod host;
 pub mod image;
 pub mod net;
@@ -334,6 +335,7 @@ pub fn methods() -> impl Iterator<Item = &'static Method> {
         files::COPY_METHODS,
         files::METHODS,
         session::METHODS,
+        git::METHODS,
         pty::METHODS,
         port::METHODS,
         image::METHODS,

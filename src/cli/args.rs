@@ -57,6 +57,8 @@ pub enum Verb {
     Port(Port),
     /// List, read, change and search the files of a sandbox
     Fs(Fs),
+    /// Work with git repositories in a sandbox
+    Git(Git),
     /// Answer requests of a program: JSON-RPC 2.0 over standard input and output
     #[command(
         after_help = "One object a line; every verb is a method, its options and words are parameters by name. `belljar schema rpc` prints all of \
@@ -95,6 +97,23 @@ pub struct Fs {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::files::Fs,
+}
+
+/// `belljar git`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "All of it is done inside, by the git of the image. Names of files mean themselves, and count from the repository's directory, \
+which `--path` names. Passwords are given for one call and are kept nowhere: docs/git.md tells how."
+)]
+pub struct Git {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "SANDBOX")]
+    pub sandbox: verbs::words::Text,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::git::Git,
 }
 
 /// `belljar volume`.

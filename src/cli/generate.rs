@@ -111,7 +111,7 @@ mod tests {
         let names: Vec<String> = pages().unwrap().into_iter().map(|(name, _)| name).collect();
         let images = "image image-build image-import image-pull image-save image-load image-ls image-inspect image-tag image-rm \
             image-gc image-verify";
-        let lasting = "exec create ls inspect stats logs wait stop start rm resize rename label fork diff export import snapshot snapshot-create snapshot-ls snapshot-rm volume volume-create volume-ls volume-rm net net-set net-log cp session session-create session-ls session-exec session-logs session-input session-interrupt session-rm pty pty-create pty-attach pty-resize preview port port-ls fs fs-ls fs-tree fs-stat fs-cat fs-write fs-mkdir fs-rm fs-mv fs-chmod fs-find fs-grep fs-replace rpc";
+        let lasting = "exec create ls inspect stats logs wait stop start rm resize rename label fork diff export import snapshot snapshot-create snapshot-ls snapshot-rm volume volume-create volume-ls volume-rm net net-set net-log cp session session-create session-ls session-exec session-logs session-input session-interrupt session-rm pty pty-create pty-attach pty-resize preview port port-ls fs fs-ls fs-tree fs-stat fs-cat fs-write fs-mkdir fs-rm fs-mv fs-chmod fs-find fs-grep fs-replace git git-clone git-init git-status git-add git-commit git-log git-branch git-checkout git-diff git-show git-fetch git-pull git-push git-reset git-restore git-stash git-remote git-config rpc";
         let verbs = ["", "run", "code"].into_iter().chain(lasting.split(' ')).chain(images.split(' ')).chain([
             "doctor",
             "schema",

@@ -20,6 +20,9 @@ use misuse::Place;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+/// How a word before a verb is shown.
+const SANDBOX: &str = "SANDBOX";
+
 /// What an adapter can be asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Request {
@@ -53,6 +56,8 @@ pub enum Request {
     Fs(verbs::files::Fs),
     /// Not for people: a role in which belljar starts itself, and where sandboxes are.
     Own(Own, Option<PathBuf>),
+    /// `git`.
+    Git(Box<verbs::git::Git>),
     /// `pty`.
     Pty(verbs::pty::Pty),
     /// `preview`.
@@ -133,6 +138,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Session(session) => Ok(Request::Session(session.verb)),
             Verb::Copies(verb) => Ok(Request::Copies(verb)),
             Verb::Fs(fs) => Ok(Request::Fs(fs.verb)),
+            Verb::Git(git) => Ok(Request::Git(Box::new(git.verb.inside(git.sandbox)))),
             Verb::Image(image) => Ok(Request::Image(image.verb)),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Net(net) => Ok(Request::Net(net.verb)),
@@ -166,8 +172,17 @@ fn whole(words: &[OsString]) -> Result<Cli, Usage> {
         let verbs = words.get(1..).unwrap_or_default().iter().map_while(|word| word.to_str());
         let mut place = (&command, "belljar".to_owned());
         for verb in verbs.skip_while(|verb| *verb == "help") {
-            let Some(found) = place.0.find_subcommand(verb) else { break };
-            place = (found, format!("{} {verb}", place.1));
+            place = match place.0.find_subcommand(verb) {
+                Some(found) => (found, format!("{} {verb}", place.1)),
+                // The sandbox, which stands before the verb.
+                None if place.0.has_subcommands() && place.0.get_positionals().next().is_some() => {
+                    if place.1.ends_with(SANDBOX) {
+                        break;
+                    }
+                    (place.0, format!("{} {SANDBOX}", place.1))
+                }
+                None => break,
+            };
         }
         usage(&error, &Place { command: place.0, name: &place.1 }, words, 2)
     })

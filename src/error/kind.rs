@@ -62,6 +62,34 @@ pub enum Kind {
     Cancelled,
     /// The tool inside does not listen any more.
     Broken,
+    /// It is no git repository, or lies in none.
+    NotARepository,
+    /// The other machine has no such git repository, or does not show it to us.
+    RepositoryNotFound,
+    /// There is no such branch, tag or commit.
+    RefNotFound,
+    /// There is a branch of that name already.
+    BranchExists,
+    /// The other machine wants credentials, or does not take those given.
+    Authentication,
+    /// The other side has commits that are not in what was pushed.
+    PushRejected,
+    /// The other side refuses the push by a rule of its own.
+    RemoteRejected,
+    /// Changes that are not committed would be lost.
+    DirtyTree,
+    /// Changes contradict each other, and somebody has to decide.
+    Conflict,
+    /// Both sides have commits that the other has not.
+    Diverged,
+    /// Nothing is staged.
+    NothingToCommit,
+    /// The sandbox may not reach that machine.
+    NetworkRefused,
+    /// The other machine was not reached, or did not go on.
+    Transport,
+    /// It took longer than the caller gave it.
+    TimedOut,
     /// Anything else, and whatever a newer belljar says that this one does not know.
     #[serde(other)]
     Failed,
@@ -69,7 +97,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 42] = [
         Kind::Invalid,
         Kind::Misused,
         Kind::Host,
@@ -97,6 +125,20 @@ impl Kind {
         Kind::Busy,
         Kind::Cancelled,
         Kind::Broken,
+        Kind::NotARepository,
+        Kind::RepositoryNotFound,
+        Kind::RefNotFound,
+        Kind::BranchExists,
+        Kind::Authentication,
+        Kind::PushRejected,
+        Kind::RemoteRejected,
+        Kind::DirtyTree,
+        Kind::Conflict,
+        Kind::Diverged,
+        Kind::NothingToCommit,
+        Kind::NetworkRefused,
+        Kind::Transport,
+        Kind::TimedOut,
         Kind::Failed,
     ];
 
@@ -130,6 +172,20 @@ impl Kind {
             Kind::Busy => "busy",
             Kind::Cancelled => "cancelled",
             Kind::Broken => "broken",
+            Kind::NotARepository => "not_a_repository",
+            Kind::RepositoryNotFound => "repository_not_found",
+            Kind::RefNotFound => "ref_not_found",
+            Kind::BranchExists => "branch_exists",
+            Kind::Authentication => "authentication",
+            Kind::PushRejected => "push_rejected",
+            Kind::RemoteRejected => "remote_rejected",
+            Kind::DirtyTree => "dirty_tree",
+            Kind::Conflict => "conflict",
+            Kind::Diverged => "diverged",
+            Kind::NothingToCommit => "nothing_to_commit",
+            Kind::NetworkRefused => "network_refused",
+            Kind::Transport => "transport",
+            Kind::TimedOut => "timed_out",
             Kind::Failed => "failed",
         }
     }
@@ -179,7 +235,21 @@ impl Kind {
             | Kind::Silent
             | Kind::OutOfReach
             | Kind::Cancelled
-            | Kind::Broken => false,
+            | Kind::Broken
+            | Kind::NotARepository
+            | Kind::RepositoryNotFound
+            | Kind::RefNotFound
+            | Kind::BranchExists
+            | Kind::Authentication
+            | Kind::PushRejected
+            | Kind::RemoteRejected
+            | Kind::DirtyTree
+            | Kind::Conflict
+            | Kind::Diverged
+            | Kind::NothingToCommit
+            | Kind::NetworkRefused
+            | Kind::Transport
+            | Kind::TimedOut => false,
         }
     }
 }

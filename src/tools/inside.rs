@@ -5,6 +5,7 @@
 
 mod change;
 mod look;
+mod remote;
 mod search;
 
 use super::bulk::{Bare, In, Out, Sink};
@@ -96,6 +97,10 @@ fn answer_all<R: AsFd + Send, W: AsFd>(
             }
             continue;
         }
+        if let Request::Git(call) = &request {
+            // From here on there is nothing else on this connection.
+            return remote::run(call, from, to);
+        }
         let mut answer = Answer { to, room: &mut room, said: Instant::now() };
         // What moves data ends by itself when nobody is there any more, and leaves nothing half behind.
         let in_order = request.has_data() || matches!(request, Request::Pull { .. });
@@ -165,6 +170,7 @@ fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Error> {
         Request::Pull { path, name } => pull(path, name, answer),
         Request::Measure { path } => measure(path, answer),
         Request::Write { .. } | Request::Push { .. } => Err(Error::new(Kind::Invalid, "a request without its data")),
+        Request::Git(_) => Err(Error::new(Kind::Invalid, "a request that answers by itself")),
     }
 }
 

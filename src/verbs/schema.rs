@@ -149,6 +149,7 @@ pub fn document() -> Value {
     super::volume::described(&mut schemas);
     super::files::described(&mut schemas);
     super::session::described(&mut schemas);
+    super::git::described(&mut schemas);
     super::pty::described(&mut schemas);
     super::port::described(&mut schemas);
     super::image::described(&mut schemas);

@@ -12,7 +12,7 @@ pub type Layers<'a> = &'a [(u8, &'a [&'a str])];
 /// Every top-level module and its layer. A layer may import only lower ones. A module comes in with its code, not before.
 pub const LAYERS: Layers<'_> = &[
     (0, &["sys"]),
-    (1, &["spec", "bundle", "step", "outcome", "own", "error", "name"]),
+    (1, &["spec", "bundle", "step", "outcome", "own", "error", "name", "git"]),
     (
         2,
         &[

@@ -1,7 +1,7 @@
 //! One front door: the command line, `rpc` and the Python client tell the same of the same verb.
 
 use super::rpc::Driver;
-use super::verbs::verbs;
+use super::verbs::{line as line_of, stands_before, verbs};
 use crate::common::sandboxes::Sandboxes;
 use crate::common::{allowed_to_be_missing, said};
 use serde_json::{Value, json};
@@ -47,14 +47,17 @@ fn a_sandbox_that_is_not_there_is_the_same_error_through_every_door() {
         if !named.is_some_and(|text| text.starts_with("The sandbox,")) {
             continue;
         }
-        let mut line: Vec<&str> = words.iter().map(String::as_str).collect();
+        let verb: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut line = line_of(&verb, "nope");
         let mut given = json!({});
         for (at, parameter) in required().enumerate() {
             let name = parameter["name"].as_str().expect("a name");
             given[name] = json!(if at == 0 { "nope" } else { "7" });
             if words == ["export"] && name == "output" {
                 line.push("--output=7");
-            } else {
+            } else if words == ["git", "commit"] && name == "message" {
+                line.push("--message=7");
+            } else if at > 0 || !stands_before(&verb) {
                 line.push(if at == 0 { "nope" } else { "7" });
             }
         }

@@ -22,6 +22,19 @@ pub fn verbs(sandboxes: &Sandboxes) -> Vec<(Vec<String>, Vec<Value>)> {
     all.filter(|(words, _): &(Vec<String>, _)| !own.contains(&words[0].as_str())).collect()
 }
 
+/// Whether the sandbox stands before the verb.
+pub fn stands_before(verb: &[&str]) -> bool {
+    verb.first() == Some(&"git")
+}
+
+/// How a verb is typed, with the sandbox where that stands before it.
+pub fn line<'a>(verb: &[&'a str], sandbox: &'a str) -> Vec<&'a str> {
+    match verb {
+        [noun, rest @ ..] if stands_before(verb) => [&[*noun, sandbox][..], rest].concat(),
+        _ => verb.to_vec(),
+    }
+}
+
 #[test]
 fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
     let sandboxes = Sandboxes::new("mistakes");
@@ -32,7 +45,7 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         let verb: Vec<&str> = words.iter().map(String::as_str).collect();
         let of_a_command = matches!(verb[0], "run" | "code" | "exec");
         let misused = if of_a_command { 125 } else { 2 };
-        let run = sandboxes.call(&[&verb[..], &["--no-such-option"]].concat());
+        let run = sandboxes.call(&[&line(&verb, "nope")[..], &["--no-such-option"]].concat());
         assert_eq!(run.code, Some(misused), "{verb:?}: {run:?}");
         // An unknown sandbox, by the verbs that have one as their first word.
         let first = parameters.iter().find(|parameter| parameter["required"] == json!(true));
@@ -47,9 +60,11 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
             ["resize"] => values.extend(["--memory", "1G"]),
             ["net", "set"] => values.extend(["--net", "none"]),
             ["export"] => values[1] = "--output=nowhere",
+            ["git", "commit"] => values[1] = "--message=7",
             _ => {}
         }
-        let run = sandboxes.call(&[&verb[..], &values, &["--json"]].concat());
+        let first = usize::from(stands_before(&verb));
+        let run = sandboxes.call(&[&line(&verb, "nope")[..], &values[first..], &["--json"]].concat());
         assert_eq!(run.code, Some(if of_a_command { 125 } else { 1 }), "{verb:?}: {run:?}");
         assert!(run.stderr.starts_with("belljar: sandbox: no sandbox `nope`\nhint: "), "{verb:?}: {run:?}");
         let error = object(&run)["error"].take();
@@ -86,7 +101,8 @@ fn the_help_of_each_verb_begins_with_what_it_does_and_says_a_default_once() {
         let summary = |method: &&Value| method["name"] == json!(words.join("."));
         let method = document["methods"].as_array().into_iter().flatten().find(summary).expect("a method");
         for long in ["--help", "-h"] {
-            let mut line: Vec<&str> = words.iter().map(String::as_str).collect();
+            let verb: Vec<&str> = words.iter().map(String::as_str).collect();
+            let mut line = line(&verb, "box");
             line.push(long);
             let help = sandboxes.done(&line);
             let first = help.lines().next().unwrap_or_default();

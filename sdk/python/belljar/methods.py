@@ -268,6 +268,306 @@ class FoundLine(TypedDict):
     path: Name
 
 
+class GitBranch(TypedDict):
+    """A branch."""
+    # Commits that the upstream has not.
+    ahead: int
+    # Commits that only the upstream has.
+    behind: int
+    # Its commit.
+    commit: str
+    # Whether it is checked out.
+    current: bool
+    # Its name; that of a remote's branch begins with the remote's, as `origin/main`.
+    name: Name
+    # Whether that branch is there, as far as was fetched.
+    published: bool
+    # Whether it is what was last fetched of a remote's branch.
+    remote: bool
+    # The branch of a remote that it follows; null without one.
+    upstream: Optional[Name]
+
+
+class GitBranches(TypedDict):
+    """The branches, after what was done."""
+    # All of them, and those of remotes as they were last fetched.
+    branches: List[GitBranch]
+    # The one that is checked out; null where none is.
+    current: Optional[Name]
+
+
+class GitChangedFile(TypedDict):
+    """A file that differs."""
+    # Lines that are new; null for what is no text.
+    additions: Optional[int]
+    # Lines that are gone; null for what is no text.
+    deletions: Optional[int]
+    # The same after.
+    mode: str
+    # Permissions and kind before, as git has them; `000000` where it was not there.
+    old_mode: str
+    # What it was called, or is a copy of; null for anything else.
+    old_path: Optional[Name]
+    # From the top of the repository.
+    path: Name
+    # What became of it.
+    state: GitFileState
+
+
+class GitCheckedOut(TypedDict):
+    """What is checked out now."""
+    # The branch; null where the head is detached.
+    branch: Optional[Name]
+    # The commit; null before the first.
+    commit: Optional[str]
+    # Whether the head is at a commit and on no branch.
+    detached: bool
+
+
+class GitCloned(TypedDict):
+    """A repository that was cloned."""
+    # The branch; null where the head is detached.
+    branch: Optional[Name]
+    # The commit; null of an empty repository.
+    commit: Optional[str]
+    # Its directory, absolute.
+    path: Name
+    # What was given away for it.
+    reached: GitReached
+    # Where it was cloned from, as it stands in the settings.
+    url: str
+
+
+class GitCommit(TypedDict):
+    """A commit."""
+    # Who wrote it.
+    author: Name
+    # When, in seconds since 1970.
+    committed: int
+    # Who made the commit.
+    committer: Name
+    # The committer's address.
+    committer_email: Name
+    # The author's address.
+    email: Name
+    # Its hash, whole.
+    hash: str
+    # The whole message, without its last line end.
+    message: Name
+    # The hashes of those before it: several for a merge, none for the first.
+    parents: List[str]
+    # When, in seconds since 1970.
+    time: int
+
+
+class GitCommits(TypedDict):
+    """Commits."""
+    # The newest first.
+    commits: List[GitCommit]
+
+
+class GitCommitted(TypedDict):
+    """A commit that was made."""
+    # The commit.
+    commit: GitCommit
+    # Its hash, whole.
+    hash: str
+
+
+class GitDifference(TypedDict):
+    """What differs, as files and as text."""
+    # Lines that are new, in all of them.
+    additions: int
+    # Lines that are gone.
+    deletions: int
+    # File by file.
+    files: List[GitChangedFile]
+    # The text that patch(1) takes, as `patch_encoding` says; null where it was not wanted.
+    patch: Optional[str]
+    # Encoding of `patch`.
+    patch_encoding: Optional[Encoding]
+
+
+class GitFetched(TypedDict):
+    """What was fetched."""
+    # Branches and tags that are elsewhere now.
+    changed: List[GitFetchedRef]
+    # What was given away for it.
+    reached: GitReached
+    # From where, by name.
+    remote: Name
+    # Its address.
+    url: str
+
+
+class GitFetchedRef(TypedDict):
+    """A branch or tag of a remote that is elsewhere now."""
+    # Its commit now; null where it is gone.
+    after: Optional[str]
+    # Its commit before; null where it is new.
+    before: Optional[str]
+    # Its whole name, as `refs/remotes/origin/main`.
+    name: Name
+
+
+class GitFile(TypedDict):
+    """A file that is not as it was committed."""
+    # Of a conflict, what both sides did, as git's two letters have it (`UU`, `AA`, `DU`, ...); null without one.
+    conflict: Optional[str]
+    # What it was called, or is a copy of; null for anything else.
+    old_path: Optional[Name]
+    # From the top of the repository.
+    path: Name
+    # In the index, against the last commit.
+    staged: GitFileState
+    # Whether it is a repository of its own.
+    submodule: bool
+    # In the working tree, against the index.
+    unstaged: GitFileState
+
+
+class GitMade(TypedDict):
+    """A repository that was made, or was there."""
+    # Whether it has no working tree.
+    bare: bool
+    # Its directory, absolute.
+    path: Name
+
+
+class GitPulled(TypedDict):
+    """What was pulled."""
+    # Its commit now.
+    after: Optional[str]
+    # Its commit before; null before the first.
+    before: Optional[str]
+    # The branch that is checked out; null where the head is detached.
+    branch: Optional[Name]
+    # What was given away for it.
+    reached: GitReached
+    # From where, by name.
+    remote: Name
+    # Its address.
+    url: str
+
+
+class GitPushResult(TypedDict):
+    """What was pushed."""
+    # What was given away for it.
+    reached: GitReached
+    # Branches and tags, and what became of each.
+    refs: List[GitPushedRef]
+    # To where, by name.
+    remote: Name
+    # Its address.
+    url: str
+
+
+class GitPushedRef(TypedDict):
+    """One branch or tag, and what became of it."""
+    # What it is called here; empty for one that was deleted there.
+    local: Name
+    # What it is called there.
+    remote: Name
+    # What became of it.
+    state: GitPushed
+    # Git's words for that.
+    summary: Name
+
+
+class GitReached(TypedDict):
+    """What was given away in a call, and what was seen."""
+    # The keys by which ssh knew the machines, as `--known-hosts` takes them; where none were given, those that they have shown.
+    host_keys: Name
+    # Machines that the password was given to.
+    password_for: List[str]
+    # Machines that asked for a password and were given none, as after a redirect.
+    password_refused: List[str]
+    # How many logins the caller's agent has signed.
+    signatures: int
+
+
+class GitRemote(TypedDict):
+    """Another repository that this one knows by a name."""
+    # Its name.
+    name: Name
+    # Where it is pushed to, where that is elsewhere; else null.
+    push_url: Optional[Name]
+    # Where it is fetched from.
+    url: Name
+
+
+class GitRemotes(TypedDict):
+    """The remotes, after what was done."""
+    # All of them.
+    remotes: List[GitRemote]
+
+
+class GitSetting(TypedDict):
+    """A setting."""
+    # As git writes it: `user.name`.
+    key: Name
+    # Whose it is: `system`, `global`, `local` or `worktree`.
+    scope: str
+    # Null where the key stands alone, which means yes.
+    value: Optional[Name]
+
+
+class GitSettings(TypedDict):
+    """Settings, after what was done."""
+    # Those that were asked for, in the order in which git reads them: of several the last holds.
+    settings: List[GitSetting]
+    # The value that holds of the key that was asked for; null where there is none.
+    value: Optional[Name]
+
+
+class GitShown(TypedDict):
+    """A commit, and what it changed; of a merge against its first parent."""
+    # What it changed.
+    changed: GitDifference
+    # The commit.
+    commit: GitCommit
+
+
+class GitStash(TypedDict):
+    """Changes that were put aside."""
+    # The commit that holds it.
+    commit: str
+    # Its number; 0 is the newest.
+    index: int
+    # What it was put aside from, or with which words.
+    message: Name
+    # When, in seconds since 1970.
+    time: int
+
+
+class GitStashes(TypedDict):
+    """What is put aside, after what was done."""
+    # The newest first.
+    stashes: List[GitStash]
+
+
+class GitStatus(TypedDict):
+    """Where a repository stands."""
+    # Commits that the upstream has not.
+    ahead: int
+    # Commits that only the upstream has.
+    behind: int
+    # The branch; null where the head is detached.
+    branch: Optional[Name]
+    # Whether nothing differs from the commit.
+    clean: bool
+    # The commit; null before the first.
+    commit: Optional[str]
+    # Whether the head is at a commit and on no branch.
+    detached: bool
+    # Whatever differs.
+    files: List[GitFile]
+    # Whether that branch is there, as far as was fetched.
+    published: bool
+    # The branch of a remote that it follows; null without one.
+    upstream: Optional[Name]
+
+
 class HiddenLink(TypedDict):
     """A link that a layer of an image hides, which breaks images that were built on another base."""
     # The layer whose directory hides it, counted from 1.
@@ -1236,10 +1536,18 @@ Examined = Union[Report, ExaminedValue2]
 ExecTold = Union[ExecToldValue1, ExecToldValue2]
 FileEncoding = Literal["utf-8", "base64"]
 FileStat = FileEntry
+GitFileState = Literal["unmodified", "untracked", "ignored", "modified", "type_changed", "added", "deleted", "renamed", "copied", "unmerged"]
+GitPushed = Literal["new", "up_to_date", "updated", "forced", "deleted", "rejected", "remote_rejected"]
+GitRemoteDeed = Literal["list", "add", "set_url", "rm", "rename"]
+GitResetMode = Literal["soft", "mixed", "hard", "merge", "keep"]
+GitScope = Literal["local", "global", "system"]
+GitStashDeed = Literal["push", "pop", "apply", "drop", "list"]
+GitStatusTold = GitStatus
+GitUntracked = Literal["all", "normal", "no"]
 Happening = Literal["opened", "refused", "closed", "query", "lost"]
 How = Literal["added", "changed", "deleted"]
 Ids = Union[str, float]
-Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "cancelled", "broken", "failed"]
+Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "cancelled", "broken", "not_a_repository", "repository_not_found", "ref_not_found", "branch_exists", "authentication", "push_rejected", "remote_rejected", "dirty_tree", "conflict", "diverged", "nothing_to_commit", "network_refused", "transport", "timed_out", "failed"]
 Listed = Union[Known, ListedValue2]
 Mode = Union[str, float]
 Name = Union[str, NameValue2]
@@ -1316,6 +1624,85 @@ class Fs:
     def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrSomeWord, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
         """Replace a text in files, everywhere"""
         return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
+
+
+class Git:
+    """`belljar git`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def clone(self, *, sandbox: Union[str, float], url: Word, path: Optional[Word] = None, branch: Optional[Word] = None, commit: Optional[Word] = None, depth: Optional[Count] = None, submodules: Optional[bool] = None, username: Optional[Union[str, float]] = None, password_stdin: Optional[bool] = None, password_env: Optional[Word] = None, password_fd: Optional[Word] = None, password: Optional[Union[str, float]] = None, ssh_agent: Optional[bool] = None, known_hosts: Optional[Word] = None, insecure_tls: Optional[bool] = None, timeout: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitCloned:
+        """Bring a repository in from another machine"""
+        return self._call("git.clone", {"sandbox": sandbox, "url": url, "path": path, "branch": branch, "commit": commit, "depth": depth, "submodules": submodules, "username": username, "password_stdin": password_stdin, "password_env": password_env, "password_fd": password_fd, "password": password, "ssh_agent": ssh_agent, "known_hosts": known_hosts, "insecure_tls": insecure_tls, "timeout": timeout, "input": input}, on_output)
+
+    def init(self, *, sandbox: Union[str, float], path: Optional[Word] = None, branch: Optional[Word] = None, bare: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitMade:
+        """Make a repository"""
+        return self._call("git.init", {"sandbox": sandbox, "path": path, "branch": branch, "bare": bare, "input": input}, on_output)
+
+    def status(self, *, sandbox: Union[str, float], path: Optional[Word] = None, untracked: Optional[GitUntracked] = None, ignored: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitStatusTold:
+        """Show the branch, how far it is from its upstream, and what differs"""
+        return self._call("git.status", {"sandbox": sandbox, "path": path, "untracked": untracked, "ignored": ignored, "input": input}, on_output)
+
+    def add(self, *, sandbox: Union[str, float], files: OneOrSomeWord, path: Optional[Word] = None, force: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitStatusTold:
+        """Stage files"""
+        return self._call("git.add", {"sandbox": sandbox, "files": files, "path": path, "force": force, "input": input}, on_output)
+
+    def commit(self, *, sandbox: Union[str, float], message: Word, path: Optional[Word] = None, author: Optional[Word] = None, email: Optional[Word] = None, all: Optional[bool] = None, amend: Optional[bool] = None, allow_empty: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitCommitted:
+        """Commit what is staged"""
+        return self._call("git.commit", {"sandbox": sandbox, "message": message, "path": path, "author": author, "email": email, "all": all, "amend": amend, "allow_empty": allow_empty, "input": input}, on_output)
+
+    def log(self, *, sandbox: Union[str, float], path: Optional[Word] = None, from_: Optional[Word] = None, limit: Optional[Count] = None, skip: Optional[Count] = None, files: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitCommits:
+        """List commits"""
+        return self._call("git.log", {"sandbox": sandbox, "path": path, "from": from_, "limit": limit, "skip": skip, "files": files, "input": input}, on_output)
+
+    def branch(self, *, sandbox: Union[str, float], path: Optional[Word] = None, name: Optional[Word] = None, from_: Optional[Word] = None, delete: Optional[bool] = None, rename: Optional[Word] = None, force: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitBranches:
+        """List branches; make, rename or delete one"""
+        return self._call("git.branch", {"sandbox": sandbox, "path": path, "name": name, "from": from_, "delete": delete, "rename": rename, "force": force, "input": input}, on_output)
+
+    def checkout(self, *, sandbox: Union[str, float], name: Word, path: Optional[Word] = None, create: Optional[bool] = None, from_: Optional[Word] = None, force: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitCheckedOut:
+        """Go to a branch or a commit"""
+        return self._call("git.checkout", {"sandbox": sandbox, "name": name, "path": path, "create": create, "from": from_, "force": force, "input": input}, on_output)
+
+    def diff(self, *, sandbox: Union[str, float], path: Optional[Word] = None, from_: Optional[Word] = None, to: Optional[Word] = None, staged: Optional[bool] = None, summary: Optional[bool] = None, files: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitDifference:
+        """Show what differs"""
+        return self._call("git.diff", {"sandbox": sandbox, "path": path, "from": from_, "to": to, "staged": staged, "summary": summary, "files": files, "input": input}, on_output)
+
+    def show(self, *, sandbox: Union[str, float], path: Optional[Word] = None, commit: Optional[Word] = None, summary: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitShown:
+        """Show a commit and what it changed"""
+        return self._call("git.show", {"sandbox": sandbox, "path": path, "commit": commit, "summary": summary, "input": input}, on_output)
+
+    def fetch(self, *, sandbox: Union[str, float], path: Optional[Word] = None, remote: Optional[Word] = None, branch: Optional[Word] = None, prune: Optional[bool] = None, tags: Optional[bool] = None, depth: Optional[Count] = None, username: Optional[Union[str, float]] = None, password_stdin: Optional[bool] = None, password_env: Optional[Word] = None, password_fd: Optional[Word] = None, password: Optional[Union[str, float]] = None, ssh_agent: Optional[bool] = None, known_hosts: Optional[Word] = None, insecure_tls: Optional[bool] = None, timeout: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitFetched:
+        """Bring in what is new on another machine"""
+        return self._call("git.fetch", {"sandbox": sandbox, "path": path, "remote": remote, "branch": branch, "prune": prune, "tags": tags, "depth": depth, "username": username, "password_stdin": password_stdin, "password_env": password_env, "password_fd": password_fd, "password": password, "ssh_agent": ssh_agent, "known_hosts": known_hosts, "insecure_tls": insecure_tls, "timeout": timeout, "input": input}, on_output)
+
+    def pull(self, *, sandbox: Union[str, float], path: Optional[Word] = None, remote: Optional[Word] = None, branch: Optional[Word] = None, merge: Optional[bool] = None, rebase: Optional[bool] = None, username: Optional[Union[str, float]] = None, password_stdin: Optional[bool] = None, password_env: Optional[Word] = None, password_fd: Optional[Word] = None, password: Optional[Union[str, float]] = None, ssh_agent: Optional[bool] = None, known_hosts: Optional[Word] = None, insecure_tls: Optional[bool] = None, timeout: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitPulled:
+        """Fetch, and go forward to it"""
+        return self._call("git.pull", {"sandbox": sandbox, "path": path, "remote": remote, "branch": branch, "merge": merge, "rebase": rebase, "username": username, "password_stdin": password_stdin, "password_env": password_env, "password_fd": password_fd, "password": password, "ssh_agent": ssh_agent, "known_hosts": known_hosts, "insecure_tls": insecure_tls, "timeout": timeout, "input": input}, on_output)
+
+    def push(self, *, sandbox: Union[str, float], path: Optional[Word] = None, remote: Optional[Word] = None, branch: Optional[Word] = None, set_upstream: Optional[bool] = None, force: Optional[bool] = None, tags: Optional[bool] = None, delete: Optional[bool] = None, username: Optional[Union[str, float]] = None, password_stdin: Optional[bool] = None, password_env: Optional[Word] = None, password_fd: Optional[Word] = None, password: Optional[Union[str, float]] = None, ssh_agent: Optional[bool] = None, known_hosts: Optional[Word] = None, insecure_tls: Optional[bool] = None, timeout: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitPushResult:
+        """Send commits to another machine"""
+        return self._call("git.push", {"sandbox": sandbox, "path": path, "remote": remote, "branch": branch, "set_upstream": set_upstream, "force": force, "tags": tags, "delete": delete, "username": username, "password_stdin": password_stdin, "password_env": password_env, "password_fd": password_fd, "password": password, "ssh_agent": ssh_agent, "known_hosts": known_hosts, "insecure_tls": insecure_tls, "timeout": timeout, "input": input}, on_output)
+
+    def reset(self, *, sandbox: Union[str, float], path: Optional[Word] = None, mode: Optional[GitResetMode] = None, target: Optional[Word] = None, files: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitStatusTold:
+        """Move the branch to a commit, or take files out of what is staged"""
+        return self._call("git.reset", {"sandbox": sandbox, "path": path, "mode": mode, "target": target, "files": files, "input": input}, on_output)
+
+    def restore(self, *, sandbox: Union[str, float], files: OneOrSomeWord, path: Optional[Word] = None, source: Optional[Word] = None, staged: Optional[bool] = None, worktree: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitStatusTold:
+        """Bring files back"""
+        return self._call("git.restore", {"sandbox": sandbox, "files": files, "path": path, "source": source, "staged": staged, "worktree": worktree, "input": input}, on_output)
+
+    def stash(self, *, sandbox: Union[str, float], path: Optional[Word] = None, deed: Optional[GitStashDeed] = None, index: Optional[Count] = None, message: Optional[Word] = None, include_untracked: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitStashes:
+        """Put changes aside, list such, and bring them back"""
+        return self._call("git.stash", {"sandbox": sandbox, "path": path, "deed": deed, "index": index, "message": message, "include_untracked": include_untracked, "input": input}, on_output)
+
+    def remote(self, *, sandbox: Union[str, float], path: Optional[Word] = None, deed: Optional[GitRemoteDeed] = None, name: Optional[Word] = None, to: Optional[Word] = None, overwrite: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitRemotes:
+        """List remotes; add, change or remove one"""
+        return self._call("git.remote", {"sandbox": sandbox, "path": path, "deed": deed, "name": name, "to": to, "overwrite": overwrite, "input": input}, on_output)
+
+    def config(self, *, sandbox: Union[str, float], path: Optional[Word] = None, key: Optional[Word] = None, value: Optional[Word] = None, unset: Optional[bool] = None, scope: Optional[GitScope] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> GitSettings:
+        """List, show, change and remove settings"""
+        return self._call("git.config", {"sandbox": sandbox, "path": path, "key": key, "value": value, "unset": unset, "scope": scope, "input": input}, on_output)
 
 
 class Image:
@@ -1493,6 +1880,7 @@ class Methods:
     def __init__(self, call: Any) -> None:
         self._call = call
         self.fs = Fs(call)
+        self.git = Git(call)
         self.image = Image(call)
         self.net = Net(call)
         self.port = Port(call)

@@ -114,7 +114,8 @@ impl Place<'_> {
         let known = self.command.get_arguments().find(|argument| argument.to_string() == shown);
         match known {
             Some(argument) => argument.get_id().to_string(),
-            None => option(shown).trim_start_matches('-').replace('-', "_"),
+            // That of a noun, which stands before its verb, has the name that it has in its verbs.
+            None => option(shown).trim_start_matches('-').replace('-', "_").to_lowercase(),
         }
     }
 }

@@ -1,0 +1,10 @@
+//! Git in a sandbox: what its repositories are told to be, what is done to them, and what none of them can do to the host.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod differences;
+mod local;
+mod remotes;
+mod repository;
+mod transfers;

@@ -1,0 +1,207 @@
+//! Clone, fetch, pull and push, by every way that git speaks.
+
+use super::remotes::{HOST, PASSWORD, Remotes, Server};
+use super::repository::{AUTHOR, object};
+use crate::common::Run;
+use crate::common::sandboxes::Sandboxes;
+use serde_json::{Value, json};
+
+/// A sandbox that is called `box` and reaches these.
+pub struct Reaching {
+    pub sandboxes: Sandboxes,
+    /// On top of the caller's environment.
+    pub env: Vec<(String, String)>,
+}
+
+impl Reaching {
+    pub fn new(name: &str, servers: &[&Server]) -> Reaching {
+        let sandboxes = Sandboxes::new(name);
+        let targets: Vec<String> = servers.iter().map(|server| server.target()).collect();
+        let mut options = vec!["--memory", "512M", "--net", "only"];
+        targets.iter().for_each(|target| options.extend(["--allow", target]));
+        sandboxes.create("box", &options);
+        Reaching { sandboxes, env: vec![("GIT_PASSWORD_OF_TESTS".to_owned(), PASSWORD.to_owned())] }
+    }
+
+    pub fn call(&self, verb: &str, words: &[&str]) -> Run {
+        let mut command =
+            self.sandboxes.command(&[&["git", "box", verb, "--json", "--timeout", "60s"], words].concat());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.output().expect("start belljar").into()
+    }
+
+    pub fn told(&self, verb: &str, words: &[&str]) -> Value {
+        let run = self.call(verb, words);
+        assert_eq!(run.code, Some(0), "{verb} {words:?}: {run:?}");
+        object(&run)
+    }
+
+    /// The error.
+    pub fn refused(&self, verb: &str, words: &[&str]) -> Value {
+        let run = self.call(verb, words);
+        assert_eq!(run.code, Some(1), "{verb} {words:?}: {run:?}");
+        object(&run)["error"].take()
+    }
+
+    pub fn shell(&self, script: &str) -> String {
+        let run = self.sandboxes.shell("box", script);
+        assert_eq!(run.code, Some(0), "{script}: {run:?}");
+        run.stdout
+    }
+
+    /// Commits a file in the repository `x`; the hash.
+    pub fn commit(&self, file: &str) -> String {
+        self.shell(&format!("cd x && echo mine > {file} && git add {file}"));
+        let words = [&["git", "box", "commit", "--json", "--path", "x", "-m", file], &AUTHOR[..]].concat();
+        let made: Value = serde_json::from_str(&self.sandboxes.done(&words)).expect("an object");
+        made["hash"].as_str().expect("a hash").to_owned()
+    }
+
+    fn status(&self) -> Value {
+        let text = self.sandboxes.done(&["git", "box", "status", "--path", "x", "--json"]);
+        serde_json::from_str(&text).expect("an object")
+    }
+}
+
+/// Clones, pushes, is refused, pulls and fetches, with these options.
+fn there_and_back(remotes: &Remotes, reaching: &Reaching, url: &str, options: &[&str]) {
+    let with = |words: &[&'static str]| [words, options].concat();
+    let cloned = reaching.told("clone", &[&[url], options].concat());
+    assert_eq!((&cloned["path"], &cloned["branch"]), (&json!("/home/sandbox/x"), &json!("main")));
+    assert_eq!(cloned["commit"], json!(remotes.commit("main")));
+    let status = reaching.status();
+    assert_eq!((&status["upstream"], &status["published"]), (&json!("origin/main"), &json!(true)));
+    assert_eq!((&status["clean"], &status["ahead"], &status["behind"]), (&json!(true), &json!(0), &json!(0)));
+    let mine = reaching.commit("mine");
+    assert_eq!(reaching.status()["ahead"], json!(1));
+    let pushed = reaching.told("push", &with(&["--path", "x"]));
+    let states: Vec<&Value> = pushed["refs"].as_array().into_iter().flatten().map(|one| &one["state"]).collect();
+    assert_eq!((remotes.commit("main"), states), (mine, vec![&json!("updated")]));
+    let theirs = remotes.advance("theirs");
+    reaching.commit("second");
+    assert_eq!(reaching.refused("push", &with(&["--path", "x"]))["kind"], "push_rejected");
+    let fetched = reaching.told("fetch", &with(&["--path", "x"]));
+    let main =
+        fetched["changed"].as_array().into_iter().flatten().find(|one| one["name"] == "refs/remotes/origin/main");
+    assert_eq!(main.map(|one| &one["after"]), Some(&json!(theirs)));
+    assert_eq!((&reaching.status()["ahead"], &reaching.status()["behind"]), (&json!(1), &json!(1)));
+    assert_eq!(reaching.refused("pull", &with(&["--path", "x"]))["kind"], "diverged");
+    reaching.sandboxes.done(&["git", "box", "reset", "--path", "x", "--mode", "hard", "--target", "HEAD~1"]);
+    let pulled = reaching.told("pull", &with(&["--path", "x"]));
+    assert_eq!((&pulled["after"], &pulled["branch"]), (&json!(theirs), &json!("main")));
+    reaching.sandboxes.done(&["git", "box", "checkout", "--path", "x", "-b", "fresh"]);
+    assert_eq!(reaching.status()["published"], json!(false));
+    let words = [&["--path", "x", "--set-upstream", "origin"], options].concat();
+    assert_eq!(reaching.told("push", &words)["refs"][0]["state"], "new");
+    assert_eq!(reaching.status()["upstream"], json!("origin/fresh"));
+    let words = [&["--path", "x", "--delete", "origin", "fresh"], options].concat();
+    assert_eq!(reaching.told("push", &words)["refs"][0]["state"], "deleted");
+    assert_eq!(reaching.refused("clone", &[&[url], options].concat())["kind"], "exists");
+    let words = [&[url, "y", "--branch", "nowhere"], options].concat();
+    assert_eq!(reaching.refused("clone", &words)["kind"], "ref_not_found");
+}
+
+#[test]
+fn by_gits_own_protocol() {
+    let remotes = Remotes::new("git-daemon");
+    let server = remotes.daemon();
+    let reaching = Reaching::new("git-by-daemon", &[&server]);
+    let url = format!("git://{}/x.git", server.place());
+    there_and_back(&remotes, &reaching, &url, &[]);
+    let missing = format!("git://{}/nowhere", server.place());
+    assert_eq!(reaching.refused("clone", &[&missing])["kind"], "repository_not_found");
+}
+
+#[test]
+fn by_http_with_a_password() {
+    let remotes = Remotes::new("git-http");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-http", &[&server]);
+    let url = format!("http://{}/auth/x.git", server.place());
+    let options = ["--username", "ann", "--password-env", "GIT_PASSWORD_OF_TESTS"];
+    there_and_back(&remotes, &reaching, &url, &options);
+    assert_eq!(reaching.refused("clone", &[&url, "z"])["kind"], "authentication");
+    let missing = format!("http://{}/open/nowhere", server.place());
+    assert_eq!(reaching.refused("clone", &[&missing])["kind"], "repository_not_found");
+}
+
+#[test]
+fn by_ssh_with_the_callers_agent() {
+    let remotes = Remotes::new("git-ssh");
+    let server = remotes.sshd();
+    let (_agent, socket) = remotes.agent();
+    let mut reaching = Reaching::new("git-by-ssh", &[&server]);
+    reaching.env.push(("SSH_AUTH_SOCK".to_owned(), socket.display().to_string()));
+    let url = format!("ssh://{}@{}{}/x.git", Remotes::user(), server.place(), remotes.0.0.display());
+    there_and_back(&remotes, &reaching, &url, &["--ssh-agent"]);
+    let told = reaching.told("clone", &[&url, "y", "--ssh-agent"]);
+    let keys = told["reached"]["host_keys"].as_str().expect("keys");
+    assert!(keys.starts_with(&format!("[{HOST}]:{} ", server.port)), "{keys}");
+    assert_eq!(told["reached"]["signatures"], json!(1));
+    // The keys that were told are what a machine is known by from then on.
+    let known = remotes.0.file("known", keys);
+    let known = known.to_str().expect("a path");
+    reaching.told("clone", &[&url, "z", "--ssh-agent", "--known-hosts", known]);
+    remotes.shell("ssh-keygen -qt ed25519 -N '' -f other");
+    let other = std::fs::read_to_string(remotes.0.0.join("other.pub")).expect("a key");
+    let broken = remotes.0.file("broken", format!("[{HOST}]:{} {other}", server.port));
+    let error =
+        reaching.refused("clone", &[&url, "w", "--ssh-agent", "--known-hosts", broken.to_str().expect("a path")]);
+    assert_eq!(error["kind"], "transport", "{error}");
+    // Without the agent nobody signs, and nothing of it is left inside.
+    assert_eq!(reaching.refused("clone", &[&url, "v"])["kind"].as_str().map(|kind| kind != "failed"), Some(true));
+    assert_eq!(reaching.shell("ls -a /tmp | grep -c belljar-git || true; env | grep -c SSH || true"), "0\n0\n");
+}
+
+#[test]
+fn a_branch_a_tag_a_commit_or_a_part_of_the_history_is_cloned() {
+    let remotes = Remotes::new("git-parts");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-parts", &[&server]);
+    let url = format!("http://{}/open/x.git", server.place());
+    let side = reaching.told("clone", &[&url, "side", "--branch", "side"]);
+    assert_eq!((&side["branch"], &side["commit"]), (&json!("side"), &json!(remotes.commit("side"))));
+    let tag = reaching.told("clone", &[&url, "tag", "--branch", "v1"]);
+    assert_eq!((&tag["branch"], &tag["commit"]), (&Value::Null, &json!(remotes.commit("v1^{commit}"))));
+    let first = remotes.commit("v1^{commit}");
+    let commit = reaching.told("clone", &[&url, "commit", "--commit", &first]);
+    assert_eq!((&commit["branch"], &commit["commit"]), (&Value::Null, &json!(first)));
+    assert_eq!(reaching.shell("cd commit && ls"), "one\n");
+    reaching.told("clone", &[&url, "shallow dir", "--depth", "1"]);
+    assert_eq!(reaching.shell("cd 'shallow dir' && git rev-list --count HEAD && ls"), "1\none\ntwo\n");
+    let nowhere = "0123456789012345678901234567890123456789";
+    assert_eq!(reaching.refused("clone", &[&url, "none", "--commit", nowhere])["kind"], "ref_not_found");
+    let copy = reaching.told("clone", &["side", "copy"]);
+    assert_eq!(copy["commit"], json!(remotes.commit("side")));
+}
+
+#[test]
+fn a_machine_that_may_not_be_reached_is_named_with_the_flag_that_allows_it() {
+    let remotes = Remotes::new("git-refused");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-nobody", &[]);
+    let url = format!("http://{}/open/x.git", server.place());
+    let error = reaching.refused("clone", &[&url]);
+    assert_eq!(error["kind"], "network_refused", "{error}");
+    let hint = error["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains(&format!("--allow host:{}", server.port)) && hint.contains("net set"), "{error}");
+    reaching.sandboxes.done(&["net", "set", "box", "--allow", &server.target()]);
+    reaching.told("clone", &[&url]);
+    reaching.sandboxes.create("alone", &[]);
+    let run = reaching.sandboxes.call(&["git", "alone", "clone", "--json", "https://example.org/x"]);
+    let error = object(&run)["error"].take();
+    assert_eq!(error["kind"], "network_refused", "{error}");
+    assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("--allow example.org:443")), "{error}");
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_in_time_and_nothing_goes_on() {
+    let remotes = Remotes::new("git-slow");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-patience", &[&server]);
+    let url = format!("http://{}/slow/x.git", server.place());
+    let run = reaching.sandboxes.call(&["git", "box", "clone", "--json", "--timeout", "1s", &url]);
+    assert_eq!(object(&run)["error"]["kind"], "timed_out", "{run:?}");
+    let left = || reaching.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[g]it-remote' || true");
+    assert!(crate::common::eventually(5, || left() == "0\n"), "{}", left());
+}
