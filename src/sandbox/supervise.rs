@@ -67,6 +67,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     };
     let outcome = process::last(&order, store, (keep(log), network::new_log(&entry, &order)?), &mut supervisor);
     let told = outcome.map(|_| ());
+    let used = now().saturating_sub(supervisor.used.elapsed().as_secs());
     // Nobody may call any more who then would have to hear that it has ended.
     drop(supervisor);
     if let Err(error) = &told
@@ -76,7 +77,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         entry.write("run.json", &Run { end: Some(End::of_error(error, now())), ..Run::default() })?;
     }
     // Whatever has ended it, what is kept stays. A sandbox that could not be made is removed by its maker.
-    if !record.keep || record.is_over(0) {
+    if !record.keep || record.is_over(used) {
         if told.is_ok() {
             sandboxes.remember(&entry, &record.name, &entry.run());
         }

@@ -185,6 +185,20 @@ fn a_sandbox_ends_when_its_time_is_over_or_nobody_calls() {
 }
 
 #[test]
+fn a_kept_sandbox_that_is_stopped_has_its_files_until_nobody_has_called_for_its_time() {
+    let sandboxes = Sandboxes::new("idle-rm");
+    sandboxes.create("box", &["--keep", "--idle-rm", "1h"]);
+    sandboxes.shell("box", "echo kept >~/file");
+    sandboxes.done(&["stop", "box"]);
+    assert_eq!(sandboxes.states(), [("box".to_owned(), "stopped".to_owned())]);
+    sandboxes.done(&["start", "box"]);
+    assert_eq!(sandboxes.shell("box", "cat ~/file").stdout, "kept\n");
+    // And at once where it ends by itself.
+    sandboxes.done(&["create", "--keep", "--idle-rm", "1h", "own", "--", "true"]);
+    assert!(eventually(10, || sandboxes.states().contains(&("own".to_owned(), "stopped".to_owned()))));
+}
+
+#[test]
 fn labels_find_what_they_are_given_to() {
     let sandboxes = Sandboxes::new("labels");
     sandboxes.create("red", &["--label", "colour=red", "--label", "size=1"]);
