@@ -234,6 +234,10 @@ pub fn enforcement(order: &Order, host: &Host) -> Enforcement {
 /// Where an image without certificates is shown the host's.
 pub const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// The variables that name them: to OpenSSL and Go, whose place for them differs from build to build; to Node and to Python's requests
+/// (and pip), which bring authorities of their own and know none that only this host trusts.
+const CERTIFICATE_VARIABLES: [&str; 3] = ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"];
+
 /// The environment: clean but for `PATH HOME LANG TERM USER`, the image's and what was asked for; later ones win.
 pub fn environment(order: &Order, host: &Host) -> Vec<CString> {
     let user = user(&order.spec, host);
@@ -249,7 +253,7 @@ pub fn environment(order: &Order, host: &Host) -> Vec<CString> {
             .map(|(key, value)| (key.into(), value.into()))
             .collect();
     if host.reach.certificates.is_some() {
-        variables.push(("SSL_CERT_FILE".into(), CERTIFICATES.into()));
+        variables.extend(CERTIFICATE_VARIABLES.map(|name| (name.into(), CERTIFICATES.into())));
     }
     let of_the_image = host.image.iter().flat_map(|image| &image.config.env).filter_map(|line| line.split_once('='));
     let of_the_image = of_the_image.map(|(key, value)| (key.into(), value.into()));

@@ -18,15 +18,21 @@ const SPECIAL: &[&str] = &[
     "100.100.100.200",
     "198.18.0.1",
     "168.63.129.16",
-    "198.51.100.1",
-    "2001:db8:1::1",
+    "192.0.2.7",
+    "198.51.100.7",
+    "203.0.113.7",
+    "192.31.196.1",
+    "2620:4f:8000:1::1",
+    "2001:db8::5",
+    "3fff::5",
+    "2001:2::5",
     "fd00:5::1",
     "fd00:ec2::254",
     "fec0::5",
     "64:ff9b:1::5",
     "64:ff9b::a1e:1",
     "2002:a1e:1::1",
-    "2001:0:cb00:7101::f5e1:fffe",
+    "2001:0:c034:c101::f5e1:fffe",
     "::a1e:1",
     "::ffff:10.30.0.1",
 ];
@@ -51,27 +57,27 @@ fn the_tests_own_network_has_somebody_at_every_special_address() {
 
 #[test]
 fn an_allowed_address_and_port_is_reached_and_nothing_else_of_it() {
-    let options = ["--allow", "203.0.113.1:22", "--allow", "[2001:db8:2::1]:22"];
+    let options = ["--allow", "192.52.193.1:22", "--allow", "[2620:4f:8000:2::1]:22"];
     answers(
         &options,
         &[
-            ("tcp('203.0.113.1', 22)", BANNER),
-            ("tcp('2001:db8:2::1', 22)", BANNER),
-            ("tcp('::ffff:203.0.113.1', 22)", BANNER),
-            ("quick(tcp, '203.0.113.1', 80)", "ECONNREFUSED"),
-            ("quick(tcp, '203.0.113.1', 23)", "ECONNREFUSED"),
-            ("quick(tcp, '203.0.113.2', 22)", "ECONNREFUSED"),
-            ("quick(tcp, '2001:db8:2::2', 22)", "ECONNREFUSED"),
-            ("quick(udp, '203.0.113.2', 7)", "EHOSTUNREACH"),
-            ("quick(udp, '2001:db8:2::2', 7)", "EACCES"),
+            ("tcp('192.52.193.1', 22)", BANNER),
+            ("tcp('2620:4f:8000:2::1', 22)", BANNER),
+            ("tcp('::ffff:192.52.193.1', 22)", BANNER),
+            ("quick(tcp, '192.52.193.1', 80)", "ECONNREFUSED"),
+            ("quick(tcp, '192.52.193.1', 23)", "ECONNREFUSED"),
+            ("quick(tcp, '192.52.193.2', 22)", "ECONNREFUSED"),
+            ("quick(tcp, '2620:4f:8000:2::2', 22)", "ECONNREFUSED"),
+            ("quick(udp, '192.52.193.2', 7)", "EHOSTUNREACH"),
+            ("quick(udp, '2620:4f:8000:2::2', 7)", "EACCES"),
         ],
     );
-    assert!(!has_seen(&["tcp 203.0.113.1 23"]));
+    assert!(!has_seen(&["tcp 192.52.193.1 23"]));
 }
 
 #[test]
 fn open_reaches_public_addresses_and_no_special_one() {
-    let mut calls = all_answer(&["203.0.113.1", "203.0.113.2", "2001:db8:2::1"], BANNER);
+    let mut calls = all_answer(&["192.52.193.1", "192.52.193.2", "2620:4f:8000:2::1"], BANNER);
     calls.extend(all_answer(SPECIAL, "ECONNREFUSED"));
     calls.extend(all_answer(&["192.0.0.1", "fd62:6a61:7200::1"], "ECONNREFUSED"));
     calls.extend(all_answer(&["224.0.0.1", "255.255.255.255"], "ENETUNREACH"));
@@ -95,7 +101,8 @@ fn open_sends_no_datagram_and_no_echo_request_to_a_special_address() {
 #[test]
 fn the_hosts_loopback_is_its_own_and_the_sandboxs_is_the_sandboxs() {
     let calls = all_answer(&["127.0.0.1", "127.0.0.2", "::1", "192.0.0.2", "0.0.0.0", "::"], "ECONNREFUSED");
-    for options in [&["--net", "open"][..], &["--allow", "0.0.0.0/0", "--allow", "::/0"], &["--allow", "203.0.113.1"]] {
+    for options in [&["--net", "open"][..], &["--allow", "0.0.0.0/0", "--allow", "::/0"], &["--allow", "192.52.193.1"]]
+    {
         answers(options, &borrowed(&calls));
     }
 }
@@ -103,7 +110,7 @@ fn the_hosts_loopback_is_its_own_and_the_sandboxs_is_the_sandboxs() {
 #[test]
 fn a_wide_rule_means_no_special_address_and_a_narrow_one_does() {
     let wide = ["--allow", "0.0.0.0/0", "--allow", "::/0"];
-    let mut calls = all_answer(&["203.0.113.2", "2001:db8:2::2"], BANNER);
+    let mut calls = all_answer(&["192.52.193.2", "2620:4f:8000:2::2"], BANNER);
     calls.extend(all_answer(SPECIAL, "ECONNREFUSED"));
     answers(&wide, &borrowed(&calls));
     let narrow = ["--allow", "10.30.0.0/16:22", "--allow", "169.254.169.254:22", "--allow", "fd00:5::/32"];
@@ -124,19 +131,19 @@ fn a_wide_rule_means_no_special_address_and_a_narrow_one_does() {
 
 #[test]
 fn deny_beats_allow_and_an_empty_policy_reaches_nothing() {
-    let options = ["--allow", "203.0.113.0/24", "--deny", "203.0.113.2", "--deny", "tcp://203.0.113.1:22"];
+    let options = ["--allow", "192.52.193.0/24", "--deny", "192.52.193.2", "--deny", "tcp://192.52.193.1:22"];
     answers(
         &options,
         &[
-            ("tcp('203.0.113.3', 22)", BANNER),
-            ("tcp('203.0.113.2', 22)", "ECONNREFUSED"),
-            ("tcp('::ffff:203.0.113.2', 22)", "ECONNREFUSED"),
-            ("tcp('203.0.113.1', 22)", "ECONNREFUSED"),
-            ("udp('203.0.113.1', 7)", "ping"),
-            ("udp('203.0.113.2', 7)", "EHOSTUNREACH"),
+            ("tcp('192.52.193.3', 22)", BANNER),
+            ("tcp('192.52.193.2', 22)", "ECONNREFUSED"),
+            ("tcp('::ffff:192.52.193.2', 22)", "ECONNREFUSED"),
+            ("tcp('192.52.193.1', 22)", "ECONNREFUSED"),
+            ("udp('192.52.193.1', 7)", "ping"),
+            ("udp('192.52.193.2', 7)", "EHOSTUNREACH"),
         ],
     );
-    let nothing = [("tcp('203.0.113.1', 22)", "ECONNREFUSED"), ("look('allowed.example')", "unknown")];
+    let nothing = [("tcp('192.52.193.1', 22)", "ECONNREFUSED"), ("look('allowed.example')", "unknown")];
     answers(&["--net", "only"], &nothing);
     answers(&["--net", "open", "--deny", "0.0.0.0/0", "--deny", "::/0", "--deny", "allowed.example"], &nothing);
 }
@@ -150,7 +157,7 @@ fn a_port_of_the_host_is_reached_by_its_name_and_no_other_port() {
             ("http('192.0.0.1', 'x', port=8080)", "host GET / x"),
             ("quick(tcp, '192.0.0.1', 22)", "ECONNREFUSED"),
             ("quick(tcp, '127.0.0.1', 8080)", "ECONNREFUSED"),
-            ("quick(tcp, '198.51.100.1', 8080)", "ECONNREFUSED"),
+            ("quick(tcp, '192.31.196.1', 8080)", "ECONNREFUSED"),
         ],
     );
 }
@@ -159,7 +166,7 @@ fn a_port_of_the_host_is_reached_by_its_name_and_no_other_port() {
 fn odd_literals_are_what_the_kernel_makes_of_them_and_no_way_round() {
     let odd = ["0x0a1e0001", "169344001", "012.036.0.1", "10.30.1", "2852039166", "0xa9fea9fe", "127.1", "0"];
     let mut calls = all_answer(&odd, "ECONNREFUSED");
-    calls.push(("tcp('3405803777', 22)".to_owned(), BANNER));
+    calls.push(("tcp('3224682753', 22)".to_owned(), BANNER));
     answers(&["--net", "open"], &borrowed(&calls));
 }
 
@@ -179,7 +186,7 @@ for words in ['ip route add 10.30.0.0/16 via 192.0.0.3', 'ip addr add 10.30.0.2/
 for name in ['ipv4/ip_forward', 'ipv4/conf/all/route_localnet', 'ipv6/conf/all/disable_ipv6', 'ipv4/ip_nonlocal_bind']:
     try: open('/proc/sys/net/' + name, 'w').write('1'); print(name, 'written')
     except OSError: pass
-print(tcp('203.0.113.1', 22))
+print(tcp('192.52.193.1', 22))
 ";
     for options in [&["--net", "open"][..], &["--net", "open", "--user", "0"]] {
         assert_eq!(python(options, text), format!("[]\n{BANNER}\n"), "{options:?}");
@@ -198,10 +205,10 @@ def from_there(family, address, to):
         peer.bind((address, 0))
         peer.connect((to, 22))
         return peer.recv(100).decode().strip()
-print(from_there(socket.AF_INET, '10.30.0.9', '203.0.113.1'))
-print(from_there(socket.AF_INET6, '2001:db8:2::2', '2001:db8:2::1'))
-print(from_there(socket.AF_INET, '127.0.0.1', '203.0.113.1') != 'SSH-2.0-test')
-print(from_there(socket.AF_INET, '192.0.0.2', '203.0.113.1'))
+print(from_there(socket.AF_INET, '10.30.0.9', '192.52.193.1'))
+print(from_there(socket.AF_INET6, '2620:4f:8000:2::2', '2620:4f:8000:2::1'))
+print(from_there(socket.AF_INET, '127.0.0.1', '192.52.193.1') != 'SSH-2.0-test')
+print(from_there(socket.AF_INET, '192.0.0.2', '192.52.193.1'))
 ";
     assert_eq!(python(&["--net", "open"], text), format!("EADDRNOTAVAIL\nEADDRNOTAVAIL\nTrue\n{BANNER}\n"));
 }
@@ -211,38 +218,38 @@ fn a_socket_that_was_connected_once_leads_nowhere_else() {
     let text = "
 @guarded
 def again(then):
-    peer = socket.create_connection(('203.0.113.1', 22), 3)
+    peer = socket.create_connection(('192.52.193.1', 22), 3)
     libc.connect(peer.fileno(), struct.pack('=H14s', 0, b''), 16)
     return then(peer)
 def listen(peer):
     peer.bind(('', 8022)); peer.listen()
     return 'listens here'
 def elsewhere(peer):
-    peer.connect(('203.0.113.2', 22))
+    peer.connect(('192.52.193.2', 22))
     return peer.recv(100)
 def fast(peer):
     peer.settimeout(None)
-    peer.sendto(b'fast-open-data', 0x20000000, ('203.0.113.2', 22))
+    peer.sendto(b'fast-open-data', 0x20000000, ('192.52.193.2', 22))
     return peer.recv(100)
 def straight(peer):
     new = socket.socket()
-    new.sendto(b'fast-open-data', 0x20000000, ('203.0.113.2', 22))
+    new.sendto(b'fast-open-data', 0x20000000, ('192.52.193.2', 22))
     return new.recv(100)
 import ctypes
 libc = ctypes.CDLL(None)
 for then in (listen, elsewhere, fast, straight): print(again(then))
 ";
-    let said = python(&["--allow", "203.0.113.1:22"], text);
+    let said = python(&["--allow", "192.52.193.1:22"], text);
     assert_eq!(said, "listens here\nECONNREFUSED\nECONNREFUSED\nECONNREFUSED\n");
     assert!(!has_seen(&["fast-open-data"]));
-    assert_eq!(host("sh", &["-c", "echo | timeout 2 nc -w 1 198.51.100.1 8022"]), "");
+    assert_eq!(host("sh", &["-c", "echo | timeout 2 nc -w 1 192.31.196.1 8022"]), "");
 }
 
 #[test]
 fn an_unconnected_socket_sends_each_datagram_only_where_it_may() {
     let text = "
 one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); one.settimeout(2)
-for address in ['203.0.113.2', '10.30.0.1', '203.0.113.1', '169.254.169.254']:
+for address in ['192.52.193.2', '10.30.0.1', '192.52.193.1', '169.254.169.254']:
     try: one.sendto(b'only-there ' + address.encode(), (address, 7))
     except OSError: pass
 while True:
@@ -250,11 +257,11 @@ while True:
     except TimeoutError: print('silence'); break
     except OSError: pass
 ";
-    let said = python(&["--allow", "udp://203.0.113.1:7"], text);
-    assert_eq!(said, "(b'only-there 203.0.113.1', ('203.0.113.1', 7))\n");
+    let said = python(&["--allow", "udp://192.52.193.1:7"], text);
+    assert_eq!(said, "(b'only-there 192.52.193.1', ('192.52.193.1', 7))\n");
     let there: Vec<String> =
         crate::world::seen().lines().filter(|line| line.contains("only-there")).map(str::to_owned).collect();
-    assert_eq!(there, ["udp 203.0.113.1 7 b'only-there 203.0.113.1'"]);
+    assert_eq!(there, ["udp 192.52.193.1 7 b'only-there 192.52.193.1'"]);
 }
 
 #[test]
@@ -263,7 +270,7 @@ fn fragments_and_options_of_ip_arrive_nowhere() {
 peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); peer.settimeout(1)
 IP_MTU_DISCOVER, DONT = 10, 0
 peer.setsockopt(socket.SOL_IP, IP_MTU_DISCOVER, DONT)
-peer.connect(('203.0.113.1', 7))
+peer.connect(('192.52.193.1', 7))
 for size in (100, 60000):
     peer.send(b'whole' * (size // 5))
     print(len(peer.recv(65536)))
@@ -271,16 +278,16 @@ for size in (100, 60000):
 def send(peer, data):
     peer.send(data); return len(peer.recv(65536))
 print(send(peer, b'in-fragments' + bytes(65495)))
-# To 203.0.113.1, and on from there (loose source routing, RFC 791).
+# To 192.52.193.1, and on from there (loose source routing, RFC 791).
 IP_OPTIONS, LOOSE = 4, 131
 @guarded
 def route(address):
     routed = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); routed.settimeout(1)
-    routed.setsockopt(socket.SOL_IP, IP_OPTIONS, bytes([LOOSE, 7, 4]) + socket.inet_aton('203.0.113.1') + b'\\0')
+    routed.setsockopt(socket.SOL_IP, IP_OPTIONS, bytes([LOOSE, 7, 4]) + socket.inet_aton('192.52.193.1') + b'\\0')
     routed.connect((address, 7)); routed.send(b'with-options')
-for address in ('10.30.0.1', '203.0.113.2', '203.0.113.1'): route(address)
+for address in ('10.30.0.1', '192.52.193.2', '192.52.193.1'): route(address)
 ";
-    assert_eq!(python(&["--allow", "udp://203.0.113.1:7"], text), "100\n60000\nsilence\n");
+    assert_eq!(python(&["--allow", "udp://192.52.193.1:7"], text), "100\n60000\nsilence\n");
     assert!(!has_seen(&["in-fragments"]) && !has_seen(&["with-options"]));
 }
 
@@ -288,8 +295,8 @@ for address in ('10.30.0.1', '203.0.113.2', '203.0.113.1'): route(address)
 fn what_a_sandbox_has_of_a_device_is_said() {
     let device = if has_tun() { "tun device" } else { "veth pair" };
     eprintln!("as {}: tested on a {device}", if is_root() { "root" } else { "an ordinary user" });
-    let result = shell(&["--allow", "203.0.113.1"], "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' ' | sort");
-    let others = if has_tun() { "eth0\nlo\n" } else { "eth0\nlo\nup0\n" };
+    let result = shell(&["--allow", "192.52.193.1"], "cat /proc/net/dev | tail -n +3 | cut -d: -f1 | tr -d ' ' | sort");
+    let others = "eth0\nlo\n";
     assert_eq!(stdout(&result), others);
     let said = result["enforcement"]["network"].to_string();
     assert!(said.contains(device) && said.contains("addresses and ports"), "{said}");
@@ -307,9 +314,9 @@ def ping(address):
         peer.send(struct.pack('!BBHHH', 128 if six else 8, 0, 0, 1, 9) + b'data')
         found = peer.recv(100)
         return found[0], found[-4:]
-for address in ['203.0.113.1', '2001:db8:2::1', '203.0.113.2', '10.30.0.1', '192.0.0.1']: print(ping(address))
+for address in ['192.52.193.1', '2620:4f:8000:2::1', '192.52.193.2', '10.30.0.1', '192.0.0.1']: print(ping(address))
 ";
-    let result = python_result(&["--allow", "203.0.113.1", "--allow", "icmp://2001:db8:2::1"], text);
+    let result = python_result(&["--allow", "192.52.193.1", "--allow", "icmp://2620:4f:8000:2::1"], text);
     assert_eq!(stdout(&result), "(0, b'data')\n(129, b'data')\nEHOSTUNREACH\nEHOSTUNREACH\nEHOSTUNREACH\n", "{result}");
 }
 
@@ -323,11 +330,11 @@ fn both_devices_serve_root_and_everybody_else_alike() {
     let binary = scratch.0.join("belljar");
     std::fs::copy(crate::common::belljar(), &binary).expect("copy the binary");
     let ask = crate::world::code(
-        "print(tcp('203.0.113.1', 22), tcp('203.0.113.2', 22), tcp('10.30.0.1', 22), tcp('2001:db8:2::1', 22))",
+        "print(tcp('192.52.193.1', 22), tcp('192.52.193.2', 22), tcp('10.30.0.1', 22), tcp('2620:4f:8000:2::1', 22))",
     );
     let program = scratch.file("ask.py", ask);
     let run = format!(
-        "env BELLJAR_HOME=/nonexistent BELLJAR_CGROUP_PARENT=none {} run --allow 203.0.113.1 --allow 2001:db8:2::1 --mount {}:/ask.py --json -- python3 /ask.py",
+        "env BELLJAR_HOME=/nonexistent BELLJAR_CGROUP_PARENT=none {} run --allow 192.52.193.1 --allow 2620:4f:8000:2::1 --mount {}:/ask.py --json -- python3 /ask.py",
         binary.display(),
         program.display()
     );

@@ -10,16 +10,16 @@ fn tls_goes_to_the_name_that_led_there_and_to_no_other() {
         &[
             ("tls('allowed.example', 'allowed.example')", "outside GET / allowed.example"),
             ("tls('allowed.example', 'ALLOWED.example')", "outside GET / ALLOWED.example"),
-            ("tls('203.0.113.1', 'shared.example')", "ECONNRESET"),
-            ("tls('203.0.113.1', 'other.example')", "ECONNRESET"),
-            ("tls('203.0.113.1', None, 'allowed.example')", "ECONNRESET"),
-            ("tls('203.0.113.2', 'allowed.example')", "ECONNREFUSED"),
-            ("tcp('203.0.113.1', 443, b'GET / HTTP/1.1\\r\\nHost: allowed.example\\r\\n\\r\\n')", "ECONNRESET"),
-            ("tcp('203.0.113.1', 443, b'SSH-2.0-x\\r\\n')", "ECONNRESET"),
-            ("udp('203.0.113.1', 443)", "EHOSTUNREACH"),
+            ("tls('192.52.193.1', 'shared.example')", "ECONNRESET"),
+            ("tls('192.52.193.1', 'other.example')", "ECONNRESET"),
+            ("tls('192.52.193.1', None, 'allowed.example')", "ECONNRESET"),
+            ("tls('192.52.193.2', 'allowed.example')", "ECONNREFUSED"),
+            ("tcp('192.52.193.1', 443, b'GET / HTTP/1.1\\r\\nHost: allowed.example\\r\\n\\r\\n')", "ECONNRESET"),
+            ("tcp('192.52.193.1', 443, b'SSH-2.0-x\\r\\n')", "ECONNRESET"),
+            ("udp('192.52.193.1', 443)", "EHOSTUNREACH"),
         ],
     );
-    assert!(!has_seen(&["http 203.0.113.1", "shared.example", "443"]));
+    assert!(!has_seen(&["http 192.52.193.1", "shared.example", "443"]));
 }
 
 #[test]
@@ -35,7 +35,7 @@ def records(bytes, size):
 look('allowed.example')
 @guarded
 def send(data, piece):
-    with socket.create_connection(('203.0.113.1', 443), 4) as peer:
+    with socket.create_connection(('192.52.193.1', 443), 4) as peer:
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for at in range(0, len(data), piece):
             peer.sendall(data[at:at + piece]); time.sleep(.001)
@@ -52,7 +52,7 @@ print(send(hello('other.example') + hello('allowed.example'), 5000))
     for line in &lines[1..] {
         assert!(!line.contains("answered") && !line.contains("nothing"), "{said}");
     }
-    assert!(!has_seen(&["error 203.0.113.1 443", "other.example"]));
+    assert!(!has_seen(&["error 192.52.193.1 443", "other.example"]));
 }
 
 #[test]
@@ -61,17 +61,17 @@ fn http_goes_to_the_name_that_led_there_in_every_request() {
         &["--allow", "allowed.example:80"],
         &[
             ("http('allowed.example', 'allowed.example')", "outside GET / allowed.example"),
-            ("http('203.0.113.1', 'Allowed.Example:80')", "outside GET / Allowed.Example:80"),
-            ("http('203.0.113.1', 'other.example')", "ECONNRESET"),
-            ("http('203.0.113.1', '203.0.113.1')", "ECONNRESET"),
+            ("http('192.52.193.1', 'Allowed.Example:80')", "outside GET / Allowed.Example:80"),
+            ("http('192.52.193.1', 'other.example')", "ECONNRESET"),
+            ("http('192.52.193.1', '192.52.193.1')", "ECONNRESET"),
             (
-                "http('203.0.113.1', 'allowed.example', 'http://allowed.example/x')",
+                "http('192.52.193.1', 'allowed.example', 'http://allowed.example/x')",
                 "outside GET http://allowed.example/x allowed.example",
             ),
-            ("http('203.0.113.1', 'allowed.example', 'http://evil-absolute.example/')", "ECONNRESET"),
-            ("http('203.0.113.1', 'allowed.example', '/', more='Host: evil-second.example\\r\\n')", "ECONNRESET"),
-            ("http('203.0.113.1', 'allowed.example', '/', more='Host : evil-space.example\\r\\n')", "ECONNRESET"),
-            ("http('203.0.113.1', 'allowed.example', '/', more=' folded: evil-folded.example\\r\\n')", "ECONNRESET"),
+            ("http('192.52.193.1', 'allowed.example', 'http://evil-absolute.example/')", "ECONNRESET"),
+            ("http('192.52.193.1', 'allowed.example', '/', more='Host: evil-second.example\\r\\n')", "ECONNRESET"),
+            ("http('192.52.193.1', 'allowed.example', '/', more='Host : evil-space.example\\r\\n')", "ECONNRESET"),
+            ("http('192.52.193.1', 'allowed.example', '/', more=' folded: evil-folded.example\\r\\n')", "ECONNRESET"),
         ],
     );
     assert!(!has_seen(&["evil-"]));
@@ -84,7 +84,7 @@ look('allowed.example')
 def head(name, path='/', more='', method='GET', version='1.1'): return f'{method} {path} HTTP/{version}\\r\\nHost: {name}\\r\\n{more}\\r\\n'.encode()
 @guarded
 def send(*pieces):
-    with socket.create_connection(('203.0.113.1', 80), 4) as peer:
+    with socket.create_connection(('192.52.193.1', 80), 4) as peer:
         said = b''
         for piece in pieces:
             peer.sendall(piece)
@@ -124,7 +124,7 @@ def get(url):
     except Exception as error: return type(error).__name__
 base = 'http://allowed.example/redirect/'
 print(get(base + 'http://allowed.example/there'))
-for to in ['http://other.example/', 'http://10.30.0.1/', 'http://169.254.169.254/latest/', 'http://203.0.113.2/', 'http://[::ffff:10.30.0.1]/', 'http://127.0.0.1:8080/', 'http://203.0.113.1/']:
+for to in ['http://other.example/', 'http://10.30.0.1/', 'http://169.254.169.254/latest/', 'http://192.52.193.2/', 'http://[::ffff:10.30.0.1]/', 'http://127.0.0.1:8080/', 'http://192.52.193.1/']:
     print(get(base + to))
 ";
     let result = python_result(&["--allow", "allowed.example:80"], text);
@@ -133,7 +133,7 @@ for to in ['http://other.example/', 'http://10.30.0.1/', 'http://169.254.169.254
     assert!(said.starts_with(&format!("outside GET /there allowed.example\n{refused}")), "{said}");
     assert!(!said.lines().next_back().is_some_and(|line| line.contains("outside")), "{said}");
     let targets = result["network"]["targets"].to_string();
-    for target in ["other.example", "10.30.0.1:80", "169.254.169.254:80", "203.0.113.2:80"] {
+    for target in ["other.example", "10.30.0.1:80", "169.254.169.254:80", "192.52.193.2:80"] {
         assert!(targets.contains(target), "{target} is not in {targets}");
     }
 }
@@ -144,7 +144,7 @@ fn who_says_nothing_gets_nothing_and_gives_the_place_up() {
 look('allowed.example')
 @guarded
 def wait(port, first):
-    with socket.create_connection(('203.0.113.1', port), 14) as peer:
+    with socket.create_connection(('192.52.193.1', port), 14) as peer:
         peer.sendall(first)
         return peer.recv(10)
 said = []
@@ -165,7 +165,7 @@ print(8 < time.monotonic() - start < 13)
 fn other_ports_are_held_to_the_address_alone_and_the_result_says_that_names_are_approximate() {
     let result = python_result(
         &["--allow", "allowed.example:8443", "--allow", "allowed.example:8080"],
-        "look('allowed.example'); print(tls('203.0.113.1', 'shared.example', port=8443)); print(http('203.0.113.1', 'shared.example', port=8080))",
+        "look('allowed.example'); print(tls('192.52.193.1', 'shared.example', port=8443)); print(http('192.52.193.1', 'shared.example', port=8080))",
     );
     assert_eq!(stdout(&result), "outside GET / shared.example\noutside GET / shared.example\n", "{result}");
     assert_eq!(result["enforcement"]["network"]["exact"], false, "{result}");

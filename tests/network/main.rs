@@ -8,9 +8,11 @@ mod common;
 mod world;
 
 mod addresses;
+mod clients;
 mod control;
 mod first_bytes;
 mod floods;
+mod guest;
 mod names;
 mod truth;
 mod works;

@@ -3,33 +3,34 @@ import ipaddress, struct, time
 
 A, NS, CNAME, SOA, MX, TXT, AAAA = 1, 2, 5, 6, 15, 16, 28
 ZONE = {
-    "allowed.example": ["203.0.113.1", "2001:db8:2::1"],
-    "four.example": ["203.0.113.1"],
-    "other.example": ["203.0.113.2", "2001:db8:2::2"],
-    "shared.example": ["203.0.113.1"],
+    "allowed.example": ["192.52.193.1", "2620:4f:8000:2::1"],
+    "four.example": ["192.52.193.1"],
+    "other.example": ["192.52.193.2", "2620:4f:8000:2::2"],
+    "shared.example": ["192.52.193.1"],
     "alias.example": [(CNAME, "hop.elsewhere")],
     "hop.elsewhere": [(CNAME, "end.elsewhere")],
-    "end.elsewhere": ["203.0.113.1"],
+    "end.elsewhere": ["192.52.193.1"],
     "loop.example": [(CNAME, "loop.example")],
     "private.example": ["10.30.0.1", "fd00:5::1"],
-    "mixed.example": ["10.30.0.1", "203.0.113.1", "169.254.169.254"],
+    "mixed.example": ["10.30.0.1", "192.52.193.1", "169.254.169.254"],
     "metadata.example": ["169.254.169.254", "fd00:ec2::254"],
     "home.example": ["127.0.0.1", "::1"],
-    "own.example": ["198.51.100.1", "2001:db8:1::1"],
+    "own.example": ["192.31.196.1", "2620:4f:8000:1::1"],
     "carried.example": ["::ffff:10.30.0.1", "64:ff9b::a1e:1", "2002:a1e:1::1", "::a1e:1"],
     "toprivate.example": [(CNAME, "private.example")],
     "txt.example": [(TXT, "one text"), (MX, "mail.example")],
     "big.example": [(TXT, f"{number:03} " + "x" * 200) for number in range(40)],
-    "dead.example": ["203.0.113.200"],
+    "dead.example": ["192.52.193.200"],
+    "h2.example": ["192.52.193.5", "2620:4f:8000:2::5"],
 }
 
 
 def look_up(name):
     if name == "rebind.example":
         # Twice a second, now here, now there.
-        return ["203.0.113.1" if int(time.time() * 2) % 2 else "10.30.0.1"]
+        return ["192.52.193.1" if int(time.time() * 2) % 2 else "10.30.0.1"]
     if name.endswith(".wild.example"):
-        return ["203.0.113.4"]
+        return ["192.52.193.4"]
     return ZONE.get(name)
 
 

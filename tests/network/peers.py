@@ -95,19 +95,27 @@ async def http(reader, writer):
             key = base64.b64encode(hashlib.sha1((fields["sec-websocket-key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11").encode()).digest())
             writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + key + b"\r\n\r\n")
             return await echo(reader, writer)
-        code, more, answer = answered(method, path, fields.get("host"), body)
-        writer.write(f"HTTP/1.1 {code}\r\n{more}Content-Length: {len(answer)}\r\n\r\n".encode() + (b"" if method == "HEAD" else answer))
+        if path.startswith("/bytes/"):
+            await many(writer, int(path[7:]))
+        else:
+            code, more, answer = answered(method, path, fields.get("host"), body)
+            writer.write(f"HTTP/1.1 {code}\r\n{more}Content-Length: {len(answer)}\r\n\r\n".encode() + (b"" if method == "HEAD" else answer))
         await writer.drain()
         if fields.get("connection", "").lower() == "close":
             return
 
 
+async def many(writer, left):
+    writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {left}\r\n\r\n".encode())
+    while left > 0:
+        writer.write(PIECE[:left])
+        left -= len(PIECE)
+        await writer.drain()
+
+
 def answered(method, path, asked, body):
     if path.startswith("/redirect/"):
         return "302 Found", f"Location: {path[10:]}\r\n", b""
-    if path.startswith("/bytes/"):
-        count = int(path[7:])
-        return "200 OK", "", (PIECE * (count // len(PIECE) + 1))[:count]
     if path.startswith("/files/"):
         file = os.path.join(directory, "files", path[7:].partition("?")[0])
         if not os.path.isfile(file) and not os.path.isdir(file):
@@ -164,9 +172,10 @@ def guarded(peer):
 
 
 def context():
-    """For every name of `.example` and every address here."""
+    """For every name of the zone, and some addresses. (Nobody believes in `*.example`.)"""
     certificate, key = f"{directory}/{place}.pem", f"{directory}/{place}.key"
-    alternatives = "DNS:*.example,DNS:*.wild.example,DNS:localhost,IP:203.0.113.1,IP:203.0.113.2"
+    known = [f"DNS:{name}" for name in [*names.ZONE, "*.wild.example", "localhost"]]
+    alternatives = ",".join(known + ["IP:192.52.193.1", "IP:192.52.193.2"])
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test",
                     "-addext", f"subjectAltName={alternatives}", "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -178,7 +187,8 @@ def context():
     return made
 
 
-async def serve(where, datagrams, into):
+async def serve(where, datagrams, secure, into, also):
+    """Serves on every address; datagrams, and port 443, on those that are named. Calls `also` before it says that it is ready."""
     global seen, place, directory
     place, directory = where, into
     # Appended in whole lines by two processes.
@@ -186,10 +196,12 @@ async def serve(where, datagrams, into):
     tls, loop = context(), asyncio.get_running_loop()
     for port, peer in TCP.items():
         if where == "outside" or port not in (53,):
-            await asyncio.start_server(guarded(peer), None, port, ssl=tls if port in TLS else None, backlog=4096)
-    for address in datagrams or ["127.0.0.1", "::1", "198.51.100.1"]:
+            addresses = secure if port == 443 else None
+            await asyncio.start_server(guarded(peer), addresses, port, ssl=tls if port in TLS else None, backlog=4096)
+    for address in datagrams or ["127.0.0.1", "::1", "192.31.196.1"]:
         for port in UDP if datagrams else (7, 9000):
             await loop.create_datagram_endpoint(lambda a=address, p=port: Datagrams(a, p), local_addr=(address, port))
+    also()
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)

@@ -6,12 +6,15 @@ use super::common::{self, Run, Scratch, fixtures, is_root, result};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 /// What sandboxes run before the code of a test.
 const INSIDE: &str = include_str!("inside.py");
+
+/// Every public address there.
+pub const ALL: &[&str] = &["--allow", "192.52.193.0/24", "--allow", "2620:4f:8000:2::/64"];
 
 /// A network.
 struct World {
@@ -124,6 +127,11 @@ pub fn seen() -> String {
 /// Whether a line has all of these words.
 pub fn has_seen(words: &[&str]) -> bool {
     seen().lines().any(|line| words.iter().all(|word| line.contains(word)))
+}
+
+/// Where the network keeps its own files.
+pub fn directory() -> &'static Path {
+    &WORLD.directory
 }
 
 /// Files that `http://ANY/files/` shows.

@@ -1,7 +1,7 @@
 //! Addresses that are not just somewhere on the Internet: they lead to this machine, to its neighbours, to whoever runs it, or nowhere.
 //!
-//! Sources: RFC 6890 and the registries of special-purpose addresses that it founded, RFC 4291, and what clouds document of their
-//! metadata services. An IPv4 address that is carried inside an IPv6 address counts as much as the outer one.
+//! Sources: the registries of special-purpose addresses that RFC 6890 founded, of which every block is here that is not "globally
+//! reachable"; RFC 4291; and what clouds document of their metadata services. An IPv4 address that is carried inside an IPv6 address counts as much as the outer one.
 
 use crate::spec::network::Net;
 use std::fmt;
@@ -26,6 +26,8 @@ pub enum Kind {
     Multicast,
     /// Everybody.
     Broadcast,
+    /// Of nobody, for examples in documents.
+    Documentation,
     /// Set apart for something else: tests of devices, protocols, the future.
     Reserved,
     /// An address of this machine itself, which may be public.
@@ -43,6 +45,7 @@ impl fmt::Display for Kind {
             Kind::Shared => "an address between a provider and its customers",
             Kind::Multicast => "a multicast address",
             Kind::Broadcast => "a broadcast address",
+            Kind::Documentation => "an address for documents",
             Kind::Reserved => "a reserved address",
             Kind::Own => "an address of the host itself",
         })
@@ -76,8 +79,11 @@ const FOUR: &[(Kind, [u8; 4], u8)] = &[
     (Kind::LinkLocal, [169, 254, 0, 0], 16),
     (Kind::Shared, [100, 64, 0, 0], 10),
     (Kind::Reserved, [192, 0, 0, 0], 24), // protocols (RFC 6890); a sandbox's own addresses are among them
+    (Kind::Documentation, [192, 0, 2, 0], 24), // RFC 5737, as the next two
+    (Kind::Documentation, [198, 51, 100, 0], 24),
+    (Kind::Documentation, [203, 0, 113, 0], 24),
     (Kind::Reserved, [192, 88, 99, 0], 24), // relays of 6to4 (RFC 7526)
-    (Kind::Reserved, [198, 18, 0, 0], 15), // tests of devices (RFC 2544)
+    (Kind::Reserved, [198, 18, 0, 0], 15),  // tests of devices (RFC 2544)
     (Kind::Multicast, [224, 0, 0, 0], 4),
     (Kind::Reserved, [240, 0, 0, 0], 4),
 ];
@@ -94,10 +100,22 @@ const SIX: &[(Kind, [u16; 8], u8)] = &[
     (Kind::LinkLocal, [0xfe80, 0, 0, 0, 0, 0, 0, 0], 10),
     (Kind::Multicast, [0xff00, 0, 0, 0, 0, 0, 0, 0], 8),
     (Kind::Reserved, [0x100, 0, 0, 0, 0, 0, 0, 0], 64), // discarded (RFC 6666)
-    (Kind::Reserved, [0x2001, 2, 0, 0, 0, 0, 0, 0], 48), // tests of devices (RFC 5180)
-    (Kind::Reserved, [0x2001, 0x10, 0, 0, 0, 0, 0, 0], 28), // ORCHID (RFC 4843)
-    (Kind::Reserved, [0x2001, 0x20, 0, 0, 0, 0, 0, 0], 28), // ORCHIDv2 (RFC 7343)
+    (Kind::Reserved, [0x100, 0, 0, 1, 0, 0, 0, 0], 64), // stands for no prefix (RFC 9780)
+    (Kind::Reserved, [0x2001, 0, 0, 0, 0, 0, 0, 0], 23), // protocols (RFC 2928): tests of devices and ORCHID among them
+    (Kind::Documentation, [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32), // RFC 3849
+    (Kind::Documentation, [0x3fff, 0, 0, 0, 0, 0, 0, 0], 20), // RFC 9637
     (Kind::Reserved, [0x5f00, 0, 0, 0, 0, 0, 0, 0], 16), // segment routing (RFC 9602)
+];
+
+/// Parts of the blocks above that are somewhere on the Internet all the same.
+const GLOBAL: &[([u16; 8], u8)] = &[
+    ([0x2001, 0, 0, 0, 0, 0, 0, 0], 32), // Teredo (RFC 4380), which counts as what it carries
+    ([0x2001, 1, 0, 0, 0, 0, 0, 1], 128), // PCP and TURN anycast, DNS-SD (RFC 7723, 8155, 9665)
+    ([0x2001, 1, 0, 0, 0, 0, 0, 2], 128),
+    ([0x2001, 1, 0, 0, 0, 0, 0, 3], 128),
+    ([0x2001, 3, 0, 0, 0, 0, 0, 0], 32),     // AMT (RFC 7450)
+    ([0x2001, 4, 0x112, 0, 0, 0, 0, 0], 48), // AS112 (RFC 7535)
+    ([0x2001, 0x30, 0, 0, 0, 0, 0, 0], 28),  // drones (RFC 9374)
 ];
 
 /// What is special about a canonical address (`IpAddr::to_canonical`). `None`: it is somewhere on the Internet.
@@ -105,7 +123,8 @@ pub fn special(address: IpAddr) -> Option<Special> {
     match address {
         IpAddr::V4(four) => of_four(four),
         IpAddr::V6(six) => {
-            let outer = SIX.iter().find(|(_, start, bits)| within(six.into(), (*start).into(), *bits));
+            let is_global = GLOBAL.iter().any(|(start, bits)| within(six.into(), (*start).into(), *bits));
+            let outer = SIX.iter().find(|(_, start, bits)| !is_global && within(six.into(), (*start).into(), *bits));
             let outer = outer.map(|(kind, _, bits)| Special { kind: *kind, inner: None, bits: *bits });
             embedded(six).into_iter().fold(outer, |found, (inner, offset)| {
                 let more = of_four(inner).map(|special| Special {

@@ -65,6 +65,9 @@ fn every_special_range_is_refused_from_its_first_to_its_last_address_even_by_an_
         ("168.63.129.16/32", Kind::Metadata),
         ("172.16.0.0/12", Kind::Private),
         ("192.0.0.0/24", Kind::Reserved),
+        ("192.0.2.0/24", Kind::Documentation),
+        ("198.51.100.0/24", Kind::Documentation),
+        ("203.0.113.0/24", Kind::Documentation),
         ("192.88.99.0/24", Kind::Reserved),
         ("192.168.0.0/16", Kind::Private),
         ("198.18.0.0/15", Kind::Reserved),
@@ -81,6 +84,11 @@ fn every_special_range_is_refused_from_its_first_to_its_last_address_even_by_an_
         ("ff00::/8", Kind::Multicast),
         ("64:ff9b:1::/48", Kind::Private),
         ("100::/64", Kind::Reserved),
+        ("100:0:0:1::/64", Kind::Reserved),
+        ("2001:1::/128", Kind::Reserved),
+        ("2001:1ff::/32", Kind::Reserved),
+        ("2001:db8::/32", Kind::Documentation),
+        ("3fff::/20", Kind::Documentation),
         ("2001:2::/48", Kind::Reserved),
         ("2001:20::/28", Kind::Reserved),
         ("5f00::/16", Kind::Reserved),
@@ -98,6 +106,26 @@ fn every_special_range_is_refused_from_its_first_to_its_last_address_even_by_an_
             assert!(allows(&policy(&[&word], &[]), &what), "{word}");
             assert!(allows(&policy(&[range], &[]), &what), "{range}");
         }
+    }
+}
+
+#[test]
+fn blocks_for_special_purposes_that_are_globally_reachable_are_public() {
+    for address in [
+        "192.31.196.1",
+        "192.52.193.1",
+        "192.175.48.1",
+        "2001:1::1",
+        "2001:1::2",
+        "2001:1::3",
+        "2001:3::1",
+        "2001:4:112::1",
+        "2001:30::1",
+        "2001:200::1",
+        "2620:4f:8000::1",
+        "64:ff9b::c034:c101",
+    ] {
+        assert_eq!(special(address.parse().unwrap()), None, "{address}");
     }
 }
 
