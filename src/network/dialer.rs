@@ -228,11 +228,6 @@ impl Dialer {
                 Report::Done
             }
             Order::Policy(policy) => Report::Policy { cut: self.revise(policy) },
-            Order::Look => {
-                // Who looks may read the log next.
-                self.journal.flush();
-                Report::Summary(self.summary())
-            }
             Order::End => {
                 self.stopping.get_or_insert(Instant::now() + STOPPING);
                 self.tell_packet(&ToPacket::Stop, None);
@@ -279,7 +274,7 @@ impl Dialer {
             let (resolver, mut around, _) = self.resolving();
             resolver.ask(&mut around, asker, server, message)
         };
-        self.deliver(done);
+        done.into_iter().for_each(|done| self.deliver(Some(done)));
     }
 
     /// Takes the questions that came by TCP. An answer makes room for more of them.
@@ -343,7 +338,7 @@ impl Dialer {
         self.interests = wanted;
     }
 
-    fn next_deadline(&mut self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         let all = [
             self.stopping,
             self.connects.next_deadline(),

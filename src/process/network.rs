@@ -94,7 +94,7 @@ impl Network {
     pub fn hand_over(&self, device: OwnedFd) -> Result<(), i32> {
         match self.ask(&Order::Device(self.device), Some(device.as_fd()))? {
             Report::Done => Ok(()),
-            Report::Policy { .. } | Report::Summary(_) | Report::Ended(_) => Err(libc::ENETDOWN),
+            Report::Policy { .. } | Report::Ended(_) => Err(libc::ENETDOWN),
         }
     }
 
@@ -106,7 +106,7 @@ impl Network {
     pub fn set_policy(&self, policy: Policy) -> Result<u64, i32> {
         match self.ask(&Order::Policy(policy), None)? {
             Report::Policy { cut } => Ok(cut),
-            Report::Done | Report::Summary(_) | Report::Ended(_) => Err(libc::ENETDOWN),
+            Report::Done | Report::Ended(_) => Err(libc::ENETDOWN),
         }
     }
 
@@ -147,7 +147,7 @@ impl Network {
     pub fn finish(&mut self) -> (Option<Summary>, Vec<u8>) {
         let summary = match self.ask(&Order::End, None) {
             Ok(Report::Ended(summary)) => Some(summary),
-            Ok(Report::Done | Report::Policy { .. } | Report::Summary(_)) | Err(_) => None,
+            Ok(Report::Done | Report::Policy { .. }) | Err(_) => None,
         };
         let mut log = Vec::new();
         if self.tells {

@@ -24,12 +24,12 @@ use exchange::Exchange;
 use files::{Hosts, Servers, Watched};
 use message::{Answer, Heard, Query, Read, Record, Reply, UNREACHABLE};
 use simple_dns::{RCODE, TYPE};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Questions that are on their way to servers at once.
+/// Questions that are on their way to servers at once. The oldest gives way to a new one: servers that are dead must not keep others waiting.
 const MOST_TASKS: usize = 256;
 /// How long a question may take, whatever the servers do. Programs wait for 5 s and ask again.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -80,7 +80,8 @@ pub struct Resolver {
     /// The port of the servers.
     port: u16,
     cache: Cache,
-    tasks: HashMap<u64, Task>,
+    /// By age.
+    tasks: BTreeMap<u64, Task>,
     next: u64,
     /// The server that answered last.
     preferred: usize,
@@ -113,32 +114,33 @@ impl Resolver {
             hosts: Watched::new(hosts, files::parse_hosts),
             port,
             cache: Cache::default(),
-            tasks: HashMap::new(),
+            tasks: BTreeMap::new(),
             next: 0,
             preferred: 0,
             ipv6: None,
         }
     }
 
-    /// A message from inside. `None`: it gets no answer, or later.
-    pub fn ask(&mut self, around: &mut Around<'_>, asker: Asker, server: SocketAddr, message: &[u8]) -> Option<Done> {
+    /// A message from inside: what is answered at once, to it and to a question that it takes the place of.
+    pub fn ask(&mut self, around: &mut Around<'_>, asker: Asker, server: SocketAddr, message: &[u8]) -> Vec<Done> {
         let query = match message::read_query(message) {
             Read::Query(query) => query,
-            Read::Wrong(message) => return Some(Done { asker, message }),
-            Read::Nothing => {
-                // Who asks by TCP is owed something for each message, if only nothing.
-                let stream = matches!(asker, Asker::Stream(_));
-                return stream.then_some(Done { asker, message: Vec::new() });
-            }
+            Read::Wrong(message) => return vec![Done { asker, message }],
+            // Who asks by TCP is owed something for each message, if only nothing.
+            Read::Nothing if matches!(asker, Asker::Stream(_)) => return vec![Done { asker, message: Vec::new() }],
+            Read::Nothing => return Vec::new(),
         };
         let reply = match self.judge(around, asker, server, &query) {
             Ok(name) => match self.answer_at_once(around, &query, &name) {
                 Some(reply) => reply,
-                None => return self.start(around, asker, query, name),
+                None => {
+                    let displaced = self.make_room();
+                    return displaced.into_iter().chain(self.start(around, asker, query, name)).collect();
+                }
             },
             Err(reply) => *reply,
         };
-        Some(done(asker, &query, &reply))
+        vec![done(asker, &query, &reply)]
     }
 
     /// A socket has something to say.
@@ -176,15 +178,15 @@ impl Resolver {
         self.tasks.retain(|_, task| task.asker != asker);
     }
 
+    /// Ends the oldest question where there is no room for one more.
+    fn make_room(&mut self) -> Option<Done> {
+        let oldest = (self.tasks.len() >= MOST_TASKS).then(|| self.tasks.pop_first()).flatten();
+        let reply = Reply::empty(RCODE::ServerFailure).because(UNREACHABLE, "it gave way to newer questions");
+        oldest.map(|(_, task)| done(task.asker, &task.query, &reply))
+    }
+
     fn start(&mut self, around: &mut Around<'_>, asker: Asker, query: Query, name: String) -> Option<Done> {
         let now = Instant::now();
-        if self.tasks.len() >= MOST_TASKS {
-            return Some(done(
-                asker,
-                &query,
-                &Reply::empty(RCODE::ServerFailure).because(UNREACHABLE, "too many questions"),
-            ));
-        }
         let number = self.next;
         self.next += 1;
         let task = Task {

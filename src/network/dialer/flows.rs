@@ -2,7 +2,7 @@
 
 use crate::network::policy::Dial;
 use crate::network::wire::{Check, Flow, Protocol};
-use std::collections::{HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
@@ -67,12 +67,10 @@ pub struct Connect {
     pub instead: Option<SocketAddr>,
 }
 
-/// All connects on their way.
+/// All connects on their way, by number, which is by age: all have the same time.
 #[derive(Debug)]
 pub struct Connects {
-    all: HashMap<u64, Connect>,
-    /// In the order in which they end, since all have the same time.
-    ends: VecDeque<(Instant, u64)>,
+    all: BTreeMap<u64, (Instant, Connect)>,
     next: u64,
     most: usize,
 }
@@ -81,12 +79,7 @@ impl Connects {
     /// None yet; `descriptors` is how many files the process may have open.
     pub fn new(descriptors: usize) -> Connects {
         let most = MOST_CONNECTS.min(descriptors.saturating_sub(OTHERS)).max(16);
-        Connects { all: HashMap::new(), ends: VecDeque::new(), next: 0, most }
-    }
-
-    /// Whether there are as many as there may be.
-    pub fn is_full(&self) -> bool {
-        self.all.len() >= self.most
+        Connects { all: BTreeMap::new(), next: 0, most }
     }
 
     /// The number of the next.
@@ -97,37 +90,35 @@ impl Connects {
 
     /// One more.
     pub fn insert(&mut self, number: u64, connect: Connect) {
-        self.ends.push_back((Instant::now() + PATIENCE, number));
-        self.all.insert(number, connect);
+        self.all.insert(number, (Instant::now() + PATIENCE, connect));
     }
 
     /// It has ended, one way or the other.
     pub fn remove(&mut self, number: u64) -> Option<Connect> {
-        self.all.remove(&number)
+        self.all.remove(&number).map(|(_, connect)| connect)
     }
 
     /// The socket of one.
     pub fn socket(&self, number: u64) -> Option<&OwnedFd> {
-        self.all.get(&number).map(|connect| &connect.socket)
+        self.all.get(&number).map(|(_, connect)| &connect.socket)
+    }
+
+    /// The oldest, taken out where there are as many as there may be.
+    pub fn displaced(&mut self) -> Option<Connect> {
+        (self.all.len() >= self.most).then(|| self.take_oldest()).flatten()
     }
 
     /// When the first of them has taken too long.
-    pub fn next_deadline(&mut self) -> Option<Instant> {
-        while let Some((end, number)) = self.ends.front() {
-            if self.all.contains_key(number) {
-                return Some(*end);
-            }
-            self.ends.pop_front();
-        }
-        None
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.all.first_key_value().map(|(_, (end, _))| *end)
     }
 
     /// One that has taken too long.
     pub fn expired(&mut self, now: Instant) -> Option<Connect> {
-        if self.next_deadline()? > now {
-            return None;
-        }
-        let (_, number) = self.ends.pop_front()?;
-        self.all.remove(&number)
+        (self.next_deadline()? <= now).then(|| self.take_oldest()).flatten()
+    }
+
+    fn take_oldest(&mut self) -> Option<Connect> {
+        self.all.pop_first().map(|(_, (_, connect))| connect)
     }
 }

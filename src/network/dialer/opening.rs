@@ -42,11 +42,7 @@ impl Dialer {
             self.journal.refused(About { name: verdict.name.as_deref(), ..about }, &verdict);
             return self.refuse(flow, Refusal::Prohibited);
         }
-        if self.connects.is_full() {
-            self.journal.failed(about, verdict.rule.as_deref(), "too many connections are being made at once");
-            // The program inside tries again by itself.
-            return self.refuse(flow, Refusal::Silence);
-        }
+        self.make_room();
         let (to, instead) = addresses(&verdict, target);
         self.bindings.hold(target.ip());
         self.flows.insert(flow, live(protocol, target, verdict));
@@ -108,6 +104,16 @@ impl Dialer {
         while let Some(connect) = self.connects.expired(now) {
             self.not_connected(connect.flow, Errno::ETIMEDOUT, None);
         }
+    }
+
+    /// Gives up the oldest attempt where there is no room for one more: targets that are dead must not keep others waiting.
+    fn make_room(&mut self) {
+        let Some(connect) = self.connects.displaced() else { return };
+        let Some(live) = self.forget(connect.flow) else { return };
+        let reason = "it gave way to newer ones, since too many connections are being made at once";
+        self.journal.failed(about(connect.flow, &live), live.rule.as_deref(), reason);
+        // The program inside tries again by itself.
+        self.refuse(connect.flow, Refusal::Silence);
     }
 
     fn connected(&mut self, flow: Flow, socket: OwnedFd) {

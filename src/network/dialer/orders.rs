@@ -17,8 +17,6 @@ pub enum Order {
     Device(Device),
     /// From now on this holds, for what is open too. Answered by [`Report::Policy`].
     Policy(Policy),
-    /// What was done so far? Answered by [`Report::Summary`].
-    Look,
     /// The network ends. Answered by [`Report::Ended`].
     End,
 }
@@ -33,8 +31,6 @@ pub enum Report {
         /// Connections that it does not allow any more, and that were cut.
         cut: u64,
     },
-    /// So far.
-    Summary(Summary),
     /// The network has ended, and nothing comes any more. Also without [`Order::End`], when the packet process is gone.
     Ended(Summary),
 }

@@ -149,13 +149,6 @@ impl Peer {
         self.tell(&ToDialer::Query { flow, target, message: message.to_vec() });
     }
 
-    fn summary(&mut self) -> Summary {
-        match self.order(&Order::Look, None) {
-            Report::Summary(summary) => summary,
-            other => panic!("{other:?}"),
-        }
-    }
-
     /// Ends it in an orderly way.
     fn end(&mut self) -> Summary {
         self.supervisor.send(&Order::End, None, LONGEST).unwrap();
@@ -170,9 +163,10 @@ impl Peer {
         summary
     }
 
+    /// What the log says when it is over.
     fn log(&mut self) -> Vec<Event> {
         if self.dialer.is_some() {
-            self.summary();
+            self.end();
         }
         let text = std::fs::read_to_string(self.directory.join("log")).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()

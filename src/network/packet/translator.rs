@@ -14,8 +14,8 @@ use std::os::fd::OwnedFd;
 
 /// Flows, until the dialer says how many there may be.
 const FLOWS: usize = 1024;
-/// Flows that wait for the dialer.
-const OPENING: usize = 1024;
+/// Flows that wait for the dialer: more than it works at (its connects and its questions), since it is the one that chooses whom to give up.
+const OPENING: usize = 2048;
 /// Between two reports.
 const SECOND: Time = 1_000_000;
 

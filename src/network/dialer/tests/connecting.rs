@@ -184,6 +184,46 @@ fn a_thousand_wishes_at_once_are_all_granted() {
 }
 
 #[test]
+fn attempts_at_dead_targets_give_way_to_new_ones_the_oldest_first() {
+    if !alone("connecting::attempts_at_dead_targets_give_way_to_new_ones_the_oldest_first") {
+        return;
+    }
+    // A listener whose queue is full answers nobody.
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap();
+    nix::sys::socket::listen(&dead, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+    let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = dead.local_addr().unwrap();
+    // With few descriptors there are 16 attempts at once.
+    let (_, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE, 256, hard).unwrap();
+    let mut peer = Peer::of(policy(&["127.0.0.1"], &[]));
+    let source = "192.0.0.2:4000".parse().unwrap();
+    (0..40).for_each(|flow| peer.tell(&ToDialer::Open { flow, protocol: Protocol::Tcp, source, target }));
+    let mut connected = Vec::new();
+    let mut displaced = Vec::new();
+    while let Some((said, socket)) = peer.hear_within(500) {
+        match said {
+            ToPacket::Connected { flow, .. } => connected.push((flow, socket)),
+            ToPacket::Refused { flow, refusal: Refusal::Silence } => displaced.push(flow),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(connected.len() < 8, "the queue of the listener");
+    assert_eq!(displaced.len() + connected.len(), 40 - 16);
+    assert!(displaced.is_sorted(), "{displaced:?}");
+    // The next is connected at once.
+    let since = Instant::now();
+    let target = alive.local_addr().unwrap();
+    peer.tell(&ToDialer::Open { flow: 40, protocol: Protocol::Tcp, source, target });
+    assert!(matches!(peer.hear().0, ToPacket::Refused { refusal: Refusal::Silence, .. }));
+    assert!(matches!(peer.hear().0, ToPacket::Connected { flow: 40, .. }));
+    assert!(since.elapsed() < Duration::from_secs(2));
+    let log = peer.log();
+    let gave_way = log.iter().filter(|line| line.reason.as_ref().is_some_and(|reason| reason.contains("gave way")));
+    assert_eq!(gave_way.count(), displaced.len() + 1);
+}
+
+#[test]
 fn answers_that_nobody_takes_wait_within_bounds_and_none_is_lost() {
     let mut peer = Peer::of(Policy::default());
     let (source, target) = ("192.0.0.2:4000".parse().unwrap(), "93.184.216.34:80".parse().unwrap());

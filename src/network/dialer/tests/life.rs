@@ -45,7 +45,7 @@ fn a_new_policy_cuts_what_it_does_not_allow_and_nothing_else() {
     peer.is_refused(3, Protocol::Tcp, &one, Refusal::Prohibited);
     peer.is_connected(4, Protocol::Tcp, &two);
     assert_eq!(peer.order(&Order::Policy(policy(&["0.0.0.0/0"], &["127.0.0.1"])), None), Report::Policy { cut: 2 });
-    let summary = peer.summary();
+    let summary = peer.end();
     assert_eq!((summary.allowed, summary.refused, summary.sent, summary.received), (3, 4, 1, 2));
 }
 
@@ -83,9 +83,9 @@ fn a_wish_that_is_given_up_is_forgotten() {
     (0..8).for_each(|flow| peer.tell(&ToDialer::Closed { flow, sent: 0, received: 0, end: End::Reset }));
     std::thread::sleep(Duration::from_millis(300));
     while peer.hear_within(0).is_some() {}
-    let summary = peer.summary();
-    assert_eq!(summary.allowed + summary.failed, 8, "{summary:?}");
     assert_eq!(peer.order(&Order::Policy(Policy::default()), None), Report::Policy { cut: 0 });
+    let summary = peer.end();
+    assert_eq!(summary.allowed + summary.failed, 8, "{summary:?}");
 }
 
 #[test]
@@ -177,6 +177,6 @@ fn distinct_refused_targets_are_bounded() {
     for flow in 0..200 {
         peer.is_refused(flow, Protocol::Tcp, &format!("93.184.216.34:{}", flow + 100), Refusal::Prohibited);
     }
-    let summary = peer.summary();
+    let summary = peer.end();
     assert_eq!((summary.targets.len(), summary.more_targets, summary.refused), (64, 136, 200));
 }
