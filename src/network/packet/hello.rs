@@ -1,7 +1,7 @@
 //! Reads the server name (RFC 6066 section 3) of a TLS ClientHello (RFC 8446 section 4.1.2), over as many records as it takes.
 //!
 //! A hello is read when all of it is there, and no earlier: an extension further on may be a second name. What could be read in two ways
-//! is refused. The name inside an encrypted hello is not seen; the outer one counts.
+//! is refused, and what is longer than [`MOST`], however it comes. The name inside an encrypted hello is not seen; the outer one counts.
 
 use super::names::{MOST, Step, canonical};
 
@@ -12,7 +12,7 @@ const SERVER_NAME: u16 = 0;
 /// Reads the first bytes of a connection.
 pub fn read(bytes: &[u8]) -> Step {
     let mut message = Vec::new();
-    let mut rest = bytes;
+    let mut rest = bytes.get(..MOST).unwrap_or(bytes);
     while let [kind, versions @ ..] = rest {
         if *kind != HANDSHAKE {
             return Step::Refuse;
@@ -114,4 +114,4 @@ impl<'a> Reader<'a> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

@@ -1,7 +1,7 @@
 //! Reads the Host of each request of HTTP/1 (RFC 9112) on a connection, and finds where the next request begins. What two servers could
 //! read in two ways is refused: that is how a request hides in another.
 
-use super::names::{Step, canonical};
+use super::names::{MOST, Step, canonical};
 
 /// Longest line with the size of a chunk, and longest trailer.
 const LONGEST_LINE: usize = 4096;
@@ -84,6 +84,9 @@ impl Requests {
             let is_plausible = bytes.first()?.is_ascii_uppercase() && has_plain_lines(bytes);
             return is_plausible.then_some(Step::More);
         };
+        if end + 4 > MOST {
+            return None;
+        }
         let head = Head::parse(bytes.get(..end)?)?;
         self.count += 1;
         self.place = match head.body {

@@ -176,4 +176,27 @@ mod tests {
         let held = [&b"GET / HTTP/1.1\r\nX: "[..], &[b'x'; MOST]].concat();
         assert_eq!(read(&mut gate, &held).0, Verdict::Refused);
     }
+
+    /// What becomes of it, in pieces of this length.
+    fn in_pieces(names: Naming, bytes: &[u8], length: usize) -> Verdict {
+        let mut gate = gate(None, &[], names);
+        let ends = (1..=bytes.len().div_ceil(length)).map(|piece| bytes.len().min(piece * length));
+        let mut verdicts = ends.map(|end| read(&mut gate, &bytes[..end]).0);
+        verdicts.find(|verdict| *verdict != Verdict::Hold).unwrap_or(Verdict::Hold)
+    }
+
+    #[test]
+    fn the_longest_hello_and_head_are_the_same_in_one_piece_and_in_many() {
+        for (more, hello, head) in [(0, Verdict::Open, Verdict::Hold), (1, Verdict::Refused, Verdict::Refused)] {
+            for length in [100, 1000, MOST - 1, MOST, MOST + 1, 3 * MOST] {
+                let bytes = hello::tests::of_length(MOST + more);
+                assert_eq!(bytes.len(), MOST + more);
+                assert_eq!(in_pieces(Naming::Tls, &bytes, length), hello, "{more} {length}");
+                let start = b"GET / HTTP/1.1\r\nHost: a.org\r\nX: ".to_vec();
+                let filler = vec![b'x'; MOST + more - start.len() - 4];
+                let bytes = [start, filler, b"\r\n\r\n".to_vec()].concat();
+                assert_eq!(in_pieces(Naming::Http, &bytes, length), head, "{more} {length}");
+            }
+        }
+    }
 }

@@ -27,6 +27,16 @@ fn hello(extensions: &[u8]) -> Vec<u8> {
     records(&message(extensions), 16384)
 }
 
+/// Records of so many bytes with a hello in them that names `a.example`. The first record has one byte, since a record has 16 KiB at most.
+pub fn of_length(length: usize) -> Vec<u8> {
+    let bytes = |filler: usize| {
+        let message = message(&[name_extension("a.example"), extension(51, &vec![0; filler])].concat());
+        let (first, rest) = message.split_at(1);
+        [records(first, 1), records(rest, 16384)].concat()
+    };
+    bytes(length - bytes(0).len())
+}
+
 fn named(name: &str, length: usize) -> Step {
     Step::Name(Some(name.to_owned()), length)
 }
