@@ -299,6 +299,15 @@ pub enum Step {
         /// The request.
         message: Vec<u8>,
     },
+    /// unshare(2) of the network once more, for the end of a pair that is not the sandbox's; the sandbox's network is kept hold of.
+    NewPeerNetwork,
+    /// Makes a veth pair, of which the other end is in the sandbox's network.
+    MakePair {
+        /// The request; the descriptor of that network goes into its last four bytes.
+        message: Vec<u8>,
+    },
+    /// setns(2) to the sandbox's network.
+    ReturnToNetwork,
     /// Gives the supervisor the device that packets leave the sandbox through.
     HandDevice,
     /// Tells pid 1 that the network is ready.

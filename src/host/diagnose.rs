@@ -49,7 +49,8 @@ pub fn step_refused(number: usize, total: usize, step: &Step, call: Option<Call>
         return Error::from(blocker);
     }
     let namespace =
-        matches!(step, Step::NewCgroups | Step::NewNetwork | Step::StartPayload { .. }) && errno == libc::ENOSPC;
+        matches!(step, Step::NewCgroups | Step::NewNetwork | Step::NewPeerNetwork | Step::StartPayload { .. })
+            && errno == libc::ENOSPC;
     if namespace || (matches!(step, Step::StartPayload { .. }) && errno == libc::EAGAIN) {
         return no_namespaces(&surroundings, errno);
     }
@@ -305,7 +306,7 @@ fn hint(surroundings: &Surroundings, step: &Step, errno: i32) -> Option<String> 
             "the image has a link there that leads to nothing: choose another target or directory, or put right the image"
         }
         (Step::Place { .. }, libc::ENOTDIR) => "the image has a file there: choose another target or directory",
-        (Step::Netlink { .. } | Step::OpenPacketSocket { .. }, _) => {
+        (Step::Netlink { .. } | Step::MakePair { .. } | Step::OpenPacketSocket { .. }, _) => {
             "a network policy needs a device: as root let this user open `/dev/net/tun` (`chmod 666 /dev/net/tun`), or load the module `veth` for a kernel with CONFIG_VETH and CONFIG_PACKET; `--net none` needs none"
         }
         (Step::OpenTun { .. }, _) => {

@@ -1,6 +1,8 @@
 //! The device of a sandbox with a network, as steps of the process that made its network namespace: a tun device or, where the host
 //! has no `/dev/net/tun` for us, a veth pair with a packet socket on its other end. Whoever holds the descriptor reads and writes
-//! whole packets, with the header of virtio in front that lets the kernel leave segmentation and checksums to nobody.
+//! whole packets, with the header of virtio in front that lets the kernel leave segmentation and checksums to nobody. With the last
+//! descriptor the device goes, so that nothing inside waits for a network that is gone: a tun device does by itself; the other end of a
+//! pair is alone in a network namespace that nothing but the socket keeps alive.
 //!
 //! Interfaces have numbers of our choice, so that each message to the kernel is known before the namespace is there (rtnetlink(7)).
 
@@ -36,9 +38,11 @@ pub fn plan_device(net: Network, host: &Host, steps: &mut Vec<Step>) {
         Device::Tun => steps.push(Step::OpenTun { index: INDEX }),
         // A packet socket that is bound to an interface which is down begins with an error.
         Device::Veth => steps.extend([
-            netlink("make a veth pair", veth()),
+            Step::NewPeerNetwork,
+            Step::MakePair { message: veth().finish() },
             netlink("bring up0 up", link_up(PEER_INDEX)),
             Step::OpenPacketSocket { index: PEER_INDEX },
+            Step::ReturnToNetwork,
         ]),
     }
     steps.push(netlink("bring eth0 up", link_up(INDEX)));
@@ -151,16 +155,18 @@ fn link_up(index: u32) -> Message {
 /// `VETH_INFO_PEER` of linux/veth.h.
 const VETH_INFO_PEER: u16 = 1;
 
+/// Our end here, and the sandbox's in the network namespace whose descriptor is to stand in the last four bytes.
 fn veth() -> Message {
     let (info_kind, info_data) = (libc::IFLA_INFO_KIND, libc::IFLA_INFO_DATA);
-    let peer = Message(link(PEER_INDEX, 0, 0).to_vec())
-        .text(libc::IFLA_IFNAME, PEER_NAME)
-        .attribute(libc::IFLA_ADDRESS, &PEER_HARDWARE);
-    let data = Message(Vec::new()).nested(VETH_INFO_PEER, peer.0);
-    let info = Message(Vec::new()).attribute(info_kind, b"veth").nested(info_data, data.0);
-    Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link(INDEX, 0, 0))
+    let peer = Message(link(INDEX, 0, 0).to_vec())
         .text(libc::IFLA_IFNAME, NAME)
         .attribute(libc::IFLA_ADDRESS, &HARDWARE)
+        .number(libc::IFLA_NET_NS_FD, 0);
+    let data = Message(Vec::new()).nested(VETH_INFO_PEER, peer.0);
+    let info = Message(Vec::new()).attribute(info_kind, b"veth").nested(info_data, data.0);
+    Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link(PEER_INDEX, 0, 0))
+        .text(libc::IFLA_IFNAME, PEER_NAME)
+        .attribute(libc::IFLA_ADDRESS, &PEER_HARDWARE)
         .nested(libc::IFLA_LINKINFO, info.0)
 }
 
@@ -202,5 +208,12 @@ mod tests {
         assert_eq!(message.len(), 16 + 16 + 12);
         assert_eq!(message.first_chunk(), Some(&44u32.to_ne_bytes()));
         assert_eq!(message.get(32..41), Some(&[9, 0, 3, 0, b'e', b't', b'h', b'0', 0][..]));
+    }
+
+    #[test]
+    fn the_message_for_a_pair_ends_with_the_place_for_a_descriptor() {
+        let message = veth().finish();
+        let attribute = [8u16.to_ne_bytes(), libc::IFLA_NET_NS_FD.to_ne_bytes(), [0; 2], [0; 2]].concat();
+        assert!(message.ends_with(&attribute), "{message:?}");
     }
 }

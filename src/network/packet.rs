@@ -43,6 +43,7 @@ pub use self::shared::Shared;
 pub use self::translator::Translator;
 
 use self::device::Read;
+use self::rate::Time;
 use crate::network::wire::{LONGEST, ToPacket};
 use crate::sys::packet as sys;
 use nix::errno::Errno;
@@ -57,8 +58,11 @@ const DEVICE: u64 = u64::MAX - 1;
 const TURN: usize = 128;
 /// How long the last messages to the dialer may take.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long we are still there without a device. One that belongs to the sandbox's network namespace is gone before anybody can say that
+/// the sandbox has ended; who has not said so by then has lost its network.
+const BEREFT: Time = 10_000_000;
 
-/// Moves packets until the dialer or the device is gone, or the dialer says [`ToPacket::Stop`].
+/// Moves packets until the dialer is gone or says [`ToPacket::Stop`], or the device has been gone for a while.
 pub fn serve(dialer: OwnedFd) -> std::io::Result<()> {
     serve_with(dialer, true)
 }
@@ -74,6 +78,7 @@ pub fn serve_with(dialer: OwnedFd, peek_offset: bool) -> std::io::Result<()> {
         message: vec![0; LONGEST],
         start: Instant::now(),
         asks_to_write: false,
+        ends: None,
     };
     while server.turn()? {}
     server.say_farewell();
@@ -90,6 +95,8 @@ struct Server {
     start: Instant,
     /// Epoll is to tell when the dialer's socket takes more.
     asks_to_write: bool,
+    /// The device is gone: when it is over, unless the dialer says so first.
+    ends: Option<Time>,
 }
 
 impl Server {
@@ -109,7 +116,10 @@ impl Server {
                     self.translator.shared.outbox.flush();
                     self.read_messages()
                 }
-                DEVICE => self.read_packets(),
+                DEVICE => {
+                    self.read_packets();
+                    true
+                }
                 flow => {
                     self.translator.notice(flow, event.events());
                     true
@@ -118,11 +128,14 @@ impl Server {
         }
         self.translator.finish_turn();
         self.ask_to_write()?;
-        Ok(goes_on && !self.translator.shared.outbox.closed)
+        let is_bereft = self.ends.is_some_and(|end| end <= self.translator.shared.now);
+        Ok(goes_on && !is_bereft && !self.translator.shared.outbox.closed)
     }
 
     fn timeout(&self) -> EpollTimeout {
-        let Some(next) = self.translator.next_time() else { return EpollTimeout::NONE };
+        let Some(next) = [self.translator.next_time(), self.ends].into_iter().flatten().min() else {
+            return EpollTimeout::NONE;
+        };
         let milliseconds = next.saturating_sub(self.translator.shared.now).div_ceil(1000);
         EpollTimeout::from(u16::try_from(milliseconds).unwrap_or(u16::MAX))
     }
@@ -156,17 +169,19 @@ impl Server {
         true
     }
 
-    /// Reads packets of the device. `false`: it is gone.
-    fn read_packets(&mut self) -> bool {
+    /// Reads packets of the device. One that is gone is closed.
+    fn read_packets(&mut self) {
         for _ in 0..TURN {
-            let Some(device) = &mut self.translator.shared.device else { return true };
+            let Some(device) = &mut self.translator.shared.device else { return };
             match device.read(&mut self.frame) {
                 Read::Packet(length) => self.translator.receive(self.frame.get(..length).unwrap_or_default()),
-                Read::Nothing => return true,
-                Read::Gone => return false,
+                Read::Nothing => return,
+                Read::Gone => {
+                    self.translator.shared.device = None;
+                    self.ends = Some(self.translator.shared.now + BEREFT);
+                }
             }
         }
-        true
     }
 
     /// Lets epoll tell when the dialer's socket takes more, while something waits for it.

@@ -97,6 +97,8 @@ pub struct Walk {
     pub terminal: Fd,
     /// What packets leave the sandbox through, until the supervisor has it.
     pub device: Fd,
+    /// The sandbox's network, while we are in another.
+    pub network: Fd,
     /// The payload's process, in pid 1.
     pub payload: i32,
     /// The same as a descriptor.
@@ -116,6 +118,7 @@ impl Walk {
             ipc: [-1; 3],
             terminal: -1,
             device: -1,
+            network: -1,
             payload: -1,
             payload_pidfd: -1,
         }
@@ -224,24 +227,18 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::ReportUsers => super::init::report_users(context),
         Step::EnterCgroup => enter_cgroup(context, walk, Call::Write),
         Step::Lead => super::leader::lead(context, walk),
-        Step::OfferRoot => {
-            announce(&context.meeting.root);
-            Ok(())
-        }
-        Step::ReleasePayload => {
-            announce(&context.meeting.release);
-            Ok(())
-        }
+        Step::OfferRoot => announce(&context.meeting.root),
+        Step::ReleasePayload => announce(&context.meeting.release),
         Step::NewNetwork => at(Call::Only, child::unshare(libc::CLONE_NEWNET)),
         Step::LoopbackUp => super::device::loopback_up(),
         Step::OpenTun { index } => super::device::open_tun(walk, *index),
         Step::OpenPacketSocket { index } => super::device::open_packet_socket(walk, *index),
         Step::Netlink { message, .. } => super::device::netlink(message),
+        Step::NewPeerNetwork => super::device::new_peer_network(walk),
+        Step::MakePair { message } => super::device::make_pair(walk, message),
+        Step::ReturnToNetwork => super::device::return_to_network(walk),
         Step::HandDevice => super::device::hand_over(context, walk),
-        Step::NetworkReady => {
-            announce(&context.meeting.network);
-            Ok(())
-        }
+        Step::NetworkReady => announce(&context.meeting.network),
         Step::AwaitRoot => {
             await_change(&context.meeting.root);
             Ok(())
@@ -394,9 +391,10 @@ fn detach_host() -> Applied {
     at(Call::ChangeDirectory, child::change_directory(c"/"))
 }
 
-fn announce(word: &AtomicU32) {
+fn announce(word: &AtomicU32) -> Applied {
     word.store(1, Ordering::Release);
     child::wake(word);
+    Ok(())
 }
 
 /// Looks this often before it sleeps: to be woken costs more than the other side usually still needs.

@@ -43,6 +43,37 @@ pub fn open_packet_socket(walk: &mut Walk, index: u32) -> Applied {
     at(Call::Bind, child::bind_to_interface(socket, index))
 }
 
+/// Step `NewPeerNetwork`.
+pub fn new_peer_network(walk: &mut Walk) -> Applied {
+    let socket = at(Call::Socket, child::socket(libc::AF_INET, libc::SOCK_DGRAM, 0))?;
+    let network = at(Call::Control, child::network_of(socket));
+    child::close(socket);
+    walk.network = network?;
+    at(Call::Only, child::unshare(libc::CLONE_NEWNET))
+}
+
+/// The longest request that is completed here.
+const LONGEST: usize = 256;
+
+/// Step `MakePair`.
+pub fn make_pair(walk: &Walk, message: &[u8]) -> Applied {
+    let mut whole = [0; LONGEST];
+    let whole = at(Call::Only, whole.get_mut(..message.len()).ok_or(libc::EMSGSIZE))?;
+    whole.copy_from_slice(message);
+    if let Some(place) = whole.last_chunk_mut() {
+        *place = walk.network.to_ne_bytes();
+    }
+    netlink(whole)
+}
+
+/// Step `ReturnToNetwork`.
+pub fn return_to_network(walk: &mut Walk) -> Applied {
+    let namespace = core::mem::replace(&mut walk.network, -1);
+    let joined = at(Call::Only, child::join_namespace(namespace, libc::CLONE_NEWNET));
+    child::close(namespace);
+    joined
+}
+
 /// Step `Netlink`.
 pub fn netlink(message: &[u8]) -> Applied {
     let socket = at(Call::Socket, child::socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE))?;

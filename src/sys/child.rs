@@ -5,8 +5,10 @@
 #![allow(unsafe_code)]
 
 mod network;
+mod terminal;
 
-pub use network::{bind_to_interface, loopback_up, set_option, socket, tun_attach, tun_index, tun_offload};
+pub use network::{bind_to_interface, loopback_up, network_of, set_option, socket, tun_attach, tun_index, tun_offload};
+pub use terminal::{terminal_peer, unlock_terminal};
 
 use super::Answer;
 use core::ffi::CStr;
@@ -451,20 +453,13 @@ pub fn control(fd: Fd, request: u32, value: usize) -> Answer<()> {
     done(unsafe { syscall!(Sysno::ioctl, fd, request, value) })
 }
 
-/// ioctl(2) `TIOCSPTLCK` 0: opens the lock of a new terminal.
-pub fn unlock_terminal(master: Fd) -> Answer<()> {
-    let lock = 0i32;
-    // SAFETY: the word outlives the call.
-    done(unsafe { syscall!(Sysno::ioctl, master, libc::TIOCSPTLCK as u32, core::ptr::from_ref(&lock)) })
-}
-
 /// The most descriptors of one message: those of a sandbox that others join.
 pub const MOST_DESCRIPTORS: usize = 14;
 
-/// The other side of a terminal, by its master (`TIOCGPTPEER`, Linux 4.13).
-pub fn terminal_peer(master: Fd, flags: i32) -> Answer<Fd> {
+/// ioctl(2) that answers a descriptor.
+fn belonging(fd: Fd, request: u32, flags: i32) -> Answer<Fd> {
     // SAFETY: numbers only.
-    descriptor(unsafe { syscall!(Sysno::ioctl, master, libc::TIOCGPTPEER as u32, flags) })
+    descriptor(unsafe { syscall!(Sysno::ioctl, fd, request, flags) })
 }
 
 /// sendmsg(2) of `bytes` together with up to [`MOST_DESCRIPTORS`] (`SCM_RIGHTS`).

@@ -206,7 +206,8 @@ fn every_message_has_its_heading_in_the_document_on_troubles() {
 #[test]
 fn where_no_network_device_can_be_had_the_cure_is_named() {
     let steps = [
-        Step::Netlink { what: "make a veth pair", message: Vec::new() },
+        Step::Netlink { what: "bring up0 up", message: Vec::new() },
+        Step::MakePair { message: Vec::new() },
         Step::OpenPacketSocket { index: 1 },
         Step::OpenTun { index: 1 },
     ];

@@ -1,6 +1,6 @@
 //! The interfaces of a new network namespace (netdevice(7), packet(7), rtnetlink(7); tun: Documentation/networking/tuntap.rst).
 
-use super::{Fd, control, descriptor, done};
+use super::{Fd, belonging, control, descriptor, done};
 use crate::sys::Answer;
 use syscalls::{Sysno, syscall};
 
@@ -8,6 +8,11 @@ use syscalls::{Sysno, syscall};
 pub fn socket(family: i32, kind: i32, protocol: i32) -> Answer<Fd> {
     // SAFETY: numbers only.
     descriptor(unsafe { syscall!(Sysno::socket, family, kind | libc::SOCK_CLOEXEC, protocol) })
+}
+
+/// ioctl(2) `SIOCGSKNS` (Linux 4.10): the network namespace of a socket, which needs no procfs.
+pub fn network_of(socket: Fd) -> Answer<Fd> {
+    belonging(socket, 0x894C, 0)
 }
 
 #[repr(C)]
