@@ -8,6 +8,7 @@ use super::call::{Call, Line};
 use crate::error::Error;
 use crate::name::Name;
 use crate::outcome::Published;
+use crate::spec::network::Protocol;
 use crate::sys::proc;
 use nix::fcntl::readlinkat;
 use serde::Serialize;
@@ -17,27 +18,6 @@ use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStrExt as _;
-
-/// A protocol with ports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "PortProtocol"))]
-#[serde(rename_all = "snake_case")]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-}
-
-impl Protocol {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Protocol::Tcp => "tcp",
-            Protocol::Udp => "udp",
-        }
-    }
-}
 
 /// A port on which something listens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -71,6 +51,10 @@ pub struct Ports {
 const TCP_LISTENS: &str = "0A";
 const UDP_LISTENS: &str = "07";
 
+/// The tables of the protocols that have ports, and the state in them of what listens.
+const TABLES: [(Protocol, &str, [&str; 2]); 2] =
+    [(Protocol::Tcp, TCP_LISTENS, ["net/tcp", "net/tcp6"]), (Protocol::Udp, UDP_LISTENS, ["net/udp", "net/udp6"])];
+
 /// One line of a table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Socket {
@@ -98,12 +82,12 @@ pub fn ports(sandboxes: &Sandboxes, word: &str) -> Result<Ports, Error> {
     let (_, places) = Line::to(&entry)?.ask(&entry, &Call::Processes)?;
     let proc = places.first().ok_or_else(|| entry.ended())?.as_fd();
     let mut sockets = Vec::new();
-    for (protocol, tables) in [(Protocol::Tcp, ["net/tcp", "net/tcp6"]), (Protocol::Udp, ["net/udp", "net/udp6"])] {
+    for (protocol, state, tables) in TABLES {
         for table in tables {
             match read(proc, 1, table) {
                 Ok(text) => {
                     let text = String::from_utf8_lossy(&text);
-                    sockets.extend(text.lines().skip(1).filter_map(|line| socket(protocol, line)));
+                    sockets.extend(text.lines().skip(1).filter_map(|line| socket(protocol, state, line)));
                 }
                 // A kernel without IPv6.
                 Err(error) if error.kind() == ErrorKind::NotFound && table.ends_with('6') => {}
@@ -134,13 +118,9 @@ fn read(proc: BorrowedFd<'_>, pid: u32, name: &str) -> std::io::Result<Vec<u8>> 
 }
 
 /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
-fn socket(protocol: Protocol, line: &str) -> Option<Socket> {
+fn socket(protocol: Protocol, wanted: &str, line: &str) -> Option<Socket> {
     let mut words = line.split_whitespace();
     let (local, state) = (words.nth(1)?, words.nth(1)?);
-    let wanted = match protocol {
-        Protocol::Tcp => TCP_LISTENS,
-        Protocol::Udp => UDP_LISTENS,
-    };
     let inode = words.nth(5)?.parse().ok()?;
     let (address, port) = local.split_once(':')?;
     let listens = state == wanted;
@@ -202,16 +182,16 @@ mod tests {
     #[test]
     fn lines_of_the_kernels_tables_are_read() {
         let tcp = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 8812 1 0000 100 0 0 10 0";
-        let read = socket(Protocol::Tcp, tcp).unwrap();
+        let read = socket(Protocol::Tcp, TCP_LISTENS, tcp).unwrap();
         assert_eq!((read.address, read.port, read.inode), (Ipv4Addr::LOCALHOST.into(), 8080, 8812));
         let six = "   1: 00000000000000000000000001000000:0050 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 9 1 0";
-        let read = socket(Protocol::Tcp, six).unwrap();
+        let read = socket(Protocol::Tcp, TCP_LISTENS, six).unwrap();
         assert_eq!((read.address, read.port, read.inode), (Ipv6Addr::LOCALHOST.into(), 80, 9));
         let connected = tcp.replace(" 0A ", " 01 ");
         for line in [connected.as_str(), "", "a b c d e f g h i j", "0: 01:50 0 0A 0 0 0 0 0 9"] {
-            assert_eq!(socket(Protocol::Tcp, line), None, "{line}");
+            assert_eq!(socket(Protocol::Tcp, TCP_LISTENS, line), None, "{line}");
         }
-        assert_eq!(socket(Protocol::Udp, tcp), None);
-        assert_eq!(socket(Protocol::Udp, &tcp.replace(" 0A ", " 07 ")).unwrap().port, 8080);
+        assert_eq!(socket(Protocol::Udp, UDP_LISTENS, tcp), None);
+        assert_eq!(socket(Protocol::Udp, UDP_LISTENS, &tcp.replace(" 0A ", " 07 ")).unwrap().port, 8080);
     }
 }

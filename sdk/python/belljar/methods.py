@@ -843,7 +843,7 @@ class ListeningPort(TypedDict):
     # What that process calls itself.
     program: Optional[Name]
     # The protocol.
-    protocol: PortProtocol
+    protocol: Protocol
     # Where on the host it is published, as `127.0.0.1:8080`. A preview, which is its caller's, is not among them.
     published: List[str]
 
@@ -1553,7 +1553,6 @@ Mode = Union[str, float]
 Name = Union[str, NameValue2]
 OneOrSomeText = Union[List[Union[str, float]], Union[str, float]]
 OutputLimit = Union[str, float]
-PortProtocol = Literal["tcp", "udp"]
 Protocol = Literal["tcp", "udp", "icmp"]
 Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
 RunTold = Union[RunToldValue1, RunToldValue2]
