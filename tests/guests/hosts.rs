@@ -75,6 +75,36 @@ mod micro {
     }
 }
 
+/// A sandbox can be had, and these devices.
+fn devices(guest: &str, tun: bool, veth: bool) {
+    in_guest(guest);
+    let modules = std::fs::read_to_string("/proc/modules").expect("read the modules");
+    let loaded = |name: &str| modules.lines().any(|line| line.split(' ').next() == Some(name));
+    assert_eq!((loaded("tun"), loaded("veth"), std::path::Path::new("/dev/net/tun").exists()), (tun, veth, tun));
+    works();
+}
+
+mod no_tun {
+    #[test]
+    fn there_is_no_tun_device() {
+        super::devices("no-tun", false, true);
+    }
+}
+
+mod no_veth {
+    #[test]
+    fn there_are_no_veth_pairs() {
+        super::devices("no-veth", true, false);
+    }
+}
+
+mod no_device {
+    #[test]
+    fn there_is_neither() {
+        super::devices("no-device", false, false);
+    }
+}
+
 mod lasting {
     use super::*;
 
