@@ -18,7 +18,7 @@ fn burden(pid: Pid) -> (u64, u64) {
 fn watched(options: &[&str], text: &str) -> (Vec<[(u64, u64); 2]>, String) {
     let text = code(&format!("def see():\n    print('look', flush=True); time.sleep(.5)\n{text}"));
     let mut run = Started::new(&mut released_command(
-        &[&["run", "--timeout", "300s"], options, &["--", "python3", "-c", &text]].concat(),
+        &[&["run", "--timeout", "1800s"], options, &["--", "python3", "-c", &text]].concat(),
     ));
     let (mut burdens, mut said) = (Vec::new(), String::new());
     loop {

@@ -10,25 +10,25 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
-/// Servers on the loopback, over IPv4 and IPv6, on ports in a row: an echo, and next to it a source of as many bytes as a line says.
+/// Servers on the loopback, on two ports in a row: an echo, and a source of as many bytes as a line says.
 fn serve() -> u16 {
-    let (port, listeners) = (0..)
-        .find_map(|_| {
-            let first = TcpListener::bind("127.0.0.1:0").expect("a port");
-            let port = first.local_addr().expect("its address").port();
-            let rest = [("127.0.0.1", port.checked_add(1)?), ("::1", port), ("::1", port + 1)];
-            let rest: Vec<TcpListener> = rest.into_iter().map_while(|place| TcpListener::bind(place).ok()).collect();
-            (rest.len() == 3).then(|| (port, std::iter::once(first).chain(rest).collect::<Vec<_>>()))
-        })
-        .expect("ports");
-    for (number, listener) in listeners.into_iter().enumerate() {
+    let pair = || {
+        let first = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = first.local_addr().expect("its address").port();
+        Some((port, first, TcpListener::bind(("127.0.0.1", port.checked_add(1)?)).ok()?))
+    };
+    let (port, echoes, sources) = (0..100).find_map(|_| pair()).expect("two ports in a row");
+    for (listener, work) in [(echoes, echo as fn(TcpStream)), (sources, source)] {
         std::thread::spawn(move || {
-            for peer in listener.incoming().flatten() {
-                std::thread::spawn(move || if number % 2 == 0 { echo(peer) } else { source(peer) });
-            }
+            listener.incoming().flatten().for_each(|peer| drop(std::thread::spawn(move || work(peer))))
         });
     }
     port
+}
+
+/// Not every kernel of a guest speaks it.
+fn has_ipv6() -> bool {
+    std::path::Path::new("/proc/sys/net/ipv6").exists()
 }
 
 fn echo(mut peer: TcpStream) {
@@ -60,10 +60,13 @@ fn a_port_of_the_host_is_reached_and_bytes_are_whole_in_both_directions() {
         return no_device_is_an_error_that_names_the_cure();
     }
     let port = serve();
+    let six = if has_ipv6() { ", 'fd62:6a61:7200::1'" } else { "" };
+    let addresses = format!("['host.belljar.internal', '192.0.0.1'{six}]");
+    let count = if has_ipv6() { 3 } else { 2 };
     let text = format!(
         "
 data = os.urandom(3_000_000)
-for address in ('host.belljar.internal', '192.0.0.1', 'fd62:6a61:7200::1'):
+for address in {addresses}:
     with socket.create_connection((address, {port}), 9) as peer:
         sender = threading.Thread(target=lambda: (peer.sendall(data), peer.shutdown(socket.SHUT_WR))); sender.start()
         print(everything(peer) == data); sender.join()
@@ -74,8 +77,8 @@ print(sum(tcp('192.0.0.1', {port}, b'x') == 'x' for _ in range(50)))
     );
     let rules = [port, port + 1].map(|port| format!("--allow=host:{port}"));
     let told = python(&[&rules[0], &rules[1]], &text);
-    assert_eq!(stdout(&told), format!("{}50\n", "True\n4000000\n".repeat(3)), "{told}");
-    assert_eq!(told["network"]["allowed"], 56, "{told}");
+    assert_eq!(stdout(&told), format!("{}50\n", "True\n4000000\n".repeat(count)), "{told}");
+    assert_eq!(told["network"]["allowed"], 50 + 2 * count, "{told}");
 }
 
 #[test]
@@ -84,11 +87,11 @@ fn what_is_not_allowed_is_refused_at_once_and_named() {
         return no_device_is_an_error_that_names_the_cure();
     }
     let text = "
-print(quick(tcp, '192.0.0.1', 9), quick(tcp, '10.1.2.3', 80), quick(tcp, 'fd00::1', 80), quick(udp, '10.1.2.3', 9))
+print(quick(tcp, '192.0.0.1', 9), quick(tcp, '10.1.2.3', 80), quick(udp, '10.1.2.3', 9))
 print(quick(look, 'example.org'), quick(look, 'host.belljar.internal'), quick(tcp, '127.0.0.1', 9))
 ";
     let told = python(&["--allow", "host:1"], text);
-    let expected = "ECONNREFUSED ECONNREFUSED ECONNREFUSED EHOSTUNREACH\nunknown 192.0.0.1 ECONNREFUSED\n";
+    let expected = "ECONNREFUSED ECONNREFUSED EHOSTUNREACH\nunknown 192.0.0.1 ECONNREFUSED\n";
     assert_eq!(stdout(&told), expected, "{told}");
     assert_eq!(told["network"]["targets"][0]["hint"], "--allow host:9", "{told}");
     // Without servers of names an allowed one is not found, and nothing hangs.
