@@ -1,6 +1,8 @@
 //! `create` and `import`: new persistent sandboxes, or ones from a file.
 
 use super::faults::{Env, Faults, problems_of};
+use super::git::Reach;
+use super::git::made::FromGit;
 use super::options::{Options, OwnOptions, SandboxOptions};
 use super::parameters::Take;
 use super::published;
@@ -21,6 +23,7 @@ use std::io::Read;
 use std::path::Path;
 
 const LIFE: &str = "Life";
+const GIT: &str = "Repository";
 
 /// `belljar create`.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
@@ -39,6 +42,14 @@ pub struct Create {
     #[command(flatten)]
     #[cfg_attr(test, schemars(flatten))]
     pub life: Life,
+    /// The repository that it is made with.
+    #[command(flatten, next_help_heading = GIT)]
+    #[cfg_attr(test, schemars(flatten))]
+    pub from: FromGit,
+    /// How that is reached.
+    #[command(flatten, next_help_heading = GIT)]
+    #[cfg_attr(test, schemars(flatten))]
+    pub reach: Box<Reach>,
 }
 
 /// How a sandbox lasts, and what it is called.
@@ -78,11 +89,12 @@ pub struct Life {
 impl Take for Create {
     fn take(given: &mut Map<String, Value>, problems: &mut Vec<Problem>) -> Option<Create> {
         let (options, life) = (SandboxOptions::take(given, problems), Life::take(given, problems));
-        Some(Create { options: options?, life: life? })
+        let (from, reach) = (FromGit::take(given, problems), Reach::take(given, problems));
+        Some(Create { options: options?, life: life?, from: from?, reach: Box::new(reach?) })
     }
 
     fn names() -> Vec<&'static str> {
-        [SandboxOptions::names(), Life::names()].concat()
+        [SandboxOptions::names(), Life::names(), FromGit::names(), Reach::names()].concat()
     }
 }
 
@@ -94,6 +106,9 @@ impl Create {
     /// `invalid`, with everything that is wrong with it.
     pub fn request(self, env: Env<'_>) -> Result<(Request, Wish), Error> {
         let mut faults = Faults::default();
+        if let Err(error) = self.from.check(&self.reach, !self.life.command.is_empty()) {
+            faults.0.extend(error.problems);
+        }
         let Life { keep, ttl, idle_stop, idle_rm, label, name, command } = self.life;
         let words: Vec<_> = command.into_iter().map(|word| word.0).collect();
         let program = if words.is_empty() { Program::Nothing } else { Program::Command(words) };
@@ -133,11 +148,24 @@ impl Verb for Create {
     }
 
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
+        let (from, reach) = (self.from.clone(), self.reach.clone());
         let (request, wish) = self.request(site.env).map_err(misused)?;
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
-        let order = resolve(request, site.home.as_deref()).map_err(misused)?;
+        let mut order = resolve(request, site.home.as_deref()).map_err(misused)?;
+        let repository = from.open(&reach, site)?;
+        let before = repository.as_ref().map(|wanted| wanted.allow(&mut order.spec)).transpose()?;
         let wanted = order.spec.publish.clone();
-        let made = sandbox::create(&sandboxes, Some(&store), order, &wish).map(Made::of)?;
+        let mut made = sandbox::create(&sandboxes, Some(&store), order, &wish).map(Made::of)?;
+        if let Some((repository, before)) = repository.zip(before) {
+            match repository.bring(site, &made.id, before) {
+                Ok(cloned) => made.git = Some(cloned),
+                Err(error) => {
+                    // Why it is not there is what the caller has to know.
+                    let _ = sandbox::remove(&sandboxes, &made.id, true);
+                    return Err(error);
+                }
+            }
+        }
         published::say(site, &wanted, &made.published);
         Ok(made)
     }

@@ -12,6 +12,8 @@ mod config;
 mod history;
 mod line;
 mod look;
+pub mod made;
+mod push;
 mod reach;
 mod run;
 mod stash;
@@ -19,12 +21,14 @@ mod transfer;
 
 pub use branch::{Branch, Checkout};
 pub use change::{Add, Commit, Init, Reset, Restore};
-pub use cloning::CloneOf;
+pub use cloning::{CloneOf, CloneOwn, Cloned};
 pub use config::{Config, Remote};
 pub use history::{Diff, Log, Show};
 pub use look::Status;
+pub use push::Push;
+pub use reach::Reach;
 pub use stash::Stash;
-pub use transfer::{Fetch, Pull, Push};
+pub use transfer::{Fetch, Pull};
 
 use super::table;
 use super::words::{Text, Word};

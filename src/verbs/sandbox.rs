@@ -9,6 +9,7 @@ pub use life::{Label, Rename, Resize, Rm, Start, Stop};
 pub use look::{End, Inspect, Logs, Ls, Stats, Wait};
 
 use super::create::{Create, Import};
+use super::git::Cloned;
 use super::table;
 use crate::outcome::{Enforcement, Published};
 use crate::sandbox::{Entry, Run};
@@ -81,13 +82,15 @@ pub struct Made {
     pub enforcement: BTreeMap<String, Enforcement>,
     /// Ports that are reached from the host; none where none were asked for.
     pub published: Vec<Published>,
+    /// The repository that was cloned into it; null where none was asked for.
+    pub git: Option<Cloned>,
 }
 
 impl Made {
     /// What is told of it.
     pub fn of((entry, run): (Entry, Run)) -> Made {
         let (name, published) = (entry.name(), run.published);
-        Made { name, id: entry.id, image: run.image, enforcement: run.enforcement, published }
+        Made { name, id: entry.id, image: run.image, enforcement: run.enforcement, published, git: None }
     }
 }
 

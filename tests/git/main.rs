@@ -4,7 +4,11 @@
 mod common;
 
 mod differences;
+mod hostile;
+mod large;
 mod local;
+mod made;
 mod remotes;
 mod repository;
+mod secrets;
 mod transfers;

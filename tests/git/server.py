@@ -57,7 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.headers.get("Content-Encoding") == "gzip":
             data = gzip.decompress(data)
         environment["CONTENT_LENGTH"] = str(len(data))
-        done = subprocess.run(["git", "http-backend"], input=data, env=environment, stdout=subprocess.PIPE)
+        done = subprocess.run(["git", "http-backend"], input=data, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         head, _, rest = done.stdout.partition(b"\r\n\r\n")
         headers = [line.decode().split(": ", 1) for line in head.split(b"\r\n") if line]
         status = next((int(value.split()[0]) for name, value in headers if name == "Status"), 200)

@@ -2,14 +2,15 @@
 
 use super::branch::head;
 use super::line::{Line, Reached};
+use super::reach::Opened;
 use super::reach::Reach;
 use super::run::{Repository, check_names};
-use super::transfer::{PROTOCOLS, open, reaching};
+use super::transfer::{PROTOCOLS, deadline, open, reaching};
 use crate::error::{Error, Kind, Problem};
 use crate::git::{self, Address, Deed};
 use crate::name::Name;
 use crate::verbs::faults::{Env, both, problems_of};
-use crate::verbs::words::{Text, Word, number_or_none};
+use crate::verbs::words::{Text, Time, Word, number_or_none};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub struct CloneOwn {
     #[arg(long)]
     #[serde(default)]
     pub submodules: bool,
+    /// Give up after this time, as in 30s or 10m [default: never]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub timeout: Option<Time>,
 }
 
 /// A repository that was cloned.
@@ -74,7 +78,7 @@ pub struct Cloned {
 
 impl CloneOwn {
     /// Where it is cloned from, and where it goes.
-    fn check(&self) -> Result<(Address, Word), Error> {
+    pub fn check(&self) -> Result<(Address, Word), Error> {
         let names = check_names([("branch", self.branch.as_ref()), ("commit", self.commit.as_ref())]);
         let url = self.url.to_str().unwrap_or_default();
         let address = git::address("url", url).map_err(|problem| Error::misused(vec![problem]));
@@ -103,14 +107,23 @@ impl Verb for CloneOf {
     type Told = Cloned;
 
     fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(self.own.check(), self.reach.check()))
+        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
     }
 
     fn run(self, site: &Site<'_>) -> Result<Cloned, Error> {
-        let ((address, path), _) = both(self.own.check(), self.reach.check())?;
-        let own = &self.own;
+        let ((_, _), ()) = both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
+        let (address, _) = self.own.check()?;
         let opened = open(&self.reach, site, &address)?;
-        let line = Line { site, sandbox: &own.sandbox, address: &address, opened: &opened };
+        self.own.run(site, &opened)
+    }
+}
+
+impl CloneOwn {
+    /// Clones, with what was given for the machine.
+    pub fn run(&self, site: &Site<'_>, opened: &Opened) -> Result<Cloned, Error> {
+        let own = self;
+        let ((address, path), deadline) = both(self.check(), deadline(self.timeout.as_ref()))?;
+        let line = Line { site, sandbox: &own.sandbox, address: &address, opened, deadline };
         let mut words: Vec<OsString> = ["clone", "--quiet", "--no-checkout"].map(OsString::from).to_vec();
         words.extend(own.depth.map(|depth| format!("--depth={depth}").into()));
         let valued = |option: &str, word: &Word| {

@@ -18,7 +18,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The longest answer of an agent.
 const LONGEST_ANSWER: u32 = 256 << 10;
@@ -49,6 +49,8 @@ pub struct Line<'a> {
     pub address: &'a Address,
     /// What was given for it.
     pub opened: &'a Opened,
+    /// When it is given up.
+    pub deadline: Option<Instant>,
 }
 
 /// Answers what comes from inside.
@@ -89,7 +91,7 @@ impl Line<'_> {
         };
         let began = crate::outcome::network::now();
         let client = Client::start(self.site.home()?, OsStr::new(self.sandbox), false)?;
-        let answer = remote::run(client, call, &mut answering, self.opened.deadline).map_err(explain)?;
+        let answer = remote::run(client, call, &mut answering, self.deadline).map_err(explain)?;
         let mut reached = answering.reached;
         if answer.ended.code == Some(0) {
             reached.host_keys = answer.ended.host_keys;
@@ -100,7 +102,10 @@ impl Line<'_> {
 
     /// Why it did not work.
     fn failure(&self, verb: &str, answer: &Answer, reached: &Reached, began: u64) -> Error {
-        let error = git::failure(verb, &answer.stdout, &answer.stderr);
+        // What became of each branch stands among the results of a push.
+        let said =
+            if verb == "push" { [&answer.stderr[..], b"\n", &answer.stdout].concat() } else { answer.stderr.clone() };
+        let error = git::failure(verb, &answer.stdout, &said);
         if answer.ended.code.is_none() {
             return Error::new(Kind::Ended, format!("git {verb}: it was ended by a signal inside"));
         }

@@ -1,20 +1,18 @@
-//! How another machine is reached in one call: who one is there, what is trusted, and for how long.
+//! How another machine is reached in one call: who one is there, and what is trusted.
 
 use crate::error::{Error, Problem};
 use crate::git::Credentials;
 use crate::name::Name;
-use crate::spec;
 use crate::sys::fd;
 use crate::tools::remote::Ssh;
 use crate::verbs::faults::{Env, Faults};
-use crate::verbs::words::{Text, Time, Word};
+use crate::verbs::words::{Text, Word};
 use clap::Args;
 use serde::Deserialize;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// The longest password, and the longest list of keys, that is read.
 const LONGEST: u64 = 64 << 10;
@@ -51,6 +49,11 @@ pub struct Reach {
     #[arg(skip)]
     #[cfg_attr(test, schemars(with = "Option<Text>"))]
     pub password: Option<Secret>,
+    /// The machine that the password is for [default: that of the address, as the sandbox has it]
+    ///
+    /// The address of a remote is what the settings inside say. With this the call is refused where that leads elsewhere.
+    #[arg(long, value_name = "HOST[:PORT]")]
+    pub password_for: Option<Text>,
     /// Let the caller's ssh agent (`SSH_AUTH_SOCK`) sign the login of this call, and nothing else
     #[arg(long)]
     #[serde(default)]
@@ -62,9 +65,6 @@ pub struct Reach {
     #[arg(long)]
     #[serde(default)]
     pub insecure_tls: bool,
-    /// Give up after this time, as in 30s or 10m [default: never]
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub timeout: Option<Time>,
 }
 
 /// Everything that was given, read.
@@ -77,8 +77,6 @@ pub struct Opened {
     pub ssh: Option<Ssh>,
     /// Whether any certificate is believed.
     pub insecure_tls: bool,
-    /// When it is given up.
-    pub deadline: Option<Instant>,
 }
 
 /// From where the password comes.
@@ -90,10 +88,9 @@ enum Source<'a> {
 }
 
 impl Reach {
-    /// What is wrong with it, as far as nothing is read; how long it may take.
-    pub fn check(&self) -> Result<Option<Duration>, Error> {
+    /// What is wrong with it, as far as nothing is read.
+    pub fn check(&self) -> Result<(), Error> {
         let mut faults = Faults::default();
-        let timeout = self.timeout.as_ref().and_then(|word| faults.unit("timeout", &**word, spec::parse_duration));
         let source = self.source(&mut faults);
         let given = self.username.as_ref().is_some_and(|name| !name.is_empty());
         if given && source.is_none() && faults.0.is_empty() {
@@ -104,7 +101,7 @@ impl Reach {
         if self.username.as_ref().is_some_and(|name| name.chars().any(char::is_control)) {
             faults.0.push(Problem::new("username", "has control characters in it"));
         }
-        faults.none().map(|()| timeout)
+        faults.none()
     }
 
     fn source(&self, faults: &mut Faults) -> Option<Source<'_>> {
@@ -138,7 +135,7 @@ impl Reach {
     ///
     /// Everything that is wrong with it.
     pub fn open(&self, env: Env<'_>, user: Option<&str>, password: Option<&str>) -> Result<Opened, Error> {
-        let deadline = self.check()?.map(|time| Instant::now() + time);
+        self.check()?;
         let mut faults = Faults::default();
         let given = self.source(&mut faults).and_then(|source| read(&source, env, &mut faults));
         let username = self.username.as_ref().map(|name| name.0.clone()).or_else(|| user.map(str::to_owned));
@@ -154,7 +151,7 @@ impl Reach {
         let known_hosts = self.known_hosts.as_ref().and_then(|file| known_hosts(file, &mut faults));
         faults.none()?;
         let ssh = (self.ssh_agent || known_hosts.is_some()).then_some(Ssh { agent: agent.is_some(), known_hosts });
-        Ok(Opened { credentials, agent, ssh, insecure_tls: self.insecure_tls, deadline })
+        Ok(Opened { credentials, agent, ssh, insecure_tls: self.insecure_tls })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `git fetch`, `pull` and `push`.
+//! `git fetch` and `pull`, and what they have in common with `push`.
 
 use super::branch::head;
 use super::here;
@@ -8,14 +8,16 @@ use super::run::{Repository, check_names};
 use crate::error::{Error, Kind, Problem};
 use crate::git::{self, Address, Deed};
 use crate::name::Name;
-use crate::verbs::faults::{Env, both, problems_of};
-use crate::verbs::words::{Text, Word, number_or_none};
+use crate::spec;
+use crate::verbs::faults::{Env, Faults, both, problems_of};
+use crate::verbs::words::{Text, Time, Word, number_or_none};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::time::Instant;
 
 /// What may be spoken with a remote that the caller names.
 pub const PROTOCOLS: &str = "https:http:ssh:git:file";
@@ -64,11 +66,6 @@ reaching! {
     Pull(PullOwn), "GitPull"
 }
 
-reaching! {
-    /// `belljar git SANDBOX push`.
-    Push(PushOwn), "GitPush"
-}
-
 /// What `fetch` takes of its own.
 #[derive(Clone, Debug, PartialEq, Args, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -99,20 +96,25 @@ pub struct FetchOwn {
     #[serde(default, deserialize_with = "number_or_none")]
     #[cfg_attr(test, schemars(with = "Option<crate::verbs::words::Count>"))]
     depth: Option<u32>,
+    /// Give up after this time, as in 30s or 10m [default: never]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    timeout: Option<Time>,
 }
 
 /// A remote of a repository, found.
-struct Found {
-    name: OsString,
-    address: Address,
+pub struct Found {
+    /// Its name.
+    pub name: OsString,
+    /// Where it is.
+    pub address: Address,
     /// The branch that is checked out.
-    branch: Option<Name>,
+    pub branch: Option<Name>,
     /// Whether that branch follows one of this remote.
-    follows: bool,
+    pub follows: bool,
 }
 
 /// The remote of that name, or the one that the branch follows; where it is fetched from or pushed to.
-fn find(repository: &Repository<'_>, named: Option<&Word>, push: bool) -> Result<Found, Error> {
+pub fn find(repository: &Repository<'_>, named: Option<&Word>, push: bool) -> Result<Found, Error> {
     let (branch, _) = head(repository)?.parts();
     let followed = match &branch {
         Some(branch) => {
@@ -214,22 +216,30 @@ impl Verb for Fetch {
     type Told = Fetched;
 
     fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(self.own.check(), self.reach.check()))
+        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
     }
 
     fn run(self, site: &Site<'_>) -> Result<Fetched, Error> {
-        both(self.own.check(), self.reach.check())?;
+        let ((_, deadline), ()) =
+            both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
         let own = &self.own;
         let repository = Repository::new(site, &own.sandbox, &own.path);
         let found = find(&repository, own.remote.as_ref(), false)?;
         let opened = open(&self.reach, site, &found.address)?;
-        let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened };
+        let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened, deadline };
         let before = known(&repository)?;
         let words = fetch_words(own, &found.name, own.branch.as_deref());
         let (_, reached) = line.run(&own.path, &words, PROTOCOLS)?;
         let changed = changed(&before, &known(&repository)?);
         Ok(Fetched { remote: Name::from(found.name), url: found.address.url, changed, reached })
     }
+}
+
+/// When a call is given up.
+pub fn deadline(timeout: Option<&Time>) -> Result<Option<Instant>, Error> {
+    let mut faults = Faults::default();
+    let time = timeout.and_then(|word| faults.unit("timeout", &**word, spec::parse_duration));
+    faults.none().map(|()| time.and_then(|time| Instant::now().checked_add(time)))
 }
 
 /// Reads what was given for this machine, if that takes any of it.
@@ -242,6 +252,13 @@ pub fn open(reach: &Reach, site: &Site<'_>, address: &Address) -> Result<super::
     if opened.credentials.is_some() && !address.takes_password() {
         let problem = Problem::new("password", format!("does not go with `{}`, which asks for none", address.protocol));
         return Err(Error::misused(vec![problem.hint("use an address with https, or `--ssh-agent` for ssh")]));
+    }
+    if let (Some(_), Some(place)) = (&opened.credentials, &reach.password_for)
+        && !address.is_asked(&address.protocol, place)
+    {
+        let target = address.target().unwrap_or_default();
+        let message = format!("the password is for {}, and the address leads to {target}", Name::from(&**place));
+        return Err(Error::new(Kind::Authentication, message).hint("look at it with `belljar git SANDBOX remote`"));
     }
     if opened.agent.is_some() && !address.protocol.ends_with("ssh") {
         let problem = Problem::new("ssh_agent", format!("does not go with `{}`", address.protocol));
@@ -302,6 +319,9 @@ pub struct PullOwn {
     #[arg(long)]
     #[serde(default)]
     rebase: bool,
+    /// Give up after this time, as in 30s or 10m [default: never]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    timeout: Option<Time>,
 }
 
 /// What was pulled.
@@ -337,17 +357,18 @@ impl Verb for Pull {
     type Told = Pulled;
 
     fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(self.own.check(), self.reach.check()))
+        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
     }
 
     fn run(self, site: &Site<'_>) -> Result<Pulled, Error> {
-        both(self.own.check(), self.reach.check())?;
+        let ((_, deadline), ()) =
+            both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
         let own = self.own;
         let repository = Repository::new(site, &own.sandbox, &own.path);
         let found = find(&repository, own.remote.as_ref(), false)?;
         let (branch, before) = head(&repository)?.parts();
         let opened = open(&self.reach, site, &found.address)?;
-        let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened };
+        let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened, deadline };
         let same = found.branch.as_ref().filter(|_| !found.follows).map(|name| name.path().as_os_str());
         let wanted = own.branch.as_deref().or(same);
         let mut words: Vec<OsString> = ["fetch", "--quiet", "--"].map(OsString::from).to_vec();
@@ -377,116 +398,6 @@ impl Told for Pulled {
             ),
             _ => "no commit yet\n".to_owned(),
         };
-        text + &self.reached.lines()
-    }
-}
-
-/// What `push` takes of its own.
-#[derive(Clone, Debug, PartialEq, Args, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct PushOwn {
-    /// The sandbox, by its name or the beginning of its id
-    #[arg(skip)]
-    pub sandbox: Text,
-    /// The repository's directory, or one in it [default: the sandbox's working directory]
-    #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
-    #[serde(default = "here")]
-    path: Word,
-    /// The remote [default: that of the branch, else `origin`]
-    #[arg(value_name = "REMOTE")]
-    remote: Option<Word>,
-    /// The branch or tag, which is called the same there [default: the branch that is checked out]
-    #[arg(value_name = "BRANCH")]
-    branch: Option<Word>,
-    /// Let the branch follow the one that it was pushed to
-    #[arg(short = 'u', long)]
-    #[serde(default)]
-    set_upstream: bool,
-    /// Even where commits are lost there
-    #[arg(short, long)]
-    #[serde(default)]
-    force: bool,
-    /// All tags too
-    #[arg(long)]
-    #[serde(default)]
-    tags: bool,
-    /// Delete the branch there
-    #[arg(short, long, requires = "branch")]
-    #[serde(default)]
-    delete: bool,
-}
-
-/// What was pushed.
-#[derive(Debug, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "GitPushResult"))]
-pub struct PushTold {
-    /// To where, by name.
-    remote: Name,
-    /// Its address.
-    url: String,
-    /// Branches and tags, and what became of each.
-    refs: Vec<git::PushedRef>,
-    /// What was given away for it.
-    reached: Reached,
-}
-
-impl PushOwn {
-    fn check(&self) -> Result<(), Error> {
-        check_names([("remote", self.remote.as_ref()), ("branch", self.branch.as_ref())])?;
-        let colon = self.branch.as_ref().is_some_and(|branch| branch.as_encoded_bytes().contains(&b':'));
-        let problem = match (colon, self.delete, &self.branch) {
-            (true, ..) => Problem::new("branch", "has a colon in it, as no branch has"),
-            (_, true, None) => Problem::new("branch", "is missing").hint("say which"),
-            _ => return Ok(()),
-        };
-        Err(Error::misused(vec![problem]))
-    }
-}
-
-impl Verb for Push {
-    type Told = PushTold;
-
-    fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(self.own.check(), self.reach.check()))
-    }
-
-    fn run(self, site: &Site<'_>) -> Result<PushTold, Error> {
-        both(self.own.check(), self.reach.check())?;
-        let own = self.own;
-        let repository = Repository::new(site, &own.sandbox, &own.path);
-        let found = find(&repository, own.remote.as_ref(), true)?;
-        let branch = own.branch.as_ref().map(|word| word.0.clone());
-        let branch = branch.or_else(|| found.branch.as_ref().map(|name| name.path().as_os_str().to_owned()));
-        let Some(branch) = branch else {
-            let error = Error::new(Kind::RefNotFound, "no branch is checked out, so that none can be pushed");
-            return Err(error.hint("say which, as in `push origin main`"));
-        };
-        let opened = open(&self.reach, site, &found.address)?;
-        let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened };
-        let mut words: Vec<OsString> = ["push", "--porcelain"].map(OsString::from).to_vec();
-        let flags = [
-            ("--set-upstream", own.set_upstream),
-            ("--force", own.force),
-            ("--tags", own.tags),
-            ("--delete", own.delete),
-        ];
-        words.extend(flags.into_iter().filter(|(_, wanted)| *wanted).map(|(word, _)| word.into()));
-        words.extend(["--".into(), found.name.clone(), branch]);
-        let (stdout, reached) = line.run(&own.path, &words, PROTOCOLS)?;
-        let remote = Name::from(found.name);
-        Ok(PushTold { remote, url: found.address.url, refs: git::pushed(&stdout), reached })
-    }
-}
-
-impl Told for PushTold {
-    fn people(&self) -> String {
-        let mut text = String::new();
-        for one in &self.refs {
-            text.push_str(&format!("{}  {}\n", one.remote, one.summary));
-        }
-        if self.refs.is_empty() {
-            text.push_str("nothing new\n");
-        }
         text + &self.reached.lines()
     }
 }

@@ -1,0 +1,136 @@
+//! `git push`.
+
+use super::here;
+use super::line::{Line, Reached};
+use super::reach::Reach;
+use super::run::{Repository, check_names};
+use super::transfer::{PROTOCOLS, deadline, find, open, reaching};
+use crate::error::{Error, Kind, Problem};
+use crate::git;
+use crate::name::Name;
+use crate::verbs::faults::{Env, both, problems_of};
+use crate::verbs::words::{Text, Time, Word};
+use crate::verbs::{Site, Told, Verb};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::ffi::OsString;
+
+reaching! {
+    /// `belljar git SANDBOX push`.
+    Push(PushOwn), "GitPush"
+}
+
+/// What `push` takes of its own.
+#[derive(Clone, Debug, PartialEq, Args, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PushOwn {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(skip)]
+    pub sandbox: Text,
+    /// The repository's directory, or one in it [default: the sandbox's working directory]
+    #[arg(long, value_name = "DIR", default_value = ".", hide_default_value = true)]
+    #[serde(default = "here")]
+    path: Word,
+    /// The remote [default: that of the branch, else `origin`]
+    #[arg(value_name = "REMOTE")]
+    remote: Option<Word>,
+    /// The branch or tag, which is called the same there [default: the branch that is checked out]
+    #[arg(value_name = "BRANCH")]
+    branch: Option<Word>,
+    /// Let the branch follow the one that it was pushed to
+    #[arg(short = 'u', long)]
+    #[serde(default)]
+    set_upstream: bool,
+    /// Even where commits are lost there
+    #[arg(short, long)]
+    #[serde(default)]
+    force: bool,
+    /// All tags too
+    #[arg(long)]
+    #[serde(default)]
+    tags: bool,
+    /// Delete the branch there
+    #[arg(short, long, requires = "branch")]
+    #[serde(default)]
+    delete: bool,
+    /// Give up after this time, as in 30s or 10m [default: never]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    timeout: Option<Time>,
+}
+
+/// What was pushed.
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "GitPushResult"))]
+pub struct PushTold {
+    /// To where, by name.
+    remote: Name,
+    /// Its address.
+    url: String,
+    /// Branches and tags, and what became of each.
+    refs: Vec<git::PushedRef>,
+    /// What was given away for it.
+    reached: Reached,
+}
+
+impl PushOwn {
+    fn check(&self) -> Result<(), Error> {
+        check_names([("remote", self.remote.as_ref()), ("branch", self.branch.as_ref())])?;
+        let colon = self.branch.as_ref().is_some_and(|branch| branch.as_encoded_bytes().contains(&b':'));
+        let problem = match (colon, self.delete, &self.branch) {
+            (true, ..) => Problem::new("branch", "has a colon in it, as no branch has"),
+            (_, true, None) => Problem::new("branch", "is missing").hint("say which"),
+            _ => return Ok(()),
+        };
+        Err(Error::misused(vec![problem]))
+    }
+}
+
+impl Verb for Push {
+    type Told = PushTold;
+
+    fn faults(self, _: Env<'_>) -> Vec<Problem> {
+        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
+    }
+
+    fn run(self, site: &Site<'_>) -> Result<PushTold, Error> {
+        let ((_, deadline), ()) =
+            both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
+        let own = self.own;
+        let repository = Repository::new(site, &own.sandbox, &own.path);
+        let found = find(&repository, own.remote.as_ref(), true)?;
+        let branch = own.branch.as_ref().map(|word| word.0.clone());
+        let branch = branch.or_else(|| found.branch.as_ref().map(|name| name.path().as_os_str().to_owned()));
+        let Some(branch) = branch else {
+            let error = Error::new(Kind::RefNotFound, "no branch is checked out, so that none can be pushed");
+            return Err(error.hint("say which, as in `push origin main`"));
+        };
+        let opened = open(&self.reach, site, &found.address)?;
+        let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened, deadline };
+        let mut words: Vec<OsString> = ["push", "--porcelain"].map(OsString::from).to_vec();
+        let flags = [
+            ("--set-upstream", own.set_upstream),
+            ("--force", own.force),
+            ("--tags", own.tags),
+            ("--delete", own.delete),
+        ];
+        words.extend(flags.into_iter().filter(|(_, wanted)| *wanted).map(|(word, _)| word.into()));
+        words.extend(["--".into(), found.name.clone(), branch]);
+        let (stdout, reached) = line.run(&own.path, &words, PROTOCOLS)?;
+        let remote = Name::from(found.name);
+        Ok(PushTold { remote, url: found.address.url, refs: git::pushed(&stdout), reached })
+    }
+}
+
+impl Told for PushTold {
+    fn people(&self) -> String {
+        let mut text = String::new();
+        for one in &self.refs {
+            text.push_str(&format!("{}  {}\n", one.remote, one.summary));
+        }
+        if self.refs.is_empty() {
+            text.push_str("nothing new\n");
+        }
+        text + &self.reached.lines()
+    }
+}
