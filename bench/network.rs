@@ -1,13 +1,15 @@
 //! What a network held to a policy costs, next to pasta and slirp4netns in the same run: `cargo bench --bench network`.
 //!
 //! The same static client runs in each of them and speaks to the same servers on the host's loopback. It does a piece of work for
-//! each line on its standard input, so that the processes that carry its packets can be looked at in between. Nobody here has a domain
-//! rule: after its first bytes a connection is carried the same way. Ratios of each round are compared, since other work on the machine
-//! meets all of a round.
+//! each line on its standard input, so that the processes that carry its packets can be looked at in between. Ratios of each round are
+//! compared, since other work on the machine meets all of a round.
+//!
+//! As root all of it is in a network and mount namespace of its own, with a server of names on the loopback and one on port 443 of an
+//! address there. Then questions for names are measured too, and what a rule about names costs connections that it has let through.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +18,8 @@ const SECONDS: Duration = Duration::from_secs(2);
 const SHORT: usize = 2000;
 const AT_ONCE: usize = 50;
 const ROUNDS: usize = 5;
+/// The address of our own namespace that is no loopback.
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 31, 196, 2);
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
@@ -24,13 +28,78 @@ fn main() -> ExitCode {
             client(host, port.parse().expect("a port"));
             ExitCode::SUCCESS
         }
-        _ => compare(),
+        ["isolated"] => {
+            prepare();
+            compare(true)
+        }
+        _ if nix::unistd::geteuid().is_root() => {
+            let own = std::env::current_exe().expect("our own name");
+            let status = Command::new("unshare").args(["--net", "--mount"]).arg(own).arg("isolated").status();
+            if status.is_ok_and(|status| status.success()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        _ => compare(false),
     }
+}
+
+/// Interfaces of our own namespace, its server of names, and what speaks on port 443.
+fn prepare() {
+    let script = format!(
+        "ip link set lo up && ip link add own0 type veth peer name far0 && ip link set far0 up && ip link set own0 up &&
+        ip addr add {ADDRESS}/24 dev own0 &&
+        ip route add default via 192.31.196.1 && mount -t tmpfs none /mnt && echo nameserver 127.0.0.1 >/mnt/resolv.conf &&
+        mount --bind /mnt/resolv.conf /etc/resolv.conf"
+    );
+    assert!(Command::new("sh").args(["-c", &script]).status().is_ok_and(|status| status.success()), "namespaces");
+    let names = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).expect("port 53");
+    thread::spawn(move || {
+        let mut bytes = [0; 512];
+        while let Ok((count, from)) = names.recv_from(&mut bytes) {
+            // The header, one question, and an address for it.
+            let Some(end) = bytes[12..count].iter().position(|byte| *byte == 0).map(|at| 12 + at + 5) else { continue };
+            let head = [&bytes[..2], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0]].concat();
+            let record = [&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4][..], &ADDRESS.octets()].concat();
+            let _ = names.send_to(&[&head, &bytes[12..end], &record].concat(), from);
+        }
+    });
+    let listener = TcpListener::bind((ADDRESS, 443)).expect("port 443");
+    thread::spawn(move || {
+        for mut peer in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut first = vec![0; hello().len() + 1];
+                if peer.read_exact(&mut first).is_ok() {
+                    if first.ends_with(b"u") { sink(peer) } else { source(peer) }
+                }
+            });
+        }
+    });
+}
+
+/// The first bytes of TLS, which name whom the connection is to (RFC 8446).
+fn hello() -> Vec<u8> {
+    let long = |bytes: &[u8]| [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
+    let name = long(&[&[0][..], &long(b"www.bench.example")].concat());
+    let extensions = long(&[&[0, 0][..], &long(&name)].concat());
+    let body = [&[3, 3][..], &[7; 32], &[0], &long(&[0x13, 1]), &[1, 0], &extensions].concat();
+    let message = [&[1, 0][..], &long(&body)].concat();
+    [&[22, 3, 1][..], &long(&message)].concat()
+}
+
+/// Takes everything, and says how much that was.
+fn sink(mut peer: TcpStream) {
+    let (mut piece, mut total) = (vec![0; 256 << 10], 0_u64);
+    while let Ok(count @ 1..) = peer.read(&mut piece) {
+        total += count as u64;
+    }
+    let _ = peer.write_all(&total.to_le_bytes());
+}
+
+fn source(mut peer: TcpStream) {
+    while peer.write_all(&[7; 256 << 10]).is_ok() {}
 }
 
 /// A server for each kind of work, on three ports in a row.
 fn serve() -> u16 {
-    let (answer, sink, source) = loop {
+    let (answers, sinks, sources) = loop {
         let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = first.local_addr().expect("its address").port();
         let next = |more| TcpListener::bind((Ipv4Addr::LOCALHOST, port.checked_add(more)?)).ok();
@@ -38,24 +107,18 @@ fn serve() -> u16 {
             break (first, second, third);
         }
     };
-    let port = answer.local_addr().expect("its address").port();
+    let port = answers.local_addr().expect("its address").port();
     let each = |listener: TcpListener, work: fn(TcpStream)| {
         thread::spawn(move || listener.incoming().flatten().for_each(|peer| drop(thread::spawn(move || work(peer)))))
     };
-    each(answer, |mut peer| {
+    each(answers, |mut peer| {
         let mut request = [0; 256];
         if peer.read(&mut request).is_ok_and(|count| count > 0) {
             let _ = peer.write_all(b"HTTP/1.0 200 OK\r\nContent-Length: 6\r\n\r\nhello\n");
         }
     });
-    each(sink, |mut peer| {
-        let (mut piece, mut total) = (vec![0; 256 << 10], 0_u64);
-        while let Ok(count @ 1..) = peer.read(&mut piece) {
-            total += count as u64;
-        }
-        let _ = peer.write_all(&total.to_le_bytes());
-    });
-    each(source, |mut peer| while peer.write_all(&[7; 256 << 10]).is_ok() {});
+    each(sinks, sink);
+    each(sources, source);
     port
 }
 
@@ -66,6 +129,48 @@ fn ask(host: &str, port: u16) {
     let mut answer = Vec::new();
     peer.read_to_end(&mut answer).expect("hear");
     assert!(answer.ends_with(b"hello\n"));
+}
+
+/// Bytes a second that go up.
+fn up(mut peer: TcpStream) -> f64 {
+    let begun = Instant::now();
+    while begun.elapsed() < SECONDS {
+        peer.write_all(&[7; 256 << 10]).expect("send");
+    }
+    peer.shutdown(std::net::Shutdown::Write).expect("finish");
+    let mut total = [0; 8];
+    peer.read_exact(&mut total).expect("the server's count");
+    u64::from_le_bytes(total) as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// Bytes a second that come down.
+fn down(mut peer: TcpStream) -> f64 {
+    let (begun, mut piece, mut total) = (Instant::now(), vec![0; 256 << 10], 0);
+    while begun.elapsed() < SECONDS {
+        total += peer.read(&mut piece).expect("hear");
+    }
+    total as f64 / begun.elapsed().as_secs_f64()
+}
+
+/// A connection that names whom it is to; the server then takes or gives.
+fn named(way: &[u8]) -> TcpStream {
+    let mut peer = TcpStream::connect((ADDRESS, 443)).expect("connect");
+    peer.write_all(&[&hello(), way].concat()).expect("say hello");
+    peer
+}
+
+/// Asks for a name that nobody has asked for before, from a port of its own.
+fn look_up(host: &str, number: usize) {
+    let name = format!("n{number}");
+    let labels = [name.as_bytes(), b"bench", b"example"].map(|label| [&[label.len() as u8][..], label].concat());
+    let question = [&[0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], &labels.concat(), &[0, 0, 1, 0, 1]].concat();
+    let peer = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).expect("a port");
+    peer.set_read_timeout(Some(SECONDS)).expect("a socket");
+    peer.connect((host, 53)).expect("connect");
+    peer.send(&question).expect("ask");
+    let mut answer = [0; 512];
+    let count = peer.recv(&mut answer).expect("an answer");
+    assert!(answer[..count].ends_with(&ADDRESS.octets()), "{:?}", &answer[..count]);
 }
 
 /// Answers each line with figures.
@@ -85,24 +190,13 @@ fn client(host: &str, port: u16) {
                 });
                 println!("{}", SHORT as f64 / taken);
             }
-            "up" => {
-                let mut peer = TcpStream::connect((host, port + 1)).expect("connect");
-                let begun = Instant::now();
-                while begun.elapsed() < SECONDS {
-                    peer.write_all(&[7; 256 << 10]).expect("send");
-                }
-                peer.shutdown(std::net::Shutdown::Write).expect("finish");
-                let mut total = [0; 8];
-                peer.read_exact(&mut total).expect("the server's count");
-                println!("{}", u64::from_le_bytes(total) as f64 / begun.elapsed().as_secs_f64());
-            }
-            "down" => {
-                let mut peer = TcpStream::connect((host, port + 2)).expect("connect");
-                let (begun, mut piece, mut total) = (Instant::now(), vec![0; 256 << 10], 0);
-                while begun.elapsed() < SECONDS {
-                    total += peer.read(&mut piece).expect("hear");
-                }
-                println!("{}", total as f64 / begun.elapsed().as_secs_f64());
+            "up" => println!("{}", up(TcpStream::connect((host, port + 1)).expect("connect"))),
+            "down" => println!("{}", down(TcpStream::connect((host, port + 2)).expect("connect"))),
+            "named up" => println!("{}", up(named(b"u"))),
+            "named down" => println!("{}", down(named(b"d"))),
+            "names" => {
+                let mut times: Vec<f64> = (0..SHORT).map(|number| seconds(|| look_up(host, number)) * 1e6).collect();
+                println!("{}", median(&mut times));
             }
             other => panic!("{other}"),
         }
@@ -124,11 +218,17 @@ impl Candidate {
         let own = std::env::current_exe().expect("our own name").to_string_lossy().into_owned();
         let port = port.to_string();
         let (words, host) = match name {
-            "belljar" => {
-                let rules = [0, 1, 2].map(|more| format!("--allow=host:{}", port.parse::<u16>().expect("one") + more));
+            "belljar" | "belljar, names" => {
+                let ports = [0, 1, 2].map(|more| format!("--allow=host:{}", port.parse::<u16>().expect("one") + more));
+                let mut rules = [ports.to_vec(), vec![format!("--allow={ADDRESS}:443")]].concat();
+                rules.push("--allow=*.bench.example:1".to_owned());
+                if name != "belljar" {
+                    // Each connection on port 443 has to say a name that is not this one.
+                    rules.push("--deny=else.example".to_owned());
+                }
                 let mount = format!("--mount={own}:/client");
                 let fixed = ["run", "--memory=4G", "--cpus=64", &mount].map(str::to_owned);
-                ([vec![belljar()], fixed.to_vec(), rules.to_vec(), words("-- /client")].concat(), "192.0.0.1")
+                ([vec![belljar()], fixed.to_vec(), rules, words("-- /client")].concat(), "192.0.0.1")
             }
             "pasta" => {
                 // Root would else become somebody who may not open the device.
@@ -176,7 +276,7 @@ impl Candidate {
         };
         if self.name == "pasta" {
             all.retain(|pid| status(*pid, "Name:").starts_with("pas"));
-        } else if self.name == "belljar" {
+        } else if self.name.starts_with("belljar") {
             // The supervisor carries none, and whoever has a number of its own inside is inside.
             all.retain(|pid| *pid != self.child.id() && !status(*pid, "NSpid:").contains('\t'));
         }
@@ -245,7 +345,20 @@ fn start(options: &[&str]) -> f64 {
     median(&mut times)
 }
 
-fn compare() -> ExitCode {
+/// What a rule about names leaves of the speed of connections that it lets through: a ratio for each direction.
+fn ruled(port: u16) -> [f64; 2] {
+    let mut of = ["belljar", "belljar, names"].map(|name| {
+        let mut one = Candidate::start(name, port);
+        let figures = [one.does("named up").0, one.does("named down").0];
+        one.end();
+        figures
+    });
+    let [without, with] = &mut of;
+    [with[0] / without[0], with[1] / without[1]]
+}
+
+/// Compares them; `isolated` in namespaces of our own.
+fn compare(isolated: bool) -> ExitCode {
     if let Err(error) = fs::File::options().read(true).write(true).open("/dev/net/tun") {
         println!("\nnetwork: not measured: pasta and slirp4netns need `/dev/net/tun`: {error}");
         return ExitCode::FAILURE;
@@ -253,27 +366,35 @@ fn compare() -> ExitCode {
     let port = serve();
     let names = ["belljar", "pasta", "slirp4netns"];
     // By candidate and kind of work, a figure of each round; at the end, what they hold.
-    let kinds = [
+    let mut kinds = vec![
         "up, Gbit/s",
         "down, Gbit/s",
         "up, CPU s/GB",
         "down, CPU s/GB",
         "connect-request-close, p50 µs",
         "50 at once, per second",
-        "resident after all, kB",
     ];
+    if isolated {
+        kinds.push("question for a name, p50 µs");
+    }
+    kinds.push("resident after all, kB");
     let mut figures = vec![vec![Vec::new(); kinds.len()]; names.len()];
+    let mut ratios_of_rules = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (name, figures) in names.iter().zip(&mut figures) {
             let mut one = Candidate::start(name, port);
             let ((up, up_cpu), (down, down_cpu)) = (one.does("up"), one.does("down"));
             let (short, many) = (one.does("short").0, one.does("many").0);
             let gigabytes = |rate: f64| rate * SECONDS.as_secs_f64() / 1e9;
+            let names = isolated.then(|| one.does("names").0);
             let resident = one.carriers().0 as f64;
             one.end();
-            let all =
-                [up * 8e-9, down * 8e-9, up_cpu / gigabytes(up), down_cpu / gigabytes(down), short, many, resident];
+            let speeds = [up * 8e-9, down * 8e-9, up_cpu / gigabytes(up), down_cpu / gigabytes(down), short, many];
+            let all = speeds.into_iter().chain(names).chain([resident]);
             figures.iter_mut().zip(all).for_each(|(figures, figure)| figures.push(figure));
+        }
+        if isolated {
+            ratios_of_rules.iter_mut().zip(ruled(port)).for_each(|(all, ratio)| all.push(ratio));
         }
     }
     println!(
@@ -281,7 +402,10 @@ fn compare() -> ExitCode {
         names.join(" | ")
     );
     println!("| --- | ---: | ---: | ---: | ---: | --- | --- |");
-    let goals = [(2.0, true), (1.2, true), (1.0, false), (1.0, false), (0.9, false), (1.3, true)];
+    let mut goals = vec![(2.0, true), (1.2, true), (1.0, false), (1.0, false), (0.9, false), (1.3, true)];
+    if isolated {
+        goals.push((1.1, false));
+    }
     for (kind, name) in kinds.iter().enumerate() {
         let shown: Vec<String> = figures.iter_mut().map(|of| format!("{:.2}", median(&mut of[kind].clone()))).collect();
         let mut ratios: Vec<f64> =
@@ -293,6 +417,11 @@ fn compare() -> ExitCode {
             None => ("at most 6144 kB".to_owned(), median(&mut figures[0][kind].clone()) <= 6144.0),
         };
         println!("| {name} | {} | {ratio:.2} | {goal} | {} |", shown.join(" | "), if met { "pass" } else { "missed" });
+    }
+    for (way, ratios) in ["up", "down"].iter().zip(&mut ratios_of_rules).filter(|_| isolated) {
+        let ratio = median(ratios);
+        let met = if ratio >= 0.95 { "pass" } else { "missed" };
+        println!("| {way} with a rule about names, to without | {ratio:.2} | | | | at least 0.95 | {met} |");
     }
     let (none, policy) = (start(&[]), start(&["--allow=host:1"]));
     let met = if policy - none <= 2.0 { "pass" } else { "missed" };
