@@ -3,7 +3,7 @@
 use super::message::{Answer, Record};
 use simple_dns::rdata::RData;
 use simple_dns::{RCODE, TYPE};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// Answers at most.
@@ -15,15 +15,23 @@ const LONGEST: u32 = 3600;
 /// A negative answer is not kept longer: what is missing may be made any moment.
 const LONGEST_NEGATIVE: u32 = 60;
 
+/// A canonical name and a kind.
+type Key = (String, u16);
+
 /// Answers by canonical name and kind.
 #[derive(Debug, Default)]
 pub struct Cache {
-    kept: HashMap<(String, u16), Kept>,
+    kept: HashMap<Key, Kept>,
+    /// The keys by age, so that room is made without a look at all of them.
+    ages: BTreeMap<u64, Key>,
+    next: u64,
 }
 
 #[derive(Debug)]
 struct Kept {
     answer: Answer,
+    /// Its place among the ages.
+    age: u64,
     since: Instant,
     until: Instant,
 }
@@ -45,16 +53,19 @@ impl Cache {
         if lives == 0 || answer.records.len() + answer.chain.len() > LARGEST {
             return;
         }
-        if self.kept.len() >= MOST {
-            self.kept.retain(|_, kept| kept.until > now);
+        let (key, age) = ((name.to_owned(), kind.into()), self.next);
+        self.next += 1;
+        let until = now + Duration::from_secs(lives.into());
+        let kept = Kept { answer: answer.clone(), age, since: now, until };
+        if let Some(replaced) = self.kept.insert(key.clone(), kept) {
+            self.ages.remove(&replaced.age);
         }
-        if self.kept.len() >= MOST
-            && let Some(oldest) = self.kept.iter().min_by_key(|(_, kept)| kept.since).map(|(key, _)| key.clone())
+        self.ages.insert(age, key);
+        if self.kept.len() > MOST
+            && let Some((_, oldest)) = self.ages.pop_first()
         {
             self.kept.remove(&oldest);
         }
-        let until = now + Duration::from_secs(lives.into());
-        self.kept.insert((name.to_owned(), kind.into()), Kept { answer: answer.clone(), since: now, until });
     }
 }
 
@@ -112,5 +123,16 @@ mod tests {
         assert!(cache.kept.is_empty());
         (0..3000).for_each(|number| cache.put(&format!("n{number}.example"), TYPE::A, &answer(10), now));
         assert_eq!(cache.kept.len(), MOST);
+    }
+
+    #[test]
+    fn the_oldest_answer_makes_room_and_one_that_is_kept_anew_is_young_again() {
+        let (mut cache, now) = (Cache::default(), Instant::now());
+        (0..MOST).for_each(|number| cache.put(&format!("n{number}.example"), TYPE::A, &answer(10), now));
+        cache.put("n0.example", TYPE::A, &answer(10), now);
+        cache.put("more.example", TYPE::A, &answer(10), now);
+        let has = |name| cache.get(name, TYPE::A, now).is_some();
+        assert!(has("n0.example") && !has("n1.example") && has("n2.example") && has("more.example"));
+        assert_eq!((cache.kept.len(), cache.ages.len()), (MOST, MOST));
     }
 }
