@@ -1,4 +1,4 @@
-//! Files of sandboxes: list, read, write, search and copy. All of it happens inside the sandbox.
+//! Files, sessions and language servers of sandboxes: list, read, write, search and copy. All of it happens inside the sandbox.
 //!
 //! [`inside::serve`] is what runs inside: belljar's own binary, from a sealed copy in memory, restricted as every command of
 //! the sandbox is. It answers one [`Request`] after another over its standard streams. [`Client`] is the host's side: it
@@ -12,6 +12,7 @@ pub mod bulk;
 mod client;
 pub mod draft;
 pub mod inside;
+pub mod language;
 
 mod patient;
 pub mod remote;
@@ -173,6 +174,8 @@ impl Request {
             Request::Session { ask: session::Ask::Run { wait: true, timeout_ms, .. }, .. } => {
                 Some(timeout_ms.map_or(LONG_SILENCE, |time| Duration::from_millis(time).saturating_add(SILENCE)))
             }
+            // Its keeper gives a sign of life every second, and has a deadline from whoever asks.
+            Request::Session { ask: session::Ask::Language(_), .. } => Some(SILENCE),
             // Its keeper gives a sign of life every second; while somebody takes a copy of the sandbox, everybody inside stands still.
             Request::Session { ask: session::Ask::Logs { follow: true, .. } | session::Ask::Attach { .. }, .. } => {
                 Some(LONG_SILENCE)

@@ -16,6 +16,7 @@ pub mod files;
 pub mod git;
 pub mod host;
 pub mod image;
+pub mod lsp;
 pub mod net;
 pub mod options;
 pub mod parameters;
@@ -337,6 +338,7 @@ pub fn methods() -> impl Iterator<Item = &'static Method> {
         session::METHODS,
         git::METHODS,
         pty::METHODS,
+        lsp::METHODS,
         port::METHODS,
         image::METHODS,
         host::METHODS,

@@ -51,6 +51,8 @@ pub enum Verb {
     Session(Session),
     /// Terminals that keep running in a sandbox between calls
     Pty(Pty),
+    /// Ask language servers in a sandbox about its code
+    Lsp(Lsp),
     /// Open a port of this machine that leads to one in a sandbox
     Preview(verbs::Reported<verbs::preview::Preview>),
     /// Ports of a sandbox
@@ -167,6 +169,23 @@ pub struct Pty {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::pty::Pty,
+}
+
+/// `belljar lsp`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "A server is started when it is asked, and stopped when nobody asks for a while. Places are FILE:LINE:COLUMN, counted from 1. \
+docs/language-servers.md tells more."
+)]
+pub struct Lsp {
+    /// The sandbox, by its name or the beginning of its id
+    #[arg(value_name = "SANDBOX")]
+    pub sandbox: verbs::words::Text,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::lsp::Lsp,
 }
 
 /// `belljar port`.

@@ -40,6 +40,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Port(verb)) => verb.tell(&Terminal),
         Ok(Request::Session(verb)) => verb.tell(&Terminal),
         Ok(Request::Git(verb)) => verb.tell(&Terminal),
+        Ok(Request::Lsp(verb)) => verb.tell(&Terminal),
         Ok(Request::Image(verb)) => verb.tell(&Terminal),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Net(verb)) => verb.tell(&Terminal),

@@ -58,6 +58,8 @@ pub enum Request {
     Own(Own, Option<PathBuf>),
     /// `git`.
     Git(Box<verbs::git::Git>),
+    /// `lsp`.
+    Lsp(Box<verbs::lsp::Lsp>),
     /// `pty`.
     Pty(verbs::pty::Pty),
     /// `preview`.
@@ -133,6 +135,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Sandbox(verb) => Ok(Request::Sandbox(Box::new(verb))),
             Verb::Snapshot(snapshot) => Ok(Request::Snapshot(snapshot.verb)),
             Verb::Pty(pty) => Ok(Request::Pty(pty.verb)),
+            Verb::Lsp(lsp) => Ok(Request::Lsp(Box::new(lsp.verb.inside(lsp.sandbox)))),
             Verb::Preview(preview) => Ok(Request::Preview(preview)),
             Verb::Port(port) => Ok(Request::Port(port.verb)),
             Verb::Session(session) => Ok(Request::Session(session.verb)),

@@ -90,6 +90,8 @@ pub enum Kind {
     Transport,
     /// It took longer than the caller gave it.
     TimedOut,
+    /// A program inside does not speak the protocol that it should.
+    Malformed,
     /// Anything else, and whatever a newer belljar says that this one does not know.
     #[serde(other)]
     Failed,
@@ -97,7 +99,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 42] = [
+    pub const ALL: [Kind; 43] = [
         Kind::Invalid,
         Kind::Misused,
         Kind::Host,
@@ -139,6 +141,7 @@ impl Kind {
         Kind::NetworkRefused,
         Kind::Transport,
         Kind::TimedOut,
+        Kind::Malformed,
         Kind::Failed,
     ];
 
@@ -186,6 +189,7 @@ impl Kind {
             Kind::NetworkRefused => "network_refused",
             Kind::Transport => "transport",
             Kind::TimedOut => "timed_out",
+            Kind::Malformed => "malformed",
             Kind::Failed => "failed",
         }
     }
@@ -225,7 +229,9 @@ impl Kind {
             | Kind::Lost
             | Kind::NoCommand
             | Kind::NotExecutable
-            | Kind::Busy => true,
+            | Kind::Busy
+            | Kind::TimedOut
+            | Kind::Malformed => true,
             Kind::Host
             | Kind::Setup
             | Kind::Ambiguous
@@ -248,8 +254,7 @@ impl Kind {
             | Kind::Diverged
             | Kind::NothingToCommit
             | Kind::NetworkRefused
-            | Kind::Transport
-            | Kind::TimedOut => false,
+            | Kind::Transport => false,
         }
     }
 }

@@ -5,8 +5,8 @@
 //! socket in a directory of its own, `/tmp/.belljar-UID/ID`. It ends with the sandbox, or when it is told to, and then everything that
 //! its jobs have started ends too. Whoever else is inside may do what he likes to it: he gains nothing that he does not have.
 
-mod descendants;
-mod forward;
+pub(in crate::tools) mod descendants;
+pub(in crate::tools) mod forward;
 mod interpreter;
 mod jobs;
 pub mod keeper;
@@ -20,6 +20,7 @@ pub use forward::{answer, attach, killed};
 pub use jobs::LONGEST_LOG;
 
 use super::Name;
+use super::language::Asked;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -40,6 +41,10 @@ pub enum Kind {
     Terminal,
     /// One command whose standard input and output are a stream: nothing that it writes is dropped.
     Stream,
+    /// A stream that ends when whoever listens to it goes, and that has a moment to be found.
+    Bridge,
+    /// A language server: [`language`](crate::tools::language).
+    Language,
     /// One of which nothing is known, because it does not answer.
     Silent,
 }
@@ -54,15 +59,16 @@ impl Kind {
             Kind::Command => "command",
             Kind::Terminal => "terminal",
             Kind::Stream => "stream",
+            Kind::Bridge => "bridge",
+            Kind::Language => "language",
             Kind::Silent => "silent",
         }
     }
 
     /// The kind of that name.
     pub fn from_name(name: &str) -> Option<Kind> {
-        [Kind::Shell, Kind::Python, Kind::Node, Kind::Command, Kind::Terminal, Kind::Stream]
-            .into_iter()
-            .find(|kind| kind.name() == name)
+        use Kind::{Bridge, Command, Language, Node, Python, Shell, Stream, Terminal};
+        [Shell, Python, Node, Command, Terminal, Stream, Bridge, Language].into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -125,6 +131,8 @@ pub enum Ask {
         /// Columns and rows of the caller's terminal, for that of the session.
         size: Option<(u16, u16)>,
     },
+    /// A question for a language server. Items are [`Told`](crate::tools::language::Told).
+    Language(Asked),
     /// Ends it, and everything that it has started.
     Remove,
 }
@@ -231,6 +239,6 @@ pub fn is_id(id: &str) -> bool {
 }
 
 /// Where the sessions of this user are.
-fn place() -> PathBuf {
+pub(in crate::tools) fn place() -> PathBuf {
     PathBuf::from(format!("/tmp/.belljar-{}", nix::unistd::geteuid()))
 }

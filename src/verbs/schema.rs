@@ -151,6 +151,7 @@ pub fn document() -> Value {
     super::session::described(&mut schemas);
     super::git::described(&mut schemas);
     super::pty::described(&mut schemas);
+    super::lsp::described(&mut schemas);
     super::port::described(&mut schemas);
     super::image::described(&mut schemas);
     super::net::described(&mut schemas);

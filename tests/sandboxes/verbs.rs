@@ -24,7 +24,7 @@ pub fn verbs(sandboxes: &Sandboxes) -> Vec<(Vec<String>, Vec<Value>)> {
 
 /// Whether the sandbox stands before the verb.
 pub fn stands_before(verb: &[&str]) -> bool {
-    verb.first() == Some(&"git")
+    matches!(verb.first(), Some(&"git" | &"lsp"))
 }
 
 /// How a verb is typed, with the sandbox where that stands before it.
@@ -61,6 +61,9 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
             ["net", "set"] => values.extend(["--net", "none"]),
             ["export"] => values[1] = "--output=nowhere",
             ["git", "commit"] => values[1] = "--message=7",
+            ["lsp", "completions" | "hover" | "signature" | "definition" | "references" | "rename" | "actions"] => {
+                values[1] = "7:7:7";
+            }
             _ => {}
         }
         let first = usize::from(stands_before(&verb));

@@ -66,6 +66,98 @@ class Changes(TypedDict):
     changes: List[Change]
 
 
+class CodeAction(TypedDict):
+    """Something that could be done."""
+    # Why it cannot be taken now.
+    disabled: Optional[str]
+    # What kind of action it is, as in `quickfix`.
+    kind: Optional[str]
+    # By which it is asked for, from 1, as long as the file stays as it is.
+    number: int
+    # Whether it is the one to take.
+    preferred: bool
+    # What it does.
+    title: str
+
+
+class CodeActions(TypedDict):
+    """What could be done, or what was."""
+    # What could be done; nothing where one was.
+    actions: List[CodeAction]
+    # The edits of the one that was done.
+    files: List[FileEdited]
+
+
+class CodeLocation(TypedDict):
+    """A range of a file."""
+    # The file.
+    path: Name
+    # Where in it.
+    range: TextRange
+    # Its first line, shortened where it is long; null where the file cannot be read.
+    text: Optional[str]
+
+
+class CodeLocations(TypedDict):
+    """Places in files."""
+    # In the order in which the server says them.
+    locations: List[CodeLocation]
+
+
+class CodeSymbol(TypedDict):
+    """Something that code defines."""
+    # What it is in.
+    container: Optional[str]
+    # More of it.
+    detail: Optional[str]
+    # What it is, as in `class`.
+    kind: str
+    # What it is called.
+    name: str
+    # The file.
+    path: Name
+    # All of it.
+    range: TextRange
+    # Its name.
+    selection: TextRange
+
+
+class CodeSymbols(TypedDict):
+    """What code defines."""
+    # In the order in which the server says them; of a tree each is before what is in it.
+    symbols: List[CodeSymbol]
+
+
+class Completion(TypedDict):
+    """Something that could stand at a place."""
+    # Whether it is not to be used any more.
+    deprecated: bool
+    # More of it, as in its type.
+    detail: Optional[str]
+    # What is written about it.
+    documentation: Optional[str]
+    # What what was typed is compared with; the label, where nothing is said.
+    filter: Optional[str]
+    # The text that goes in.
+    insert: str
+    # What it is, as in `function`.
+    kind: Optional[str]
+    # As it is shown in a list.
+    label: str
+    # What that text replaces; the word before the place, where nothing is said.
+    range: Optional[TextRange]
+    # What a list is sorted by; the label, where nothing is said.
+    sort: Optional[str]
+
+
+class CompletionList(TypedDict):
+    """What could stand there."""
+    # Whether there are more, which are told when more is typed.
+    incomplete: bool
+    # In the order in which the server says them.
+    items: List[Completion]
+
+
 class Copied(TypedDict):
     """What was copied."""
     # Bytes of content of all files; where TO is `-`, of what was printed.
@@ -82,6 +174,20 @@ class Copied(TypedDict):
     skipped_more: int
     # Where it is now; where there were several, the directory that they are in; `-` for what was printed.
     to: Name
+
+
+class Diagnostic(TypedDict):
+    """Something wrong with a file."""
+    # What the server calls it.
+    code: Optional[str]
+    # What is wrong.
+    message: str
+    # Where.
+    range: TextRange
+    # How bad it is.
+    severity: DiagnosticSeverity
+    # Who says so.
+    source: Optional[str]
 
 
 class End(TypedDict):
@@ -188,6 +294,26 @@ class FileContent(TypedDict):
     path: Name
 
 
+class FileDiagnosed(TypedDict):
+    """What is wrong with a file."""
+    # What is wrong.
+    diagnostics: List[Diagnostic]
+    # The file.
+    path: Name
+    # Whether the server has said anything of it, as it is now, in time. Where it has not, nobody knows whether something is wrong.
+    published: bool
+
+
+class FileEdited(TypedDict):
+    """Edits of a file."""
+    # In the order of their places, which are those before any of them.
+    edits: List[TextEdit]
+    # The file.
+    path: Name
+    # Whether it was changed; else this is what would be.
+    written: bool
+
+
 class FileEntries(TypedDict):
     """Paths, and what is known of them."""
     # In the order in which they were found; null where they were told as they came.
@@ -238,6 +364,18 @@ class FileWritten(TypedDict):
     bytes: int
     # As it was asked for.
     path: Name
+
+
+class FilesDiagnosed(TypedDict):
+    """What is wrong with files."""
+    # In the order in which they were named.
+    files: List[FileDiagnosed]
+
+
+class FilesEdited(TypedDict):
+    """Edits of files."""
+    # By their paths.
+    files: List[FileEdited]
 
 
 class FilesReplaced(TypedDict):
@@ -604,6 +742,22 @@ class HostFacts(TypedDict):
     uid: int
 
 
+class HoverText(TypedDict):
+    """What is known of what stands at a place."""
+    # Whether it is Markdown.
+    markdown: bool
+    # What it is about.
+    range: Optional[TextRange]
+    # What is told.
+    text: str
+
+
+class Hovered(TypedDict):
+    """What is known of it."""
+    # Null where nothing is.
+    hover: Optional[HoverText]
+
+
 class IdRanges(TypedDict):
     """Ranges of ids."""
     # Whether `--userns range` works.
@@ -818,6 +972,38 @@ class Labels(TypedDict):
     """The labels that a sandbox has now."""
     # By their keys.
     labels: Dict[str, str]
+
+
+class LanguageServer(TypedDict):
+    """How a server is."""
+    # Documents that are open in it.
+    documents: int
+    # Why it died last, or could not be started.
+    failure: Optional[str]
+    # The language.
+    language: str
+    # The directory of its project.
+    project: Name
+    # How often it was started again because it had died.
+    restarts: int
+    # Its command.
+    server: List[str]
+    # The session that keeps it.
+    session: str
+    # What it is doing.
+    state: LanguageServerState
+
+
+class LanguageServerLeft(TypedDict):
+    """How the server ended."""
+    # Its exit code; null where it was left to be ended.
+    exit_code: Optional[int]
+
+
+class LanguageServers(TypedDict):
+    """The servers of a sandbox."""
+    # By their sessions.
+    servers: List[LanguageServer]
 
 
 class Limits(TypedDict):
@@ -1192,6 +1378,26 @@ class Shown(TypedDict):
     media_type: str
 
 
+class Signature(TypedDict):
+    """How a function is called."""
+    # Whether it is the one that fits best.
+    active: bool
+    # The number of the parameter at the place, from 1.
+    active_parameter: Optional[int]
+    # What is written about it.
+    documentation: Optional[str]
+    # All of it.
+    label: str
+    # Its parameters, as they stand in the label.
+    parameters: List[str]
+
+
+class Signatures(TypedDict):
+    """How the function is called."""
+    # The ways in which it can be.
+    signatures: List[Signature]
+
+
 class Skipped(TypedDict):
     """Something that was not copied, or not whole."""
     # Whether it would have been copied, and could not be.
@@ -1272,6 +1478,30 @@ class TerminalResized(TypedDict):
     rows: int
     # The session.
     session: str
+
+
+class TextEdit(TypedDict):
+    """A piece of a file and what comes in its place."""
+    # The piece.
+    range: TextRange
+    # What comes in its place.
+    text: str
+
+
+class TextPoint(TypedDict):
+    """A line and a column of it."""
+    # From 1, in characters (Unicode's code points); with `utf16` in units of UTF-16.
+    column: int
+    # From 1.
+    line: int
+
+
+class TextRange(TypedDict):
+    """From one point to another, which is the first that does not belong to it."""
+    # Behind the last.
+    end: TextPoint
+    # The first.
+    start: TextPoint
 
 
 class Usage(TypedDict):
@@ -1527,6 +1757,7 @@ Context = Literal["continued", "new", "anew"]
 Count = Union[str, float]
 Cpus = Union[str, float]
 Deadline = Union[str, float]
+DiagnosticSeverity = Literal["error", "warning", "information", "hint"]
 Digest = str
 EachRemoved = Union[Removed, EachRemovedValue2]
 EachStarted = Union[Started, EachStartedValue2]
@@ -1549,17 +1780,20 @@ GitUntracked = Literal["all", "normal", "no"]
 Happening = Literal["opened", "refused", "closed", "query", "lost"]
 How = Literal["added", "changed", "deleted"]
 Ids = Union[str, float]
-Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "cancelled", "broken", "not_a_repository", "repository_not_found", "ref_not_found", "branch_exists", "authentication", "push_rejected", "remote_rejected", "dirty_tree", "conflict", "diverged", "nothing_to_commit", "network_refused", "transport", "timed_out", "failed"]
+Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "cancelled", "broken", "not_a_repository", "repository_not_found", "ref_not_found", "branch_exists", "authentication", "push_rejected", "remote_rejected", "dirty_tree", "conflict", "diverged", "nothing_to_commit", "network_refused", "transport", "timed_out", "malformed", "failed"]
+LanguageServerState = Literal["starting", "running", "stopped", "ended"]
+LanguageServerTold = LanguageServer
 Listed = Union[Known, ListedValue2]
 Mode = Union[str, float]
 Name = Union[str, NameValue2]
+OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
 OneOrSomeText = Union[List[Union[str, float]], Union[str, float]]
 OutputLimit = Union[str, float]
 Protocol = Literal["tcp", "udp", "icmp"]
 Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
 RunTold = Union[RunToldValue1, RunToldValue2]
 CodeTold = Union[RunTold, CodeToldValue2]
-SessionKind = Literal["shell", "python", "node", "command", "terminal", "stream", "silent"]
+SessionKind = Literal["shell", "python", "node", "command", "terminal", "stream", "bridge", "language", "silent"]
 Size = Union[str, float]
 State = Literal["starting", "running", "stopping", "stopped", "lost", "broken"]
 Status = Literal["exited", "signaled", "timed_out", "cpu_time_exceeded", "out_of_memory", "output_limit", "forbidden_syscall", "cancelled", "setup_failed"]
@@ -1757,6 +1991,81 @@ class Image:
         return self._call("image.verify", {"name": name, "input": input}, on_output)
 
 
+class Lsp:
+    """`belljar lsp`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def start(self, *, sandbox: Union[str, float], language: Union[str, float], project: Optional[Word] = None, idle: Optional[Time] = None, timeout: Optional[Time] = None, server: Optional[OneOrManyText] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> LanguageServerTold:
+        """Start the server of a language for a project, if it does not run"""
+        return self._call("lsp.start", {"sandbox": sandbox, "language": language, "project": project, "idle": idle, "timeout": timeout, "server": server, "input": input}, on_output)
+
+    def stop(self, *, sandbox: Union[str, float], language: Union[str, float], project: Optional[Word] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> LanguageServerTold:
+        """End it"""
+        return self._call("lsp.stop", {"sandbox": sandbox, "language": language, "project": project, "input": input}, on_output)
+
+    def ls(self, *, sandbox: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> LanguageServers:
+        """List the servers of a sandbox"""
+        return self._call("lsp.ls", {"sandbox": sandbox, "input": input}, on_output)
+
+    def completions(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, line: Optional[int] = None, column: Optional[int] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CompletionList:
+        """List what could stand at a place"""
+        return self._call("lsp.completions", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "line": line, "column": column, "input": input}, on_output)
+
+    def hover(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, line: Optional[int] = None, column: Optional[int] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Hovered:
+        """Tell what stands at a place: its type and what is written about it"""
+        return self._call("lsp.hover", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "line": line, "column": column, "input": input}, on_output)
+
+    def signature(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, line: Optional[int] = None, column: Optional[int] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Signatures:
+        """Tell how the function is called whose arguments stand at a place"""
+        return self._call("lsp.signature", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "line": line, "column": column, "input": input}, on_output)
+
+    def definition(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, line: Optional[int] = None, column: Optional[int] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeLocations:
+        """Find where it is defined that stands at a place"""
+        return self._call("lsp.definition", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "line": line, "column": column, "input": input}, on_output)
+
+    def references(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, line: Optional[int] = None, column: Optional[int] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeLocations:
+        """Find where it is used that stands at a place"""
+        return self._call("lsp.references", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "line": line, "column": column, "input": input}, on_output)
+
+    def symbols(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeSymbols:
+        """List what a file defines"""
+        return self._call("lsp.symbols", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "input": input}, on_output)
+
+    def find(self, *, sandbox: Union[str, float], language: Union[str, float], query: Union[str, float], project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeSymbols:
+        """Find what a project defines by a part of the name"""
+        return self._call("lsp.find", {"sandbox": sandbox, "language": language, "query": query, "project": project, "timeout": timeout, "utf16": utf16, "input": input}, on_output)
+
+    def diagnostics(self, *, sandbox: Union[str, float], file: OneOrSomeWord, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FilesDiagnosed:
+        """Tell what is wrong with files"""
+        return self._call("lsp.diagnostics", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "input": input}, on_output)
+
+    def rename(self, *, sandbox: Union[str, float], file: Word, name: Union[str, float], language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, line: Optional[int] = None, column: Optional[int] = None, write: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FilesEdited:
+        """Give another name to what stands at a place, everywhere"""
+        return self._call("lsp.rename", {"sandbox": sandbox, "file": file, "name": name, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "line": line, "column": column, "write": write, "input": input}, on_output)
+
+    def format(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, write: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FilesEdited:
+        """Set a file as the server would have it"""
+        return self._call("lsp.format", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "write": write, "input": input}, on_output)
+
+    def actions(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, line: Optional[int] = None, column: Optional[int] = None, end_line: Optional[int] = None, end_column: Optional[int] = None, apply: Optional[int] = None, dry_run: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeActions:
+        """List what could be done at a place, or do it"""
+        return self._call("lsp.actions", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "line": line, "column": column, "end_line": end_line, "end_column": end_column, "apply": apply, "dry_run": dry_run, "input": input}, on_output)
+
+    def open(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> LanguageServerTold:
+        """Open a document, which stays open"""
+        return self._call("lsp.open", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "input": input}, on_output)
+
+    def close(self, *, sandbox: Union[str, float], file: Word, language: Optional[Union[str, float]] = None, project: Optional[Word] = None, timeout: Optional[Time] = None, utf16: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> LanguageServerTold:
+        """Close it again"""
+        return self._call("lsp.close", {"sandbox": sandbox, "file": file, "language": language, "project": project, "timeout": timeout, "utf16": utf16, "input": input}, on_output)
+
+    def connect(self, *, sandbox: Union[str, float], language: Union[str, float], project: Optional[Word] = None, path: Optional[OneOrManyWord] = None, timeout: Optional[Time] = None, server: Optional[OneOrManyText] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> LanguageServerLeft:
+        """Be a language server for an editor, on standard input and output"""
+        return self._call("lsp.connect", {"sandbox": sandbox, "language": language, "project": project, "path": path, "timeout": timeout, "server": server, "input": input}, on_output)
+
+
 class Net:
     """`belljar net`."""
 
@@ -1883,6 +2192,7 @@ class Methods:
         self.fs = Fs(call)
         self.git = Git(call)
         self.image = Image(call)
+        self.lsp = Lsp(call)
         self.net = Net(call)
         self.port = Port(call)
         self.pty = Pty(call)

@@ -44,6 +44,7 @@ fn failed(what: &str) -> impl Fn(io::Error) -> Error {
 pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Error> {
     match (id, ask) {
         (None, Ask::Look) => look_at_all(to),
+        (None, Ask::Language(asked)) => crate::tools::language::answer(asked, to),
         (None, _) => Err(Error::new(error::Kind::Invalid, "no session is named")),
         (Some(id), _) if !is_id(id) => Err(not_an_id(id)),
         (Some(id), Ask::Create { kind, words, env, directory }) => create(id, *kind, words, env, directory.as_ref()),
@@ -52,7 +53,14 @@ pub fn answer(id: Option<&str>, ask: &Ask, to: &mut dyn Write) -> Result<(), Err
     }
 }
 
-fn create(id: &str, kind: Kind, words: &[Name], env: &[(Name, Name)], directory: Option<&Name>) -> Result<(), Error> {
+/// Makes a session.
+pub fn create(
+    id: &str,
+    kind: Kind,
+    words: &[Name],
+    env: &[(Name, Name)],
+    directory: Option<&Name>,
+) -> Result<(), Error> {
     let place = place();
     match DirBuilder::new().mode(0o700).create(&place) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -177,6 +185,7 @@ fn open(id: &str) -> Result<UnixStream, Error> {
             let why = "what kept it was killed, or the sandbox was stopped since";
             Error::new(error::Kind::Lost, format!("the session `{id}` is lost: {why}"))
                 .hint("make another; what it had set is gone")
+                .of_field("session")
         }
         _ if is_gone(&error) => Error::new(error::Kind::NotFound, format!("no session `{id}`")).of_field("session"),
         _ => failed("reach the session")(error),
@@ -190,13 +199,14 @@ fn patience(ask: &Ask) -> Option<Duration> {
         Ask::Interrupt { .. } => Some(ENDING),
         Ask::Run { wait: false, .. } | Ask::Logs { follow: false, .. } => Some(AT_ONCE),
         Ask::Run { timeout_ms, .. } => timeout_ms.map(|time| Duration::from_millis(time) + ENDING),
+        Ask::Language(asked) => Some(Duration::from_millis(asked.timeout_ms) + ENDING),
         Ask::Logs { .. } | Ask::Attach { .. } => None,
     }
 }
 
 /// Whether its keeper says every second that it is there, until the job ends.
 fn is_awaited(ask: &Ask) -> bool {
-    matches!(ask, Ask::Run { wait: true, .. } | Ask::Logs { follow: true, .. })
+    matches!(ask, Ask::Run { wait: true, .. } | Ask::Logs { follow: true, .. } | Ask::Language(_))
 }
 
 /// Waits for the next word of a keeper, second by second: where everybody inside was stopped, so were we, and that counts as one.
@@ -238,7 +248,7 @@ fn not_an_id(id: &str) -> Error {
 }
 
 /// Passes on one request and its answers, frame by frame.
-fn pass_on(id: &str, ask: &Ask, to: &mut dyn Write) -> Result<(), Error> {
+pub fn pass_on(id: &str, ask: &Ask, to: &mut dyn Write) -> Result<(), Error> {
     let socket = open(id)?;
     converse(id, socket, (ask, patience(ask)), to)
 }

@@ -18,10 +18,14 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Builder;
+use std::time::Duration;
 
 /// Of each thread: they keep no more than a piece of what goes through.
 const STACK: usize = 256 << 10;
+/// How long somebody may take to come for a stream that is for him alone.
+const FOUND: Duration = Duration::from_secs(30);
 
 struct Keeper {
     id: String,
@@ -30,6 +34,8 @@ struct Keeper {
     jobs: Arc<Jobs>,
     /// The shell, interpreter or command.
     pid: i32,
+    /// Whether somebody has come for the stream.
+    attached: AtomicBool,
 }
 
 /// What runs the jobs.
@@ -43,6 +49,9 @@ enum Runner {
 pub fn keep(id: &str, kind: Kind, words: &[OsString], ready: &mut dyn FnMut(Result<(), Error>)) -> i32 {
     // Of whoever made it nothing stays: no session whose end would be ours.
     let _ = nix::unistd::setsid();
+    if kind == Kind::Language {
+        return crate::tools::language::keep(id, words, ready);
+    }
     match begin(id, kind, words) {
         Ok((keeper, runner, listener)) => {
             ready(Ok(()));
@@ -58,7 +67,7 @@ pub fn keep(id: &str, kind: Kind, words: &[OsString], ready: &mut dyn FnMut(Resu
 /// Why what the session is to run could not be started.
 fn not_started(kind: Kind, words: &[OsString]) -> impl Fn(io::Error) -> Error {
     let missing = match (kind, words.first()) {
-        (Kind::Command | Kind::Terminal | Kind::Stream, Some(word)) => Err(PathBuf::from(word)),
+        (Kind::Command | Kind::Terminal | Kind::Stream | Kind::Bridge, Some(word)) => Err(PathBuf::from(word)),
         (Kind::Python, _) => Ok("python3"),
         (Kind::Node, _) => Ok("node"),
         _ => Ok("bash and no sh"),
@@ -113,16 +122,16 @@ fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, Un
         Kind::Command => command(words, Stdio::null())
             .map(|(streams, child)| (Runner::Command(streams), child))
             .map_err(not_started)?,
-        Kind::Stream => command(words, Stdio::piped())
+        Kind::Stream | Kind::Bridge => command(words, Stdio::piped())
             .map(|(streams, child)| (Runner::Command(streams), child))
             .map_err(not_started)?,
         Kind::Terminal => {
             let (streams, command) = terminal::make(words).map_err(failed)?;
             (Runner::Command(streams), terminal::start(command).map_err(not_started)?)
         }
-        Kind::Silent => return Err(failed(io::ErrorKind::InvalidInput.into())),
+        Kind::Silent | Kind::Language => return Err(failed(io::ErrorKind::InvalidInput.into())),
     };
-    if matches!(kind, Kind::Command | Kind::Terminal | Kind::Stream) {
+    if matches!(kind, Kind::Command | Kind::Terminal | Kind::Stream | Kind::Bridge) {
         let text: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
         let added = jobs.lock().add(text.join(" "), false);
         let job = added.ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
@@ -130,13 +139,14 @@ fn begin(id: &str, kind: Kind, words: &[OsString]) -> Result<(Keeper, Runner, Un
             let master = master.try_clone().map_err(failed)?;
             jobs.change(|state| state.job(job).map(|job| job.on_terminal(master)));
         }
-        if let (Kind::Stream, Some(input)) = (kind, child.stdin.take()) {
+        if let (Kind::Stream | Kind::Bridge, Some(input)) = (kind, child.stdin.take()) {
             let input = File::from(OwnedFd::from(input));
             without_waiting(&input).map_err(failed)?;
             jobs.change(|state| state.job(job).map(|job| job.on_stream(input)));
         }
     }
-    let keeper = Keeper { id: id.to_owned(), kind, directory, jobs, pid: child.id() as i32 };
+    let (pid, attached) = (child.id() as i32, AtomicBool::new(false));
+    let keeper = Keeper { id: id.to_owned(), kind, directory, jobs, pid, attached };
     Ok((keeper, runner, listener))
 }
 
@@ -164,6 +174,11 @@ fn serve(keeper: Keeper, runner: Runner, listener: &UnixListener) -> i32 {
     if threads.iter().any(Result::is_err) {
         keeper.end();
         return 1;
+    }
+    if keeper.kind == Kind::Bridge {
+        let abandoned = keeper.clone();
+        // Without it one is left that nobody came for, until the sandbox ends.
+        let _ = Builder::new().stack_size(STACK).spawn(move || abandoned.end_alone());
     }
     for caller in listener.incoming() {
         let Ok(caller) = caller else { continue };
@@ -237,6 +252,15 @@ fn not_begun(error: &io::Error) -> End {
 }
 
 impl Keeper {
+    /// Ends, where nobody comes.
+    fn end_alone(&self) {
+        std::thread::sleep(FOUND);
+        if !self.attached.load(Ordering::Acquire) {
+            self.end();
+            crate::sys::child::exit(0);
+        }
+    }
+
     /// Ends everything that it has started, and is found no more.
     fn end(&self) {
         let _ = fs::remove_dir_all(&self.directory);

@@ -49,6 +49,15 @@ pub fn hear(keeper: &Keeper, caller: &mut UnixStream) -> io::Result<()> {
         Ask::Interrupt { job } => keeper.interrupt(job),
         Ask::Logs { job, follow } => keeper.tell(job, follow, None, caller)?,
         Ask::Input { job, bytes } => keeper.input(job, &bytes.0),
+        Ask::Attach { size } if keeper.kind == Kind::Bridge => {
+            let shown = keeper.attach(size, caller);
+            // Whether its process has ended or the caller has gone, it was for him alone.
+            keeper.end();
+            if let Ok(result) = shown {
+                wire::write_json(caller, wire::END, &result.err())?;
+            }
+            crate::sys::child::exit(0);
+        }
         Ask::Attach { size } => keeper.attach(size, caller)?,
         Ask::Resize { columns, rows } => keeper.resize(columns, rows),
         Ask::Remove => {
@@ -56,6 +65,9 @@ pub fn hear(keeper: &Keeper, caller: &mut UnixStream) -> io::Result<()> {
             wire::write_json(caller, wire::END, &wire::Ending::None)?;
             // With all threads.
             crate::sys::child::exit(0);
+        }
+        Ask::Language(_) => {
+            Err(Error::new(error::Kind::Misused, format!("the session `{}` keeps no language server", keeper.id)))
         }
         Ask::Create { .. } => Err(Error::new(error::Kind::Exists, "the session is there already")),
     };
@@ -100,7 +112,7 @@ impl Keeper {
 
     /// Takes a job in; its number.
     fn add(&self, kind: Kind, text: String, wait: bool) -> Result<u64, Error> {
-        if matches!(self.kind, Kind::Command | Kind::Terminal | Kind::Stream) {
+        if matches!(self.kind, Kind::Command | Kind::Terminal | Kind::Stream | Kind::Bridge) {
             return Err(Error::new(error::Kind::Invalid, "it is a single command, and takes no other"));
         }
         if kind != self.kind {
@@ -249,18 +261,18 @@ impl Keeper {
         match (self.kind, step) {
             (Kind::Shell, 0) => to_started(Signal::SIGTERM),
             (Kind::Shell, 2 | 3) => to_started(Signal::SIGKILL),
-            (Kind::Shell, 1) | (Kind::Silent, _) => {}
+            (Kind::Shell, 1) | (Kind::Silent | Kind::Language, _) => {}
             (Kind::Terminal, _) => {
                 if let Some(mut master) = known.input.as_ref() {
                     // Where it is full, somebody types already.
                     let _ = master.write(INTERRUPT);
                 }
             }
-            (Kind::Python | Kind::Node | Kind::Command | Kind::Stream, 0 | 1) => {
+            (Kind::Python | Kind::Node | Kind::Command | Kind::Stream | Kind::Bridge, 0 | 1) => {
                 to_itself(Signal::SIGINT);
                 to_started(Signal::SIGINT);
             }
-            (Kind::Shell | Kind::Python | Kind::Node | Kind::Command | Kind::Stream, _) => {
+            (Kind::Shell | Kind::Python | Kind::Node | Kind::Command | Kind::Stream | Kind::Bridge, _) => {
                 to_started(Signal::SIGKILL);
                 to_itself(Signal::SIGKILL);
             }

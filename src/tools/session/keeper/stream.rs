@@ -27,7 +27,7 @@ const GLANCE_MS: u16 = 100;
 impl Keeper {
     /// Is the other end of a caller's stream, until the process ends or the caller goes.
     pub(super) fn attach(&self, size: Option<(u16, u16)>, caller: &mut UnixStream) -> io::Result<Result<(), Error>> {
-        if !matches!(self.kind, Kind::Terminal | Kind::Stream) {
+        if !matches!(self.kind, Kind::Terminal | Kind::Stream | Kind::Bridge) {
             let message = format!("the session `{}` is one of {}, and no stream", self.id, self.kind.name());
             return Ok(Err(Error::new(error::Kind::Misused, message)));
         }
@@ -35,6 +35,7 @@ impl Keeper {
             // Before anything is shown, which is drawn for this size. One that has ended still shows what it did.
             let _ = self.resize(columns, rows);
         }
+        self.attached.store(true, Ordering::Release);
         let from = caller.try_clone()?;
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -93,7 +94,7 @@ impl Keeper {
                     Said::Stdout(Name(bytes)) => wire::write(&mut to, wire::DATA, bytes)?,
                     other => wire::write_json(&mut to, wire::ITEM, other)?,
                 }
-                if self.kind == Kind::Stream {
+                if self.kind != Kind::Terminal {
                     to.flush()?;
                     self.jobs.change(|state| state.job(JOB).map(|job| job.take(place + number + 1)));
                 }
@@ -117,7 +118,7 @@ impl Keeper {
                     // It may end at any moment; that is told on the other way.
                     let _ = self.resize(u16::from_le_bytes([a, b]), u16::from_le_bytes([c, d]));
                 }
-                (wire::END, _) if self.kind == Kind::Stream => {
+                (wire::END, _) if self.kind != Kind::Terminal => {
                     self.jobs.change(|state| state.job(JOB).map(|job| job.input = None));
                 }
                 (wire::END, _) => {}

@@ -1,0 +1,154 @@
+//! Documents that are open in a server, in step with the files.
+//!
+//! A document is opened when somebody asks about it. Before each question those whose files have changed are changed, and those whose
+//! files are gone are closed. There are not many: the one that was asked for longest ago is closed for the next, unless somebody has
+//! opened it himself.
+
+use super::files::{Change, Files, Stamp};
+use super::protocol::uri_of;
+use super::server::Server;
+use super::table::{Entry, document_language};
+use super::texts;
+use crate::error::{Error, Kind};
+use crate::tools::Name;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Documents that are open at once.
+const MOST: usize = 64;
+
+/// One document.
+struct Document {
+    text: String,
+    version: i64,
+    stamp: Stamp,
+    /// Whether somebody has opened it himself.
+    held: bool,
+    /// The question that it was last opened for.
+    used: u64,
+}
+
+/// Those of one server.
+#[derive(Default)]
+pub struct Documents {
+    open: BTreeMap<PathBuf, Document>,
+    files: Files,
+    questions: u64,
+}
+
+impl Documents {
+    /// How many are open.
+    pub fn count(&self) -> usize {
+        self.open.len()
+    }
+
+    /// A file of the project that ends like that.
+    pub fn first(&self, extensions: &[String]) -> Option<PathBuf> {
+        self.files.first(extensions)
+    }
+
+    /// The text of one that is open.
+    pub fn text(&self, path: &Path) -> Option<&str> {
+        self.open.get(path).map(|document| document.text.as_str())
+    }
+
+    /// The version of one that is open.
+    pub fn version(&self, path: &Path) -> Option<i64> {
+        self.open.get(path).map(|document| document.version)
+    }
+
+    /// Brings all that the server knows in step with the files.
+    ///
+    /// # Errors
+    ///
+    /// The server takes nothing.
+    pub fn follow(&mut self, server: &Server, project: &Path, entry: &Entry) -> Result<(), Error> {
+        self.questions += 1;
+        let mut gone = Vec::new();
+        for (path, document) in &mut self.open {
+            match fs::metadata(path) {
+                Ok(found) if Stamp::of(&found) == document.stamp => {}
+                Ok(_) => match read(path) {
+                    Ok((text, stamp)) => document.change(path, text, stamp, server)?,
+                    Err(_) => gone.push(path.clone()),
+                },
+                Err(_) => gone.push(path.clone()),
+            }
+        }
+        for path in gone {
+            self.close(&path, server)?;
+        }
+        let changes = self.files.look(project, &entry.extensions);
+        if !changes.is_empty() {
+            let told = |(path, change): &(PathBuf, Change)| json!({ "uri": uri_of(path), "type": *change as u8 });
+            let changes: Vec<_> = changes.iter().map(told).collect();
+            server.notify("workspace/didChangeWatchedFiles", &json!({ "changes": changes }))?;
+        }
+        Ok(())
+    }
+
+    /// Opens one, if it is not.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read, or the server takes nothing.
+    pub fn open(&mut self, path: &Path, hold: bool, server: &Server, language: &str) -> Result<(), Error> {
+        let questions = self.questions;
+        if let Some(document) = self.open.get_mut(path) {
+            document.used = questions;
+            document.held |= hold;
+            return Ok(());
+        }
+        let (text, stamp) = read(path).map_err(|error| error.about(&Name::from(path)))?;
+        while self.open.len() >= MOST {
+            let free = self.open.iter().filter(|(_, one)| !one.held && one.used < questions);
+            let Some(oldest) = free.min_by_key(|(_, one)| one.used).map(|(path, _)| path.clone()) else {
+                return Err(Error::new(Kind::Busy, format!("more than {MOST} documents would be open"))
+                    .hint("`belljar lsp close` those that nobody needs, or ask about fewer at once"));
+            };
+            self.close(&oldest, server)?;
+        }
+        let item =
+            json!({ "uri": uri_of(path), "languageId": document_language(path, language), "version": 1, "text": text });
+        server.forget_diagnostics(path);
+        server.notify("textDocument/didOpen", &json!({ "textDocument": item }))?;
+        self.open.insert(path.to_owned(), Document { text, version: 1, stamp, held: hold, used: questions });
+        Ok(())
+    }
+
+    /// Closes one; whether it was open.
+    ///
+    /// # Errors
+    ///
+    /// The server takes nothing.
+    pub fn close(&mut self, path: &Path, server: &Server) -> Result<bool, Error> {
+        if self.open.remove(path).is_none() {
+            return Ok(false);
+        }
+        server.notify("textDocument/didClose", &json!({ "textDocument": { "uri": uri_of(path) } }))?;
+        server.drop_diagnostics(path);
+        Ok(true)
+    }
+}
+
+impl Document {
+    fn change(&mut self, path: &Path, text: String, stamp: Stamp, server: &Server) -> Result<(), Error> {
+        self.stamp = stamp;
+        if self.text == text {
+            return Ok(());
+        }
+        self.version += 1;
+        server.forget_diagnostics(path);
+        let params = json!({ "textDocument": { "uri": uri_of(path), "version": self.version }, "contentChanges": [{ "text": text }] });
+        self.text = text;
+        server.notify("textDocument/didChange", &params)
+    }
+}
+
+/// The text of a file, and by what its next change is seen: looked at first, so that none is missed.
+fn read(path: &Path) -> Result<(String, Stamp), Error> {
+    let stamp = fs::metadata(path).map(|found| Stamp::of(&found));
+    stamp.and_then(|stamp| Ok((texts::read_text(path)?, stamp))).map_err(|error| Error::of_io(&error))
+}
