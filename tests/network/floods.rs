@@ -137,7 +137,8 @@ for _ in range(100):
         except OSError: pass
     time.sleep(.01)
 see()
-print(sent < 100 << 20)
+# How much the kernels of both ends take is theirs to say; not everything that was offered.
+print(sent < 100 * 100 << 16)
 print(quick(tcp, '192.52.193.1', 22))
 @guarded
 def upload():
