@@ -12,7 +12,7 @@ pub fn socket(family: i32, kind: i32, protocol: i32) -> Answer<Fd> {
 
 /// ioctl(2) `SIOCGSKNS` (Linux 4.10): the network namespace of a socket, which needs no procfs.
 pub fn network_of(socket: Fd) -> Answer<Fd> {
-    belonging(socket, 0x894C, 0)
+    belonging(socket, libc::SIOCGSKNS as u32, 0)
 }
 
 #[repr(C)]

@@ -23,7 +23,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Between two words of a tool that is at work.
@@ -207,7 +207,7 @@ impl Running {
             if let Some(status) = self.child.try_wait()?
                 && !self.has_output()
             {
-                return Ok(Some(Ended { code: code_of(status), host_keys: self.host_keys() }));
+                return Ok(Some(Ended { code: status.code(), host_keys: self.host_keys() }));
             }
             self.wait(from)?;
         }
@@ -331,10 +331,6 @@ impl Running {
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
         let _ = self.child.wait();
     }
-}
-
-fn code_of(status: ExitStatus) -> Option<i32> {
-    status.code()
 }
 
 /// Whether `pid` is `top`, or descends from it.

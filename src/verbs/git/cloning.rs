@@ -5,7 +5,7 @@ use super::line::{Line, Reached};
 use super::reach::Opened;
 use super::reach::Reach;
 use super::run::{Repository, check_names};
-use super::transfer::{PROTOCOLS, deadline, open, reaching};
+use super::transfer::{PROTOCOLS, checked, deadline, fetch_words, open, reaching};
 use crate::error::{Error, Kind, Problem};
 use crate::git::{self, Address, Deed};
 use crate::name::Name;
@@ -15,7 +15,7 @@ use crate::verbs::{Site, Told, Verb};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 /// What submodules may be fetched by: a repository that nobody has read says where they are.
 const PROTOCOLS_OF_SUBMODULES: &str = "https:http:ssh:git";
@@ -107,12 +107,11 @@ impl Verb for CloneOf {
     type Told = Cloned;
 
     fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
+        problems_of(checked(self.own.check(), self.own.timeout.as_ref(), &self.reach))
     }
 
     fn run(self, site: &Site<'_>) -> Result<Cloned, Error> {
-        let ((_, _), ()) = both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
-        let (address, _) = self.own.check()?;
+        let ((address, _), _) = checked(self.own.check(), self.own.timeout.as_ref(), &self.reach)?;
         let opened = open(&self.reach, site, &address)?;
         self.own.run(site, &opened)
     }
@@ -169,9 +168,7 @@ fn fetch_commit(
     if is_there {
         return Ok(Reached::default());
     }
-    let mut words: Vec<OsString> = ["fetch", "--quiet"].map(OsString::from).to_vec();
-    words.extend(depth.map(|depth| format!("--depth={depth}").into()));
-    words.extend(["--".into(), "origin".into(), commit.0.clone()]);
+    let words = fetch_words(&[], depth, OsStr::new("origin"), Some(commit));
     let fetched = line.run(path, &words, PROTOCOLS).map_err(|error| match error.kind {
         Kind::Failed | Kind::Transport => Error { kind: Kind::RefNotFound, ..error },
         _ => error,

@@ -4,11 +4,11 @@ use super::here;
 use super::line::{Line, Reached};
 use super::reach::Reach;
 use super::run::{Repository, check_names};
-use super::transfer::{PROTOCOLS, deadline, find, open, reaching};
+use super::transfer::{PROTOCOLS, checked, find, open, reaching};
 use crate::error::{Error, Kind, Problem};
 use crate::git;
 use crate::name::Name;
-use crate::verbs::faults::{Env, both, problems_of};
+use crate::verbs::faults::{Env, problems_of};
 use crate::verbs::words::{Text, Time, Word};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
@@ -90,12 +90,11 @@ impl Verb for Push {
     type Told = PushTold;
 
     fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
+        problems_of(checked(self.own.check(), self.own.timeout.as_ref(), &self.reach))
     }
 
     fn run(self, site: &Site<'_>) -> Result<PushTold, Error> {
-        let ((_, deadline), ()) =
-            both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
+        let (_, deadline) = checked(self.own.check(), self.own.timeout.as_ref(), &self.reach)?;
         let own = self.own;
         let repository = Repository::new(site, &own.sandbox, &own.path);
         let found = find(&repository, own.remote.as_ref(), true)?;

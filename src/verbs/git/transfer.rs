@@ -109,13 +109,15 @@ pub struct Found {
     pub address: Address,
     /// The branch that is checked out.
     pub branch: Option<Name>,
+    /// Its commit, or that of a head without a branch.
+    pub commit: Option<String>,
     /// Whether that branch follows one of this remote.
     pub follows: bool,
 }
 
 /// The remote of that name, or the one that the branch follows; where it is fetched from or pushed to.
 pub fn find(repository: &Repository<'_>, named: Option<&Word>, push: bool) -> Result<Found, Error> {
-    let (branch, _) = head(repository)?.parts();
+    let (branch, commit) = head(repository)?.parts();
     let followed = match &branch {
         Some(branch) => {
             let key = [b"branch.", branch.0.as_slice(), b".remote"].concat();
@@ -144,7 +146,7 @@ pub fn find(repository: &Repository<'_>, named: Option<&Word>, push: bool) -> Re
     // What stands in the settings inside is written there by nobody in particular.
     let address = git::address("remote", &url).map_err(|problem| Error::invalid(vec![problem]))?;
     let follows = followed.as_ref() == Some(&name);
-    Ok(Found { name, address, branch, follows })
+    Ok(Found { name, address, branch, commit, follows })
 }
 
 /// What is known of the branches and tags of remotes.
@@ -195,14 +197,12 @@ fn changed(before: &BTreeMap<Name, String>, after: &BTreeMap<Name, String>) -> V
     names.into_iter().filter_map(row).collect()
 }
 
-/// The words of a fetch.
-fn fetch_words(own: &FetchOwn, remote: &OsStr, branch: Option<&OsStr>) -> Vec<OsString> {
-    let mut words: Vec<OsString> = vec!["fetch".into(), "--quiet".into()];
-    words.extend(own.prune.then(|| "--prune".into()));
-    words.extend(own.tags.then(|| "--tags".into()));
-    words.extend(own.depth.map(|depth| format!("--depth={depth}").into()));
+/// The words of a fetch of a branch, tag or commit; without one, of what the settings say of the remote.
+pub fn fetch_words(options: &[&str], depth: Option<u32>, remote: &OsStr, wanted: Option<&OsStr>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = ["fetch", "--quiet"].iter().chain(options).map(OsString::from).collect();
+    words.extend(depth.map(|depth| format!("--depth={depth}").into()));
     words.extend(["--".into(), remote.to_owned()]);
-    words.extend(branch.map(OsStr::to_owned));
+    words.extend(wanted.map(OsStr::to_owned));
     words
 }
 
@@ -216,23 +216,29 @@ impl Verb for Fetch {
     type Told = Fetched;
 
     fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
+        problems_of(checked(self.own.check(), self.own.timeout.as_ref(), &self.reach))
     }
 
     fn run(self, site: &Site<'_>) -> Result<Fetched, Error> {
-        let ((_, deadline), ()) =
-            both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
+        let (_, deadline) = checked(self.own.check(), self.own.timeout.as_ref(), &self.reach)?;
         let own = &self.own;
         let repository = Repository::new(site, &own.sandbox, &own.path);
         let found = find(&repository, own.remote.as_ref(), false)?;
         let opened = open(&self.reach, site, &found.address)?;
         let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened, deadline };
         let before = known(&repository)?;
-        let words = fetch_words(own, &found.name, own.branch.as_deref());
+        let flags = [("--prune", own.prune), ("--tags", own.tags)];
+        let options: Vec<&str> = flags.into_iter().filter(|(_, wanted)| *wanted).map(|(word, _)| word).collect();
+        let words = fetch_words(&options, own.depth, &found.name, own.branch.as_deref());
         let (_, reached) = line.run(&own.path, &words, PROTOCOLS)?;
         let changed = changed(&before, &known(&repository)?);
         Ok(Fetched { remote: Name::from(found.name), url: found.address.url, changed, reached })
     }
+}
+
+/// What the verb's own parameters are read as, and when its call is given up; or everything that is wrong with any of them.
+pub fn checked<T>(own: Result<T, Error>, timeout: Option<&Time>, reach: &Reach) -> Result<(T, Option<Instant>), Error> {
+    both(both(own, deadline(timeout)), reach.check()).map(|(read, ())| read)
 }
 
 /// When a call is given up.
@@ -357,23 +363,19 @@ impl Verb for Pull {
     type Told = Pulled;
 
     fn faults(self, _: Env<'_>) -> Vec<Problem> {
-        problems_of(both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check()))
+        problems_of(checked(self.own.check(), self.own.timeout.as_ref(), &self.reach))
     }
 
     fn run(self, site: &Site<'_>) -> Result<Pulled, Error> {
-        let ((_, deadline), ()) =
-            both(both(self.own.check(), deadline(self.own.timeout.as_ref())), self.reach.check())?;
+        let (_, deadline) = checked(self.own.check(), self.own.timeout.as_ref(), &self.reach)?;
         let own = self.own;
         let repository = Repository::new(site, &own.sandbox, &own.path);
         let found = find(&repository, own.remote.as_ref(), false)?;
-        let (branch, before) = head(&repository)?.parts();
         let opened = open(&self.reach, site, &found.address)?;
         let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened, deadline };
         let same = found.branch.as_ref().filter(|_| !found.follows).map(|name| name.path().as_os_str());
         let wanted = own.branch.as_deref().or(same);
-        let mut words: Vec<OsString> = ["fetch", "--quiet", "--"].map(OsString::from).to_vec();
-        words.push(found.name.clone());
-        words.extend(wanted.map(OsStr::to_owned));
+        let words = fetch_words(&[], None, &found.name, wanted);
         let (_, reached) = line.run(&own.path, &words, PROTOCOLS)?;
         // Without the line: what runs here was fetched, and may be anything.
         let from = if wanted.is_some() { "FETCH_HEAD" } else { "@{upstream}" };
@@ -383,8 +385,8 @@ impl Verb for Pull {
             (false, false) => repository.change(["merge", "--quiet", "--ff-only", from])?,
         };
         let (_, after) = head(&repository)?.parts();
-        let remote = Name::from(found.name);
-        Ok(Pulled { remote, url: found.address.url, branch, before, after, reached })
+        let Found { name, address, branch, commit: before, .. } = found;
+        Ok(Pulled { remote: Name::from(name), url: address.url, branch, before, after, reached })
     }
 }
 
