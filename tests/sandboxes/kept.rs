@@ -170,8 +170,6 @@ fn the_disk_of_a_kept_sandbox_holds_whatever_way_it_is_filled() {
         let (mebibytes, inodes, result) = filled(&script);
         assert_eq!(result["limits_reached"], json!(["disk"]), "{way}: {mebibytes} MiB, {inodes} inodes, {result}");
         assert!(!result["stdout"].as_str().is_some_and(|text| text.contains("all written")), "{way}: {result}");
-        // As far as a program gets between two looks: on a guest's one CPU they come late.
-        let most = if std::env::var_os("BELLJAR_GUEST").is_some() { 5 } else { 3 };
-        assert!(mebibytes < 48 + 64 && inodes < most * 12288, "{way}: {mebibytes} MiB, {inodes} inodes");
+        assert!(mebibytes < 48 + 64 && inodes < 3 * 12288, "{way}: {mebibytes} MiB, {inodes} inodes");
     }
 }
