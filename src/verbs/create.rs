@@ -160,8 +160,10 @@ impl Verb for Create {
             match repository.bring(site, &made.id, before) {
                 Ok(cloned) => made.git = Some(cloned),
                 Err(error) => {
-                    // Why it is not there is what the caller has to know.
-                    let _ = sandbox::remove(&sandboxes, &made.id, true);
+                    // The result is why there is no repository; that the sandbox stays, with its host in reach, is said too.
+                    if let Err(left) = sandbox::remove(&sandboxes, &made.id, true) {
+                        (site.complain)(&left);
+                    }
                     return Err(error);
                 }
             }
