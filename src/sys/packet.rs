@@ -6,7 +6,7 @@ use super::{Answer, fd};
 use nix::sys::socket::sockopt::{Linger, OobInline, TcpNoDelay};
 use nix::sys::socket::{MsgFlags, Shutdown, setsockopt};
 use std::io::IoSlice;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Pieces of a sink in one call of [`peek_past`].
 const MOST_PIECES: usize = 64;
@@ -71,10 +71,20 @@ pub fn discard(socket: BorrowedFd<'_>, count: usize) -> Answer<usize> {
 
 /// Sets where the next peek begins (`SO_PEEK_OFF`). EOPNOTSUPP: TCP before Linux 6.9, and over IPv6 for some versions more.
 pub fn set_peek_offset(socket: BorrowedFd<'_>, offset: i32) -> Answer<()> {
+    set_number(socket, (libc::SOL_SOCKET, libc::SO_PEEK_OFF), offset)
+}
+
+/// Lets a TCP socket take no more while `bytes` wait in it that were never sent (`TCP_NOTSENT_LOWAT`, tcp(7)). What is on its way is not
+/// counted: a far peer is as fast as before.
+pub fn bound_unsent(socket: &OwnedFd, bytes: i32) -> Answer<()> {
+    set_number(socket.as_fd(), (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), bytes)
+}
+
+/// setsockopt(2) with a number, for options that nix does not have.
+fn set_number(socket: BorrowedFd<'_>, (level, name): (i32, i32), value: i32) -> Answer<()> {
     let size = size_of::<i32>() as libc::socklen_t;
-    let value = (&raw const offset).cast();
     // SAFETY: the option is one int.
-    match unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_PEEK_OFF, value, size) } {
+    match unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) } {
         0 => Ok(()),
         _ => Err(nix::errno::Errno::last_raw()),
     }
