@@ -15,6 +15,7 @@ use crate::spec::Spec;
 use crate::spec::network::Policy;
 use crate::sys::net::send_packet;
 use crate::sys::{fd, worker};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
@@ -59,7 +60,7 @@ impl Network {
         let failed = |errno: i32| Error::setup("start the network", errno);
         let log = match log {
             Some(log) => log,
-            None => File::from(fd::memory_file(c"network").map_err(failed)?),
+            None => log_in_memory().map_err(failed)?,
         };
         let pair = || {
             socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
@@ -151,8 +152,8 @@ impl Network {
         };
         let mut log = Vec::new();
         if self.tells {
-            // What cannot be read is less than there was, and the sum says how much that is.
-            let _ = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
+            // What cannot be read is less than there was, and the sum says how much that is. The dialer keeps its bound; we do not count on it.
+            let _ = self.log.rewind().and_then(|()| (&self.log).take(2 * LOG_IN_MEMORY).read_to_end(&mut log));
         }
         self.reap();
         (summary, log)
@@ -171,6 +172,14 @@ impl Network {
             }
         }
     }
+}
+
+/// A log for the result. It is open for appending, as every log of the dialer must be: it drops the older half in place, and would else go on
+/// where it was, behind a hole.
+fn log_in_memory() -> Result<File, i32> {
+    let file = fd::memory_file(c"network")?;
+    fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND)).map_err(|errno| errno as i32)?;
+    Ok(File::from(file))
 }
 
 /// The descriptors that the two processes begin with: 0, 1 and 2 are /dev/null.

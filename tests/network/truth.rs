@@ -56,6 +56,25 @@ tcp('2620:4f:8000:2::2', 443); tcp('169.254.169.254', 80); tcp('192.52.193.1', 2
 }
 
 #[test]
+fn a_long_log_loses_its_older_half_and_goes_on() {
+    let text = "
+peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); peer.settimeout(5)
+for number in range(9000):
+    peer.sendto(question(f'n{number}.refused.example', number=number), ('192.0.0.1', 53)); peer.recv(512)
+print(tcp('192.52.193.1', 22))
+";
+    let result = python_result(&["--allow", "192.52.193.1"], text);
+    assert_eq!(stdout(&result), "SSH-2.0-test\n", "{result}");
+    let network = &result["network"];
+    let last = network["connections"].as_array().and_then(|list| list.last()).expect("what happened last");
+    assert_eq!((&last["event"], &last["address"]), (&"closed".into(), &"192.52.193.1".into()), "{last}");
+    // 9003 lines of some 300 bytes, and room for 1 MiB.
+    let dropped = network["dropped_lines"].as_u64().expect("a number");
+    assert!((3000..8000).contains(&dropped), "{dropped}");
+    assert_eq!(network["queries"], 9000, "{network}");
+}
+
+#[test]
 fn every_hint_is_an_option_that_works() {
     let text = "print(tcp('192.52.193.2', 22)); print(tcp('2620:4f:8000:2::2', 22)); print(udp('192.52.193.2', 7)); print(tcp('10.30.0.1', 22)); print(tcp('192.0.0.1', 22))
 print(tcp('other.example', 22)); print(udp('2620:4f:8000:2::2', 7))";
