@@ -1,6 +1,7 @@
 //! Arguments to a [`Request`]. Pure: opens no file and prints nothing.
 
 mod misuse;
+mod narrow;
 
 use super::args::{self, Cli, Verb};
 use super::run::Commanded;
@@ -127,7 +128,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             let create = alone::<Reported<Create>>("create", "belljar create", rest).map_err(as_others)?;
             Ok(Request::Sandbox(Box::new(Sandbox::Create(create))))
         }
-        _ => match whole(&words)?.verb {
+        _ => match narrow::read(&words).map_or_else(|| whole(&words).map(|cli| cli.verb), Ok)? {
             // Reached by `belljar -- run …` only; the same request.
             Verb::Run(run) => Ok(Request::Run(Box::new(run))),
             Verb::Code(code) => Ok(Request::Code(Box::new(code))),
