@@ -38,8 +38,8 @@ build: setup-build ## the static release binary
 demo: setup-demo build ## three real programs in sandboxes, then one that tries to break out
 	@BELLJAR=$(BELLJAR) tests/demo
 
-rootfs: setup-rootfs build ## the images `python`, `node` and `shell`, from the recipes below rootfs/: minutes, and a mirror of Debian
-	@for name in python node shell; do $(BELLJAR) image build rootfs/$$name || exit; done
+rootfs: setup-rootfs build ## the images `python`, `node`, `shell` and `git`, from the recipes below rootfs/: minutes, and a mirror of Debian
+	@for name in python node shell git; do $(BELLJAR) image build rootfs/$$name || exit; done
 
 # Tests come last in `check`, so that their summary is what a reader of the log sees first.
 test: setup-test build ## every test; as root: as an ordinary user first, then what may differ as root; what is slow scaled down

@@ -47,9 +47,9 @@ pub enum Deed {
     Change,
 }
 
-/// The words of one call.
+/// The words of one call, after git's own name.
 pub fn words<W: AsRef<OsStr>>(directory: &OsStr, words: impl IntoIterator<Item = W>) -> Vec<OsString> {
-    let mut all: Vec<OsString> = vec!["git".into(), "-C".into(), directory.to_owned(), "--no-pager".into()];
+    let mut all: Vec<OsString> = vec!["-C".into(), directory.to_owned(), "--no-pager".into()];
     all.extend(SETTINGS.iter().flat_map(|setting| ["-c".into(), OsString::from(setting)]));
     all.extend(words.into_iter().map(|word| word.as_ref().to_owned()));
     all
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_call_names_its_directory_and_asks_nobody_anything() {
         let words = words(OsStr::new("-odd"), ["status"]);
-        assert_eq!(words[..3], ["git", "-C", "-odd"].map(OsString::from));
+        assert_eq!(words[..2], ["-C", "-odd"].map(OsString::from));
         assert_eq!(words.last(), Some(&OsString::from("status")));
         let has = |deed, name: &str, value: &str| variables(deed).contains(&(name.into(), value.into()));
         assert!(has(Deed::Look, "GIT_OPTIONAL_LOCKS", "0") && !has(Deed::Change, "GIT_OPTIONAL_LOCKS", "0"));

@@ -24,10 +24,11 @@ pub struct Draft {
 }
 
 /// The recipes that belljar brings, by name. They have no files beside them.
-const OURS: [(&str, &str); 3] = [
+const OURS: [(&str, &str); 4] = [
     ("python", include_str!("../../rootfs/python/recipe.toml")),
     ("node", include_str!("../../rootfs/node/recipe.toml")),
     ("shell", include_str!("../../rootfs/shell/recipe.toml")),
+    ("git", include_str!("../../rootfs/git/recipe.toml")),
 ];
 
 impl Draft {

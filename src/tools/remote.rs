@@ -39,6 +39,8 @@ const PIECE: usize = 64 << 10;
 /// How git is started.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
+    /// What git is called.
+    pub program: Name,
     /// Git's words, without its own name.
     pub words: Vec<Name>,
     /// Variables on top of the sandbox's.
@@ -281,7 +283,7 @@ mod tests {
             command
         };
         let mut caller = Echo(Vec::new());
-        let call = Call { words: Vec::new(), env: Vec::new(), asks: true, ssh: None };
+        let call = Call { program: "git".into(), words: Vec::new(), env: Vec::new(), asks: true, ssh: None };
         let deadline = deadline.map(|time| Instant::now() + time);
         let answer = run(Client::of(tool).unwrap(), call, &mut caller, deadline);
         std::fs::remove_file(file).unwrap();

@@ -6,6 +6,7 @@
 //! On the command line the sandbox stands before the verb, `belljar git SANDBOX status`; in `rpc` it is a parameter like the others.
 
 mod branch;
+mod brought;
 mod change;
 mod cloning;
 mod config;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod brought;
 mod differences;
 mod hostile;
 mod large;

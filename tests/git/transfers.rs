@@ -15,9 +15,13 @@ pub struct Reaching {
 
 impl Reaching {
     pub fn new(name: &str, servers: &[&Server]) -> Reaching {
-        let sandboxes = Sandboxes::new(name);
+        Reaching::of(Sandboxes::new(name), servers, &[])
+    }
+
+    /// The same with options of its own.
+    pub fn of(sandboxes: Sandboxes, servers: &[&Server], options: &[&str]) -> Reaching {
         let targets: Vec<String> = servers.iter().map(|server| server.target()).collect();
-        let mut options = vec!["--memory", "512M", "--net", "only"];
+        let mut options = [&["--memory", "512M", "--net", "only"], options].concat();
         targets.iter().for_each(|target| options.extend(["--allow", target]));
         sandboxes.create("box", &options);
         Reaching { sandboxes, env: vec![("GIT_PASSWORD_OF_TESTS".to_owned(), PASSWORD.to_owned())] }
@@ -51,7 +55,8 @@ impl Reaching {
 
     /// Commits a file in the repository `x`; the hash.
     pub fn commit(&self, file: &str) -> String {
-        self.shell(&format!("cd x && echo mine > {file} && git add {file}"));
+        self.shell(&format!("cd x && echo mine > {file}"));
+        self.sandboxes.done(&["git", "box", "add", "--path", "x", file]);
         let words = [&["git", "box", "commit", "--json", "--path", "x", "-m", file], &AUTHOR[..]].concat();
         let made: Value = serde_json::from_str(&self.sandboxes.done(&words)).expect("an object");
         made["hash"].as_str().expect("a hash").to_owned()
@@ -64,7 +69,7 @@ impl Reaching {
 }
 
 /// Clones, pushes, is refused, pulls and fetches, with these options.
-fn there_and_back(remotes: &Remotes, reaching: &Reaching, url: &str, options: &[&str]) {
+pub fn there_and_back(remotes: &Remotes, reaching: &Reaching, url: &str, options: &[&str]) {
     let with = |words: &[&'static str]| [words, options].concat();
     let cloned = reaching.told("clone", &[&[url], options].concat());
     assert_eq!((&cloned["path"], &cloned["branch"]), (&json!("/home/sandbox/x"), &json!("main")));

@@ -188,6 +188,7 @@ fn the_recipes_that_come_with_belljar_are_recipes() {
         ("python", include_str!("../../../rootfs/python/recipe.toml")),
         ("node", include_str!("../../../rootfs/node/recipe.toml")),
         ("shell", include_str!("../../../rootfs/shell/recipe.toml")),
+        ("git", include_str!("../../../rootfs/git/recipe.toml")),
     ] {
         let recipe = parse(text).expect(name);
         assert_eq!(recipe.name.as_deref(), Some(name));

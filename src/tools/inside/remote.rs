@@ -96,7 +96,7 @@ struct Running {
 
 fn start(call: &Call) -> Result<Running, Error> {
     let failed = |error: io::Error| Error::of_io(&error);
-    let mut command = Command::new("git");
+    let mut command = Command::new(call.program.path());
     let mut helper = None;
     // Held until git has been started with it.
     let mut theirs = None;

@@ -1,7 +1,7 @@
 //! One call of git that reaches another machine: passwords and signatures are given here, to that machine and to nobody else.
 
+use super::brought;
 use super::reach::Opened;
-use super::run::explain;
 use crate::error::{Error, Kind};
 use crate::git::{self, Address, Credentials, Deed};
 use crate::name::Name;
@@ -78,21 +78,25 @@ impl Line<'_> {
             env.push(("GIT_SSH_COMMAND".into(), "ssh -o BatchMode=yes".into()));
         }
         let call = Call {
-            words: all.iter().skip(1).map(|word| name(word)).collect(),
+            program: Name::default(),
+            words: all.iter().map(|word| name(word)).collect(),
             env: env.iter().map(|(key, value)| (name(key), name(value))).collect(),
             asks: self.opened.credentials.is_some(),
             ssh: self.opened.ssh.clone(),
         };
-        let mut answering = Answering {
-            address: self.address,
-            credentials: self.opened.credentials.as_ref(),
-            agent: self.opened.agent.as_ref(),
-            reached: Reached::default(),
-        };
         let began = crate::outcome::network::now();
-        let client = Client::start(self.site.home()?, OsStr::new(self.sandbox), false)?;
-        let answer = remote::run(client, call, &mut answering, self.deadline).map_err(explain)?;
-        let mut reached = answering.reached;
+        let (answer, mut reached) = brought::with(self.site, self.sandbox, |program| {
+            let mut answering = Answering {
+                address: self.address,
+                credentials: self.opened.credentials.as_ref(),
+                agent: self.opened.agent.as_ref(),
+                reached: Reached::default(),
+            };
+            let call = Call { program: Name::from(program), ..call.clone() };
+            let client = Client::start(self.site.home()?, OsStr::new(self.sandbox), false)?;
+            let answer = remote::run(client, call, &mut answering, self.deadline)?;
+            Ok((answer, answering.reached))
+        })?;
         if answer.ended.code == Some(0) {
             reached.host_keys = answer.ended.host_keys;
             return Ok((answer.stdout, reached));

@@ -1,5 +1,6 @@
 //! One call of git in a sandbox.
 
+use super::brought;
 use crate::error::{Error, Kind, Problem};
 use crate::git::{self, Deed};
 use crate::outcome::{Encoding, Outcome, Status};
@@ -10,6 +11,7 @@ use crate::verbs::Site;
 use crate::verbs::words::Word;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 
 /// Bytes that one call may print.
@@ -22,6 +24,8 @@ pub struct Repository<'a> {
     path: &'a OsStr,
     /// Variables on top of those of every call.
     pub env: Vec<(OsString, OsString)>,
+    /// What git is called there, once it has answered.
+    program: Cell<Option<&'static str>>,
 }
 
 /// What a call has printed, and its exit code.
@@ -34,7 +38,7 @@ pub struct Answer {
 impl<'a> Repository<'a> {
     /// That in the directory `path`, or above it.
     pub fn new(site: &'a Site<'a>, sandbox: &'a str, path: &'a Word) -> Repository<'a> {
-        Repository { site, sandbox, path: path.as_ref(), env: Vec::new() }
+        Repository { site, sandbox, path: path.as_ref(), env: Vec::new(), program: Cell::new(None) }
     }
 
     /// Asks something; what git prints.
@@ -68,10 +72,21 @@ impl<'a> Repository<'a> {
 
     /// Calls it, whatever becomes of that.
     pub fn call(&self, deed: Deed, words: &[OsString]) -> Result<Answer, Error> {
+        if let Some(program) = self.program.get() {
+            return self.call_it(program, deed, words);
+        }
+        brought::with(self.site, self.sandbox, |program| {
+            let answer = self.call_it(program, deed, words)?;
+            self.program.set(Some(program));
+            Ok(answer)
+        })
+    }
+
+    fn call_it(&self, program: &str, deed: Deed, words: &[OsString]) -> Result<Answer, Error> {
         let mut env = git::variables(deed);
         env.extend(self.env.iter().cloned());
         let exec = Exec {
-            words: git::words(self.path, words),
+            words: [vec![program.into()], git::words(self.path, words)].concat(),
             env,
             // Nobody types anything.
             stdin: Some("/dev/null".into()),
@@ -80,7 +95,7 @@ impl<'a> Repository<'a> {
         };
         let delivery = Delivery { capture: true, fail_step: None };
         let (sandboxes, store) = (self.site.sandboxes()?, self.site.store()?);
-        let (outcome, _) = sandbox::exec(&sandboxes, self.sandbox, Some(&store), &exec, delivery).map_err(explain)?;
+        let (outcome, _) = sandbox::exec(&sandboxes, self.sandbox, Some(&store), &exec, delivery)?;
         Answer::of(outcome)
     }
 }
@@ -98,21 +113,10 @@ fn verb_of(words: &[OsString]) -> String {
     String::new()
 }
 
-/// Says where git comes from, where there is none.
-pub fn explain(error: Error) -> Error {
-    match error.kind {
-        Kind::NoCommand => Error::new(Kind::NoCommand, "there is no git in the sandbox").hint(
-            "take an image with the package `git`, as in `belljar image build` with a recipe that lists it, or make the sandbox \
-             without `--image`, which uses this machine's own",
-        ),
-        _ => error,
-    }
-}
-
 impl Answer {
     fn of(outcome: Outcome) -> Result<Answer, Error> {
         if let Some(error) = outcome.error {
-            return Err(explain(error));
+            return Err(error);
         }
         let Some(output) = outcome.output else {
             return Err(Error::new(Kind::Failed, "git inside has ended and nothing it wrote was kept"));
