@@ -28,8 +28,21 @@ use std::ffi::{OsStr, OsString};
 
 /// Settings of every call: no colours, no programs that the repository names where none is needed, and the sandbox's files are
 /// everybody's inside.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 19] = [
     "color.ui=false",
+    "color.diff=false",
+    "color.status=false",
+    "color.branch=false",
+    // A patch is one that others can apply, however the repository likes to read it.
+    "diff.noprefix=false",
+    "diff.mnemonicPrefix=false",
+    "diff.srcPrefix=a/",
+    "diff.dstPrefix=b/",
+    "diff.relative=false",
+    "diff.context=3",
+    "diff.interHunkContext=0",
+    "diff.submodule=short",
+    "log.showRoot=true",
     "core.quotePath=false",
     "core.fsmonitor=false",
     "log.showSignature=false",
@@ -87,6 +100,19 @@ pub fn why_no_name(name: &OsStr) -> Option<&'static str> {
     }
 }
 
+/// Why the name of a branch, tag or commit of a remote cannot be one: git would take it for more than one, or for an order to lose what is
+/// there (git-fetch(1) and git-push(1), `<refspec>`).
+pub fn why_no_branch(name: &OsStr) -> Option<&'static str> {
+    let bytes = name.as_encoded_bytes();
+    why_no_name(name).or_else(|| match bytes.first() {
+        Some(b'+') => Some("begins with a plus, which no branch, tag or commit does"),
+        _ if bytes.iter().any(|byte| b":^~?*[\\ ".contains(byte)) => {
+            Some("has a character in it that no branch, tag or commit has")
+        }
+        _ => None,
+    })
+}
+
 /// What is not as git writes it.
 fn nonsense(what: &str) -> Error {
     Error::new(Kind::Failed, format!("what git inside says of {what} is not understood"))
@@ -135,6 +161,16 @@ mod tests {
         }
         for name in ["main", "feature/a-b", "HEAD~3", "v1.0^{}", "größe"] {
             assert_eq!(why_no_name(OsStr::new(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_git_would_take_for_several_branches_or_for_an_order_is_no_branch() {
+        for name in ["+main", "a:b", "refs/heads/*", "^main", "main~1", "a b", "-f", ""] {
+            assert!(why_no_branch(OsStr::new(name)).is_some(), "{name}");
+        }
+        for name in ["main", "feature/a-b", "refs/tags/v1.0", "größe", "a+b", "HEAD"] {
+            assert_eq!(why_no_branch(OsStr::new(name)), None, "{name}");
         }
     }
 

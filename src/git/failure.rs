@@ -12,6 +12,8 @@ const SENTENCES: &[(&str, Kind)] = &[
     ("disk quota exceeded", Kind::NoSpace),
     ("cannot change to", Kind::NotFound),
     ("stash@{", Kind::NotFound),
+    ("log for 'stash' only has", Kind::NotFound),
+    ("log for stash is empty", Kind::NotFound),
     ("not a git repository", Kind::NotARepository),
     ("must be run in a work tree", Kind::NotARepository),
     (".lock': file exists", Kind::Busy),
@@ -37,12 +39,15 @@ const SENTENCES: &[(&str, Kind)] = &[
     ("a branch named '", Kind::BranchExists),
     ("[remote rejected]", Kind::RemoteRejected),
     ("protected branch", Kind::RemoteRejected),
+    ("remote ref does not exist", Kind::RefNotFound),
     ("[rejected]", Kind::PushRejected),
     ("does not match any", Kind::RefNotFound),
     ("failed to push some refs", Kind::PushRejected),
     ("not possible to fast-forward", Kind::Diverged),
     ("divergent branches", Kind::Diverged),
     ("refusing to merge unrelated histories", Kind::Diverged),
+    ("is not fully merged", Kind::Diverged),
+    ("cannot delete branch", Kind::Busy),
     ("would be overwritten", Kind::DirtyTree),
     ("commit your changes or stash them", Kind::DirtyTree),
     ("you have unstaged changes", Kind::DirtyTree),
@@ -109,6 +114,8 @@ const SENTENCES: &[(&str, Kind)] = &[
 
 /// Characters of git's words that an error has.
 const LONGEST: usize = 2000;
+/// Files that an error names.
+const MOST_FILES: usize = 8;
 
 /// What git complains of on its two streams.
 pub fn failure(verb: &str, stdout: &[u8], stderr: &[u8]) -> Error {
@@ -118,12 +125,34 @@ pub fn failure(verb: &str, stdout: &[u8], stderr: &[u8]) -> Error {
         Some(said) => format!("git {verb}: {said}"),
         None => format!("git {verb}: it failed and printed no message"),
     };
+    let text = String::from_utf8_lossy(&[stderr, stdout].concat()).to_lowercase();
+    // What `checkout` takes for a branch can only be a file here.
+    let kind = if verb == "restore" && text.contains("known to git") { Kind::NotFound } else { kind };
+    let special = CURES.iter().find(|(sentence, _)| text.contains(sentence));
     let error = Error::new(kind, message);
-    match cure(kind) {
+    match special.map(|(_, hint)| *hint).or_else(|| cure(kind)) {
         Some(hint) => error.hint(hint),
         None => error,
     }
 }
+
+/// What helps with one fault of a kind that has others.
+const CURES: &[(&str, &str)] = &[
+    ("refusing to merge unrelated histories", "the two have no commit in common: `remote` shows where each comes from"),
+    ("is not fully merged", "it has commits that no other branch has: `--force` deletes it all the same"),
+    ("cannot delete branch", "it is checked out: go to another one first, by `belljar git SANDBOX checkout`"),
+    ("(already exists)", "the tag is another one there: `--force` moves it"),
+    ("not found in upstream", "name a branch, a tag, or a whole hash"),
+    (
+        "untracked working tree files would be overwritten",
+        "move them away, or put them aside with `stash --include-untracked`",
+    ),
+    (
+        "please tell me who you are",
+        "name the author with `--author` and `--email`, or set `user.name` and `user.email` by `belljar git SANDBOX config`",
+    ),
+    ("middle of a rebase", "end it first, with `belljar exec SANDBOX -- git rebase --continue` or `--abort`"),
+];
 
 /// The first sentence of the table that stands in git's own lines. What another machine says (`remote:`) is not git's.
 fn kind_of(bytes: &[u8]) -> Option<Kind> {
@@ -138,10 +167,16 @@ fn complaint(bytes: &[u8]) -> String {
     let is_advice = |line: &[u8]| line.starts_with(b"hint:") || line.starts_with(b"warning:");
     let told: Vec<&[u8]> = lines.filter(|line| !line.is_empty() && !is_advice(line)).collect();
     let is_fault = |line: &&&[u8]| {
-        [&b"fatal:"[..], b"error:", b"remote:", b"!", b"CONFLICT", b"ERROR"].iter().any(|begin| line.starts_with(begin))
+        const BEGINS: [&[u8]; 7] =
+            [b"fatal:", b"error:", b"remote:", b"!", b"CONFLICT", b"ERROR", b"Host key verification failed"];
+        // ssh's own, and the files that a fault is about.
+        let is_login = line.windows(19).any(|part| part == b"Permission denied (");
+        is_login || BEGINS.iter().any(|begin| line.starts_with(begin))
     };
     let faults: Vec<&[u8]> = told.iter().filter(is_fault).copied().collect();
-    let chosen = if faults.is_empty() { told } else { faults };
+    // Names of files stand indented below the fault that is about them.
+    let files = bytes.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"\t")).take(MOST_FILES);
+    let chosen: Vec<&[u8]> = if faults.is_empty() { told } else { faults.into_iter().chain(files).collect() };
     let mut text = String::new();
     for line in chosen {
         if text.len() > LONGEST {
@@ -164,9 +199,19 @@ fn cure(kind: Kind) -> Option<&'static str> {
             "give `--username` with `--password-env VARIABLE` or `--password-stdin`, or `--ssh-agent`"
         }
         Kind::PushRejected => "`belljar git SANDBOX pull`, then push again",
+        Kind::RefNotFound => {
+            "`belljar git SANDBOX branch` lists branches, `log` commits; `fetch` brings in those of remotes"
+        }
+        Kind::BranchExists => "take another name, or `belljar git SANDBOX checkout` that one",
+        Kind::Busy => {
+            "another git is at work there; where none is, a call was ended in the middle: remove the file by `belljar fs rm SANDBOX FILE`"
+        }
         Kind::DirtyTree => "commit the changes, put them aside with `stash`, or drop them with `restore`",
         Kind::Conflict => "`belljar git SANDBOX status` lists the files; edit them, `add` them, and commit",
-        Kind::Diverged => "`belljar git SANDBOX pull --merge` merges, `reset --mode hard` takes theirs",
+        Kind::Diverged => {
+            "`belljar git SANDBOX pull --merge` merges, `pull --rebase` puts your commits behind theirs; `reset --mode hard --target \
+             @{upstream}` takes theirs, and drops your commits and changes"
+        }
         Kind::NothingToCommit => "`belljar git SANDBOX add` stages files; `--allow-empty` commits all the same",
         _ => return None,
     })
@@ -204,6 +249,10 @@ mod tests {
             ),
             ("CONFLICT (content): Merge conflict in a\nAutomatic merge failed; fix conflicts", Kind::Conflict),
             ("fatal: Not possible to fast-forward, aborting.", Kind::Diverged),
+            ("error: the branch 'x' is not fully merged", Kind::Diverged),
+            ("error: cannot delete branch 'x' used by worktree at '/r'", Kind::Busy),
+            ("error: unable to delete 'x': remote ref does not exist", Kind::RefNotFound),
+            ("Host key verification failed.\nfatal: Could not read from remote repository.", Kind::Transport),
             ("error: pathspec 'x' did not match any file(s) known to git", Kind::RefNotFound),
             ("fatal: pathspec 'x' did not match any files", Kind::NotFound),
             ("fatal: ambiguous argument 'x': unknown revision or path not in the working tree.", Kind::RefNotFound),

@@ -78,6 +78,13 @@ pub enum Call {
     },
     /// To hold it to the policy of what may be reached that its spec has now.
     Policy,
+    /// That it is filled as long as the connection is there, and may reach so much until then: it ends with the connection.
+    Fill {
+        /// In the place of its own; `None` where it has none.
+        policy: Option<crate::spec::network::Policy>,
+    },
+    /// Of one who fills it: that it is whole, and is held to its own policy again.
+    Filled,
     /// What leads to its ports: the answer comes with the user and the network namespace.
     Network,
     /// Its processes: the answer comes with its procfs, opened anew.
@@ -224,6 +231,8 @@ pub enum Asked {
     Join,
     /// To be told what becomes of the sandbox, since it has joined.
     Joined,
+    /// That the sandbox is not there without the caller.
+    Fill,
 }
 
 impl Line {
@@ -327,6 +336,8 @@ impl Line {
             | Call::Stats
             | Call::Limits { .. }
             | Call::Policy
+            | Call::Fill { .. }
+            | Call::Filled
             | Call::Layer
             | Call::Network
             | Call::Processes

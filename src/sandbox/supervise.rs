@@ -355,6 +355,7 @@ impl Supervisor<'_> {
                 }
             };
             if !stays {
+                self.abandon(line, running);
                 left.extend(line.leader.take());
             }
             stays
@@ -431,6 +432,8 @@ impl Supervisor<'_> {
                 line.hand(&Answer::Done, &places)
             }
             Call::Policy => line.say(&self.set_policy(running), &[]),
+            Call::Fill { policy } => self.fill(line, policy, running),
+            Call::Filled => self.filled(line, running),
             Call::Network => reach::hand_namespaces(line, running),
             Call::Processes => reach::hand_processes(line, running),
             Call::Limits { memory, millicpus, pids, disk } => {

@@ -153,16 +153,18 @@ impl Verb for Create {
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
         let mut order = resolve(request, site.home.as_deref()).map_err(misused)?;
         let repository = from.open(&reach, site)?;
-        let before = repository.as_ref().map(|wanted| wanted.allow(&mut order.spec)).transpose()?;
+        let lent = repository.as_ref().map(|wanted| wanted.lent(&mut order.spec)).transpose()?.flatten();
         let wanted = order.spec.publish.clone();
-        let mut made = sandbox::create(&sandboxes, Some(&store), order, &wish).map(Made::of)?;
-        if let Some((repository, before)) = repository.zip(before) {
-            match repository.bring(site, &made.id, before) {
+        let (entry, run) = sandbox::create(&sandboxes, Some(&store), order, &wish)?;
+        let mut made = Made::of((entry.clone(), run));
+        if let Some(repository) = repository {
+            match repository.bring(site, entry, lent) {
                 Ok(cloned) => made.git = Some(cloned),
                 Err(error) => {
-                    // The result is why there is no repository; that the sandbox stays, with its host in reach, is said too.
-                    if let Err(left) = sandbox::remove(&sandboxes, &made.id, true) {
-                        (site.complain)(&left);
+                    // The result is why there is no repository; that the sandbox is still there is said too.
+                    match sandbox::remove(&sandboxes, &made.id, true) {
+                        Err(left) if left.kind != Kind::NotFound => (site.complain)(&left),
+                        _ => {}
                     }
                     return Err(error);
                 }

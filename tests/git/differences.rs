@@ -95,3 +95,23 @@ fn what_a_repository_says_reaches_no_terminal_as_it_is() {
     let failed = one.call("checkout", &["nobody"]);
     assert!(!failed.stderr.contains('\x1b'), "{failed:?}");
 }
+
+#[test]
+fn settings_of_the_repository_change_no_patch() {
+    let (repository, first) = changed("git-diff-settings");
+    let before = (repository.told("diff", &[]), repository.told("show", &[&first]));
+    assert!(before.0["patch"].is_string(), "{before:?}");
+    for (key, value) in [
+        ("color.diff", "always"),
+        ("color.ui", "always"),
+        ("diff.noprefix", "true"),
+        ("diff.mnemonicPrefix", "true"),
+        ("diff.dstPrefix", "zz/"),
+        ("diff.context", "0"),
+        ("diff.external", "echo"),
+        ("log.showRoot", "false"),
+    ] {
+        repository.shell(&format!("git config {key} {value}"));
+        assert_eq!((repository.told("diff", &[]), repository.told("show", &[&first])), before, "{key}");
+    }
+}

@@ -202,7 +202,7 @@ fn files_and_branches_are_set_back() {
     assert_eq!(one.shell("cat a b"), "a\nb\n");
     one.told("restore", &["--source", "HEAD", "a"]);
     assert_eq!(one.refused("reset", &["--target", "nowhere"]), "ref_not_found");
-    assert_eq!(one.refused("restore", &["nothing"]), "ref_not_found");
+    assert_eq!(one.refused("restore", &["nothing"]), "not_found");
     assert_eq!(one.refused("reset", &["--mode", "hard", "a"]), "misused");
 }
 
@@ -281,4 +281,22 @@ fn what_is_no_repository_or_has_no_git_is_told_with_the_cure() {
     let error = object(&run)["error"].take();
     assert_eq!((run.code, &error["kind"]), (Some(1), &json!("no_command")), "{run:?}");
     assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("package `git`")), "{error}");
+}
+
+#[test]
+fn what_cannot_be_deleted_or_put_aside_is_told_as_what_it_is() {
+    let repository = Repository::new("git-kinds");
+    repository.shell("echo one > one");
+    repository.commit("one");
+    repository.told("checkout", &["-b", "side"]);
+    repository.shell("echo two > two");
+    repository.commit("two");
+    assert_eq!(repository.refused("branch", &["--delete", "side"]), "busy");
+    repository.told("checkout", &["main"]);
+    assert_eq!(repository.refused("branch", &["--delete", "side"]), "diverged");
+    repository.told("branch", &["--delete", "--force", "side"]);
+    repository.shell("echo more > untracked");
+    assert_eq!(repository.refused("stash", &[]), "nothing_to_commit");
+    assert_eq!(repository.refused("stash", &["pop", "7"]), "not_found");
+    assert_eq!(repository.refused("restore", &["nofile"]), "not_found");
 }

@@ -1,6 +1,7 @@
 //! `create --git`: sandboxes that are made with a repository.
 
 use super::remotes::{PASSWORD, Remotes};
+use crate::common::eventually;
 use crate::common::sandboxes::Sandboxes;
 use serde_json::{Value, json};
 
@@ -69,4 +70,30 @@ fn a_sandbox_whose_repository_cannot_be_cloned_does_not_stay() {
         assert_eq!(run.code, Some(2), "{words:?}: {run:?}");
     }
     assert_eq!(sandboxes.states(), []);
+}
+
+#[test]
+fn a_sandbox_whose_maker_is_ended_before_the_repository_is_there_does_not_stay() {
+    use nix::sys::signal::{Signal, kill};
+    let remotes = Remotes::new("git-half-made");
+    let server = remotes.http();
+    let sandboxes = Sandboxes::new("git-uncreated-half");
+    let slow = format!("http://{}/slow/x.git", server.place());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        for more in [&["--net", "none"][..], &["--keep", "--net", "open"]] {
+            let words = [&["create", "--git", &slow, "--memory", "512M"], more, &["box"]].concat();
+            let mut child = sandboxes.command(&words).spawn().expect("start belljar");
+            let asked = || remotes.asked().contains("/slow/");
+            assert!(eventually(20, asked), "git does not ask");
+            // What the clone may reach is nothing that the sandbox is told to have.
+            let known = sandboxes.inspect("box").to_string();
+            assert!(!known.contains(&server.target()), "{known}");
+            kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).expect("end it");
+            child.wait().expect("wait for it");
+            assert!(eventually(20, || sandboxes.states().is_empty()), "{signal} {more:?}: {:?}", sandboxes.states());
+            let gone = || sandboxes.leavings().is_empty() && sandboxes.supervisors().is_empty();
+            assert!(eventually(20, gone), "{signal} {more:?}: {:?}", sandboxes.leavings());
+            remotes.forget();
+        }
+    }
 }

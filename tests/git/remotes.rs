@@ -86,9 +86,18 @@ impl Remotes {
 
     /// By HTTP.
     pub fn http(&self) -> Server {
+        self.web(&[])
+    }
+
+    /// By HTTPS, with a certificate that nobody knows.
+    pub fn https(&self) -> Server {
+        self.web(&["tls"])
+    }
+
+    fn web(&self, more: &[&str]) -> Server {
         let script = fixtures().parent().expect("a directory of tests").join("git/server.py");
         let mut command = Command::new("python3");
-        command.arg(script).arg(&self.0.0).arg(self.log()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(script).arg(&self.0.0).arg(self.log()).args(more).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = grouped(&mut command).spawn().expect("start python3");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("its output")).read_line(&mut line).expect("read its output");
@@ -98,6 +107,16 @@ impl Remotes {
     /// What the web server was asked, and as whom.
     pub fn log(&self) -> PathBuf {
         self.0.0.join("log")
+    }
+
+    /// The same as text.
+    pub fn asked(&self) -> String {
+        std::fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
+    /// Begins a new log.
+    pub fn forget(&self) {
+        std::fs::write(self.log(), "").expect("empty the log");
     }
 
     /// By git's own protocol.

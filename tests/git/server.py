@@ -1,9 +1,9 @@
-"""Repositories by HTTP for the tests: `server.py DIRECTORY LOG` serves `git http-backend`, prints its port, and ends with its standard input.
+"""Repositories by HTTP for the tests: `server.py DIRECTORY LOG [tls]` serves `git http-backend`, prints its port, and ends with its standard input.
 
 `/open/REPO` is everybody's, `/auth/REPO` is ann's, whose password is `correct horse`; `/to/URL` leads elsewhere; `/slow/` never answers. Whatever
 `Authorization` comes is written to LOG, with the host that was asked.
 """
-import base64, gzip, http.server, os, subprocess, sys, threading, time
+import base64, gzip, http.server, os, ssl, subprocess, sys, threading, time
 
 DIRECTORY, LOG = sys.argv[1:3]
 ANN = "Basic " + base64.b64encode(b"ann:correct horse").decode()
@@ -68,6 +68,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 server.daemon_threads = True
+if sys.argv[3:] == ["tls"]:
+    # By a certificate that nobody knows.
+    key, certificate = f"{DIRECTORY}/tls.key", f"{DIRECTORY}/tls.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=test",
+                    "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_port, flush=True)
 sys.stdin.read()

@@ -207,6 +207,103 @@ fn a_server_that_never_answers_is_given_up_in_time_and_nothing_goes_on() {
     let url = format!("http://{}/slow/x.git", server.place());
     let run = reaching.sandboxes.call(&["git", "box", "clone", "--json", "--timeout", "1s", &url]);
     assert_eq!(object(&run)["error"]["kind"], "timed_out", "{run:?}");
+    let again = reaching.sandboxes.call(&["git", "box", "clone", "--json", "--timeout", "1s", &url]);
+    assert_eq!(object(&again)["error"]["kind"], "timed_out", "nothing is in the way of the next: {again:?}");
     let left = || reaching.shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c '[g]it-remote' || true");
     assert!(crate::common::eventually(5, || left() == "0\n"), "{}", left());
+}
+
+#[test]
+fn a_clone_that_fails_at_any_step_leaves_nothing() {
+    let remotes = Remotes::new("git-steps");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-steps", &[&server]);
+    let url = format!("http://{}/open/x.git", server.place());
+    remotes.shell("git clone -q x.git sub && cd sub && git -c protocol.file.allow=always submodule -q add http://127.0.0.1:1/no inner || \
+        printf '[submodule \"inner\"]\\n path = inner\\n url = http://127.0.0.1:1/no\\n' >.gitmodules; \
+        git add .gitmodules && git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),inner && git commit -qm sub && git push -q origin HEAD:sub");
+    let nowhere = "0123456789012345678901234567890123456789";
+    for words in [&["--commit", nowhere][..], &["--branch", "nowhere"], &["--branch", "sub", "--submodules"]] {
+        reaching.refused("clone", &[&[url.as_str(), "y"], words].concat());
+        assert_eq!(reaching.shell("ls -A"), "", "{words:?}");
+    }
+    for (verb, words) in [("clone", &[url.as_str(), "--depth", "0"][..]), ("clone", &[&url, "--branch", "+main"])] {
+        let run = reaching.call(verb, words);
+        assert_eq!((run.code, object(&run)["error"]["kind"].take()), (Some(2), json!("misused")), "{words:?}");
+    }
+}
+
+#[test]
+fn no_name_of_a_branch_loses_commits_on_either_side() {
+    let remotes = Remotes::new("git-plus");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-plus", &[&server]);
+    let url = format!("http://{}/auth/x.git", server.place());
+    let options = ["--username", "ann", "--password-env", "GIT_PASSWORD_OF_TESTS"];
+    reaching.told("clone", &[&[url.as_str()], &options[..]].concat());
+    reaching.commit("mine");
+    let theirs = remotes.advance("theirs");
+    for name in ["+main", "+main:main", "refs/heads/*", "^main", "main~1"] {
+        for verb in ["push", "fetch", "pull"] {
+            let run = reaching.call(verb, &[&["--path", "x", "origin", name], &options[..]].concat());
+            let error = object(&run)["error"].take();
+            assert_eq!(
+                (run.code, &error["problems"][0]["field"]),
+                (Some(2), &json!("branch")),
+                "{verb} {name}: {error}"
+            );
+        }
+    }
+    assert_eq!((remotes.commit("main"), reaching.status()["ahead"].take()), (theirs, json!(1)));
+}
+
+#[test]
+fn a_rebase_is_done_whole_or_undone() {
+    let remotes = Remotes::new("git-rebase");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-rebase", &[&server]);
+    let url = format!("http://{}/open/x.git", server.place());
+    reaching.told("clone", &[&url]);
+    reaching.commit("mine");
+    let theirs = remotes.advance("theirs");
+    // Whoever rebases commits anew.
+    let without = reaching.refused("pull", &["--path", "x", "--rebase"]);
+    assert_eq!(without["kind"], "invalid", "{without}");
+    assert_eq!((&reaching.status()["branch"], &reaching.status()["ahead"]), (&json!("main"), &json!(1)));
+    for (key, value) in [("user.name", "Ann"), ("user.email", "ann@example.org")] {
+        reaching.sandboxes.done(&["git", "box", "config", "--path", "x", key, value]);
+    }
+    reaching.told("pull", &["--path", "x", "--rebase"]);
+    assert_eq!(reaching.shell("cd x && git log --format=%s -n 1 && git rev-parse HEAD~1"), format!("mine\n{theirs}\n"));
+    reaching.commit("clash");
+    let mine = reaching.status()["commit"].take();
+    remotes.advance("clash");
+    let error = reaching.refused("pull", &["--path", "x", "--rebase"]);
+    assert_eq!(error["kind"], "conflict", "{error}");
+    assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("--merge")), "{error}");
+    let status = reaching.status();
+    assert_eq!((&status["branch"], &status["commit"], &status["clean"]), (&json!("main"), &mine, &json!(true)));
+    // One that somebody else has begun is left alone.
+    reaching.shell("cd x && ! git rebase -q origin/main 2>/dev/null");
+    let error = reaching.refused("pull", &["--path", "x", "--rebase"]);
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("a rebase is open")), "{error}");
+    reaching.shell("cd x && git rebase --abort");
+}
+
+#[test]
+fn certificates_are_checked_whatever_the_settings_inside_say() {
+    let remotes = Remotes::new("git-tls");
+    let server = remotes.https();
+    let reaching = Reaching::new("git-by-tls", &[&server]);
+    let url = format!("https://{}/auth/x.git", server.place());
+    let options = ["--username", "ann", "--password-env", "GIT_PASSWORD_OF_TESTS"];
+    let words = [&[url.as_str()], &options[..]].concat();
+    let lax = format!("git config --global http.sslVerify false && git config --global 'http.{url}.sslVerify' false");
+    for settings in ["true", &lax] {
+        reaching.shell(settings);
+        assert_eq!(reaching.refused("clone", &words)["kind"], "transport", "{settings}");
+        assert!(!remotes.asked().contains("Basic"), "{}", remotes.asked());
+    }
+    let told = reaching.told("clone", &[&words[..], &["--insecure-tls"]].concat());
+    assert_eq!(told["commit"], json!(remotes.commit("main")));
 }

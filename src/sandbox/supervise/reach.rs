@@ -1,10 +1,12 @@
 //! What a supervisor answers to calls about its sandbox's network, and what it writes down of published ports.
 
-use super::super::call::{Answer, Line};
-use super::Supervisor;
+use super::super::call::{Answer, Asked, Line};
+use super::{Reason, Supervisor};
 use crate::process::Running;
+use crate::spec::network::Policy;
 use std::io::Result;
 use std::os::fd::AsRawFd as _;
+use std::time::Duration;
 
 impl Supervisor<'_> {
     /// Holds the sandbox to the policy that its spec has now: its caller has written it down.
@@ -13,6 +15,33 @@ impl Supervisor<'_> {
         match policy.and_then(|policy| running.set_policy(policy)) {
             Ok(cut) => Answer::Policy { cut },
             Err(error) => Answer::Refused(error.to_string()),
+        }
+    }
+
+    /// Lends the sandbox what its maker needs to fill it.
+    pub(super) fn fill(&self, line: &Line, policy: Option<Policy>, running: &mut Running) -> Result<()> {
+        line.asked.set(Asked::Fill);
+        match policy.map(|policy| running.set_policy(policy)) {
+            Some(Err(error)) => line.say(&Answer::Refused(error.to_string()), &[]),
+            Some(Ok(_)) | None => line.say(&Answer::Done, &[]),
+        }
+    }
+
+    /// It is whole: what was lent ends.
+    pub(super) fn filled(&self, line: &Line, running: &mut Running) -> Result<()> {
+        let answer = if self.order.spec.net.has_policy() { self.set_policy(running) } else { Answer::Done };
+        if !matches!(answer, Answer::Refused(_)) {
+            line.asked.set(Asked::Nothing);
+        }
+        line.say(&answer, &[])
+    }
+
+    /// Ends a sandbox whose maker is gone before it was whole.
+    pub(super) fn abandon(&self, line: &Line, running: &mut Running) {
+        if line.asked.get() == Asked::Fill {
+            // It ends in any case; until then it reaches what it was made with.
+            let _ = self.set_policy(running);
+            self.asked.set(Some((Duration::ZERO, Reason::Stopped)));
         }
     }
 

@@ -28,6 +28,8 @@ use std::time::{Duration, Instant};
 
 /// Between two words of a tool that is at work.
 const PULSE: Duration = Duration::from_secs(1);
+/// How long git may take to end when it is told to.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Between two looks whether git has ended while something that it has started holds its output.
 const GLANCE_MS: u16 = 100;
 /// Bytes that are passed on at once.
@@ -328,7 +330,14 @@ impl Running {
     /// Ends git, where it still runs, and what it has started.
     fn end(&mut self) {
         // Without a process of that group nobody is meant.
-        let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
+        let group = Pid::from_raw(self.child.id() as i32);
+        let _ = killpg(group, Signal::SIGTERM);
+        // Git then takes its locks away, and what a clone has come to.
+        let until = Instant::now() + FAREWELL;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = killpg(group, Signal::SIGKILL);
         let _ = self.child.wait();
     }
 }

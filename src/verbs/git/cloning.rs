@@ -4,11 +4,12 @@ use super::branch::head;
 use super::line::{Line, Reached};
 use super::reach::Opened;
 use super::reach::Reach;
-use super::run::{Repository, check_names};
-use super::transfer::{PROTOCOLS, checked, deadline, fetch_words, open, reaching};
+use super::run::{Repository, check_branch};
+use super::transfer::{PROTOCOLS, check_depth, checked, deadline, fetch_words, open, reaching};
 use crate::error::{Error, Kind, Problem};
 use crate::git::{self, Address, Deed};
 use crate::name::Name;
+use crate::tools::{Client, Entry, Most, Request};
 use crate::verbs::faults::{Env, both, problems_of};
 use crate::verbs::words::{Text, Time, Word, number_or_none};
 use crate::verbs::{Site, Told, Verb};
@@ -79,7 +80,10 @@ pub struct Cloned {
 impl CloneOwn {
     /// Where it is cloned from, and where it goes.
     pub fn check(&self) -> Result<(Address, Word), Error> {
-        let names = check_names([("branch", self.branch.as_ref()), ("commit", self.commit.as_ref())]);
+        let names = both(
+            both(check_branch("branch", self.branch.as_ref()), check_branch("commit", self.commit.as_ref())),
+            check_depth(self.depth),
+        );
         let url = self.url.to_str().unwrap_or_default();
         let address = git::address("url", url).map_err(|problem| Error::misused(vec![problem]));
         let path = match &self.path {
@@ -90,7 +94,7 @@ impl CloneOwn {
                 Error::misused(vec![problem.hint("say where it goes")])
             }),
         };
-        let ((), (address, path)) = both(names, both(address, path))?;
+        let (_, (address, path)) = both(names, both(address, path))?;
         Ok((address, path))
     }
 }
@@ -118,11 +122,16 @@ impl Verb for CloneOf {
 }
 
 impl CloneOwn {
-    /// Clones, with what was given for the machine.
+    /// Clones, with what was given for the machine. Where that fails nothing of it stays.
     pub fn run(&self, site: &Site<'_>, opened: &Opened) -> Result<Cloned, Error> {
-        let own = self;
         let ((address, path), deadline) = both(self.check(), deadline(self.timeout.as_ref()))?;
-        let line = Line { site, sandbox: &own.sandbox, address: &address, opened, deadline };
+        let line = Line { site, sandbox: &self.sandbox, address: &address, opened, deadline };
+        let place = Place::look(site, &self.sandbox, &path)?;
+        self.bring(&line, &path).map_err(|error| place.clear(error))
+    }
+
+    fn bring(&self, line: &Line<'_>, path: &Word) -> Result<Cloned, Error> {
+        let (own, site, address) = (self, line.site, line.address);
         let mut words: Vec<OsString> = ["clone", "--quiet", "--no-checkout"].map(OsString::from).to_vec();
         words.extend(own.depth.map(|depth| format!("--depth={depth}").into()));
         let valued = |option: &str, word: &Word| {
@@ -134,9 +143,9 @@ impl CloneOwn {
         words.extend(["--".into(), address.url.clone().into(), path.0.clone()]);
         let (_, mut reached) = line.run(".".as_ref(), &words, PROTOCOLS)?;
         // From here on what was cloned may have a say, and nothing is given away.
-        let repository = Repository::new(site, &own.sandbox, &path);
+        let repository = Repository::new(site, &own.sandbox, path);
         if let Some(commit) = &own.commit {
-            reached.add(fetch_commit(&line, &repository, &path, commit, own.depth)?);
+            reached.add(fetch_commit(line, &repository, path, commit, own.depth)?);
             repository.change(["checkout", "--quiet", "--detach", &commit.to_string_lossy(), "--"])?;
         } else {
             repository.change(["reset", "--quiet", "--hard"])?;
@@ -145,12 +154,56 @@ impl CloneOwn {
             let mut words: Vec<OsString> =
                 ["submodule", "--quiet", "update", "--init", "--recursive"].map(OsString::from).to_vec();
             words.extend(own.depth.map(|depth| format!("--depth={depth}").into()));
-            reached.add(line.run(&path, &words, PROTOCOLS_OF_SUBMODULES)?.1);
+            reached.add(line.run(path, &words, PROTOCOLS_OF_SUBMODULES)?.1);
         }
         let (branch, commit) = head(&repository)?.parts();
         let top = repository.look(["rev-parse", "--show-toplevel"])?;
         let path = Name(top.strip_suffix(b"\n").unwrap_or(&top).to_vec());
-        Ok(Cloned { path, url: address.url, branch, commit, reached })
+        Ok(Cloned { path, url: address.url.clone(), branch, commit, reached })
+    }
+}
+
+/// Where a clone goes.
+struct Place<'a> {
+    site: &'a Site<'a>,
+    sandbox: &'a str,
+    path: Name,
+    /// Whether something was there before.
+    is_old: bool,
+}
+
+impl<'a> Place<'a> {
+    fn look(site: &'a Site<'a>, sandbox: &'a str, path: &Word) -> Result<Place<'a>, Error> {
+        let path = Name::from(path.clone());
+        let mut client = Client::start(site.home()?, OsStr::new(sandbox), false)?;
+        let stat = Request::Stat { path: path.clone() };
+        let is_old = match client.list::<Entry>(&stat, Most::One, &mut |_| Ok(())) {
+            Ok(()) => true,
+            Err(error) if error.kind == Kind::NotFound => false,
+            Err(error) => return Err(error),
+        };
+        Ok(Place { site, sandbox, path, is_old })
+    }
+
+    /// Removes what a clone that failed has left, so that the next one can go there.
+    fn clear(&self, error: Error) -> Error {
+        if self.is_old {
+            return error;
+        }
+        let removed = self.site.home().and_then(|home| {
+            let request = Request::Remove { path: self.path.clone(), recursive: true, force: true };
+            let mut client = Client::start(home, OsStr::new(self.sandbox), false)?;
+            client.ask(&request, None, &mut |_| Ok(()), &mut |_| Ok(()))
+        });
+        match removed {
+            Ok(()) => error,
+            // A sandbox that has ended has nothing left to say.
+            Err(_) if error.kind == Kind::Ended => error,
+            Err(left) => {
+                let message = format!("{}; what came of it is still there: {}", error.message, left.message);
+                Error { message, ..error }
+            }
+        }
     }
 }
 

@@ -69,7 +69,15 @@ impl Line<'_> {
         let name = |word: &OsStr| Name(word.as_bytes().to_vec());
         let mut settings =
             vec!["core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false", "submodule.recurse=false"];
-        settings.extend(self.opened.insecure_tls.then_some("http.sslVerify=false"));
+        // Neither the settings inside nor those for this address decide whether a certificate is checked, and whose address it is.
+        let url = &self.address.url;
+        let tls = [
+            "http.curloptResolve=".to_owned(),
+            format!("http.sslVerify={}", !self.opened.insecure_tls),
+            format!("http.{url}.sslVerify={}", !self.opened.insecure_tls),
+            format!("http.{url}.curloptResolve="),
+        ];
+        settings.extend(tls.iter().map(String::as_str).filter(|_| self.address.protocol.starts_with("http")));
         let settings = settings.into_iter().flat_map(|one| [OsString::from("-c"), one.into()]);
         let all = git::words(directory, settings.chain(words.iter().cloned()));
         let mut env = git::variables(Deed::Change);
@@ -129,7 +137,8 @@ impl Line<'_> {
         }
         if error.message.contains("Host key verification failed") {
             return error.hint(
-                "the machine shows another key than the one it is known by, or none is known: see `--known-hosts`",
+                "the machine shows another key than the one it is known by, or none is known: see `--known-hosts`, and `--ssh-agent`, with which \
+                 keys that are seen for the first time are taken and told",
             );
         }
         error

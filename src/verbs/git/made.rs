@@ -5,8 +5,9 @@ use super::reach::{Opened, Reach};
 use super::transfer::open;
 use crate::error::{Error, Problem};
 use crate::git::Address;
-use crate::sandbox;
-use crate::spec::{self, Network, NetworkWish, PartialSpec, Rule, Spec};
+use crate::sandbox::{self, Entry};
+use crate::spec::network::Policy;
+use crate::spec::{self, Network, Spec};
 use crate::verbs::Site;
 use crate::verbs::faults::Faults;
 use crate::verbs::words::{Text, Word};
@@ -88,40 +89,26 @@ impl FromGit {
 }
 
 impl Wanted {
-    /// Lets the sandbox reach the repository's host; what it might reach before.
-    pub fn allow(&self, spec: &mut Spec) -> Result<PartialSpec, Error> {
-        let before = policy(spec);
-        let rules: Vec<Rule> = match self.address.target() {
-            Some(target) => spec::parse_target(&target).map_err(|error| Problem::new("git", error.message))?,
-            None => return Ok(before),
-        };
-        match spec.net {
-            Network::None => (spec.net, spec.allow) = (Network::Only, rules),
-            Network::Only | Network::Open => spec.allow.extend(rules),
-            Network::Host => {}
+    /// What the sandbox may reach while it is cloned into, where that is more than it may reach anyhow. A sandbox without a network gets one
+    /// that leads nowhere, since none can be added later.
+    pub fn lent(&self, spec: &mut Spec) -> Result<Option<Policy>, Error> {
+        let Some(target) = self.address.target() else { return Ok(None) };
+        let rules = spec::parse_target(&target).map_err(|error| Problem::new("git", error.message))?;
+        if spec.net == Network::None {
+            spec.net = Network::Only;
         }
-        Ok(before)
+        Ok(spec.policy().map(|mut policy| {
+            policy.allow.extend(rules);
+            policy
+        }))
     }
 
-    /// Clones into the sandbox, and sets back what it may reach. Where that fails, it is for the caller to remove it.
-    pub fn bring(mut self, site: &Site<'_>, id: &str, before: PartialSpec) -> Result<Cloned, Error> {
-        self.own.sandbox = Text(id.to_owned());
+    /// Clones into the sandbox. Where that fails, or somebody ends it, the sandbox does not stay.
+    pub fn bring(mut self, site: &Site<'_>, entry: Entry, lent: Option<Policy>) -> Result<Cloned, Error> {
+        self.own.sandbox = Text(entry.id.clone());
+        let filling = sandbox::fill(entry, lent)?;
         let cloned = self.own.run(site, &self.opened)?;
-        if self.address.target().is_some() && before.net != Some(NetworkWish::Mode(Network::Host)) {
-            sandbox::set_policy(&site.sandboxes()?, id, before)?;
-        }
+        filling.done()?;
         Ok(cloned)
-    }
-}
-
-/// What a sandbox may reach, as a wish.
-fn policy(spec: &Spec) -> PartialSpec {
-    PartialSpec {
-        net: Some(NetworkWish::Mode(spec.net)),
-        allow: spec.allow.clone(),
-        deny: spec.deny.clone(),
-        net_rate: spec.net_rate,
-        net_connections: Some(spec.net_connections),
-        ..PartialSpec::default()
     }
 }

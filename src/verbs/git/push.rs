@@ -3,12 +3,12 @@
 use super::here;
 use super::line::{Line, Reached};
 use super::reach::Reach;
-use super::run::{Repository, check_names};
+use super::run::{Repository, check_branch, check_names};
 use super::transfer::{PROTOCOLS, checked, find, open, reaching};
 use crate::error::{Error, Kind, Problem};
 use crate::git;
 use crate::name::Name;
-use crate::verbs::faults::{Env, problems_of};
+use crate::verbs::faults::{Env, both, problems_of};
 use crate::verbs::words::{Text, Time, Word};
 use crate::verbs::{Site, Told, Verb};
 use clap::Args;
@@ -75,14 +75,11 @@ pub struct PushTold {
 
 impl PushOwn {
     fn check(&self) -> Result<(), Error> {
-        check_names([("remote", self.remote.as_ref()), ("branch", self.branch.as_ref())])?;
-        let colon = self.branch.as_ref().is_some_and(|branch| branch.as_encoded_bytes().contains(&b':'));
-        let problem = match (colon, self.delete, &self.branch) {
-            (true, ..) => Problem::new("branch", "has a colon in it, as no branch has"),
-            (_, true, None) => Problem::new("branch", "is missing").hint("say which"),
-            _ => return Ok(()),
-        };
-        Err(Error::misused(vec![problem]))
+        both(check_names([("remote", self.remote.as_ref())]), check_branch("branch", self.branch.as_ref()))?;
+        if self.delete && self.branch.is_none() {
+            return Err(Error::misused(vec![Problem::new("branch", "is missing").hint("say which")]));
+        }
+        Ok(())
     }
 }
 

@@ -149,9 +149,21 @@ impl Answer {
 
 /// Refuses names that git would take for options or for nothing: what is wrong with each parameter that was given.
 pub fn check_names<'w>(names: impl IntoIterator<Item = (&'static str, Option<&'w Word>)>) -> Result<(), Error> {
+    check(names, git::why_no_name)
+}
+
+/// The same of what is a branch, tag or commit of another repository and nothing else.
+pub fn check_branch(field: &'static str, name: Option<&Word>) -> Result<(), Error> {
+    check([(field, name)], git::why_no_branch)
+}
+
+fn check<'w>(
+    names: impl IntoIterator<Item = (&'static str, Option<&'w Word>)>,
+    why: impl Fn(&OsStr) -> Option<&'static str>,
+) -> Result<(), Error> {
     let given = names.into_iter().filter_map(|(field, word)| Some((field, word?)));
     let problems: Vec<Problem> = given
-        .filter_map(|(field, word)| Some(Problem::new(field, git::why_no_name(word)?)))
+        .filter_map(|(field, word)| Some(Problem::new(field, why(word)?)))
         .map(|problem| problem.hint("as in `main`, `origin` or the first digits of a commit"))
         .collect();
     if problems.is_empty() { Ok(()) } else { Err(Error::misused(problems)) }

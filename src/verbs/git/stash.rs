@@ -2,7 +2,7 @@
 
 use super::here;
 use super::run::Repository;
-use crate::error::{Error, Problem};
+use crate::error::{Error, Kind, Problem};
 use crate::git;
 use crate::verbs::faults::{Env, problems_of};
 use crate::verbs::text::{heading, moment, table};
@@ -114,8 +114,10 @@ impl Verb for Stash {
             words.push("--index".into());
         }
         words.extend(self.index.map(|index| format!("stash@{{{index}}}").into()));
-        if self.deed != Deed::List {
-            repository.change(words)?;
+        let said = if self.deed == Deed::List { Vec::new() } else { repository.change(words)? };
+        if self.deed == Deed::Push && said.starts_with(b"No local changes to save") {
+            let error = Error::new(Kind::NothingToCommit, "nothing has changed that could be put aside");
+            return Err(error.hint("files that are not tracked come with `--include-untracked`"));
         }
         let listed = repository.look(["stash", "list", "-z", git::STASH_FORMAT])?;
         Ok(Stashes { stashes: git::stashes(&listed)? })

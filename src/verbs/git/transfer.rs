@@ -4,7 +4,7 @@ use super::branch::head;
 use super::here;
 use super::line::{Line, Reached};
 use super::reach::Reach;
-use super::run::{Repository, check_names};
+use super::run::{Repository, check_branch, check_names};
 use crate::error::{Error, Kind, Problem};
 use crate::git::{self, Address, Deed};
 use crate::name::Name;
@@ -208,7 +208,8 @@ pub fn fetch_words(options: &[&str], depth: Option<u32>, remote: &OsStr, wanted:
 
 impl FetchOwn {
     fn check(&self) -> Result<(), Error> {
-        check_names([("remote", self.remote.as_ref()), ("branch", self.branch.as_ref())])
+        both(check_names([("remote", self.remote.as_ref())]), check_branch("branch", self.branch.as_ref()))?;
+        check_depth(self.depth)
     }
 }
 
@@ -239,6 +240,14 @@ impl Verb for Fetch {
 /// What the verb's own parameters are read as, and when its call is given up; or everything that is wrong with any of them.
 pub fn checked<T>(own: Result<T, Error>, timeout: Option<&Time>, reach: &Reach) -> Result<(T, Option<Instant>), Error> {
     both(both(own, deadline(timeout)), reach.check()).map(|(read, ())| read)
+}
+
+/// No history has none of its commits.
+pub fn check_depth(depth: Option<u32>) -> Result<(), Error> {
+    match depth {
+        Some(0) => Err(Error::misused(vec![Problem::new("depth", "is zero").hint("ask for at least one commit")])),
+        _ => Ok(()),
+    }
 }
 
 /// When a call is given up.
@@ -350,7 +359,7 @@ pub struct Pulled {
 
 impl PullOwn {
     fn check(&self) -> Result<(), Error> {
-        check_names([("remote", self.remote.as_ref()), ("branch", self.branch.as_ref())])?;
+        both(check_names([("remote", self.remote.as_ref())]), check_branch("branch", self.branch.as_ref()))?;
         if self.merge && self.rebase {
             let problem = Problem::new("rebase", "does not go with `merge`").hint("leave one of them out");
             return Err(Error::misused(vec![problem]));
@@ -370,6 +379,9 @@ impl Verb for Pull {
         let (_, deadline) = checked(self.own.check(), self.own.timeout.as_ref(), &self.reach)?;
         let own = self.own;
         let repository = Repository::new(site, &own.sandbox, &own.path);
+        if own.rebase {
+            no_rebase_is_open(&repository)?;
+        }
         let found = find(&repository, own.remote.as_ref(), false)?;
         let opened = open(&self.reach, site, &found.address)?;
         let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened, deadline };
@@ -380,13 +392,39 @@ impl Verb for Pull {
         // Without the line: what runs here was fetched, and may be anything.
         let from = if wanted.is_some() { "FETCH_HEAD" } else { "@{upstream}" };
         match (own.merge, own.rebase) {
-            (_, true) => repository.change(["rebase", "--quiet", from])?,
+            (_, true) => rebase(&repository, from)?,
             (true, _) => repository.change(["merge", "--quiet", "--no-edit", from])?,
             (false, false) => repository.change(["merge", "--quiet", "--ff-only", from])?,
         };
         let (_, after) = head(&repository)?.parts();
         let Found { name, address, branch, commit: before, .. } = found;
         Ok(Pulled { remote: Name::from(name), url: address.url, branch, before, after, reached })
+    }
+}
+
+/// Puts the own commits behind those of `from`; all of them, or none.
+fn rebase(repository: &Repository<'_>, from: &str) -> Result<Vec<u8>, Error> {
+    let error = match repository.change(["rebase", "--quiet", from]) {
+        Ok(said) => return Ok(said),
+        Err(error) => error,
+    };
+    // What stopped in the middle is undone, since no verb goes on with it.
+    let aborted = repository.call(Deed::Change, &["rebase".into(), "--abort".into()])?;
+    match (error.kind, aborted.code) {
+        (Kind::Conflict, 0) => Err(Error { message: format!("{}; the rebase was undone", error.message), ..error }
+            .hint("`belljar git SANDBOX pull --merge` leaves the conflicts in the files, where they can be resolved")),
+        _ => Err(error),
+    }
+}
+
+/// Refuses a rebase where one is open already, which is somebody else's.
+fn no_rebase_is_open(repository: &Repository<'_>) -> Result<(), Error> {
+    let shown = repository.call(Deed::Look, &["rebase".into(), "--show-current-patch".into()])?;
+    match shown.code {
+        0 => Err(Error::new(Kind::Conflict, "a rebase is open in the repository").hint(
+            "end it first, with `belljar exec SANDBOX -- git rebase --continue` or `--abort` in the repository's directory",
+        )),
+        _ => Ok(()),
     }
 }
 
