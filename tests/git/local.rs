@@ -204,6 +204,8 @@ fn files_and_branches_are_set_back() {
     assert_eq!(one.refused("reset", &["--target", "nowhere"]), "ref_not_found");
     assert_eq!(one.refused("restore", &["nothing"]), "not_found");
     assert_eq!(one.refused("reset", &["--mode", "hard", "a"]), "misused");
+    // A commit is no file.
+    assert_eq!(one.refused("reset", &["HEAD~1"]), "not_found");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::here;
 use super::look::{Stands, Untracked, stands};
 use super::run::{Repository, check_names};
 use crate::error::{Error, Kind, Problem};
-use crate::git;
+use crate::git::{self, Deed};
 use crate::name::Name;
 use crate::verbs::faults::{Env, problems_of};
 use crate::verbs::words::{Text, Word, many, some};
@@ -280,12 +280,29 @@ impl Verb for Reset {
                 Mode::Keep => "--keep",
             };
             words.push(mode.into());
+        } else {
+            are_known(&repository, &self.target, &self.files)?;
         }
         words.extend([self.target.0, "--".into()]);
         words.extend(self.files.into_iter().map(|file| file.0));
         repository.change(words)?;
         stands(&repository, Untracked::default(), false)
     }
+}
+
+/// Refuses a file that is neither staged nor in the commit: git would pass over it, and whoever meant a commit would not hear of it.
+fn are_known(repository: &Repository<'_>, target: &Word, files: &[Word]) -> Result<(), Error> {
+    let mut tree = OsString::from("--with-tree=");
+    tree.push(&target.0);
+    let mut words: Vec<OsString> = vec!["ls-files".into(), "--error-unmatch".into(), "-z".into(), tree, "--".into()];
+    words.extend(files.iter().map(|file| file.0.clone()));
+    let answer = repository.call(Deed::Look, &words)?;
+    let error = repository.failure("reset", &answer);
+    // Whatever else is wrong is told by the call itself.
+    if answer.code == 0 || !error.message.contains("did not match any") {
+        return Ok(());
+    }
+    Err(Error { kind: Kind::NotFound, ..error }.hint("a commit is named by `--target`"))
 }
 
 /// `belljar git SANDBOX restore`.
