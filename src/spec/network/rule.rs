@@ -108,7 +108,7 @@ fn target(word: &str, rest: &str) -> Result<(Target, Option<Ports>), WordError> 
         };
         return Err(wrong(format!("`{}` {message}", shorten(word)), hint));
     }
-    if host == "host" || canonical(host).is_ok_and(|name| name == HOST_NAME) {
+    if canonical(host).is_ok_and(|name| name == "host" || name == HOST_NAME) {
         return Ok((Target::Host, ports));
     }
     Ok((name(word, host)?, ports))

@@ -51,6 +51,10 @@ fn each_form_of_a_rule_is_read_as_written() {
         ("host:8080", None, Target::Host, Some((8080, 8080))),
         ("udp://host:53", Some(Protocol::Udp), Target::Host, Some((53, 53))),
         ("host.belljar.internal:80", None, Target::Host, Some((80, 80))),
+        // However it is written: what is shown and stored is `host`, which must not come to mean something else.
+        ("hoSt:8080-8090", None, Target::Host, Some((8080, 8090))),
+        ("host.:80", None, Target::Host, Some((80, 80))),
+        ("ｈost:80", None, Target::Host, Some((80, 80))),
         ("bücher.example", None, name("xn--bcher-kva.example"), None),
         ("XN--BCHER-KVA.example", None, name("xn--bcher-kva.example"), None),
         ("example。org:1", None, name("example.org"), Some((1, 1))),
