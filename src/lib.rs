@@ -9,7 +9,8 @@
 //! 3. `process`: plan, launch, child, init, payload, watch.
 //! 4. `build`, `doctor`, `sandbox`, `tools`: the product.
 //! 5. `verbs`: the front door, every verb once.
-//! 6. `cli`: bytes in, bytes out.
+//! 6. `serve`: the front door over HTTP.
+//! 7. `cli`: bytes in, bytes out.
 
 pub mod build;
 pub mod bundle;
@@ -34,6 +35,7 @@ pub mod process;
 pub mod program;
 pub mod sandbox;
 pub mod seccomp;
+pub mod serve;
 pub mod spec;
 pub mod step;
 pub mod sys;

@@ -52,7 +52,7 @@ pub use diff::diff;
 pub use entry::Entry;
 pub use exec::{Exec, exec};
 pub use fill::{Filling, fill};
-pub use life::{follow_log, is_log_full, label, remove, rename, resize, stats, stop, wait};
+pub use life::{Lasting, follow_log, is_log_full, label, last, remove, rename, resize, stats, stop, wait};
 pub use network::{follow_network, set_policy};
 pub use place::{Sandboxes, is_name};
 pub use ports::{Port, Ports, ports};

@@ -67,6 +67,8 @@ pub enum Verb {
 them, and docs/rpc.md tells the protocol."
     )]
     Rpc,
+    /// Serve programs that were written for Daytona, over HTTP
+    Serve(Serve),
     /// Build, import, export, inspect and remove images.
     Image(Image),
     /// What to ask about the host.
@@ -215,6 +217,33 @@ pub struct Image {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::image::Image,
+}
+
+/// `belljar serve`.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(
+    about = "Serve programs that were written for Daytona, over HTTP",
+    after_help = "Stays in the foreground until Ctrl-C, and holds nothing: sandboxes are those of the command line, and outlive it. Prints what to \
+set so that a program finds it."
+)]
+pub struct Serve {
+    /// Where to listen [default: 127.0.0.1:3986]
+    ///
+    /// An address that is no loopback opens your sandboxes to everybody who has the token, and sends it in clear text.
+    #[arg(long, value_name = "ADDR:PORT", conflicts_with = "unix")]
+    pub listen: Option<OsString>,
+    /// Listen at a socket of the file system instead, for you alone
+    #[arg(long, value_name = "PATH")]
+    pub unix: Option<OsString>,
+    /// The file with the token, made if it is not there [default: serve-token in belljar's own directory]
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<OsString>,
+    /// Another name that clients call it by (repeatable) [default: the loopback's]
+    #[arg(long, value_name = "HOST")]
+    pub name: Vec<String>,
+    /// The network of sandboxes whose maker says nothing about it: none or open [default: open]
+    #[arg(long, value_name = "MODE", value_parser = ["none", "open"], default_value = "open", hide_default_value = true, hide_possible_values = true)]
+    pub net: String,
 }
 
 /// `belljar completions`.

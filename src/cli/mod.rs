@@ -12,6 +12,7 @@ mod render;
 mod rpc;
 mod run;
 mod sandbox;
+mod serve;
 mod terminal;
 
 pub use parse::{Env, Report, Request, Usage, parse};
@@ -45,6 +46,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Net(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),
+        Ok(Request::Serve(asked)) => serve::serve(asked),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),
         Err(Usage::Asked(text)) => render::print(&text, 0),

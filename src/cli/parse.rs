@@ -41,6 +41,8 @@ pub enum Request {
     Net(verbs::net::Net),
     /// `rpc`.
     Rpc,
+    /// `serve`.
+    Serve(args::Serve),
     /// `completions`: `bash`, `zsh` or `fish`.
     Completions(String),
     /// `man`: the directory to write to.
@@ -147,6 +149,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Net(net) => Ok(Request::Net(net.verb)),
             Verb::Rpc => Ok(Request::Rpc),
+            Verb::Serve(serve) => Ok(Request::Serve(serve)),
             Verb::Host(verb) => Ok(Request::Host(verb)),
             Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),
             Verb::Man(man) => Ok(Request::Man(man.dir.into())),

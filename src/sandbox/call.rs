@@ -65,6 +65,8 @@ pub enum Call {
     },
     /// What it uses now.
     Stats,
+    /// To last as long as its record says now.
+    Life,
     /// To be held to other limits.
     Limits {
         /// Bytes.
@@ -334,6 +336,7 @@ impl Line {
             | Call::Program { .. }
             | Call::KeepProgram { .. }
             | Call::Stats
+            | Call::Life
             | Call::Limits { .. }
             | Call::Policy
             | Call::Fill { .. }

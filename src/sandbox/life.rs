@@ -1,7 +1,7 @@
 //! Changes to an existing sandbox: stop, remove, rename, label, resize; and waiting for its end.
 
 use super::call::{Answer, Call, Line, Stats};
-use super::{Entry, Reason, Run, Sandboxes, State, errors, silence};
+use super::{Entry, Reason, Record, Run, Sandboxes, State, errors, silence};
 use crate::error::{Error, Kind, Problem};
 use crate::process;
 use crate::spec::{self, PartialSpec, Spec};
@@ -147,6 +147,47 @@ pub fn label(
     }
     entry.write("record.json", &record)?;
     Ok(record.labels)
+}
+
+/// What may be changed of how long a sandbox lasts: what is not given stays, `None` inside is never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lasting {
+    /// Whether it stays, with its files, when it ends.
+    pub keep: Option<bool>,
+    /// From its making to its removal.
+    pub ttl: Option<Option<Duration>>,
+    /// Without a call until it is stopped.
+    pub idle_stop: Option<Option<Duration>>,
+    /// Without a call until it is removed.
+    pub idle_rm: Option<Option<Duration>>,
+}
+
+/// Changes how long a sandbox lasts; the record as it is then.
+///
+/// # Errors
+///
+/// `Invalid`, where its files are in memory and were to be kept.
+pub fn last(sandboxes: &Sandboxes, word: &str, lasting: Lasting) -> Result<Record, Error> {
+    let entry = sandboxes.find(word)?;
+    let _turn = entry.turn()?;
+    let mut record = entry.record()?;
+    if lasting.keep == Some(true) && !entry.keeps_files() {
+        let problem = Problem::new("keep", "its files are in memory, and end with it");
+        return Err(Error::invalid(vec![
+            problem.hint("make another with `--keep`, from a `belljar snapshot` of this one"),
+        ]));
+    }
+    let seconds =
+        |new: Option<Option<Duration>>, old| new.map_or(old, |time| time.map(|time| time.as_secs_f64().ceil() as u64));
+    record.keep = lasting.keep.unwrap_or(record.keep);
+    record.ttl = seconds(lasting.ttl, record.ttl);
+    record.idle_stop = seconds(lasting.idle_stop, record.idle_stop);
+    record.idle_rm = seconds(lasting.idle_rm, record.idle_rm);
+    entry.write("record.json", &record)?;
+    if entry.lives() {
+        Line::to(&entry)?.ask(&entry, &Call::Life)?;
+    }
+    Ok(record)
 }
 
 /// Waits for the end and answers how it was.

@@ -4,6 +4,7 @@
 //! waits for a caller.
 
 mod reach;
+mod term;
 
 use super::call::{self, Answer, Asked, Call, Line, Stats};
 use super::entry::GLANCE;
@@ -12,7 +13,7 @@ use super::orphans::Orphans;
 use super::place::now;
 use super::program::Kept;
 use super::quota::{Next, Quota};
-use super::{End, Entry, Reason, Record, Run, Sandboxes};
+use super::{End, Entry, Reason, Run, Sandboxes};
 use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::{Outcome, Status};
@@ -25,6 +26,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
+use term::Term;
 
 /// Bytes of what the sandbox's own command writes that are kept.
 pub(super) const LONGEST_LOG: u64 = 10 << 20;
@@ -47,7 +49,6 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
     let mut supervisor = Supervisor {
         entry: &entry,
-        record: &record,
         order: &order,
         disk: Cell::new(order.spec.disk),
         program: Kept::default(),
@@ -62,7 +63,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         reason: None,
         ready,
         born: Instant::now(),
-        expires: expiry(&record),
+        term: Term::of(&record),
         used: Instant::now(),
     };
     let outcome = process::last(&order, store, (keep(log), network::new_log(&entry, &order)?), &mut supervisor);
@@ -70,6 +71,8 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     let used = now().saturating_sub(supervisor.used.elapsed().as_secs());
     // Nobody may call any more who then would have to hear that it has ended.
     drop(supervisor);
+    // Somebody may have given it another life meanwhile.
+    let record = entry.record().unwrap_or(record);
     if let Err(error) = &told
         && record.keep
         && entry.run().end.is_none()
@@ -98,15 +101,8 @@ fn keep(mut log: File) -> process::Follower {
     })
 }
 
-/// When its time is over, as long as somebody supervises it.
-fn expiry(record: &Record) -> Option<Instant> {
-    let age = Duration::from_secs(now().saturating_sub(record.created));
-    record.ttl.map(|ttl| Instant::now() + Duration::from_secs(ttl).saturating_sub(age))
-}
-
 struct Supervisor<'a> {
     entry: &'a Entry,
-    record: &'a Record,
     order: &'a Order,
     /// The limit of the writable layer.
     disk: Cell<u64>,
@@ -129,8 +125,7 @@ struct Supervisor<'a> {
     reason: Option<(Reason, i32)>,
     ready: Ready<'a>,
     born: Instant,
-    /// When it has lived long enough.
-    expires: Option<Instant>,
+    term: Term,
     /// When the last call came or ended.
     used: Instant,
 }
@@ -170,8 +165,7 @@ impl Attendant for Supervisor<'_> {
         self.quiet = running.is_quiet();
         self.hold_disk(running, now);
         if self.ends_at().is_some_and(|at| now >= at) {
-            let ttl = self.expires.is_some_and(|at| now >= at);
-            self.asked.set(Some((Duration::ZERO, if ttl { Reason::Ttl } else { Reason::Idle })));
+            self.asked.set(Some((Duration::ZERO, self.term.reason(now))));
         }
         self.ask_to_end(running);
     }
@@ -299,11 +293,8 @@ impl Supervisor<'_> {
         running.ask_to_end(grace);
     }
 
-    /// When its time is over, or it has been idle for too long.
     fn ends_at(&self) -> Option<Instant> {
-        let idle = [self.record.idle_stop, self.record.idle_rm].into_iter().flatten().min();
-        let idle = idle.filter(|_| self.lines.is_empty()).map(|idle| self.used + Duration::from_secs(idle));
-        [self.expires, idle].into_iter().flatten().min()
+        self.term.ends_at(self.lines.is_empty().then_some(self.used))
     }
 
     fn is_ready(&mut self, running: &Running) {
@@ -423,6 +414,7 @@ impl Supervisor<'_> {
             // As everybody who is there then.
             Call::Wait => Ok(()),
             Call::Stats => line.say(&Answer::Stats(self.stats(running)), &[]),
+            Call::Life => line.say(&self.term.renew(self.entry), &[]),
             Call::Layer => {
                 let held = running.held().into_iter();
                 let places = held.flat_map(|held| {

@@ -1,10 +1,12 @@
 //! Persistent sandboxes: the verbs and their results.
 
 mod copies;
+mod lasting;
 mod life;
 mod look;
 
 pub use copies::{Diff, Export, Fork, SnapshotCreate, SnapshotLs, SnapshotRm};
+pub use lasting::Life;
 pub use life::{Label, Rename, Resize, Rm, Start, Stop};
 pub use look::{End, Inspect, Logs, Ls, Stats, Wait};
 
@@ -39,6 +41,8 @@ table! {
         Rm(Rm) = "rm",
         /// Change the limits of a sandbox
         Resize(Resize) = "resize",
+        /// Change how long a sandbox lasts
+        Life(Life) = "life",
         /// Give a sandbox another name
         Rename(Rename) = "rename",
         /// Show and change the labels of a sandbox

@@ -5,7 +5,7 @@ use crate::common::sandboxes::Sandboxes;
 use crate::common::{Run, Started, eventually, said};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 fn kill_all(pids: Vec<i32>) {
@@ -182,6 +182,37 @@ fn a_sandbox_ends_when_its_time_is_over_or_nobody_calls() {
     assert!(eventually(10, || left() == [stopped("kept")]), "{:?}", left());
     sandboxes.done(&["start", "kept"]);
     assert!(eventually(10, || left() == [stopped("kept")]), "{:?}", left());
+}
+
+#[test]
+fn how_long_a_sandbox_lasts_is_changed_while_it_does() {
+    let sandboxes = Sandboxes::new("lasting");
+    sandboxes.create("short", &["--idle-stop", "1s"]);
+    sandboxes.create("long", &["--keep"]);
+    let told = sandboxes.done(&["life", "--idle-stop", "none", "--ttl", "2h", "short"]);
+    assert_eq!(told, "short: not kept; removed after 2h, stopped when idle for never, removed when idle for never\n");
+    let told: Value =
+        serde_json::from_str(&sandboxes.done(&["life", "--idle-stop", "1s", "long", "--json"])).expect("an object");
+    assert_eq!(
+        (&told["keep"], &told["idle_stop_seconds"], &told["ttl_seconds"]),
+        (&json!(true), &json!(1), &Value::Null)
+    );
+    let stopped = |name: &str| (name.to_owned(), "stopped".to_owned());
+    assert!(eventually(10, || sandboxes.states().contains(&stopped("long"))), "{:?}", sandboxes.states());
+    // By its old time it would have ended long ago.
+    assert!(sandboxes.states().contains(&("short".to_owned(), "running".to_owned())));
+    sandboxes.done(&["life", "--ttl", "1s", "short"]);
+    assert!(eventually(10, || sandboxes.states() == [stopped("long")]), "{:?}", sandboxes.states());
+    sandboxes.create("box", &[]);
+    for (words, why) in [
+        (&["life", "box"][..], "ttl: is missing"),
+        (&["life", "box", "--keep", "true"], "keep: its files are in memory"),
+        (&["life", "box", "--ttl", "soon"], "ttl: `soon`"),
+        (&["life", "nobody", "--ttl", "1h"], "nobody"),
+    ] {
+        let run = sandboxes.call(words);
+        assert!(run.code != Some(0) && run.stderr.contains(why), "{words:?}: {run:?}");
+    }
 }
 
 #[test]

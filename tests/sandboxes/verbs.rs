@@ -58,6 +58,7 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         let mut values: Vec<&str> = (0..required).map(|at| if at == 0 { "nope" } else { "7" }).collect();
         match verb[..] {
             ["resize"] => values.extend(["--memory", "1G"]),
+            ["life"] => values.extend(["--ttl", "1h"]),
             ["net", "set"] => values.extend(["--net", "none"]),
             ["export"] => values[1] = "--output=nowhere",
             ["git", "commit"] => values[1] = "--message=7",
@@ -83,6 +84,8 @@ fn the_same_mistake_ends_in_the_same_way_in_every_verb() {
         &["create", "--label", "x"],
         &["resize", "box", "--memory", "x"],
         &["resize", "box"],
+        &["life", "box"],
+        &["life", "box", "--ttl", "x"],
         &["stop", "box", "--grace", "x"],
         &["label", "box", "x"],
         &["ls", "--label", "x"],

@@ -1006,6 +1006,20 @@ class LanguageServers(TypedDict):
     servers: List[LanguageServer]
 
 
+class Lasts(TypedDict):
+    """How long a sandbox lasts now."""
+    # Seconds without a call until it is removed.
+    idle_rm_seconds: Optional[int]
+    # Seconds without a call until it is stopped.
+    idle_stop_seconds: Optional[int]
+    # Whether it stays, with its files, when it ends.
+    keep: bool
+    # Its name.
+    name: str
+    # Seconds from its making to its removal.
+    ttl_seconds: Optional[int]
+
+
 class Limits(TypedDict):
     """The limits of a sandbox."""
     # The CPU rate.
@@ -2255,6 +2269,10 @@ class Methods:
     def resize(self, *, name: Union[str, float], memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Resized:
         """Change the limits of a sandbox"""
         return self._call("resize", {"name": name, "memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "input": input}, on_output)
+
+    def life(self, *, name: Union[str, float], keep: Optional[bool] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, idle_rm: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Lasts:
+        """Change how long a sandbox lasts"""
+        return self._call("life", {"name": name, "keep": keep, "ttl": ttl, "idle_stop": idle_stop, "idle_rm": idle_rm, "input": input}, on_output)
 
     def rename(self, *, name: Union[str, float], new: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Renamed:
         """Give a sandbox another name"""

@@ -1,0 +1,217 @@
+//! `belljar serve`: programs that were written for Daytona or E2B, over HTTP, on the store that the command line has too.
+//!
+//! One process in the foreground that holds no sandbox and knows nothing alone: what lasts are sandboxes with their labels, images
+//! and volumes. Killing it ends nobody but its callers; another one finds the same. Everything is done by verbs, in `belljar rpc`
+//! (`backend`); this layer reads requests, decides who may ask (`access`) and tells answers in the words of each API.
+
+pub mod access;
+mod backend;
+mod daytona;
+mod failure;
+mod guard;
+mod previews;
+mod sockets;
+mod transfer;
+
+use crate::error::{Error, Kind};
+use access::Access;
+use axum::Router;
+use axum::routing::get;
+use backend::Backend;
+use failure::Answer;
+use previews::Previews;
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Where it listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// A port.
+    Tcp(SocketAddr),
+    /// A socket of the file system, for its owner alone.
+    Unix(PathBuf),
+}
+
+/// What to serve, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Where it listens.
+    pub listen: Listen,
+    /// The file that has the token, made where it is not there.
+    pub token_file: PathBuf,
+    /// Names that clients may call it by, besides the loopback's.
+    pub names: Vec<String>,
+    /// The network of sandboxes whose maker says nothing about it.
+    pub net: String,
+    /// The program that answers `rpc`.
+    pub program: PathBuf,
+    /// Where sandboxes are.
+    pub home: Option<OsString>,
+}
+
+/// What handlers know.
+pub struct App {
+    backend: Backend,
+    access: Access,
+    previews: Previews,
+    /// Where clients find us, as `http://127.0.0.1:3000`.
+    url: String,
+    /// The network of sandboxes whose maker says nothing about it.
+    net: String,
+    /// Sizes of terminals, which nobody tells who did not set them.
+    sizes: Mutex<HashMap<(String, String), (u16, u16)>>,
+    /// Who builds an image.
+    builds: tokio::sync::Mutex<()>,
+}
+
+impl App {
+    /// Where toolboxes are, each below its sandbox's id.
+    fn toolbox(&self) -> String {
+        format!("{}/toolbox", self.url)
+    }
+
+    fn scheme(&self) -> &str {
+        self.url.split_once("://").map_or("http", |(scheme, _)| scheme)
+    }
+
+    fn authority(&self) -> &str {
+        self.url.split_once("://").map_or("", |(_, authority)| authority)
+    }
+
+    /// The address of a preview: a name below that of the loopback, which browsers and libraries know without asking anybody.
+    fn preview_url(&self, port: u16, who: &str) -> String {
+        let (_, number) = self.authority().rsplit_once(':').unwrap_or(("", "80"));
+        format!("{}://{port}-{who}.localhost:{number}", self.scheme())
+    }
+
+    fn sizes(&self) -> MutexGuard<'_, HashMap<(String, String), (u16, u16)>> {
+        self.sizes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A path inside as a whole one: clients count from the working directory.
+    async fn inside(&self, sandbox: &daytona::Sandbox, path: &str) -> Answer<String> {
+        if path.starts_with('/') {
+            return Ok(path.to_owned());
+        }
+        let told = self.backend.call("exec", serde_json::json!({ "name": sandbox.id(), "command": ["pwd"] })).await?;
+        let dir = told["stdout"].as_str().unwrap_or("/").trim_end_matches('\n').to_owned();
+        let path = path.strip_prefix("~/").unwrap_or(path);
+        Ok(if path == "." || path == "~" { dir } else { format!("{}/{path}", dir.trim_end_matches('/')) })
+    }
+}
+
+/// What whoever started it reads: where it is, and what to set so that clients find it.
+pub struct Started {
+    /// Where clients find it.
+    pub url: String,
+    /// The token, where it was made just now.
+    pub token: String,
+    /// Whether it was made just now.
+    pub is_new: bool,
+}
+
+/// Serves until it is told to end; `tell` is called when it listens.
+///
+/// # Errors
+///
+/// The token, the place or the program cannot be had.
+pub fn serve(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Error::attempt("start threads", &error))?;
+    runtime.block_on(listen(wish, tell))
+}
+
+enum Place {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
+    let ended = ended()?;
+    let (token, is_new) = access::token_in(&wish.token_file)?;
+    let (place, url, address) = match &wish.listen {
+        Listen::Tcp(address) => {
+            let listener = TcpListener::bind(address)
+                .await
+                .map_err(|error| Error::attempt(format!("listen at {address}"), &error))?;
+            let address = listener.local_addr().map_err(|error| Error::attempt("listen", &error))?;
+            let shown = if address.ip().is_unspecified() {
+                SocketAddr::new(std::net::Ipv4Addr::LOCALHOST.into(), address.port())
+            } else {
+                address
+            };
+            (Place::Tcp(listener), format!("http://{shown}"), Some(address))
+        }
+        Listen::Unix(path) => (Place::Unix(socket_at(path)?), "http://localhost".to_owned(), None),
+    };
+    let access = Access::new(token.clone(), address, &wish.names);
+    let app = Arc::new(App {
+        backend: Backend::new(wish.program, wish.home),
+        access,
+        previews: Previews::new()?,
+        url: url.clone(),
+        net: wish.net,
+        sizes: Mutex::default(),
+        builds: tokio::sync::Mutex::default(),
+    });
+    let router = routes(Arc::clone(&app));
+    let shown = match &wish.listen {
+        Listen::Tcp(_) => url,
+        Listen::Unix(path) => format!("unix:{}", path.display()),
+    };
+    tell(&Started { url: shown, token, is_new });
+    // Who still asks is answered; who holds a websocket does not keep us.
+    let served = async {
+        match place {
+            Place::Tcp(listener) => axum::serve(listener, router).await,
+            Place::Unix(listener) => axum::serve(listener, router).await,
+        }
+    };
+    let served = tokio::select! { served = served => served, () = ended => Ok(()) };
+    if let Listen::Unix(path) = &wish.listen {
+        let _ = std::fs::remove_file(path);
+    }
+    served.map_err(|error| Error::attempt("serve", &error))
+}
+
+/// Waits for a signal that ends us.
+fn ended() -> Result<impl Future<Output = ()>, Error> {
+    let of = |kind| signal(kind).map_err(|error| Error::attempt("wait for signals", &error));
+    let (mut interrupt, mut terminate) = (of(SignalKind::interrupt())?, of(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    })
+}
+
+/// A socket for its owner alone. One that a server left behind is taken away; one that somebody serves is not.
+fn socket_at(path: &PathBuf) -> Result<UnixListener, Error> {
+    let failed = |error: &std::io::Error| Error::attempt(format!("listen at {}", path.display()), error);
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(Error::new(Kind::Invalid, format!("unix: somebody listens at {} already", path.display())));
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => {
+            std::fs::remove_file(path).map_err(|error| failed(&error))?
+        }
+        Ok(_) => return Err(Error::new(Kind::Invalid, format!("unix: {} is no socket", path.display()))),
+        Err(_) => {}
+    }
+    let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+    let listener = UnixListener::bind(path);
+    nix::sys::stat::umask(before);
+    listener.map_err(|error| failed(&error))
+}
+
+fn routes(app: Arc<App>) -> Router {
+    Router::new()
+        .merge(daytona::routes())
+        .route("/health", get(daytona::health))
+        .fallback(guard::no_such_route)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
+        .with_state(app)
+}

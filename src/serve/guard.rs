@@ -1,0 +1,97 @@
+//! What every request passes: who asks, and in whose words a refusal is told.
+
+use super::daytona::signature;
+use super::failure::Failure;
+use super::{App, previews};
+use axum::Json;
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use std::sync::Arc;
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        // The body is written where the request is known.
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+impl Failure {
+    /// The body that Daytona's clients read.
+    pub fn body(&self, method: &str, path: &str, source: &str) -> serde_json::Value {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        json!({
+            "statusCode": self.status.as_u16(),
+            "message": self.message,
+            "code": self.code.unwrap_or_else(|| generic(self.status)),
+            "source": source,
+            "error": self.status.canonical_reason().unwrap_or_default(),
+            "path": path,
+            "method": method,
+            "timestamp": crate::verbs::text::time(now),
+        })
+    }
+}
+
+/// The word of a status, where there is none that is more exact.
+fn generic(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        400 => "BAD_REQUEST",
+        401 => "UNAUTHORIZED",
+        403 => "FORBIDDEN",
+        404 => "NOT_FOUND",
+        408 | 504 => "REQUEST_TIMEOUT",
+        409 => "CONFLICT",
+        410 => "GONE",
+        422 => "UNPROCESSABLE_ENTITY",
+        _ => "INTERNAL_SERVER_ERROR",
+    }
+}
+
+/// No route is called so.
+pub async fn no_such_route(method: Method, uri: Uri) -> Failure {
+    Failure::not_found(format!("Cannot {method} {}", uri.path().escape_debug()))
+}
+
+/// Lets a request through, or says why not.
+pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let response = match admit(&app, request).await {
+        Ok(Admitted::Ours(request)) => next.run(*request).await,
+        Ok(Admitted::Preview(response)) => *response,
+        Err(failure) => failure.into_response(),
+    };
+    let Some(failure) = response.extensions().get::<Arc<Failure>>() else { return response };
+    let source = if path.contains("/toolbox/") { "DAYTONA_DAEMON" } else { "DAYTONA_API" };
+    (failure.status, Json(failure.body(method.as_str(), &path, source))).into_response()
+}
+
+enum Admitted {
+    Ours(Box<Request>),
+    Preview(Box<Response>),
+}
+
+async fn admit(app: &Arc<App>, request: Request) -> Result<Admitted, Failure> {
+    if let Some(wanted) = previews::wanted(request.uri(), request.headers()) {
+        if !app.access.is_ours(&wanted.host) {
+            return Err(Failure::new(StatusCode::FORBIDDEN, "this is no name of this server"));
+        }
+        return previews::answer(app, wanted, request).await.map(|response| Admitted::Preview(Box::new(response)));
+    }
+    app.access.admit(request.uri(), request.headers())?;
+    let open = matches!(request.uri().path(), "/health" | "/api/health");
+    if !open
+        && !app.access.knows(request.headers())
+        && !signature::is_signed(app, request.method(), request.uri()).await?
+    {
+        return Err(Failure::new(
+            StatusCode::UNAUTHORIZED,
+            "the token is missing or wrong: `belljar serve` shows where it is",
+        ));
+    }
+    Ok(Admitted::Ours(Box::new(request)))
+}

@@ -1,0 +1,8 @@
+//! `belljar serve`: the official clients, unmodified, and requests that no client would send.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod access;
+mod daytona;
+mod server;

@@ -1,0 +1,97 @@
+//! A server of the test's own, at a port that was free.
+
+use crate::common::sandboxes::Sandboxes;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+/// A server and its sandboxes; both are gone with the value.
+pub struct Server {
+    process: Child,
+    pub sandboxes: Sandboxes,
+    pub port: u16,
+    pub token: String,
+    /// What it said when it had begun.
+    pub said: String,
+}
+
+impl Server {
+    /// Starts one.
+    pub fn new(name: &str) -> Server {
+        Server::with(name, &[])
+    }
+
+    /// The same with options.
+    pub fn with(name: &str, options: &[&str]) -> Server {
+        Server::over(Sandboxes::new(name), options)
+    }
+
+    /// Another one over sandboxes that are there.
+    pub fn over(sandboxes: Sandboxes, options: &[&str]) -> Server {
+        let words = [&["serve", "--listen", "127.0.0.1:0"][..], options].concat();
+        let mut process = sandboxes.command(&words).stdout(Stdio::piped()).spawn().expect("start belljar");
+        let mut lines = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut said = String::new();
+        while !said.contains("DAYTONA_API_KEY") {
+            assert_ne!(lines.read_line(&mut said).expect("read"), 0, "it ended: {said}");
+        }
+        let port = said.lines().next().and_then(|line| line.rsplit(':').next()).and_then(|port| port.parse().ok());
+        let token = std::fs::read_to_string(sandboxes.home().join("serve-token")).expect("the token");
+        let (port, token) = (port.expect("a port"), token.trim().to_owned());
+        Server { process, sandboxes, port, token, said }
+    }
+
+    /// Its address.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it, and leaves its sandboxes.
+    pub fn kill(mut self) -> Sandboxes {
+        self.process.kill().expect("kill it");
+        self.process.wait().expect("its end");
+        std::mem::replace(&mut self.sandboxes, Sandboxes::new("nothing"))
+    }
+
+    /// What is answered to these bytes, until the server closes; `Connection: close` is the caller's to say.
+    pub fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connect");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("set a time");
+        // It may have closed before all was said.
+        let _ = stream.write_all(bytes);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Asks with these headers, each with its end; the status and the body.
+    pub fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let host = if headers.to_ascii_lowercase().contains("host:") {
+            String::new()
+        } else {
+            format!("Host: 127.0.0.1:{}\r\n", self.port)
+        };
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+        );
+        let answer = self.raw(request.as_bytes());
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("no answer to {method} {path}: {answer:?}"));
+        (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+
+    /// The same with the token.
+    pub fn asked(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        self.ask(method, path, &format!("Authorization: Bearer {}\r\n", self.token), body)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Killed already, where a test did that.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
