@@ -6,6 +6,7 @@
 
 pub mod access;
 mod backend;
+mod connections;
 mod daytona;
 mod failure;
 mod guard;
@@ -18,6 +19,7 @@ use access::Access;
 use axum::Router;
 use axum::routing::get;
 use backend::Backend;
+use connections::Place;
 use failure::Answer;
 use previews::Previews;
 use std::collections::HashMap;
@@ -119,16 +121,11 @@ pub struct Started {
 ///
 /// # Errors
 ///
-/// The token, the place or the program cannot be had.
+/// The token or the place cannot be had.
 pub fn serve(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::attempt("start threads", &error))?;
     runtime.block_on(listen(wish, tell))
-}
-
-enum Place {
-    Tcp(TcpListener),
-    Unix(UnixListener),
 }
 
 async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
@@ -165,18 +162,12 @@ async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
         Listen::Unix(path) => format!("unix:{}", path.display()),
     };
     tell(&Started { url: shown, token, is_new });
-    // Who still asks is answered; who holds a websocket does not keep us.
-    let served = async {
-        match place {
-            Place::Tcp(listener) => axum::serve(listener, router).await,
-            Place::Unix(listener) => axum::serve(listener, router).await,
-        }
-    };
-    let served = tokio::select! { served = served => served, () = ended => Ok(()) };
+    // Who is being answered goes with us, and what he asked for is cancelled.
+    tokio::select! { () = connections::serve(place, router) => {}, () = ended => {} }
     if let Listen::Unix(path) = &wish.listen {
         let _ = std::fs::remove_file(path);
     }
-    served.map_err(|error| Error::attempt("serve", &error))
+    Ok(())
 }
 
 /// Waits for a signal that ends us.

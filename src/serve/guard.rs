@@ -83,6 +83,10 @@ async fn admit(app: &Arc<App>, request: Request) -> Result<Admitted, Failure> {
         return previews::answer(app, wanted, request).await.map(|response| Admitted::Preview(Box::new(response)));
     }
     app.access.admit(request.uri(), request.headers())?;
+    // No name and no path has one, and no call of the system takes one.
+    if request.uri().path_and_query().is_some_and(|whole| whole.as_str().contains("%00")) {
+        return Err(Failure::bad("the address has a character with the number 0"));
+    }
     let open = matches!(request.uri().path(), "/health" | "/api/health");
     if !open
         && !app.access.knows(request.headers())

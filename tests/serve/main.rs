@@ -5,4 +5,5 @@ mod common;
 
 mod access;
 mod daytona;
+mod hostile;
 mod server;

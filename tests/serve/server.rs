@@ -54,6 +54,17 @@ impl Server {
         std::mem::replace(&mut self.sandboxes, Sandboxes::new("nothing"))
     }
 
+    /// The process, for whoever wants to end it in the middle.
+    pub fn process(&mut self) -> &mut Child {
+        &mut self.process
+    }
+
+    /// Says these bytes and goes, whatever was promised.
+    pub fn say(&self, bytes: &[u8]) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connect");
+        stream.write_all(bytes).expect("say it");
+    }
+
     /// What is answered to these bytes, until the server closes; `Connection: close` is the caller's to say.
     pub fn raw(&self, bytes: &[u8]) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("connect");
