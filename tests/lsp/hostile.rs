@@ -101,6 +101,59 @@ fn a_question_without_an_answer_is_called_off_and_a_server_that_hangs_is_started
 }
 
 #[test]
+fn a_server_that_answers_under_numbers_that_nobody_gave_it_has_not_answered() {
+    if !installed("python3") {
+        return;
+    }
+    let world = world("lsp-numbers", "numbers");
+    for _ in 0..3 {
+        let error = world.refused(&["hover", "/tmp/a.odd:1:1", "--language", "odd", "--timeout", "1s"]);
+        assert_eq!(error["kind"], "timed_out", "{error}");
+    }
+    assert_eq!(world.servers()[0]["state"], "stopped");
+}
+
+#[test]
+fn a_program_that_is_no_server_is_known_by_its_first_line() {
+    if !installed("python3") {
+        return;
+    }
+    let world = World::new("lsp-no-server");
+    let begun = Instant::now();
+    let words = ["start", "odd", "/tmp", "--json", "--timeout", "15s", "--", "sh", "-c", "echo hello; sleep 100"];
+    let run = world.call(&words);
+    let error: Value = serde_json::from_str(&run.stdout).expect("an object");
+    assert_eq!(error["error"]["kind"], "malformed", "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert_eq!(world.servers()[0]["state"], "stopped");
+}
+
+#[test]
+fn a_keeper_that_is_stopped_is_given_up_in_time_and_ended_where_that_is_asked_for() {
+    if !installed("python3") {
+        return;
+    }
+    let world = world("lsp-stopped", "fine");
+    hover(&world);
+    let stop = "for one in /proc/[0-9]*; do tr '\\0' ' ' <$one/cmdline 2>/dev/null | grep -q '^[^ ]* keep-session lsp' && kill -STOP ${one#/proc/}; done; true";
+    assert_eq!(world.0.shell("box", stop).code, Some(0));
+    let begun = Instant::now();
+    let error = world.refused(&["hover", "/tmp/a.odd:1:1", "--language", "odd", "--timeout", "3s"]);
+    assert_eq!(error["kind"], "timed_out", "{error}");
+    assert!(error["hint"].as_str().expect("a text").contains("lsp stop"), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    let begun = Instant::now();
+    let listed = &world.servers()[0];
+    assert_eq!((&listed["language"], &listed["project"]), (&json!("odd"), &json!("/tmp")), "{listed}");
+    assert!(listed["failure"].as_str().expect("a text").contains("does not answer"), "{listed}");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(world.told(&["stop", "odd"])["state"], "ended");
+    assert_eq!(world.servers(), [Value::Null; 0]);
+    start(&world, "fine");
+    hover(&world);
+}
+
+#[test]
 fn a_caller_who_goes_calls_his_question_off() {
     if !installed("python3") {
         return;

@@ -4,7 +4,9 @@
 mod common;
 mod world;
 
+mod anew;
 mod editor;
+mod edits;
 mod hostile;
 mod others;
 mod python;

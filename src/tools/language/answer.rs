@@ -1,5 +1,6 @@
 //! The tool's part: finds the server that a question is for, has it kept, and passes the question on.
 
+use super::asking::NOTHING_CAME;
 use super::project::{self, Wanted};
 use super::{Asked, Command, Phase, State, Told, What};
 use crate::error::{Error, Kind};
@@ -7,6 +8,7 @@ use crate::tools::Name;
 use crate::tools::session::{self, Ask, forward};
 use crate::tools::wire;
 use std::io::Write;
+use std::time::Instant;
 
 /// Answers a question.
 ///
@@ -18,6 +20,34 @@ pub fn answer(asked: &Asked, to: &mut dyn Write) -> Result<(), Error> {
         return look_at_all(asked, to);
     }
     let asked = project::with_real_paths(asked);
+    match &asked.what {
+        What::Diagnostics { paths } if paths.len() > 1 => {
+            let mut groups = project::by_server(&asked, paths)?;
+            match groups.as_mut_slice() {
+                [one] => answer_one(std::mem::replace(one, asked), to),
+                _ => answer_each(groups, to),
+            }
+        }
+        _ => answer_one(asked, to),
+    }
+}
+
+/// The diagnostics of files that several servers know, within one time.
+fn answer_each(groups: Vec<Asked>, to: &mut dyn Write) -> Result<(), Error> {
+    let (begun, mut silent, mut came) = (Instant::now(), None, false);
+    for group in groups {
+        let left = group.timeout_ms.saturating_sub(begun.elapsed().as_millis() as u64).max(1);
+        match answer_one(Asked { timeout_ms: left, ..group.clone() }, to) {
+            Ok(()) => came = true,
+            // What the others say is told all the same, and of these that nothing is known.
+            Err(error) if error.message == NOTHING_CAME => silent = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    silent.filter(|_| !came).map_or(Ok(()), Err)
+}
+
+fn answer_one(asked: Asked, to: &mut dyn Write) -> Result<(), Error> {
     let wanted = project::wanted(&asked)?;
     if asked.what == What::Command {
         let (language, words) = (wanted.entry.language, wanted.entry.command);
@@ -36,7 +66,37 @@ pub fn answer(asked: &Asked, to: &mut dyn Write) -> Result<(), Error> {
             make(&wanted, &asked.what)?;
             forward::pass_on(&wanted.id, &ask, to)
         }
+        Err(error) if forward::is_silent(&error, &wanted.id) => silent(&wanted, &asked.what, to),
         answered => answered,
+    }
+}
+
+/// What becomes of a question to a keeper that does not answer: who wants it to end has it ended.
+fn silent(wanted: &Wanted, what: &What, to: &mut dyn Write) -> Result<(), Error> {
+    if *what == What::Stop {
+        forward::remove(&wanted.id)?;
+        let state = state_of(&wanted.id, Phase::Ended, SILENT.to_owned());
+        return wire::write_json(to, wire::ITEM, &Told::State(state)).map_err(|error| Error::of_io(&error));
+    }
+    let message = format!("the language server for {}: {SILENT}", wanted.entry.language);
+    Err(Error::new(Kind::TimedOut, message).hint("`belljar lsp stop` ends it in any case"))
+}
+
+/// What is said of a keeper that does not answer.
+const SILENT: &str = "what keeps it does not answer: it is stopped, or busy";
+
+/// What is known from outside of a server.
+fn state_of(id: &str, state: Phase, failure: String) -> State {
+    let language = id.strip_prefix(project::PREFIX).and_then(|rest| rest.split('.').next());
+    State {
+        language: language.unwrap_or_default().to_owned(),
+        project: project::of_session(id).map(|project| Name::from(project.as_path())).unwrap_or_default(),
+        server: Vec::new(),
+        state,
+        documents: 0,
+        restarts: 0,
+        failure: Some(failure),
+        session: id.to_owned(),
     }
 }
 
@@ -67,17 +127,8 @@ fn look_at_all(asked: &Asked, to: &mut dyn Write) -> Result<(), Error> {
             Ok(()) => {}
             Err(error) if matches!(error.kind, Kind::NotFound | Kind::Lost | Kind::Ended) => {}
             Err(error) => {
-                let language = id.strip_prefix(project::PREFIX).and_then(|rest| rest.split('.').next());
-                let state = State {
-                    language: language.unwrap_or_default().to_owned(),
-                    project: Name::default(),
-                    server: Vec::new(),
-                    state: Phase::Stopped,
-                    documents: 0,
-                    restarts: 0,
-                    failure: Some(error.message),
-                    session: id.clone(),
-                };
+                let why = if forward::is_silent(&error, &id) { SILENT.to_owned() } else { error.message };
+                let state = state_of(&id, Phase::Stopped, why);
                 wire::write_json(to, wire::ITEM, &Told::State(state)).map_err(|error| Error::of_io(&error))?;
             }
         }

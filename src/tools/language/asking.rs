@@ -6,6 +6,7 @@ use super::keeper::{Keeper, Running};
 use super::lines::Lines;
 use super::protocol::{self, Locations, Position, uri_of};
 use super::server::Server;
+use super::table;
 use super::telling;
 use super::texts::Texts;
 use super::wait::Wait;
@@ -22,6 +23,9 @@ use std::time::Duration;
 const AT_ONCE: usize = 32;
 /// How long the diagnostics are waited for that an action may be about.
 const A_MOMENT: Duration = Duration::from_secs(3);
+
+/// What is said where nothing is known of any file, each of which has been told as that.
+pub const NOTHING_CAME: &str = "nothing came from the language server about the files in time";
 
 /// Takes one thing that is told.
 pub type Tell<'t> = &'t mut dyn FnMut(&Told) -> Result<(), Error>;
@@ -102,7 +106,7 @@ impl Question<'_> {
         let mut documents = self.running.documents();
         documents.follow(self.server(), &self.keeper.project, &self.keeper.entry)?;
         for path in paths {
-            documents.open(path, hold, self.server(), &self.keeper.entry.language)?;
+            documents.open(path, hold, self.server(), &self.keeper.entry)?;
         }
         if !self.keeper.entry.hesitates || paths.is_empty() {
             return Ok(documents);
@@ -114,6 +118,27 @@ impl Question<'_> {
             self.server().await_word(path, &moment)?;
         }
         Ok(self.running.documents())
+    }
+
+    /// Opens documents of which the server is to say what is wrong with them as all is now; the version of each. One that is open already
+    /// is opened again where something of the project has changed since: what is wrong with it may be another thing now, or may not be
+    /// said again because it is not.
+    fn open_anew(&self, paths: &[&Path]) -> Result<Vec<i64>, Error> {
+        if self.server().can("diagnosticProvider").is_none() {
+            let mut documents = self.running.documents();
+            documents.follow(self.server(), &self.keeper.project, &self.keeper.entry)?;
+            let closed = documents.close_old(paths, self.server())?;
+            drop(documents);
+            if !closed.is_empty() {
+                // What a server says at the end of a document, that nothing is wrong with it, is not what it says at its beginning.
+                self.server().await_turn(self.wait)?;
+                for (path, held) in closed {
+                    self.running.documents().open(&path, held, self.server(), &self.keeper.entry)?;
+                }
+            }
+        }
+        let documents = self.open(paths, false)?;
+        Ok(paths.iter().map(|path| documents.version(path).unwrap_or_default()).collect())
     }
 
     /// The server can do that.
@@ -133,13 +158,21 @@ impl Question<'_> {
         Ok(json!({ "textDocument": { "uri": uri_of(path) }, "position": position }))
     }
 
+    fn lines<'t>(&self, text: &'t str) -> Lines<'t> {
+        Lines::of(text, self.server().counting(), false)
+    }
+
     fn position(&self, documents: &Documents, path: &Path, point: Point) -> Result<Position, Error> {
-        let lines = Lines::of(documents.text(path).unwrap_or_default());
+        let lines = self.lines(documents.text(path).unwrap_or_default());
+        let wrong = |message| Err(Error::new(Kind::Invalid, message).about(&Name::from(path)));
         if point.line as usize > lines.count() {
-            let message = format!("there is no line {}: it has {}", point.line, lines.count());
-            return Err(Error::new(Kind::Invalid, message).about(&Name::from(path)));
+            return wrong(format!("there is no line {}: it has {}", point.line, lines.count()));
         }
-        Ok(lines.position(point, self.units, self.server().encoding()))
+        let columns = lines.columns(point.line.saturating_sub(1) as usize, self.units);
+        if point.column > columns {
+            return wrong(format!("there is no column {}: line {} ends at {columns}", point.column, point.line));
+        }
+        Ok(lines.position(point, self.units))
     }
 
     fn ask<T: DeserializeOwned>(&self, method: &str, params: &Value) -> Result<Option<T>, Error> {
@@ -149,7 +182,7 @@ impl Question<'_> {
     /// Uses the texts of files, with those that are open as the server has them.
     fn with_texts<T>(&self, tell: impl FnOnce(&mut Texts<'_>) -> T) -> T {
         let documents = self.running.documents();
-        tell(&mut Texts::new(&documents, self.units, self.server().encoding()))
+        tell(&mut Texts::new(&documents, self.units, self.server().counting()))
     }
 
     fn completions(&self, place: &Place, tell: Tell<'_>) -> Result<(), Error> {
@@ -211,12 +244,9 @@ impl Question<'_> {
         let mut came = 0;
         for some in paths.chunks(AT_ONCE) {
             let files: Vec<&Path> = some.iter().map(Name::path).collect();
-            let versions: Vec<Option<i64>> = {
-                let documents = self.open(&files, false)?;
-                files.iter().map(|path| documents.version(path)).collect()
-            };
+            let versions = self.open_anew(&files)?;
             for (path, version) in files.into_iter().zip(versions) {
-                let found = self.diagnostics_of(path, version.unwrap_or_default(), self.wait)?;
+                let found = self.diagnostics_of(path, version, self.wait)?;
                 came += u32::from(found.is_some());
                 tell(&Told::File { path: Name::from(path), done: found.is_some() })?;
                 let found = found.unwrap_or_default().into_iter().map(|value| telling::diagnostic(&value));
@@ -225,8 +255,7 @@ impl Question<'_> {
             }
         }
         if came == 0 {
-            let message = "nothing came from the language server about the files in time";
-            return Err(Error::new(Kind::TimedOut, message)
+            return Err(Error::new(Kind::TimedOut, NOTHING_CAME)
                 .hint("give it longer with `--timeout`; some servers say nothing of files that they do not know"));
         }
         Ok(())
@@ -267,13 +296,29 @@ impl Question<'_> {
 
     fn rename(&self, place: &Place, name: &str, write: bool, tell: Tell<'_>) -> Result<(), Error> {
         self.can("renameProvider", "rename")?;
+        let path = place.path.path();
         let mut params = self.at(place)?;
+        let old = {
+            let documents = self.running.documents();
+            let text = documents.text(path).unwrap_or_default();
+            edits::word_at(text, self.lines(text).byte_of_point(place.point, self.units)).to_owned()
+        };
+        let wrong = |message: &str| Err(Error::new(Kind::Invalid, message).about(&place.path));
+        match old.as_str() {
+            "" => return wrong("there is no name at that place"),
+            old if old == name => return wrong("it is called that already"),
+            _ => {}
+        }
+        if !table::is_name(name, &self.keeper.entry.language) {
+            let message = format!("`{}` is no name in {}", name.escape_debug(), self.keeper.entry.language);
+            return Err(Error::new(Kind::Invalid, message).of_field("name"));
+        }
         params["newName"] = json!(name);
         let found: Option<protocol::WorkspaceEdit> = self.ask("textDocument/rename", &params)?;
-        let found = found.ok_or_else(|| {
-            Error::new(Kind::Invalid, "the language server finds nothing to rename there").about(&place.path)
-        })?;
-        self.edit(found, write, tell)
+        if self.edit(found.unwrap_or_default(), Some(&old), write, tell)? == 0 {
+            return wrong("the language server finds nothing to rename there");
+        }
+        Ok(())
     }
 
     fn format(&self, path: &Path, write: bool, tell: Tell<'_>) -> Result<(), Error> {
@@ -283,39 +328,41 @@ impl Question<'_> {
             json!({ "tabSize": 4, "insertSpaces": true, "trimTrailingWhitespace": true, "insertFinalNewline": true });
         let params = json!({ "textDocument": { "uri": uri_of(path) }, "options": options });
         let found: Vec<protocol::TextEdit> = self.ask("textDocument/formatting", &params)?.unwrap_or_default();
-        self.edit(edits::of_one(path, found), write, tell)
+        self.edit(edits::of_one(path, found), None, write, tell).map(drop)
     }
 
-    /// Tells edits, and makes them where that is asked for.
-    fn edit(&self, edit: protocol::WorkspaceEdit, write: bool, tell: Tell<'_>) -> Result<(), Error> {
+    /// Tells edits, and makes them where that is asked for; `name`: what is renamed. Of how many files they are.
+    fn edit(
+        &self,
+        edit: protocol::WorkspaceEdit,
+        name: Option<&str>,
+        write: bool,
+        tell: Tell<'_>,
+    ) -> Result<usize, Error> {
         let files = edits::by_file(edit)?;
         let _alone = self.keeper.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let encoding = self.server().encoding();
-        let drafts = self.with_texts(|texts| {
+        let wish = edits::Wish { name, stands_in: self.keeper.entry.stands_in };
+        let mut drafts = self.with_texts(|texts| {
             let draft =
-                |(path, edits): (PathBuf, Vec<protocol::TextEdit>)| edits::Changed::new(path, edits, texts, encoding);
+                |(path, edits): (PathBuf, Vec<protocol::TextEdit>)| edits::Changed::new(path, edits, texts, wish);
             files.into_iter().map(draft).collect::<Result<Vec<_>, Error>>()
         })?;
+        drafts.retain(edits::Changed::is_any);
         if write {
-            // None is changed where one is not as the server knows it.
-            drafts.iter().try_for_each(edits::Changed::check)?;
+            edits::write(&drafts)?;
         }
-        for draft in &drafts {
-            if write {
-                draft.write()?;
-            }
-            draft.tell(write, tell)?;
-        }
-        Ok(())
+        drafts.iter().try_for_each(|draft| draft.tell(write, tell))?;
+        Ok(drafts.len())
     }
 
     /// What could be done, as the server says it.
     fn actions_of(&self, path: &Path, (start, end): (Point, Point)) -> Result<Vec<Value>, Error> {
         self.can("codeActionProvider", "propose actions")?;
-        let (range, version) = {
-            let documents = self.open(&[path], false)?;
+        let version = self.open_anew(&[path])?.into_iter().next().unwrap_or_default();
+        let range = {
+            let documents = self.running.documents();
             let [start, end] = [start, end].map(|point| self.position(&documents, path, point));
-            (protocol::Range { start: start?, end: end? }, documents.version(path).unwrap_or_default())
+            protocol::Range { start: start?, end: end? }
         };
         let moment = self.wait.at_most(A_MOMENT);
         let known = self.diagnostics_of(path, version, &moment)?.unwrap_or_default();
@@ -362,7 +409,7 @@ impl Question<'_> {
             protocol::Action::Action { edit, command, .. } => (edit, command),
         };
         if let Some(edit) = edit {
-            return self.edit(edit, write, tell);
+            return self.edit(edit, None, write, tell).map(drop);
         }
         let command = command.ok_or_else(|| Error::new(Kind::Invalid, "the action does nothing"))?;
         let wanted = {
@@ -381,6 +428,6 @@ impl Question<'_> {
         };
         let wanted: telling::Wanted = serde_json::from_str(wanted.get())
             .map_err(|error| Error::new(Kind::Malformed, format!("the edit of the language server: {error}")))?;
-        self.edit(wanted.edit, write, tell)
+        self.edit(wanted.edit, None, write, tell).map(drop)
     }
 }

@@ -12,6 +12,7 @@ use super::texts;
 use crate::error::{Error, Kind};
 use crate::tools::Name;
 use serde_json::json;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ struct Document {
     held: bool,
     /// The question that it was last opened for.
     used: u64,
+    /// What had changed of the project until the server was told all of it.
+    as_of: u64,
 }
 
 /// Those of one server.
@@ -36,6 +39,10 @@ pub struct Documents {
     open: BTreeMap<PathBuf, Document>,
     files: Files,
     questions: u64,
+    /// The version of the last text that the server was told, of whichever document.
+    versions: i64,
+    /// How often it was seen that something of the project is another.
+    changes: u64,
 }
 
 impl Documents {
@@ -71,20 +78,32 @@ impl Documents {
             match fs::metadata(path) {
                 Ok(found) if Stamp::of(&found) == document.stamp => {}
                 Ok(_) => match read(path) {
-                    Ok((text, stamp)) => document.change(path, text, stamp, server)?,
+                    Ok((text, stamp)) => {
+                        document.stamp = stamp;
+                        if document.text != text {
+                            (self.versions, self.changes) = (self.versions + 1, self.changes + 1);
+                            document.change(path, text, self.versions, (server, entry))?;
+                        }
+                    }
                     Err(_) => gone.push(path.clone()),
                 },
                 Err(_) => gone.push(path.clone()),
             }
         }
         for path in gone {
+            self.changes += 1;
             self.close(&path, server)?;
         }
-        let changes = self.files.look(project, &entry.extensions);
+        let changes = self.files.look(project, &entry.reads);
         if !changes.is_empty() {
+            self.changes += 1;
+            let other = changes.iter().any(|(_, change)| *change != Change::Changed);
             let told = |(path, change): &(PathBuf, Change)| json!({ "uri": uri_of(path), "type": *change as u8 });
             let changes: Vec<_> = changes.iter().map(told).collect();
             server.notify("workspace/didChangeWatchedFiles", &json!({ "changes": changes }))?;
+            if let Some(reload) = entry.reloads.as_ref().filter(|_| other) {
+                server.have_done("workspace/executeCommand", reload)?;
+            }
         }
         Ok(())
     }
@@ -94,12 +113,16 @@ impl Documents {
     /// # Errors
     ///
     /// Why it cannot be read, or the server takes nothing.
-    pub fn open(&mut self, path: &Path, hold: bool, server: &Server, language: &str) -> Result<(), Error> {
+    pub fn open(&mut self, path: &Path, hold: bool, server: &Server, entry: &Entry) -> Result<(), Error> {
         let questions = self.questions;
         if let Some(document) = self.open.get_mut(path) {
             document.used = questions;
             document.held |= hold;
             return Ok(());
+        }
+        if path.to_str().is_none() {
+            let message = "its name, or that of a directory above, is not UTF-8, and servers answer with another one";
+            return Err(Error::new(Kind::Invalid, message).about(&Name::from(path)).hint("give it another name"));
         }
         let (text, stamp) = read(path).map_err(|error| error.about(&Name::from(path)))?;
         while self.open.len() >= MOST {
@@ -110,12 +133,30 @@ impl Documents {
             };
             self.close(&oldest, server)?;
         }
-        let item =
-            json!({ "uri": uri_of(path), "languageId": document_language(path, language), "version": 1, "text": text });
+        let told = seen(&text, entry);
+        let language = document_language(path, &entry.language);
+        let item = json!({ "uri": uri_of(path), "languageId": language, "version": self.versions + 1, "text": told });
+        self.versions += 1;
         server.forget_diagnostics(path);
         server.notify("textDocument/didOpen", &json!({ "textDocument": item }))?;
-        self.open.insert(path.to_owned(), Document { text, version: 1, stamp, held: hold, used: questions });
+        let (version, as_of) = (self.versions, self.changes);
+        self.open.insert(path.to_owned(), Document { text, version, stamp, held: hold, used: questions, as_of });
         Ok(())
+    }
+
+    /// Closes those of the files in which the server was told all before something of the project became another: opened again, it says
+    /// all anew what is wrong with them. Each with whether somebody has opened it himself.
+    ///
+    /// # Errors
+    ///
+    /// The server takes nothing.
+    pub fn close_old(&mut self, paths: &[&Path], server: &Server) -> Result<Vec<(PathBuf, bool)>, Error> {
+        let changes = self.changes;
+        let old = |path: &&Path| self.open.get(*path).filter(|one| one.as_of < changes).map(|one| one.held);
+        let closed: Vec<(PathBuf, bool)> =
+            paths.iter().filter_map(|path| old(path).map(|held| ((*path).to_owned(), held))).collect();
+        closed.iter().try_for_each(|(path, _)| self.close(path, server).map(drop))?;
+        Ok(closed)
     }
 
     /// Closes one; whether it was open.
@@ -134,21 +175,29 @@ impl Documents {
 }
 
 impl Document {
-    fn change(&mut self, path: &Path, text: String, stamp: Stamp, server: &Server) -> Result<(), Error> {
-        self.stamp = stamp;
-        if self.text == text {
-            return Ok(());
-        }
-        self.version += 1;
+    fn change(
+        &mut self,
+        path: &Path,
+        text: String,
+        version: i64,
+        (server, entry): (&Server, &Entry),
+    ) -> Result<(), Error> {
+        self.version = version;
         server.forget_diagnostics(path);
-        let params = json!({ "textDocument": { "uri": uri_of(path), "version": self.version }, "contentChanges": [{ "text": text }] });
+        let changes = json!([{ "text": seen(&text, entry) }]);
+        let params = json!({ "textDocument": { "uri": uri_of(path), "version": version }, "contentChanges": changes });
         self.text = text;
         server.notify("textDocument/didChange", &params)
     }
 }
 
+/// What the server is told of a text.
+fn seen<'t>(text: &'t str, entry: &Entry) -> Cow<'t, str> {
+    if entry.stands_in { texts::stand_in(text) } else { text.into() }
+}
+
 /// The text of a file, and by what its next change is seen: looked at first, so that none is missed.
 fn read(path: &Path) -> Result<(String, Stamp), Error> {
     let stamp = fs::metadata(path).map(|found| Stamp::of(&found));
-    stamp.and_then(|stamp| Ok((texts::read_text(path)?, stamp))).map_err(|error| Error::of_io(&error))
+    stamp.and_then(|stamp| Ok((texts::read_text(path)?.text, stamp))).map_err(|error| Error::of_io(&error))
 }

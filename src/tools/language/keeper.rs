@@ -117,7 +117,8 @@ fn begin(id: &str, words: &[OsString]) -> Result<(Keeper, std::os::unix::net::Un
     let language = language.to_string_lossy();
     let mut entry = if command.is_empty() { table::entry(&language)? } else { table::entry_or_bare(&language)? };
     if !command.is_empty() {
-        (entry.counts, entry.options, entry.hesitates) = (None, None, false);
+        (entry.counting, entry.options, entry.reloads) = Default::default();
+        (entry.stands_in, entry.hesitates) = (false, false);
         entry = entry.by(command.iter().map(|word| word.to_string_lossy().into_owned()).collect());
         "name another behind `--`, or install it inside".clone_into(&mut entry.cure);
     }
@@ -305,7 +306,7 @@ impl Keeper {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for path in held {
             // One that is gone meanwhile is not open any more.
-            let _ = running.documents().open(&path, true, &running.server, &self.entry.language);
+            let _ = running.documents().open(&path, true, &running.server, &self.entry);
         }
         Ok(running)
     }

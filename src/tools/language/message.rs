@@ -47,13 +47,16 @@ pub fn nonsense(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.into())
 }
 
+fn no_head() -> io::Error {
+    nonsense("what stands before a message is no `Content-Length`")
+}
+
 /// The length that a head says.
 fn length_of(head: &[u8]) -> io::Result<usize> {
     let text = std::str::from_utf8(head).map_err(|_| nonsense("what stands before a message is no text"))?;
     let mut found = None;
     for line in text.lines().filter(|line| !line.is_empty()) {
-        let (name, value) =
-            line.split_once(':').ok_or_else(|| nonsense("what stands before a message is no `Content-Length`"))?;
+        let (name, value) = line.split_once(':').ok_or_else(no_head)?;
         if name.trim().eq_ignore_ascii_case("Content-Length") {
             let length = value.trim().parse::<u64>();
             found = Some(length.map_err(|_| nonsense("the length of a message is no number"))?);
@@ -80,6 +83,8 @@ pub fn read(from: &mut impl BufRead, bytes: &mut Vec<u8>) -> io::Result<bool> {
         match &head[begun..] {
             [] if begun == 0 => return Ok(false),
             b"\r\n" | b"\n" if begun > 0 => break,
+            // What else writes lines is known by its first one, and nobody waits for more of it.
+            line if line.ends_with(b"\n") && !line.contains(&b':') => return Err(no_head()),
             line if line.ends_with(b"\n") => {}
             _ if head.len() >= LONGEST_HEAD => {
                 return Err(nonsense("what stands before a message does not end"));
@@ -173,6 +178,15 @@ mod tests {
         }
     }
 
+    /// What would wait.
+    struct Never;
+
+    impl io::Read for Never {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("nobody waits for that")
+        }
+    }
+
     #[test]
     fn what_is_no_message_is_refused_before_it_takes_memory() {
         let told = |text: &[u8]| read(&mut &text[..], &mut Vec::new()).unwrap_err().to_string();
@@ -182,6 +196,10 @@ mod tests {
         );
         assert_eq!(told(b"Content-Length: x\r\n\r\n"), "the length of a message is no number");
         assert_eq!(told(b"hello\r\n\r\n"), "what stands before a message is no `Content-Length`");
+        // Nobody waits for the rest, which may never come.
+        let mut from = io::BufReader::new((&b"hello\n"[..]).chain(Never));
+        let told_at_once = read(&mut from, &mut Vec::new()).unwrap_err().to_string();
+        assert_eq!(told_at_once, "what stands before a message is no `Content-Length`");
         assert_eq!(told(b"A: b\r\n\r\n"), "a message does not say its length");
         assert_eq!(told(&[b'x'; 20_000]), "what stands before a message does not end");
         assert_eq!(told(&b"A: b\n".repeat(4000)), "what stands before a message does not end");

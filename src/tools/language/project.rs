@@ -50,12 +50,17 @@ pub fn kept() -> Vec<String> {
     ids
 }
 
+/// The project of the server that a session keeps.
+pub fn of_session(id: &str) -> Option<PathBuf> {
+    let bytes = texts::read(&note(&session::place().join(id)), LONGEST_PATH).ok()?;
+    Some(PathBuf::from(OsString::from_vec(bytes)))
+}
+
 /// Projects of the servers of a language that are kept.
 fn kept_projects(language: &str) -> Vec<PathBuf> {
     let beginning = format!("{PREFIX}{language}.");
     let ids = kept().into_iter().filter(|id| id.starts_with(&beginning));
-    let read = |id: String| texts::read(&note(&session::place().join(id)), LONGEST_PATH).ok();
-    ids.filter_map(read).map(|bytes| PathBuf::from(OsString::from_vec(bytes))).collect()
+    ids.filter_map(|id| of_session(&id)).collect()
 }
 
 /// The real path of a file; of one that is gone, where it would be.
@@ -129,6 +134,27 @@ pub fn wanted(asked: &Asked) -> Result<Wanted, Error> {
     };
     let id = id_of(&entry.language, &project);
     Ok(Wanted { entry, project, id })
+}
+
+/// The question about files, one for each server that knows some of them, in the order of the files.
+///
+/// # Errors
+///
+/// As [`wanted`].
+pub fn by_server(asked: &Asked, paths: &[Name]) -> Result<Vec<Asked>, Error> {
+    let (mut groups, mut last): (Vec<Asked>, _) = (Vec::new(), None);
+    for path in paths {
+        let one = Asked { what: What::Diagnostics { paths: vec![path.clone()] }, ..asked.clone() };
+        let id = wanted(&one)?.id;
+        match groups.last_mut() {
+            Some(Asked { what: What::Diagnostics { paths }, .. }) if last.as_ref() == Some(&id) => {
+                paths.push(path.clone());
+            }
+            _ => groups.push(one),
+        }
+        last = Some(id);
+    }
+    Ok(groups)
 }
 
 /// The project of a file: one whose server is kept, or one with a mark at its top, or the sandbox's working directory, or where it lies.

@@ -5,7 +5,7 @@
 
 mod pipes;
 
-use super::lines::Encoding;
+use super::lines::{Counting, Encoding};
 use super::message::{self, Refusal};
 use super::protocol::{self, Initialized, uri_of};
 use super::table::Entry;
@@ -17,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,10 @@ const LAST_WORDS: usize = 2 << 10;
 /// How long a server has to end when it is told to.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// How long it may take until a server has taken in what it was told.
+const TURN: Duration = Duration::from_secs(2);
 /// After so many questions in a row without an answer a server is taken for dead.
-const MOST_UNANSWERED: u32 = 3;
+const MOST_UNANSWERED: usize = 3;
 /// How long a server says nothing more of a file when it has said all: some say first what the grammar knows.
 const SETTLED: Duration = Duration::from_millis(300);
 
@@ -67,8 +69,8 @@ struct State {
     /// The exit code of its process, or 128 and the number of a signal.
     code: Option<i32>,
     last_words: Vec<u8>,
-    /// Questions in a row that it has not answered in time.
-    unanswered: u32,
+    /// Questions that it has not answered in time since it last answered one, in time or not.
+    unanswered: BTreeSet<i64>,
     /// Where edits go that it wants to make, while somebody has asked for them.
     wanted: Option<Vec<Box<RawValue>>>,
 }
@@ -81,7 +83,7 @@ pub struct Server {
     name: String,
     folders: Value,
     settings: Option<Value>,
-    counts: Option<Encoding>,
+    counting: Counting,
     can: Mutex<Value>,
 }
 
@@ -105,7 +107,7 @@ impl Server {
             name: program.clone(),
             folders: json!([{ "uri": uri_of(project), "name": name }]),
             settings: entry.settings.clone(),
-            counts: entry.counts,
+            counting: entry.counting,
             can: Mutex::default(),
         });
         let pipes = child.stdin.take().zip(child.stdout.take()).zip(child.stderr.take());
@@ -154,14 +156,15 @@ impl Server {
         can.get(what).filter(|value| !matches!(value, Value::Null | Value::Bool(false))).cloned()
     }
 
-    /// What it counts in lines.
-    pub fn encoding(&self) -> Encoding {
-        match self.can("positionEncoding").as_ref().and_then(Value::as_str) {
+    /// How it counts.
+    pub fn counting(&self) -> Counting {
+        let encoding = match self.can("positionEncoding").as_ref().and_then(Value::as_str) {
             Some("utf-8") => Encoding::Utf8,
             Some("utf-32") => Encoding::Utf32,
             Some(_) => Encoding::Utf16,
-            None => self.counts.unwrap_or(Encoding::Utf16),
-        }
+            None => self.counting.encoding,
+        };
+        Counting { encoding, ..self.counting }
     }
 
     /// Asks, and waits for the answer; what is not asked any more it is told.
@@ -175,17 +178,8 @@ impl Server {
         params: &impl Serialize,
         wait: &Wait<'_>,
     ) -> Result<Option<T>, Error> {
-        let number = {
-            let mut state = self.lock();
-            state.asked += 1;
-            let number = state.asked;
-            state.awaited.insert(number, None);
-            number
-        };
-        let mut asked = json!({ "jsonrpc": "2.0", "id": number, "method": method, "params": params });
-        without_nothing(&mut asked);
-        let answered =
-            self.send(&asked).and_then(|()| self.until(wait, |state| state.awaited.get_mut(&number)?.take()));
+        let number = self.ask_for(method, params)?;
+        let answered = self.until(wait, |state| state.awaited.get_mut(&number)?.take());
         self.lock().awaited.remove(&number);
         let answered = match answered {
             Ok(Some(answered)) => answered,
@@ -193,8 +187,8 @@ impl Server {
                 self.cancel(number);
                 let count = {
                     let mut state = self.lock();
-                    state.unanswered += 1;
-                    state.unanswered
+                    state.unanswered.insert(number);
+                    state.unanswered.len()
                 };
                 let message = format!("the language server `{}` did not answer `{method}` in time", self.name);
                 let error = Error::new(Kind::TimedOut, message)
@@ -217,6 +211,35 @@ impl Server {
         serde_json::from_str(result.get())
             .map(Some)
             .map_err(|error| self.malformed(&format!("its answer to `{method}`: {error}")))
+    }
+
+    /// Has something done, and does not wait for it.
+    ///
+    /// # Errors
+    ///
+    /// It does not read, or has ended.
+    pub fn have_done(&self, method: &str, params: &Value) -> Result<(), Error> {
+        let number = self.ask_for(method, params)?;
+        // Its answer is dropped.
+        self.lock().awaited.remove(&number);
+        Ok(())
+    }
+
+    /// Asks; the number of the question.
+    fn ask_for(&self, method: &str, params: &impl Serialize) -> Result<i64, Error> {
+        let number = {
+            let mut state = self.lock();
+            state.asked += 1;
+            let number = state.asked;
+            state.awaited.insert(number, None);
+            number
+        };
+        let mut asked = json!({ "jsonrpc": "2.0", "id": number, "method": method, "params": params });
+        without_nothing(&mut asked);
+        self.send(&asked).inspect_err(|_| {
+            self.lock().awaited.remove(&number);
+        })?;
+        Ok(number)
     }
 
     fn cancel(&self, number: i64) {
@@ -294,7 +317,21 @@ impl Server {
         self.until(wait, said).map(drop)
     }
 
-    /// Waits for what it says of a version of a file, and until it has said nothing else for a moment.
+    /// Waits until it has taken in what it was told: nobody knows that question, and it says so in its turn. One that does not say it
+    /// is not waited for any longer.
+    ///
+    /// # Errors
+    ///
+    /// It has ended, or the caller has gone.
+    pub fn await_turn(&self, wait: &Wait<'_>) -> Result<(), Error> {
+        let wait = wait.at_most(TURN);
+        let number = self.ask_for("$/belljar/turn", &Value::Null)?;
+        let answered = self.until(&wait, |state| state.awaited.get_mut(&number)?.take());
+        self.lock().awaited.remove(&number);
+        answered.map(drop)
+    }
+
+    /// Waits for what it says of a version of a file or a later one, and until it has said nothing else for a moment.
     ///
     /// # Errors
     ///
@@ -302,7 +339,7 @@ impl Server {
     pub fn diagnostics(&self, path: &Path, version: i64, wait: &Wait<'_>) -> Result<Option<Published>, Error> {
         let current = |state: &State| {
             let published = state.published.get(path).cloned().flatten();
-            published.filter(|one| one.version.is_none_or(|of| of == version))
+            published.filter(|one| one.version.is_none_or(|of| of >= version))
         };
         let settled = |state: &mut State| current(state).filter(|one| one.at.elapsed() >= SETTLED);
         match self.until(wait, settled)? {

@@ -10,7 +10,7 @@
 //! settings = { pylsp = { plugins = { } } }       # what the server asks by workspace/configuration
 //! ```
 
-use super::lines::Encoding;
+use super::lines::{Counting, Encoding, Ends};
 use crate::error::{Error, Kind};
 use crate::tools::Name;
 use serde::Deserialize;
@@ -41,25 +41,56 @@ struct Known {
 /// What is peculiar to a program, whoever names it.
 struct Peculiar {
     program: &'static str,
-    /// What it counts in lines, where it does not say it.
-    counts: Option<Encoding>,
+    /// How it counts, as far as it does not say it.
+    counting: Counting,
     /// What it is told first, as JSON.
     options: &'static str,
+    /// Whether it has more ends of lines than it counts, and a text that is open has [`stand_in`](super::texts::stand_in)s for those.
+    stands_in: bool,
     /// Whether it knows a document only some time after it was opened, which its diagnostics say.
     hesitates: bool,
+    /// What files end with that it reads beside those of the language that it was started for.
+    reads: &'static [&'static str],
+    /// What it is to do when a file has come or gone, as the JSON of a `workspace/executeCommand`.
+    reloads: &'static str,
 }
 
+/// As the protocol has it.
+const USUAL: Peculiar = Peculiar {
+    program: "",
+    counting: Counting { encoding: Encoding::Utf16, ends: Ends::Protocol, mark: false },
+    options: "null",
+    stands_in: false,
+    hesitates: false,
+    reads: &[],
+    reloads: "null",
+};
+
+const FEED: Counting = Counting { ends: Ends::Feed, ..USUAL.counting };
+
 const PECULIAR: &[Peculiar] = &[
-    // Its columns are those of Python's strings.
-    Peculiar { program: "pylsp", counts: Some(Encoding::Utf32), options: "null", hesitates: false },
-    // While a project is loaded, a second server that knows one file alone would answer, and find nothing.
+    // Its columns are those of Python's strings. Its lines are those of jedi, and it looks for the length of one by `str.splitlines`.
+    Peculiar {
+        program: "pylsp",
+        counting: Counting { encoding: Encoding::Utf32, ..USUAL.counting },
+        stands_in: true,
+        ..USUAL
+    },
+    // Its lines are those of ECMAScript. While a project is loaded, a second server that knows one file alone would answer, and find
+    // nothing. What it watches itself it hears of some time later; what it is told, before the next question.
     Peculiar {
         program: "typescript-language-server",
-        counts: None,
-        options: r#"{ "tsserver": { "useSyntaxServer": "never" } }"#,
-        hesitates: false,
+        counting: Counting { ends: Ends::Ecma, ..USUAL.counting },
+        options: r#"{ "tsserver": { "useSyntaxServer": "never", "useClientFileWatcher": true } }"#,
+        reads: &["ts", "mts", "cts", "tsx", "js", "mjs", "cjs", "jsx"],
+        // What an import did not find it looks for again only where it watches the directory: none of two levels, as `/work/project`.
+        reloads: r#"{ "command": "typescript.tsserverRequest", "arguments": ["reloadProjects"] }"#,
+        ..USUAL
     },
-    Peculiar { program: "bash-language-server", counts: None, options: "null", hesitates: true },
+    Peculiar { program: "bash-language-server", counting: FEED, hesitates: true, ..USUAL },
+    Peculiar { program: "clangd", counting: Counting { mark: true, ..FEED }, ..USUAL },
+    Peculiar { program: "gopls", counting: FEED, ..USUAL },
+    Peculiar { program: "rust-analyzer", counting: FEED, ..USUAL },
 ];
 
 const KNOWN: &[Known] = &[
@@ -155,25 +186,33 @@ pub struct Entry {
     pub options: Option<Value>,
     /// What it may ask.
     pub settings: Option<Value>,
-    /// What it counts in lines, where it does not say it.
-    pub counts: Option<Encoding>,
+    /// How it counts, as far as it does not say it.
+    pub counting: Counting,
+    /// Whether a text that is open has stand-ins for some ends of lines.
+    pub stands_in: bool,
     /// Whether it knows a document only some time after it was opened.
     pub hesitates: bool,
+    /// What files end with whose changes it is told; any file, where nothing is said.
+    pub reads: Vec<String>,
+    /// What it is to do when a file has come or gone.
+    pub reloads: Option<Value>,
 }
 
 impl Entry {
     /// The same by that command.
     pub fn by(mut self, command: Vec<String>) -> Entry {
         self.command = command;
+        self.reads.clone_from(&self.extensions);
         let program =
             self.command.first().and_then(|program| Path::new(program).file_name()).and_then(|name| name.to_str());
         if let Some(peculiar) = PECULIAR.iter().find(|peculiar| Some(peculiar.program) == program) {
-            self.counts = self.counts.or(peculiar.counts);
+            self.counting = peculiar.counting;
+            self.stands_in = peculiar.stands_in;
             self.hesitates = peculiar.hesitates;
-            self.options = self
-                .options
-                .or_else(|| serde_json::from_str(peculiar.options).ok())
-                .filter(|options| !options.is_null());
+            self.reads.extend(peculiar.reads.iter().map(|end| (*end).to_owned()));
+            let json = |text: &str| serde_json::from_str(text).ok().filter(|value: &Value| !value.is_null());
+            self.options = self.options.or_else(|| json(peculiar.options));
+            self.reloads = json(peculiar.reloads);
         }
         self
     }
@@ -204,10 +243,23 @@ fn table() -> Result<BTreeMap<String, Own>, Error> {
 }
 
 fn parse(text: &str) -> Result<BTreeMap<String, Own>, Error> {
-    toml::from_str(text).map_err(|error| {
-        let message = format!("the image's table of language servers: {}", error.message());
+    let wrong = |what: &str| {
+        let message = format!("the image's table of language servers: {what}");
         Error::new(Kind::Invalid, message).about(&Name::from(PLACE))
-    })
+    };
+    let mut table: BTreeMap<String, Own> = toml::from_str(text).map_err(|error| wrong(error.message()))?;
+    for (language, own) in &mut table {
+        for end in own.extensions.iter_mut().flatten() {
+            // Both ways to write it are usual.
+            let bare = end.strip_prefix('.').unwrap_or(end).to_ascii_lowercase();
+            if bare.is_empty() || bare.contains(['.', '/']) {
+                let what = format!("`{}` in `extensions` of `{language}` ends no name of a file", end.escape_debug());
+                return Err(wrong(&what).hint("write what stands behind the last dot of the name, as in `py`"));
+            }
+            *end = bare;
+        }
+    }
+    Ok(table)
 }
 
 /// The entry of a language.
@@ -290,6 +342,20 @@ pub fn of_path(path: &Path) -> Option<&'static str> {
     KNOWN.iter().find(is_it).map(|known| known.name)
 }
 
+/// Whether that can be a name in a language: letters, digits and what the language has beside them, and none but letters first. Of a
+/// language that is not in our table only what has a space in it is known to be none.
+pub fn is_name(name: &str, language: &str) -> bool {
+    let more = match language {
+        "typescript" | "javascript" => "_$#",
+        "rust" => "_#'",
+        "python" | "cpp" | "bash" | "go" => "_",
+        _ => return !name.contains(|letter: char| letter.is_whitespace() || letter.is_control()),
+    };
+    let is_of_it = |letter: char| letter.is_alphanumeric() || more.contains(letter) || !letter.is_ascii();
+    let is_blank = |letter: char| letter.is_whitespace() || letter.is_control();
+    !name.starts_with(|letter: char| letter.is_numeric()) && name.chars().all(|one| is_of_it(one) && !is_blank(one))
+}
+
 /// What the protocol calls the language of a file.
 pub fn document_language<'l>(path: &Path, language: &'l str) -> &'l str {
     let end = path.extension().and_then(|end| end.to_str()).unwrap_or_default().to_ascii_lowercase();
@@ -315,9 +381,25 @@ mod tests {
         assert_eq!((python.command, python.settings), (vec!["other".to_owned()], Some(serde_json::json!({ "a": 1 }))));
         assert_eq!(python.extensions, ["py", "pyi"]);
         assert_eq!(found("lua", own).unwrap().command, ["lua-ls"]);
+        let dotted = "[bar]\ncommand = ['bar']\nextensions = ['.Bar', 'foo']\n";
+        assert_eq!(found("bar", dotted).unwrap().extensions, ["bar", "foo"]);
+        for wrong in ["", ".", "d.ts", "a/b"] {
+            let text = format!("[bar]\ncommand = ['bar']\nextensions = ['{wrong}']\n");
+            assert_eq!(found("bar", &text).unwrap_err().kind, Kind::Invalid, "{wrong}");
+        }
         assert_eq!(found("lua", "").unwrap_err().kind, Kind::NotFound);
         assert_eq!(found("python", "[python]\ncomand = []").unwrap_err().kind, Kind::Invalid);
         assert_eq!(found("python", "[python]\ncommand = []").unwrap_err().kind, Kind::NotFound);
+    }
+
+    #[test]
+    fn a_name_is_what_the_language_has() {
+        let names = |language: &str| {
+            ["a_1", "\u{e4}\u{301}", "$a", "a-b", "a b", "1a", "a\u{a0}b"].map(|name| is_name(name, language))
+        };
+        assert_eq!(names("python"), [true, true, false, false, false, false, false]);
+        assert_eq!(names("typescript"), [true, true, true, false, false, false, false]);
+        assert_eq!(names("lua"), [true, true, true, true, false, true, false]);
     }
 
     #[test]
@@ -335,8 +417,10 @@ mod tests {
         assert_eq!(document_language(Path::new("b.tsx"), "typescript"), "typescriptreact");
         assert_eq!(document_language(Path::new("b"), "lua"), "lua");
         for peculiar in PECULIAR {
-            let options: Value = serde_json::from_str(peculiar.options).unwrap();
-            assert!(options.is_null() || options.is_object());
+            for text in [peculiar.options, peculiar.reloads] {
+                let value: Value = serde_json::from_str(text).unwrap();
+                assert!(value.is_null() || value.is_object());
+            }
             let known = KNOWN.iter().any(|known| known.command.first() == Some(&peculiar.program));
             assert!(known, "{}", peculiar.program);
         }

@@ -1,12 +1,13 @@
 //! Files as text, for as long as one question takes: read once each, and not without end.
 
 use super::documents::Documents;
-use super::lines::{Encoding, Lines};
+use super::lines::{Counting, Lines, MARK};
 use super::{Location, Point, Range, Units, protocol};
 use crate::error::{Error, Kind};
 use crate::tools::Name;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
@@ -43,25 +44,50 @@ pub fn read(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What a file says, without the mark at its beginning, which is no part of the text: editors do not show it, and do not tell servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// The text.
+    pub text: String,
+    /// Whether there is a mark before it.
+    pub marked: bool,
+}
+
 /// The same as text.
-pub fn read_text(path: &Path) -> io::Result<String> {
+pub fn read_text(path: &Path) -> io::Result<Content> {
     let not_text = |_| io::Error::other(Error::new(Kind::Invalid, "it is no text: its bytes are not UTF-8"));
-    String::from_utf8(read(path, LONGEST)?).map_err(not_text)
+    let text = String::from_utf8(read(path, LONGEST)?).map_err(not_text)?;
+    Ok(match text.strip_prefix(MARK) {
+        Some(rest) => Content { text: rest.to_owned(), marked: true },
+        None => Content { text, marked: false },
+    })
+}
+
+/// A text without what ends a line for `str.splitlines` of Python and for nobody else: in its place is what takes as many bytes and
+/// characters, so that all places are the same.
+pub fn stand_in(text: &str) -> Cow<'_, str> {
+    let of = |letter: char| match letter {
+        '\u{b}' | '\u{c}' | '\u{1c}'..='\u{1e}' => ' ',
+        '\u{85}' => '\u{a0}',
+        '\u{2028}' | '\u{2029}' => '\u{2003}',
+        letter => letter,
+    };
+    if text.chars().all(|letter| of(letter) == letter) { text.into() } else { text.chars().map(of).collect() }
 }
 
 /// The texts of the files that one question is about.
 pub struct Texts<'d> {
     open: &'d Documents,
-    read: BTreeMap<PathBuf, Option<String>>,
+    read: BTreeMap<PathBuf, Option<Content>>,
     bytes: usize,
     units: Units,
-    encoding: Encoding,
+    counting: Counting,
 }
 
 impl<'d> Texts<'d> {
     /// None read yet; those that are open are as the server has them.
-    pub fn new(open: &'d Documents, units: Units, encoding: Encoding) -> Texts<'d> {
-        Texts { open, read: BTreeMap::new(), bytes: 0, units, encoding }
+    pub fn new(open: &'d Documents, units: Units, counting: Counting) -> Texts<'d> {
+        Texts { open, read: BTreeMap::new(), bytes: 0, units, counting }
     }
 
     /// What columns count.
@@ -69,33 +95,36 @@ impl<'d> Texts<'d> {
         self.units
     }
 
-    /// The text of a file, if it can be had.
-    pub fn text(&mut self, path: &Path) -> Option<&str> {
+    /// Whether the server has the text from us, and not from the file.
+    pub fn is_open(&self, path: &Path) -> bool {
+        self.open.text(path).is_some()
+    }
+
+    /// The lines of a file, as people and the server count them, if it can be had.
+    pub fn lines(&mut self, path: &Path) -> Option<Lines<'_>> {
         if let Some(text) = self.open.text(path) {
-            return Some(text);
+            return Some(Lines::of(text, self.counting, false));
         }
         if !self.read.contains_key(path) {
-            let text = if self.bytes < MOST { read_text(path).ok() } else { None };
-            self.bytes += text.as_ref().map_or(0, String::len);
-            self.read.insert(path.to_owned(), text);
+            let content = if self.bytes < MOST { read_text(path).ok() } else { None };
+            self.bytes += content.as_ref().map_or(0, |content| content.text.len());
+            self.read.insert(path.to_owned(), content);
         }
-        self.read.get(path)?.as_deref()
+        let content = self.read.get(path)?.as_ref()?;
+        Some(Lines::of(&content.text, self.counting, content.marked))
     }
 
     /// Ranges of one file as people count. Of a file that cannot be read the server's columns are taken as they are.
     pub fn ranges(&mut self, path: &Path, ranges: &[protocol::Range]) -> Vec<(Range, Option<String>)> {
-        let (units, encoding) = (self.units, self.encoding);
-        let Some(text) = self.text(path) else {
+        let units = self.units;
+        let Some(lines) = self.lines(path) else {
             let point = |at: protocol::Position| Point {
                 line: at.line.saturating_add(1),
                 column: at.character.saturating_add(1),
             };
             return ranges.iter().map(|one| (Range { start: point(one.start), end: point(one.end) }, None)).collect();
         };
-        let lines = Lines::of(text);
-        let of =
-            |one: &protocol::Range| (lines.range(*one, units, encoding), Some(lines.shown(one.start.line as usize)));
-        ranges.iter().map(of).collect()
+        ranges.iter().map(|one| (lines.range(*one, units), Some(lines.shown(one.start)))).collect()
     }
 
     /// One of them.

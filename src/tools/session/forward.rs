@@ -8,6 +8,7 @@ use super::{Ask, Kind, Session, descendants, is_id, place};
 use crate::error::{self, Error};
 use crate::own::Own;
 use crate::tools::Name;
+use crate::tools::language::What;
 use crate::tools::wire;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,6 +30,10 @@ const GLANCE: Duration = Duration::from_secs(1);
 const SECOND: Duration = Duration::from_secs(1);
 /// So many seconds a keeper may say nothing of a job that somebody waits for: it gives a sign of life in each.
 const SILENT: u32 = 15;
+/// How much longer than the server, whose time the caller has said, its keeper may take.
+const LONGER: Duration = Duration::from_secs(2);
+/// The same as [`SILENT`] for the keeper of a language server: shorter than whoever waits outside waits for us.
+const SILENT_SERVER: u32 = 8;
 /// How long the end of a job may take from the moment on in which it is told to end.
 const ENDING: Duration = Duration::from_secs(10);
 
@@ -167,6 +172,11 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
+/// Whether an error says that a session does not answer.
+pub fn is_silent(error: &Error, id: &str) -> bool {
+    error.message == silent(id).message
+}
+
 fn silent(id: &str) -> Error {
     Error::new(error::Kind::Failed, format!("the session `{id}` does not answer: what keeps it is stopped, or busy"))
         .hint("`belljar session rm` ends it in any case")
@@ -199,14 +209,18 @@ fn patience(ask: &Ask) -> Option<Duration> {
         Ask::Interrupt { .. } => Some(ENDING),
         Ask::Run { wait: false, .. } | Ask::Logs { follow: false, .. } => Some(AT_ONCE),
         Ask::Run { timeout_ms, .. } => timeout_ms.map(|time| Duration::from_millis(time) + ENDING),
-        Ask::Language(asked) => Some(Duration::from_millis(asked.timeout_ms) + ENDING),
+        Ask::Language(asked) => Some(match asked.what {
+            What::Look => GLANCE,
+            What::Stop => AT_ONCE,
+            _ => Duration::from_millis(asked.timeout_ms) + LONGER,
+        }),
         Ask::Logs { .. } | Ask::Attach { .. } => None,
     }
 }
 
 /// Whether its keeper says every second that it is there, until the job ends.
 fn is_awaited(ask: &Ask) -> bool {
-    matches!(ask, Ask::Run { wait: true, .. } | Ask::Logs { follow: true, .. } | Ask::Language(_))
+    matches!(ask, Ask::Run { wait: true, .. } | Ask::Logs { follow: true, .. })
 }
 
 /// Waits for the next word of a keeper, second by second: where everybody inside was stopped, so were we, and that counts as one.
@@ -271,7 +285,11 @@ fn converse(
     let mut frame = Vec::new();
     // What has begun to come comes.
     socket.set_read_timeout(Some(AT_ONCE)).map_err(heard)?;
-    let seconds = if is_awaited(ask) { SILENT } else { u32::MAX };
+    let seconds = match ask {
+        Ask::Language(_) => SILENT_SERVER,
+        ask if is_awaited(ask) => SILENT,
+        _ => u32::MAX,
+    };
     loop {
         await_word(&socket, deadline, seconds).map_err(heard)?;
         match wire::read(&mut socket, &mut frame).map_err(heard)? {
@@ -297,7 +315,11 @@ pub fn killed(id: &str) -> Error {
 }
 
 /// Ends it, whether it answers or not, and whatever is in its place.
-fn remove(id: &str) -> Result<(), Error> {
+///
+/// # Errors
+///
+/// There is none, or it cannot be removed.
+pub fn remove(id: &str) -> Result<(), Error> {
     let place = place();
     check_place(&place)?;
     let found = fs::symlink_metadata(place.join(id));

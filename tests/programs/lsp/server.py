@@ -57,6 +57,10 @@ while True:
         asked += 1
         if HOW == "hang":
             continue
+        if HOW == "numbers":
+            send({"id": 10000 + number, "result": hover("here it is")})
+            send({"id": "x", "result": hover("here it is")})
+            continue
         if HOW == "stuck":
             time.sleep(1000)
         if HOW == "third" and asked == 3:
@@ -97,8 +101,13 @@ while True:
         send({"id": number, "result": hover(f"{os.getpid()} {asked}")})
     elif method == "textDocument/rename":
         uri = message["params"]["textDocument"]["uri"]
-        start = {"line": 0, "character": 0}
-        edits = [{"range": {"start": start, "end": start}, "newText": "x" * (3 << 20)}]
+        start = end = {"line": 0, "character": 0}
+        text = "x" * (3 << 20)
+        if HOW == "beside":
+            start, end, text = {"line": 0, "character": 1}, {"line": 0, "character": 3}, "y"
+        if HOW == "outside":
+            start, end, text = {"line": 9, "character": 0}, {"line": 9, "character": 3}, "y"
+        edits = [{"range": {"start": start, "end": end}, "newText": text}]
         send({"id": number, "result": {"changes": {uri: edits}}})
     elif number is not None and method:
         send({"id": number, "result": None})

@@ -102,12 +102,16 @@ impl Server {
             (Some(id), Some(method)) => self.answer(&id, &method, message.params),
             (Some(id), None) => {
                 let answered = message.error.map_or(Ok(message.result), Err);
+                // Under a number that is none of ours, or an old one, it answers nothing.
+                let Ok(number) = id.get().parse::<i64>() else { return Ok(()) };
                 let mut state = self.lock();
-                state.unanswered = 0;
-                // What nobody waits for any more is dropped.
-                if let Some(slot) = id.get().parse().ok().and_then(|number: i64| state.awaited.get_mut(&number)) {
+                if let Some(slot) = state.awaited.get_mut(&number) {
                     *slot = Some(answered);
+                    state.unanswered.clear();
                     self.changed.notify_all();
+                } else if state.unanswered.contains(&number) {
+                    // Nobody waits for that any more, and it is slow and not dead.
+                    state.unanswered.clear();
                 }
                 Ok(())
             }
