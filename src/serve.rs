@@ -8,6 +8,7 @@ pub mod access;
 mod backend;
 mod connections;
 mod daytona;
+mod e2b;
 mod failure;
 mod guard;
 mod previews;
@@ -17,6 +18,9 @@ mod transfer;
 use crate::error::{Error, Kind};
 use access::Access;
 use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use backend::Backend;
 use connections::Place;
@@ -67,6 +71,8 @@ pub struct App {
     net: String,
     /// Sizes of terminals, which nobody tells who did not set them.
     sizes: Mutex<HashMap<(String, String), (u16, u16)>>,
+    /// Processes that E2B's clients have started.
+    processes: e2b::Processes,
     /// Who builds an image.
     builds: tokio::sync::Mutex<()>,
 }
@@ -87,8 +93,13 @@ impl App {
 
     /// The address of a preview: a name below that of the loopback, which browsers and libraries know without asking anybody.
     fn preview_url(&self, port: u16, who: &str) -> String {
+        format!("{}://{port}-{who}.{}", self.scheme(), self.preview_domain())
+    }
+
+    /// What a client puts behind `PORT-SANDBOX.` to get the name of a preview.
+    fn preview_domain(&self) -> String {
         let (_, number) = self.authority().rsplit_once(':').unwrap_or(("", "80"));
-        format!("{}://{port}-{who}.localhost:{number}", self.scheme())
+        format!("localhost:{number}")
     }
 
     fn sizes(&self) -> MutexGuard<'_, HashMap<(String, String), (u16, u16)>> {
@@ -97,10 +108,15 @@ impl App {
 
     /// A path inside as a whole one: clients count from the working directory.
     async fn inside(&self, sandbox: &daytona::Sandbox, path: &str) -> Answer<String> {
+        self.path_inside(sandbox.id(), path).await
+    }
+
+    /// The same by a sandbox's id.
+    async fn path_inside(&self, id: &str, path: &str) -> Answer<String> {
         if path.starts_with('/') {
             return Ok(path.to_owned());
         }
-        let told = self.backend.call("exec", serde_json::json!({ "name": sandbox.id(), "command": ["pwd"] })).await?;
+        let told = self.backend.call("exec", serde_json::json!({ "name": id, "command": ["pwd"] })).await?;
         let dir = told["stdout"].as_str().unwrap_or("/").trim_end_matches('\n').to_owned();
         let path = path.strip_prefix("~/").unwrap_or(path);
         Ok(if path == "." || path == "~" { dir } else { format!("{}/{path}", dir.trim_end_matches('/')) })
@@ -154,6 +170,7 @@ async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
         url: url.clone(),
         net: wish.net,
         sizes: Mutex::default(),
+        processes: e2b::Processes::default(),
         builds: tokio::sync::Mutex::default(),
     });
     let router = routes(Arc::clone(&app));
@@ -201,8 +218,17 @@ fn socket_at(path: &PathBuf) -> Result<UnixListener, Error> {
 fn routes(app: Arc<App>) -> Router {
     Router::new()
         .merge(daytona::routes())
-        .route("/health", get(daytona::health))
+        .merge(e2b::routes())
+        .route("/health", get(health))
         .fallback(guard::no_such_route)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
         .with_state(app)
+}
+
+/// `GET /health`: that we are here, or, of a client that names a sandbox, whether that runs.
+async fn health(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Response> {
+    match e2b::health(&app, &headers).await {
+        Some(answer) => answer.map(IntoResponse::into_response),
+        None => Ok(daytona::health().await.into_response()),
+    }
 }

@@ -67,7 +67,7 @@ pub enum Verb {
 them, and docs/rpc.md tells the protocol."
     )]
     Rpc,
-    /// Serve programs that were written for Daytona, over HTTP
+    /// Serve programs that were written for Daytona or E2B, over HTTP
     Serve(Serve),
     /// Build, import, export, inspect and remove images.
     Image(Image),
@@ -222,7 +222,7 @@ pub struct Image {
 /// `belljar serve`.
 #[derive(Clone, Debug, PartialEq, Args)]
 #[command(
-    about = "Serve programs that were written for Daytona, over HTTP",
+    about = "Serve programs that were written for Daytona or E2B, over HTTP",
     after_help = "Stays in the foreground until Ctrl-C, and holds nothing: sandboxes are those of the command line, and outlive it. Prints what to \
 set so that a program finds it."
 )]

@@ -56,6 +56,7 @@ fn tell(started: &Started, file: &std::path::Path) {
     let token = if *is_new { token.clone() } else { format!("$(cat {})", quoted(&file.to_string_lossy())) };
     let mut text = format!("Listening at {url}\n");
     if url.starts_with("http") {
+        text.push_str(&format!("\n  export E2B_API_URL={url} E2B_SANDBOX_URL={url} E2B_API_KEY={token}"));
         text.push_str(&format!("\n  export DAYTONA_API_URL={url}/api DAYTONA_API_KEY={token}\n"));
     } else {
         text.push_str(&format!("\n  the token is in {}\n", file.display()));

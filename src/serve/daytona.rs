@@ -6,7 +6,7 @@
 
 pub mod files;
 mod git;
-mod images;
+pub mod images;
 mod interpreter;
 mod lsp;
 mod process;
@@ -19,6 +19,7 @@ mod system;
 mod terminals;
 mod volumes;
 
+pub use process::env_of;
 pub use record::Sandbox;
 
 use super::App;

@@ -2,7 +2,7 @@
 
 use super::daytona::signature;
 use super::failure::Failure;
-use super::{App, previews};
+use super::{App, e2b, previews};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri};
@@ -66,6 +66,13 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
         Err(failure) => failure.into_response(),
     };
     let Some(failure) = response.extensions().get::<Arc<Failure>>() else { return response };
+    if e2b::is_connect(&path) {
+        return (failure.status, Json(e2b::connect::body(failure))).into_response();
+    }
+    if e2b::is_control(&path) || e2b::is_inside(&path) {
+        return (failure.status, Json(json!({ "code": failure.status.as_u16(), "message": failure.message })))
+            .into_response();
+    }
     let source = if path.contains("/toolbox/") { "DAYTONA_DAEMON" } else { "DAYTONA_API" };
     (failure.status, Json(failure.body(method.as_str(), &path, source))).into_response()
 }
@@ -87,10 +94,13 @@ async fn admit(app: &Arc<App>, request: Request) -> Result<Admitted, Failure> {
     if request.uri().path_and_query().is_some_and(|whole| whole.as_str().contains("%00")) {
         return Err(Failure::bad("the address has a character with the number 0"));
     }
-    let open = matches!(request.uri().path(), "/health" | "/api/health");
+    // Whether a sandbox runs is asked there too, and not everybody's to know.
+    let open = matches!(request.uri().path(), "/health" | "/api/health") && !e2b::names_one(request.headers());
     if !open
         && !app.access.knows(request.headers())
+        && !e2b::knows(app, request.uri(), request.headers())
         && !signature::is_signed(app, request.method(), request.uri()).await?
+        && !e2b::is_signed(app, request.method(), request.uri()).await?
     {
         return Err(Failure::new(
             StatusCode::UNAUTHORIZED,

@@ -8,8 +8,8 @@
 
 use super::App;
 use super::backend::{Said, Stream};
-use super::daytona;
 use super::failure::{Answer, Failure};
+use super::{daytona, e2b};
 use crate::error::{Error, Kind};
 use axum::body::Body;
 use axum::extract::{Query, Request};
@@ -145,7 +145,8 @@ pub async fn answer(app: &Arc<App>, wanted: Wanted, mut request: Request) -> Ans
             let headers = request.headers();
             let in_header = headers.get(HEADER).and_then(|value| value.to_str().ok()).is_some_and(is_token);
             let in_cookie = cookie(headers).is_some_and(|value| is_token(&value));
-            if !sandbox.record.public && !in_header && !in_cookie && !app.access.knows(headers) {
+            let public = sandbox.record.public || e2b::is_public(&sandbox.known);
+            if !public && !in_header && !in_cookie && !app.access.knows(headers) {
                 return Err(unknown());
             }
             sandbox.id().to_owned()

@@ -1,44 +1,14 @@
-//! The official client of Daytona, as it is on PyPI, with real work behind each call (`walk.py`).
+//! The official clients of Daytona, as they are on PyPI and npm, with real work behind each call.
 
-use crate::server::Server;
-use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Where `tests/clients` puts the packages.
-fn clients() -> PathBuf {
-    std::env::var_os("BELLJAR_CLIENTS").map_or_else(|| "/var/lib/belljar-test-clients".into(), PathBuf::from)
-}
+use crate::server::{Server, walk};
 
 /// Runs a part of the script as the program of a user.
 fn walks(part: &str) {
-    let packages = clients().join("daytona");
-    if !crate::common::available("the official clients: `tests/clients` installs them", packages.exists()) {
-        return;
-    }
-    let server = Server::new(&format!("daytona-{part}"));
-    let script = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
-        .join("tests/serve/walk.py");
-    // Clients look for a file of settings where they are.
-    let told = Command::new("timeout")
-        .args(["300".as_ref(), "/usr/bin/python3".as_ref(), script.as_os_str(), part.as_ref()])
-        .current_dir(&server.sandboxes.0.0)
-        .env("DAYTONA_API_URL", format!("{}/api", server.url()))
-        .env("DAYTONA_API_KEY", &server.token)
-        .env("PYTHONPATH", packages)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .expect("start the script");
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        told.status.success() && text(&told.stdout).ends_with("ok\n"),
-        "{}\n{}",
-        text(&told.stdout),
-        text(&told.stderr)
-    );
-    // What the script made it also removed.
-    let left: Value = serde_json::from_str(&server.sandboxes.done(&["ls", "--json"])).expect("an object");
-    assert_eq!(left["sandboxes"], serde_json::json!([]));
+    walk("daytona", "walk_daytona.py", part, variables);
+}
+
+fn variables(server: &Server) -> Vec<(&'static str, String)> {
+    vec![("DAYTONA_API_URL", format!("{}/api", server.url())), ("DAYTONA_API_KEY", server.token.clone())]
 }
 
 #[test]
@@ -104,4 +74,9 @@ fn what_cannot_be_done_is_an_error_of_the_clients_own() {
 #[test]
 fn programs_that_wait_for_many_at_once_use_the_client_that_does_not_block() {
     walks("concurrent");
+}
+
+#[test]
+fn the_client_for_typescript_does_the_same_work() {
+    walk("daytona-npm", "walk_daytona.mjs", "all", variables);
 }

@@ -5,5 +5,6 @@ mod common;
 
 mod access;
 mod daytona;
+mod e2b;
 mod hostile;
 mod server;

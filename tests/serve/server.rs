@@ -1,9 +1,12 @@
 //! A server of the test's own, at a port that was free.
 
+use crate::common::available;
 use crate::common::sandboxes::Sandboxes;
+use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A server and its sandboxes; both are gone with the value.
@@ -105,4 +108,39 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// Runs a part of a script with an official client, at the address of a server of its own, in whose sandboxes nothing is left.
+pub fn walk(client: &str, script: &str, part: &str, variables: impl Fn(&Server) -> Vec<(&'static str, String)>) {
+    let clients =
+        std::env::var_os("BELLJAR_CLIENTS").map_or_else(|| "/var/lib/belljar-test-clients".into(), PathBuf::from);
+    let packages = clients.join(client);
+    if !available("the official clients: `tests/clients` installs them", packages.exists()) {
+        return;
+    }
+    let server = Server::new(&format!("{client}-{part}"));
+    let script = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
+        .join("tests/serve")
+        .join(script);
+    let is_node = script.extension().is_some_and(|end| end == "mjs");
+    let (program, found_by) = if is_node { ("/usr/bin/node", "CLIENT") } else { ("/usr/bin/python3", "PYTHONPATH") };
+    // Clients look for a file of settings where they are.
+    let told = Command::new("timeout")
+        .args(["300".as_ref(), program.as_ref(), script.as_os_str(), part.as_ref()])
+        .current_dir(&server.sandboxes.0.0)
+        .envs(variables(&server))
+        .env(found_by, packages)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .output()
+        .expect("start the script");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        told.status.success() && text(&told.stdout).ends_with("ok\n"),
+        "{}\n{}",
+        text(&told.stdout),
+        text(&told.stderr)
+    );
+    // What the script made it also removed.
+    let left: Value = serde_json::from_str(&server.sandboxes.done(&["ls", "--json"])).expect("an object");
+    assert_eq!(left["sandboxes"], serde_json::json!([]));
 }

@@ -1,4 +1,4 @@
-"""Each part walks a group of calls of Daytona's own client against `belljar serve`: `walk.py PART`, `ok` at the end."""
+"""Each part walks a group of calls of Daytona's own client against `belljar serve`: `walk_daytona.py PART`, `ok` at the end."""
 
 import asyncio
 import json

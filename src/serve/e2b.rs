@@ -1,0 +1,122 @@
+//! E2B's API, as its official clients use it: the control plane, and what is inside each sandbox, at one port.
+//!
+//! A request for a sandbox names it by a header, and proves by that sandbox's own token that it may; the server's token opens all.
+//! What only these clients say of a sandbox is a label of it, [`record::LABEL`].
+
+pub mod connect;
+mod files;
+mod processes;
+mod record;
+mod sandboxes;
+
+pub use processes::Processes;
+pub use record::is_public;
+
+use super::App;
+use super::failure::{Answer, Failure};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Query};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
+use axum::routing::{delete, get, post, put};
+use record::Sandbox;
+use std::collections::HashMap;
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+
+/// The largest body of a request that is no file: what is typed comes in pieces.
+const LARGEST: usize = 16 << 20;
+/// The header that names a sandbox.
+const SANDBOX: &str = "e2b-sandbox-id";
+/// Headers that carry a sandbox's token.
+const TOKENS: [&str; 2] = ["x-access-token", "e2b-traffic-access-token"];
+
+/// All routes.
+pub fn routes() -> Router<Arc<App>> {
+    let small = Router::new()
+        .route("/sandboxes", post(sandboxes::create).get(sandboxes::list))
+        .route("/v2/sandboxes", post(sandboxes::create).get(sandboxes::list))
+        .route("/sandboxes/{id}", get(sandboxes::get).delete(sandboxes::kill))
+        .route("/sandboxes/{id}/timeout", post(sandboxes::set_timeout))
+        .route("/sandboxes/{id}/connect", post(sandboxes::connect))
+        .route("/v2/sandboxes/{id}/connect", post(sandboxes::connect))
+        .route("/sandboxes/{id}/resume", post(sandboxes::connect))
+        .route("/sandboxes/{id}/pause", post(sandboxes::pause))
+        .route("/sandboxes/{id}/metrics", get(sandboxes::metrics))
+        .route("/sandboxes/{id}/network", put(sandboxes::set_network))
+        .route("/sandboxes/{id}/snapshots", post(sandboxes::snapshot))
+        .route("/templates/{name}", delete(sandboxes::remove_snapshot))
+        .route("/process.Process/{call}", post(processes::answer))
+        .route("/filesystem.Filesystem/{call}", post(files::answer))
+        .layer(DefaultBodyLimit::max(LARGEST));
+    let large = Router::new().route("/files", get(files::read).post(files::write)).layer(DefaultBodyLimit::disable());
+    small.merge(large)
+}
+
+/// Whether a path is about what is in a sandbox.
+pub fn is_inside(path: &str) -> bool {
+    is_connect(path) || matches!(path, "/files" | "/health")
+}
+
+/// Whether a path is answered in the manner of [`connect`].
+pub fn is_connect(path: &str) -> bool {
+    path.starts_with("/process.Process/") || path.starts_with("/filesystem.Filesystem/")
+}
+
+/// Whether a path is one of the control plane's.
+pub fn is_control(path: &str) -> bool {
+    ["/sandboxes", "/v2/sandboxes", "/templates"].iter().any(|ours| path.starts_with(ours))
+}
+
+/// The token of one sandbox.
+fn token_of(app: &App, id: &str) -> String {
+    app.previews.token(&format!("e2b:{id}"), app.access.token())
+}
+
+/// The sandbox that a request names, as it names it.
+fn named(headers: &HeaderMap) -> Option<&str> {
+    headers.get(SANDBOX)?.to_str().ok()
+}
+
+/// Whether a request names a sandbox.
+pub fn names_one(headers: &HeaderMap) -> bool {
+    headers.contains_key(SANDBOX)
+}
+
+/// Whether the address of a file has the signature of its sandbox.
+///
+/// # Errors
+///
+/// It has one that does not hold.
+pub async fn is_signed(app: &App, method: &Method, uri: &Uri) -> Answer<bool> {
+    if uri.path() != "/files" {
+        return Ok(false);
+    }
+    let Ok(Query(query)) = Query::<HashMap<String, String>>::try_from_uri(uri) else { return Ok(false) };
+    files::signed(app, &query, method).await.map(|sandbox| sandbox.is_some())
+}
+
+/// Whether a request is about the inside of a sandbox whose token it has.
+pub fn knows(app: &App, uri: &Uri, headers: &HeaderMap) -> bool {
+    let Some(id) = named(headers).filter(|_| is_inside(uri.path())) else { return false };
+    let right = token_of(app, id);
+    let given = TOKENS.iter().filter_map(|name| headers.get(*name)?.to_str().ok());
+    given.fold(false, |found, words| found | bool::from(words.as_bytes().ct_eq(right.as_bytes())))
+}
+
+/// The sandbox that a request is about, which has to run.
+async fn inside(app: &App, headers: &HeaderMap) -> Answer<Sandbox> {
+    let id = named(headers).ok_or_else(|| Failure::bad("the header `E2b-Sandbox-Id` is missing"))?;
+    let gone = || Failure::new(StatusCode::BAD_GATEWAY, "The sandbox was not found").code("unavailable");
+    let sandbox = record::find(app, id).await.map_err(|_| gone())?;
+    if sandbox.is_running() { Ok(sandbox) } else { Err(gone()) }
+}
+
+/// `GET /health` with a sandbox: whether it runs.
+///
+/// # Errors
+///
+/// It does not.
+pub async fn health(app: &App, headers: &HeaderMap) -> Option<Answer<StatusCode>> {
+    named(headers)?;
+    Some(inside(app, headers).await.map(|_| StatusCode::NO_CONTENT))
+}

@@ -1,0 +1,211 @@
+"""Each part walks a group of calls of E2B's own client against `belljar serve`: `walk_e2b.py PART`, `ok` at the end."""
+
+import asyncio
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from e2b import (
+    AsyncSandbox,
+    AuthenticationException,
+    CommandExitException,
+    FileType,
+    InvalidArgumentException,
+    NotFoundException,
+    Sandbox,
+    SandboxException,
+    SandboxQuery,
+    SandboxState,
+    TimeoutException,
+)
+
+
+def refused(kind, act, word=""):
+    try:
+        act()
+    except kind as error:
+        assert word in str(error), error
+        return error
+    raise AssertionError(f"nobody refused {word}")
+
+
+def box(**more):
+    return Sandbox.create(**{"allow_internet_access": False, **more})
+
+
+def life():
+    sandbox = box(metadata={"for": "life", "odd": "a b&c=d/ü"}, timeout=100, envs={"GIVEN": "yes"})
+    assert sandbox.is_running()
+    info = sandbox.get_info()
+    assert info.sandbox_id == sandbox.sandbox_id and info.metadata["odd"] == "a b&c=d/ü", info
+    assert 90 <= (info.end_at - info.started_at).total_seconds() <= 101, info
+    sandbox.set_timeout(1000)
+    info = sandbox.get_info()
+    assert 990 <= (info.end_at - info.started_at).total_seconds() <= 1020, info
+    other = box()
+    listed = Sandbox.list(query=SandboxQuery(metadata={"odd": "a b&c=d/ü"})).next_items()
+    assert [one.sandbox_id for one in listed] == [sandbox.sandbox_id], listed
+    pages, found = Sandbox.list(limit=1), []
+    while pages.has_next:
+        found += [one.sandbox_id for one in pages.next_items()]
+    assert sorted(found) == sorted([sandbox.sandbox_id, other.sandbox_id]), found
+    assert other.kill() and not other.kill()
+    assert not other.is_running()
+    sandbox.files.write("kept.txt", "kept")
+    again = Sandbox.connect(sandbox.sandbox_id)
+    assert again.files.read("kept.txt") == "kept"
+    metrics = sandbox.get_metrics()
+    assert metrics[0].mem_total > 0, metrics
+    refused(NotFoundException, lambda: Sandbox.connect("nowhere"), "not found")
+    refused(SandboxException, lambda: box(template="no-such-template"), "no-such-template")
+    refused(AuthenticationException, lambda: box(api_key="wrong"))
+    refused(SandboxException, lambda: sandbox.pause(), "memory")
+    snapshot = sandbox.create_snapshot()
+    copy = box(template=snapshot.snapshot_id)
+    assert copy.files.read("kept.txt") == "kept"
+    assert copy.kill() and sandbox.kill()
+    assert Sandbox.delete_snapshot(snapshot.snapshot_id)
+    short = box(timeout=2)
+    deadline = time.monotonic() + 30
+    while short.is_running():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    refused(TimeoutException, lambda: short.commands.run("true"))
+
+
+def commands():
+    sandbox = box(envs={"GIVEN": "at first"})
+    run = sandbox.commands.run
+    told = run("echo out; echo err >&2; echo $GIVEN-$MORE-$E2B_SANDBOX", envs={"MORE": "a 'b'"})
+    assert (told.exit_code, told.stdout, told.stderr) == (0, "out\nat first-a 'b'-true\n", "err\n"), told
+    error = refused(CommandExitException, lambda: run("echo so far; exit 3"))
+    assert (error.exit_code, error.stdout) == (3, "so far\n"), error
+    assert run("pwd", cwd="/tmp").stdout == "/tmp\n"
+    refused(InvalidArgumentException, lambda: run("pwd", cwd="/nowhere"))
+    refused(TimeoutException, lambda: run("sleep 60", timeout=1))
+    shown = []
+    run("for i in 1 2 3; do echo $i; sleep 0.1; done", on_stdout=shown.append)
+    assert "".join(shown) == "1\n2\n3\n", shown
+    assert len(run("head -c 3000000 /dev/zero | tr '\\0' x").stdout) == 3000000
+    # In the background, typed into, listened to by another, and ended.
+    handle = run("read line; echo got $line; exec sleep 1000", background=True, stdin=True)
+    listed = [one for one in sandbox.commands.list() if one.pid == handle.pid]
+    assert listed and listed[0].args[-1].startswith("read line"), listed
+    assert run(f"test -d /proc/{handle.pid} && echo there").stdout == "there\n"
+    sandbox.commands.send_stdin(handle.pid, "one\n")
+    for stdout, _, _ in handle:
+        assert stdout == "got one\n", stdout
+        break
+    handle.disconnect()
+    again = sandbox.commands.connect(handle.pid)
+    assert sandbox.commands.kill(handle.pid) and not sandbox.commands.kill(999999)
+    error = refused(CommandExitException, again.wait)
+    assert error.exit_code == -1, error
+    assert [one for one in sandbox.commands.list() if one.pid == handle.pid] == []
+    handle = run("cat; echo end", background=True, stdin=True)
+    sandbox.commands.send_stdin(handle.pid, "a")
+    sandbox.commands.close_stdin(handle.pid)
+    assert handle.wait().stdout == "aend\n"
+    assert run("cat").stdout == ""
+    # A sandbox that goes takes its commands with it, and says so.
+    handle = run("sleep 1000", background=True)
+    sandbox.kill()
+    refused(TimeoutException, handle.wait)
+
+
+def files():
+    sandbox = box()
+    fs = sandbox.files
+    info = fs.write("some/where/a file.txt", "one\n")
+    assert info.name == "a file.txt" and info.path.endswith("/some/where/a file.txt"), info
+    assert fs.read("some/where/a file.txt") == "one\n"
+    assert fs.read("some/where/a file.txt", format="bytes") == b"one\n"
+    large = bytes(range(256)) * 40000
+    fs.write("/tmp/large", large)
+    assert bytes(fs.read("/tmp/large", format="bytes")) == large
+    assert sum(len(piece) for piece in fs.read("/tmp/large", format="stream")) == len(large)
+    written = fs.write_files([{"path": "/tmp/x/1", "data": "eins"}, {"path": "/tmp/x/2", "data": b"\x00zwei"}])
+    assert [one.path for one in written] == ["/tmp/x/1", "/tmp/x/2"], written
+    assert fs.read("/tmp/x/2", format="bytes") == b"\x00zwei"
+    listed = {one.name: one for one in fs.list("/tmp/x")}
+    assert listed["1"].type == FileType.FILE and listed["1"].size == 4 and listed["1"].path == "/tmp/x/1", listed
+    assert [one.path for one in fs.list("/tmp", depth=2) if one.name == "2"] == ["/tmp/x/2"]
+    assert fs.exists("/tmp/x/1") and not fs.exists("/tmp/x/3")
+    assert fs.make_dir("/tmp/new/dir") and not fs.make_dir("/tmp/new/dir")
+    assert fs.rename("/tmp/x/1", "/tmp/new/eins").path == "/tmp/new/eins"
+    sandbox.commands.run("ln -s eins /tmp/new/link; chmod 640 /tmp/new/eins")
+    info = fs.get_info("/tmp/new/eins")
+    assert (info.permissions, info.mode & 0o777, info.type) == ("-rw-r-----", 0o640, FileType.FILE), info
+    assert fs.get_info("/tmp/new/link").symlink_target, fs.get_info("/tmp/new/link")
+    fs.remove("/tmp/new")
+    assert not fs.exists("/tmp/new")
+    refused(NotFoundException, lambda: fs.read("/tmp/nowhere"))
+    refused(NotFoundException, lambda: fs.list("/tmp/nowhere"))
+    refused(SandboxException, lambda: fs.watch_dir("/tmp"), "")
+    signed = sandbox.download_url("/tmp/x/2")
+    assert urllib.request.urlopen(signed).read() == b"\x00zwei"
+    for wrong in [signed.replace("signature=v1_", "signature=v1_x"), signed.replace("x%2F2", "large").replace("x/2", "large")]:
+        error = refused(urllib.error.HTTPError, lambda: urllib.request.urlopen(wrong))
+        assert error.code == 401, error
+    late = sandbox.download_url("/tmp/x/2", use_signature_expiration=1)
+    time.sleep(2.1)
+    assert refused(urllib.error.HTTPError, lambda: urllib.request.urlopen(late)).code == 401
+    # One sandbox's token opens no other.
+    other = box()
+    mixed = urllib.request.Request(signed, headers={"E2b-Sandbox-Id": other.sandbox_id})
+    assert urllib.request.urlopen(mixed).read() == b"\x00zwei"
+    other.kill()
+    sandbox.kill()
+
+
+def ports():
+    sandbox = box()
+    sandbox.commands.run("cd /tmp && echo seen > index.html && exec python3 -m http.server 8000", background=True)
+    host = sandbox.get_host(8000)
+    # Not every resolver knows names below localhost.
+    address = "http://127.0.0.1:" + host.rsplit(":")[-1] + "/index.html"
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert urllib.request.urlopen(urllib.request.Request(address, headers={"Host": host})).read() == b"seen\n"
+            break
+        except urllib.error.HTTPError as error:
+            assert error.code == 502 and time.monotonic() < deadline, error
+            time.sleep(0.2)
+    sandbox.files.write("kept", "1")
+    assert sandbox.pause(keep_memory=False)
+    assert Sandbox.list().next_items()[0].state == SandboxState.PAUSED and not sandbox.is_running()
+    again = Sandbox.connect(sandbox.sandbox_id)
+    assert again.files.read("kept") == "1" and again.get_info().state == SandboxState.RUNNING
+    assert again.commands.list() == []
+    again.kill()
+
+
+def repositories():
+    sandbox = box()
+    sandbox.commands.run("git init -q -b main far && cd far && git -c user.name=F -c user.email=f@x commit -q --allow-empty -m far")
+    sandbox.git.clone("file:///$HOME/far".replace("$HOME", sandbox.commands.run("echo -n $HOME").stdout.lstrip("/")), "near")
+    sandbox.files.write("near/file", "one")
+    sandbox.git.add("near")
+    sandbox.git.commit("near", "first", author_name="Ada", author_email="ada@example.org")
+    assert sandbox.git.status("near").ahead == 1
+    sandbox.kill()
+
+
+def concurrent():
+    async def one(number):
+        sandbox = await AsyncSandbox.create(allow_internet_access=False)
+        told = await sandbox.commands.run(f"echo {number}")
+        await sandbox.files.write("f", str(number))
+        assert (told.stdout, await sandbox.files.read("f")) == (f"{number}\n", str(number))
+        await sandbox.kill()
+
+    async def all():
+        await asyncio.gather(*(one(number) for number in range(6)))
+
+    asyncio.run(all())
+
+
+globals()[sys.argv[1]]()
+print("ok")
