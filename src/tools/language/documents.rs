@@ -97,15 +97,41 @@ impl Documents {
         let changes = self.files.look(project, &entry.reads);
         if !changes.is_empty() {
             self.changes += 1;
-            let other = changes.iter().any(|(_, change)| *change != Change::Changed);
+            let is_read = |path: &Path| entry.reads.iter().any(|end| path.extension() == Some(end.as_ref()));
+            let (same, other): (Vec<_>, Vec<_>) =
+                changes.iter().partition(|(path, change)| *change == Change::Changed && is_read(path));
+            let closed = same.iter().map(|(path, _)| path).filter(|path| !self.open.contains_key(*path));
+            let closed: Vec<PathBuf> = closed.take(if entry.rereads { MOST } else { 0 }).cloned().collect();
             let told = |(path, change): &(PathBuf, Change)| json!({ "uri": uri_of(path), "type": *change as u8 });
             let changes: Vec<_> = changes.iter().map(told).collect();
             server.notify("workspace/didChangeWatchedFiles", &json!({ "changes": changes }))?;
-            if let Some(reload) = entry.reloads.as_ref().filter(|_| other) {
+            for path in closed {
+                self.reread(&path, server, entry)?;
+            }
+            if let Some(reload) = entry.reloads.as_ref().filter(|_| !other.is_empty()) {
                 server.have_done("workspace/executeCommand", reload)?;
             }
         }
         Ok(())
+    }
+
+    /// Has the server read a file that is not open.
+    fn reread(&mut self, path: &Path, server: &Server, entry: &Entry) -> Result<(), Error> {
+        // What cannot be read or told is not known to it either.
+        let Ok((text, _)) = read(path) else { return Ok(()) };
+        if path.to_str().is_none() {
+            return Ok(());
+        }
+        self.tell_open(path, &text, server, entry)?;
+        server.notify("textDocument/didClose", &json!({ "textDocument": { "uri": uri_of(path) } }))
+    }
+
+    fn tell_open(&mut self, path: &Path, text: &str, server: &Server, entry: &Entry) -> Result<(), Error> {
+        self.versions += 1;
+        let told = seen(text, entry);
+        let language = document_language(path, &entry.language);
+        let item = json!({ "uri": uri_of(path), "languageId": language, "version": self.versions, "text": told });
+        server.notify("textDocument/didOpen", &json!({ "textDocument": item }))
     }
 
     /// Opens one, if it is not.
@@ -133,12 +159,8 @@ impl Documents {
             };
             self.close(&oldest, server)?;
         }
-        let told = seen(&text, entry);
-        let language = document_language(path, &entry.language);
-        let item = json!({ "uri": uri_of(path), "languageId": language, "version": self.versions + 1, "text": told });
-        self.versions += 1;
         server.forget_diagnostics(path);
-        server.notify("textDocument/didOpen", &json!({ "textDocument": item }))?;
+        self.tell_open(path, &text, server, entry)?;
         let (version, as_of) = (self.versions, self.changes);
         self.open.insert(path.to_owned(), Document { text, version, stamp, held: hold, used: questions, as_of });
         Ok(())

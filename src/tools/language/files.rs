@@ -12,9 +12,6 @@ const LEFT_OUT: [&str; 8] = [".git", ".hg", "node_modules", "__pycache__", ".ven
 /// What settings of tools end with, beside the language's own files.
 const SETTINGS: [&str; 6] = ["json", "toml", "cfg", "ini", "txt", "mod"];
 
-/// Where packages lie that others have made: each is looked at from outside, so that it is seen when one comes, goes or is another.
-const PACKAGES: &str = "node_modules";
-
 /// By which a change of a file is seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -72,9 +69,7 @@ impl Files {
             for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
                 let Ok(kind) = entry.file_type() else { continue };
                 let name = entry.file_name();
-                if kind.is_dir() && name == PACKAGES && extensions.iter().any(|end| end == "js") {
-                    now.extend(packages(&entry.path(), true));
-                } else if kind.is_dir() && !LEFT_OUT.iter().any(|left_out| name == *left_out) {
+                if kind.is_dir() && !LEFT_OUT.iter().any(|left_out| name == *left_out) {
                     waiting.push(entry.path());
                 } else if kind.is_file() && is_of_interest(Path::new(&name), extensions) {
                     now.extend(entry.metadata().ok().map(|found| (entry.path(), Stamp::of(&found))));
@@ -99,19 +94,6 @@ impl Files {
         changes.extend(gone.map(|path| (path, Change::Removed)));
         changes
     }
-}
-
-/// The packages that lie in a directory; those of a name with a slash in it lie one deeper.
-fn packages(directory: &Path, deeper: bool) -> Vec<(PathBuf, Stamp)> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
-        if deeper && entry.file_name().as_encoded_bytes().starts_with(b"@") {
-            found.extend(packages(&entry.path(), false));
-        } else {
-            found.extend(entry.metadata().ok().map(|of| (entry.path(), Stamp::of(&of))));
-        }
-    }
-    found
 }
 
 fn is_of_interest(name: &Path, extensions: &[String]) -> bool {
@@ -142,19 +124,6 @@ mod tests {
         let of = |name: &str, change| (place.join(name), change);
         let expected = [of("a.py", Change::Changed), of("d.py", Change::Created), of("b.py", Change::Removed)];
         assert_eq!(files.look(&place, &python), expected);
-        fs::remove_dir_all(place).unwrap();
-    }
-
-    #[test]
-    fn a_package_that_comes_is_seen_and_what_is_in_it_is_not() {
-        let place = std::env::temp_dir().join(format!("belljar-packages-{}", std::process::id()));
-        let packages = place.join("node_modules");
-        fs::create_dir_all(packages.join("first/lib")).unwrap();
-        let (mut files, node) = (Files::default(), ["js".to_owned()]);
-        assert_eq!(files.look(&place, &node), []);
-        fs::create_dir_all(packages.join("@types/node")).unwrap();
-        fs::write(packages.join("first/lib/a.js"), "1").unwrap();
-        assert_eq!(files.look(&place, &node), [(packages.join("@types/node"), Change::Created)]);
         fs::remove_dir_all(place).unwrap();
     }
 }

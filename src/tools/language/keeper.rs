@@ -118,7 +118,7 @@ fn begin(id: &str, words: &[OsString]) -> Result<(Keeper, std::os::unix::net::Un
     let mut entry = if command.is_empty() { table::entry(&language)? } else { table::entry_or_bare(&language)? };
     if !command.is_empty() {
         (entry.counting, entry.options, entry.reloads) = Default::default();
-        (entry.stands_in, entry.hesitates) = (false, false);
+        (entry.stands_in, entry.hesitates, entry.rereads) = (false, false, false);
         entry = entry.by(command.iter().map(|word| word.to_string_lossy().into_owned()).collect());
         "name another behind `--`, or install it inside".clone_into(&mut entry.cure);
     }
@@ -272,7 +272,10 @@ impl Keeper {
             match started {
                 Ok(running) => keeping.now = Now::Running(Arc::new(running)),
                 Err(failure) => {
-                    keeping.crashes.push(Instant::now());
+                    // Where nothing can be started at all, it has not died.
+                    if failure.errno != Some(libc::EAGAIN) {
+                        keeping.crashes.push(Instant::now());
+                    }
                     // Somebody will install it, or name another: there is nothing to keep.
                     keeping.over |= failure.kind == Kind::NoCommand;
                     keeping.now = Now::Stopped;
@@ -285,7 +288,7 @@ impl Keeper {
         });
         started.map(drop).map_err(|error| {
             keeping.now = Now::Stopped;
-            Error::of_io(&error)
+            self.not_started(&error)
         })
     }
 
@@ -312,6 +315,11 @@ impl Keeper {
     }
 
     fn not_started(&self, error: &io::Error) -> Error {
+        if error.raw_os_error() == Some(libc::EAGAIN) {
+            let message = format!("`{}` cannot be started: the sandbox has no process left to have", self.program());
+            return Error { errno: Some(libc::EAGAIN), ..Error::new(Kind::Failed, message) }
+                .hint("end what runs inside, or let it have more: `belljar resize --pids`");
+        }
         if error.kind() != io::ErrorKind::NotFound {
             return Error::of_io(error).hint(self.entry.cure.clone());
         }

@@ -51,6 +51,8 @@ struct Peculiar {
     hesitates: bool,
     /// What files end with that it reads beside those of the language that it was started for.
     reads: &'static [&'static str],
+    /// Whether it hears that a file is another only when it is opened and closed.
+    rereads: bool,
     /// What it is to do when a file has come or gone, as the JSON of a `workspace/executeCommand`.
     reloads: &'static str,
 }
@@ -63,6 +65,7 @@ const USUAL: Peculiar = Peculiar {
     stands_in: false,
     hesitates: false,
     reads: &[],
+    rereads: false,
     reloads: "null",
 };
 
@@ -77,12 +80,14 @@ const PECULIAR: &[Peculiar] = &[
         ..USUAL
     },
     // Its lines are those of ECMAScript. While a project is loaded, a second server that knows one file alone would answer, and find
-    // nothing. What it watches itself it hears of some time later; what it is told, before the next question.
+    // nothing.
     Peculiar {
         program: "typescript-language-server",
         counting: Counting { ends: Ends::Ecma, ..USUAL.counting },
-        options: r#"{ "tsserver": { "useSyntaxServer": "never", "useClientFileWatcher": true } }"#,
+        options: r#"{ "tsserver": { "useSyntaxServer": "never" } }"#,
         reads: &["ts", "mts", "cts", "tsx", "js", "mjs", "cjs", "jsx"],
+        // It watches files itself, and hears of them some time after the next question.
+        rereads: true,
         // What an import did not find it looks for again only where it watches the directory: none of two levels, as `/work/project`.
         reloads: r#"{ "command": "typescript.tsserverRequest", "arguments": ["reloadProjects"] }"#,
         ..USUAL
@@ -194,6 +199,8 @@ pub struct Entry {
     pub hesitates: bool,
     /// What files end with whose changes it is told; any file, where nothing is said.
     pub reads: Vec<String>,
+    /// Whether it hears that a file is another only when it is opened and closed.
+    pub rereads: bool,
     /// What it is to do when a file has come or gone.
     pub reloads: Option<Value>,
 }
@@ -212,6 +219,7 @@ impl Entry {
             self.reads.extend(peculiar.reads.iter().map(|end| (*end).to_owned()));
             let json = |text: &str| serde_json::from_str(text).ok().filter(|value: &Value| !value.is_null());
             self.options = self.options.or_else(|| json(peculiar.options));
+            self.rereads = peculiar.rereads;
             self.reloads = json(peculiar.reloads);
         }
         self
