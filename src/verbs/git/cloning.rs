@@ -179,7 +179,8 @@ impl<'a> Place<'a> {
         let stat = Request::Stat { path: path.clone() };
         let is_old = match client.list::<Entry>(&stat, Most::One, &mut |_| Ok(())) {
             Ok(()) => true,
-            Err(error) if error.kind == Kind::NotFound => false,
+            // The path, and not the sandbox.
+            Err(error) if error.kind == Kind::NotFound && error.problems.is_empty() => false,
             Err(error) => return Err(error),
         };
         Ok(Place { site, sandbox, path, is_old })
