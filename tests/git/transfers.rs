@@ -234,6 +234,30 @@ fn a_clone_that_fails_at_any_step_leaves_nothing() {
 }
 
 #[test]
+fn of_several_clones_to_one_place_the_first_stays_whole() {
+    let remotes = Remotes::new("git-rivals");
+    let server = remotes.http();
+    let reaching = Reaching::new("git-by-rivals", &[&server]);
+    let url = format!("http://{}/open/x.git", server.place());
+    let refused = format!("http://{}/auth/x.git", server.place());
+    let runs: Vec<Run> = std::thread::scope(|scope| {
+        let calls = [&url, &refused, &url, &refused].map(|url| scope.spawn(|| reaching.call("clone", &[url, "x"])));
+        calls.into_iter().map(|call| call.join().expect("a call")).collect()
+    });
+    let whole: Vec<&Run> = runs.iter().filter(|run| run.code == Some(0)).collect();
+    assert!(whole.len() <= 1, "{runs:?}");
+    if !whole.is_empty() {
+        assert_eq!((reaching.shell("ls x"), reaching.status()["clean"].take()), ("one\ntwo\n".to_owned(), json!(true)));
+    }
+    // One that fails beside a whole one, whatever it fails for, takes nothing of it away.
+    reaching.call("clone", &[&url, "x"]);
+    for other in [&url, &refused] {
+        reaching.refused("clone", &[other, "x"]);
+        assert_eq!(reaching.shell("ls x"), "one\ntwo\n");
+    }
+}
+
+#[test]
 fn no_name_of_a_branch_loses_commits_on_either_side() {
     let remotes = Remotes::new("git-plus");
     let server = remotes.http();
@@ -283,11 +307,13 @@ fn a_rebase_is_done_whole_or_undone() {
     assert!(error["hint"].as_str().is_some_and(|hint| hint.contains("--merge")), "{error}");
     let status = reaching.status();
     assert_eq!((&status["branch"], &status["commit"], &status["clean"]), (&json!("main"), &mine, &json!(true)));
-    // One that somebody else has begun is left alone.
-    reaching.shell("cd x && ! git rebase -q origin/main 2>/dev/null");
-    let error = reaching.refused("pull", &["--path", "x", "--rebase"]);
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("a rebase is open")), "{error}");
-    reaching.shell("cd x && git rebase --abort");
+    // One that somebody else has begun is left alone, wherever it stands.
+    for begun in ["git rebase -q origin/main", "git rebase -q --exec false HEAD~1"] {
+        reaching.shell(&format!("cd x && ! {begun} 2>/dev/null"));
+        let error = reaching.refused("pull", &["--path", "x", "--rebase"]);
+        assert!(error["message"].as_str().is_some_and(|text| text.contains("a rebase is open")), "{begun}: {error}");
+        reaching.shell("cd x && test -d .git/rebase-merge && git rebase --abort");
+    }
 }
 
 #[test]
@@ -306,4 +332,11 @@ fn certificates_are_checked_whatever_the_settings_inside_say() {
     }
     let told = reaching.told("clone", &[&words[..], &["--insecure-tls"]].concat());
     assert_eq!(told["commit"], json!(remotes.commit("main")));
+    // An address with what ends the name of a setting.
+    remotes.shell("cp -r x.git 'x=y.git'");
+    let odd = format!("https://{}/auth/x=y.git", server.place());
+    let words = [&[odd.as_str()], &options[..]].concat();
+    reaching.shell(&format!("git config --global 'http.{odd}.sslVerify' false"));
+    assert_eq!(reaching.refused("clone", &words)["kind"], "transport");
+    reaching.told("clone", &[&words[..], &["--insecure-tls"]].concat());
 }

@@ -9,7 +9,7 @@ use super::transfer::{PROTOCOLS, check_depth, checked, deadline, fetch_words, op
 use crate::error::{Error, Kind, Problem};
 use crate::git::{self, Address, Deed};
 use crate::name::Name;
-use crate::tools::{Client, Entry, Most, Request};
+use crate::tools::{Client, Request};
 use crate::verbs::faults::{Env, both, problems_of};
 use crate::verbs::words::{Text, Time, Word, number_or_none};
 use crate::verbs::{Site, Told, Verb};
@@ -126,24 +126,25 @@ impl CloneOwn {
     pub fn run(&self, site: &Site<'_>, opened: &Opened) -> Result<Cloned, Error> {
         let ((address, path), deadline) = both(self.check(), deadline(self.timeout.as_ref()))?;
         let line = Line { site, sandbox: &self.sandbox, address: &address, opened, deadline };
-        let place = Place::look(site, &self.sandbox, &path)?;
-        self.bring(&line, &path).map_err(|error| place.clear(error))
-    }
-
-    fn bring(&self, line: &Line<'_>, path: &Word) -> Result<Cloned, Error> {
-        let (own, site, address) = (self, line.site, line.address);
         let mut words: Vec<OsString> = ["clone", "--quiet", "--no-checkout"].map(OsString::from).to_vec();
-        words.extend(own.depth.map(|depth| format!("--depth={depth}").into()));
+        words.extend(self.depth.map(|depth| format!("--depth={depth}").into()));
         let valued = |option: &str, word: &Word| {
             let mut all = OsString::from(option);
             all.push(&word.0);
             all
         };
-        words.extend(own.branch.as_ref().map(|branch| valued("--branch=", branch)));
+        words.extend(self.branch.as_ref().map(|branch| valued("--branch=", branch)));
         words.extend(["--".into(), address.url.clone().into(), path.0.clone()]);
-        let (_, mut reached) = line.run(".".as_ref(), &words, PROTOCOLS)?;
+        // Where this fails git takes away what it has made: it may be somebody else's that is there.
+        let (_, reached) = line.run(".".as_ref(), &words, PROTOCOLS)?;
+        self.check_out(&line, &path, reached).map_err(|error| self.clear(site, &path, error))
+    }
+
+    /// Brings the files out, and what else belongs to them.
+    fn check_out(&self, line: &Line<'_>, path: &Word, mut reached: Reached) -> Result<Cloned, Error> {
+        let own = self;
         // From here on what was cloned may have a say, and nothing is given away.
-        let repository = Repository::new(site, &own.sandbox, path);
+        let repository = Repository::new(line.site, &own.sandbox, path);
         if let Some(commit) = &own.commit {
             reached.add(fetch_commit(line, &repository, path, commit, own.depth)?);
             repository.change(["checkout", "--quiet", "--detach", &commit.to_string_lossy(), "--"])?;
@@ -159,41 +160,14 @@ impl CloneOwn {
         let (branch, commit) = head(&repository)?.parts();
         let top = repository.look(["rev-parse", "--show-toplevel"])?;
         let path = Name(top.strip_suffix(b"\n").unwrap_or(&top).to_vec());
-        Ok(Cloned { path, url: address.url.clone(), branch, commit, reached })
-    }
-}
-
-/// Where a clone goes.
-struct Place<'a> {
-    site: &'a Site<'a>,
-    sandbox: &'a str,
-    path: Name,
-    /// Whether something was there before.
-    is_old: bool,
-}
-
-impl<'a> Place<'a> {
-    fn look(site: &'a Site<'a>, sandbox: &'a str, path: &Word) -> Result<Place<'a>, Error> {
-        let path = Name::from(path.clone());
-        let mut client = Client::start(site.home()?, OsStr::new(sandbox), false)?;
-        let stat = Request::Stat { path: path.clone() };
-        let is_old = match client.list::<Entry>(&stat, Most::One, &mut |_| Ok(())) {
-            Ok(()) => true,
-            // The path, and not the sandbox.
-            Err(error) if error.kind == Kind::NotFound && error.problems.is_empty() => false,
-            Err(error) => return Err(error),
-        };
-        Ok(Place { site, sandbox, path, is_old })
+        Ok(Cloned { path, url: line.address.url.clone(), branch, commit, reached })
     }
 
-    /// Removes what a clone that failed has left, so that the next one can go there.
-    fn clear(&self, error: Error) -> Error {
-        if self.is_old {
-            return error;
-        }
-        let removed = self.site.home().and_then(|home| {
-            let request = Request::Remove { path: self.path.clone(), recursive: true, force: true };
-            let mut client = Client::start(home, OsStr::new(self.sandbox), false)?;
+    /// Removes a clone that cannot be checked out, so that the next one can go there. Its directory was not there, or empty.
+    fn clear(&self, site: &Site<'_>, path: &Word, error: Error) -> Error {
+        let removed = site.home().and_then(|home| {
+            let request = Request::Remove { path: Name::from(path.clone()), recursive: true, force: true };
+            let mut client = Client::start(home, OsStr::new(&*self.sandbox), false)?;
             client.ask(&request, None, &mut |_| Ok(()), &mut |_| Ok(()))
         });
         match removed {

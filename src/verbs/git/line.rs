@@ -67,20 +67,13 @@ impl Line<'_> {
         let verb = words.iter().find_map(|word| word.to_str().filter(|word| !word.starts_with('-')));
         let verb = verb.unwrap_or_default().to_owned();
         let name = |word: &OsStr| Name(word.as_bytes().to_vec());
-        let mut settings =
-            vec!["core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false", "submodule.recurse=false"];
-        // Neither the settings inside nor those for this address decide whether a certificate is checked, and whose address it is.
-        let url = &self.address.url;
-        let tls = [
-            "http.curloptResolve=".to_owned(),
-            format!("http.sslVerify={}", !self.opened.insecure_tls),
-            format!("http.{url}.sslVerify={}", !self.opened.insecure_tls),
-            format!("http.{url}.curloptResolve="),
-        ];
-        settings.extend(tls.iter().map(String::as_str).filter(|_| self.address.protocol.starts_with("http")));
-        let settings = settings.into_iter().flat_map(|one| [OsString::from("-c"), one.into()]);
-        let all = git::words(directory, settings.chain(words.iter().cloned()));
         let mut env = git::variables(Deed::Change);
+        let fixed = ["core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false", "submodule.recurse=false"];
+        let mut settings: Vec<OsString> = fixed.iter().flat_map(|one| ["-c".into(), one.into()]).collect();
+        if self.address.protocol.starts_with("http") {
+            self.hold_to_certificates(&mut settings, &mut env);
+        }
+        let all = git::words(directory, settings.iter().chain(words));
         env.push(("GIT_ALLOW_PROTOCOL".into(), protocols.into()));
         if self.opened.ssh.is_none() {
             env.push(("GIT_SSH_COMMAND".into(), "ssh -o BatchMode=yes".into()));
@@ -110,6 +103,24 @@ impl Line<'_> {
             return Ok((answer.stdout, reached));
         }
         Err(self.failure(&verb, &answer, &reached, began))
+    }
+
+    /// Neither the settings inside nor those for this address decide whether a certificate is checked, and whose address it is.
+    fn hold_to_certificates(&self, settings: &mut Vec<OsString>, env: &mut Vec<(OsString, OsString)>) {
+        let url = &self.address.url;
+        let checked = (!self.opened.insecure_tls).to_string();
+        for (key, value, variable) in
+            [("sslVerify", checked.as_str(), "BELLJAR_GIT_CHECKED"), ("curloptResolve", "", "BELLJAR_GIT_NOTHING")]
+        {
+            settings.extend(["-c".into(), format!("http.{key}={value}").into()]);
+            if url.contains('=') {
+                // `-c` would end the name there. Git knows this since 2.31.
+                settings.push(format!("--config-env=http.{url}.{key}={variable}").into());
+                env.push((variable.into(), value.into()));
+            } else {
+                settings.extend(["-c".into(), format!("http.{url}.{key}={value}").into()]);
+            }
+        }
     }
 
     /// Why it did not work.

@@ -379,9 +379,6 @@ impl Verb for Pull {
         let (_, deadline) = checked(self.own.check(), self.own.timeout.as_ref(), &self.reach)?;
         let own = self.own;
         let repository = Repository::new(site, &own.sandbox, &own.path);
-        if own.rebase {
-            no_rebase_is_open(&repository)?;
-        }
         let found = find(&repository, own.remote.as_ref(), false)?;
         let opened = open(&self.reach, site, &found.address)?;
         let line = Line { site, sandbox: &own.sandbox, address: &found.address, opened: &opened, deadline };
@@ -408,23 +405,18 @@ fn rebase(repository: &Repository<'_>, from: &str) -> Result<Vec<u8>, Error> {
         Ok(said) => return Ok(said),
         Err(error) => error,
     };
+    // Git begins none where one is open, and that one is somebody else's.
+    if error.message.contains("there is already a rebase-") {
+        return Err(Error::new(Kind::Conflict, "a rebase is open in the repository").hint(
+            "end it first, with `belljar exec SANDBOX -- git rebase --continue` or `--abort` in the repository's directory",
+        ));
+    }
     // What stopped in the middle is undone, since no verb goes on with it.
     let aborted = repository.call(Deed::Change, &["rebase".into(), "--abort".into()])?;
     match (error.kind, aborted.code) {
         (Kind::Conflict, 0) => Err(Error { message: format!("{}; the rebase was undone", error.message), ..error }
             .hint("`belljar git SANDBOX pull --merge` leaves the conflicts in the files, where they can be resolved")),
         _ => Err(error),
-    }
-}
-
-/// Refuses a rebase where one is open already, which is somebody else's.
-fn no_rebase_is_open(repository: &Repository<'_>) -> Result<(), Error> {
-    let shown = repository.call(Deed::Look, &["rebase".into(), "--show-current-patch".into()])?;
-    match shown.code {
-        0 => Err(Error::new(Kind::Conflict, "a rebase is open in the repository").hint(
-            "end it first, with `belljar exec SANDBOX -- git rebase --continue` or `--abort` in the repository's directory",
-        )),
-        _ => Ok(()),
     }
 }
 
