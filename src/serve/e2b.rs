@@ -8,6 +8,7 @@ mod files;
 mod processes;
 mod record;
 mod sandboxes;
+mod terminals;
 
 pub use processes::Processes;
 pub use record::is_public;

@@ -23,6 +23,11 @@ fn commands_stream_outlive_their_listener_are_typed_into_and_killed() {
 }
 
 #[test]
+fn terminals_are_typed_into_resized_left_and_killed() {
+    walks("terminals");
+}
+
+#[test]
 fn files_are_written_read_listed_moved_and_reached_by_signed_addresses() {
     walks("files");
 }

@@ -18,6 +18,15 @@ while (heard !== "got one\n") await new Promise((done) => setTimeout(done, 50));
 assert(await handle.kill());
 await assert.rejects(handle.wait(), CommandExitError);
 
+const screen = [];
+const terminal = await sandbox.pty.create({ cols: 100, rows: 30, onData: (data) => screen.push(Buffer.from(data).toString()), timeoutMs: 0 });
+await sandbox.pty.resize(terminal.pid, { cols: 120, rows: 40 });
+await sandbox.pty.sendInput(terminal.pid, new TextEncoder().encode("stty size; exit 4\n"));
+await assert.rejects(terminal.wait(), (error) => error instanceof CommandExitError && error.exitCode === 4);
+assert.match(screen.join(""), /40 120\r\n/);
+const killed = await sandbox.pty.create({ cols: 100, rows: 30, onData: () => {} });
+assert(await sandbox.pty.kill(killed.pid));
+
 await sandbox.files.write("some/where/file.txt", "one");
 assert.equal(await sandbox.files.read("some/where/file.txt"), "one");
 await sandbox.files.write([{ path: "/tmp/x/1", data: "eins" }, { path: "/tmp/x/2", data: new Uint8Array([0, 255]).buffer }]);

@@ -13,6 +13,7 @@ from e2b import (
     FileType,
     InvalidArgumentException,
     NotFoundException,
+    PtySize,
     Sandbox,
     SandboxException,
     SandboxQuery,
@@ -112,6 +113,70 @@ def commands():
     handle = run("sleep 1000", background=True)
     sandbox.kill()
     refused(TimeoutException, handle.wait)
+
+
+class Shown:
+    """What a terminal has shown, until it shows something."""
+
+    def __init__(self, handle):
+        self.handle, self.text = handle, ""
+
+    def until(self, word):
+        for _, _, shown in self.handle:
+            self.text += (shown or b"").decode()
+            if word in self.text:
+                return self
+        raise AssertionError(f"it has never shown {word}: {self.text}")
+
+
+def terminals():
+    sandbox = box(envs={"GIVEN": "yes"})
+    pty = sandbox.pty
+    terminal = pty.create(PtySize(rows=30, cols=100), cwd="/tmp", envs={"MORE": "a 'b'"}, timeout=0)
+    assert sandbox.commands.run(f"cat /proc/{terminal.pid}/comm").stdout == "bash\n"
+    assert [one.cmd for one in sandbox.commands.list() if one.pid == terminal.pid] == ["/bin/bash"]
+    shown = Shown(terminal)
+    pty.send_stdin(terminal.pid, b"stty -echo; stty size; echo $GIVEN $MORE $PWD $TERM end\n")
+    shown.until("30 100").until("yes a 'b' /tmp xterm-256color end")
+    assert not shown.text.lstrip().startswith(str(terminal.pid)), shown.text
+    pty.resize(terminal.pid, PtySize(rows=40, cols=120))
+    pty.send_stdin(terminal.pid, b"stty size\n")
+    shown.until("40 120")
+    # Who leaves it finds it again, and one who types what viewers leave by stays.
+    terminal.disconnect()
+    again = pty.connect(terminal.pid)
+    shown = Shown(again)
+    pty.send_stdin(terminal.pid, b"read -r -n 1 -s key; printf 'got %q\\n' \"$key\"\n")
+    time.sleep(0.5)
+    pty.send_stdin(terminal.pid, b"\x1d")
+    shown.until("got $'\\035'")
+    pty.stream_input(terminal.pid, [b"echo str", b"eam", b"ed; exit 3\n"])
+    shown.until("streamed")
+    assert refused(CommandExitException, again.wait).exit_code == 3
+    refused(NotFoundException, lambda: pty.connect(terminal.pid))
+    refused(SandboxException, lambda: pty.create(PtySize(rows=0, cols=100)), "rows")
+    refused(InvalidArgumentException, lambda: pty.create(PtySize(rows=30, cols=100), cwd="/nowhere"))
+    killed = pty.create(PtySize(rows=30, cols=100))
+    assert pty.kill(killed.pid) and not pty.kill(999999)
+    assert refused(CommandExitException, killed.wait).exit_code != 0
+    late = pty.create(PtySize(rows=30, cols=100), timeout=1)
+    refused(TimeoutException, late.wait)
+    deadline = time.monotonic() + 30
+    while sandbox.commands.list() != []:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    sandbox.kill()
+
+    async def awaited():
+        sandbox = await AsyncSandbox.create(allow_internet_access=False)
+        seen = []
+        terminal = await sandbox.pty.create(PtySize(rows=30, cols=100), on_data=lambda data: seen.append(data))
+        await sandbox.pty.send_stdin(terminal.pid, b"echo $((6 * 7)); exit\n")
+        assert (await terminal.wait()).exit_code == 0
+        assert b"42\r\n" in b"".join(seen), seen
+        await sandbox.kill()
+
+    asyncio.run(awaited())
 
 
 def files():

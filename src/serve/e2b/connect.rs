@@ -3,15 +3,18 @@
 
 use crate::serve::failure::{Answer, Failure};
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// The type of a stream, in both directions.
 pub const STREAM: &str = "application/connect+json";
 /// The flag of the message that ends a stream.
 const END: u8 = 2;
+/// Between two signs of life, where the client does not say.
+const PULSE: Duration = Duration::from_secs(90);
 /// Bytes before a message.
 const HEAD: usize = 5;
 
@@ -69,10 +72,19 @@ pub fn only(body: &[u8]) -> Answer<Value> {
     messages(body)?.into_iter().next().ok_or_else(|| Failure::bad("the body: it has no message"))
 }
 
-/// An answer that streams what is sent to the channel.
-pub fn streamed(messages: mpsc::Receiver<Bytes>) -> Response {
-    let body = futures_util::stream::unfold(messages, |mut messages| async {
-        let message = messages.recv().await?;
+/// How long a stream may say nothing, as its client wishes it.
+pub fn pulse(headers: &HeaderMap) -> Duration {
+    let asked = headers.get("keepalive-ping-interval").and_then(|value| value.to_str().ok()?.parse().ok());
+    asked.filter(|seconds| *seconds > 0).map_or(PULSE, Duration::from_secs)
+}
+
+/// An answer that streams what is sent to the channel, and a sign of life where that is nothing for a while.
+pub fn streamed(messages: mpsc::Receiver<Bytes>, pulse: Duration) -> Response {
+    let body = futures_util::stream::unfold(messages, move |mut messages| async move {
+        let message = match tokio::time::timeout(pulse, messages.recv()).await {
+            Ok(message) => message?,
+            Err(_) => framed(&json!({ "event": { "keepalive": {} } })),
+        };
         Some((Ok::<_, std::convert::Infallible>(message), messages))
     });
     ([(header::CONTENT_TYPE, STREAM)], Body::from_stream(body)).into_response()

@@ -1,11 +1,12 @@
-//! Processes of a sandbox: started, listened to by any number of clients, typed into and ended.
+//! Processes of a sandbox: started, listened to by any number of clients, typed into and ended. Those on a terminal are
+//! [`terminals`]'.
 //!
 //! A process outlives the client that started it, and ends with this server. Whoever listens is told everything from when he came;
 //! who reads slowly makes it wait, and who has gone is forgotten.
 
 use super::connect::{self, end, framed, streamed};
-use super::inside;
 use super::record::Sandbox;
+use super::{inside, terminals};
 use crate::error::{Error, Kind};
 use crate::serve::App;
 use crate::serve::backend::{Said, Sender, Stream};
@@ -20,6 +21,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Messages that wait for a slow listener.
@@ -33,13 +35,44 @@ const PIECE: usize = 1 << 20;
 #[derive(Default)]
 pub struct Processes(Mutex<Vec<Arc<Process>>>);
 
-struct Process {
+/// One that runs.
+pub struct Process {
     sandbox: String,
     pid: u64,
     tag: Option<String>,
     config: Value,
+    /// The session of its terminal.
+    pub terminal: Option<String>,
     listeners: Mutex<Vec<mpsc::Sender<Bytes>>>,
     input: tokio::sync::Mutex<Sender>,
+}
+
+/// What a client asks for, as verbs have it.
+pub struct Wanted {
+    /// The command and its arguments.
+    pub words: Vec<String>,
+    /// Variables of its own.
+    pub env: BTreeMap<String, String>,
+    /// Where it begins.
+    pub directory: Option<String>,
+    /// How long it may take, in milliseconds.
+    pub limit: Option<u64>,
+}
+
+/// What a process says, from a verb.
+pub struct Begun {
+    /// Its number.
+    pub pid: u64,
+    /// The session of its terminal.
+    pub terminal: Option<String>,
+    /// Takes what is typed.
+    pub input: Sender,
+    /// What it says.
+    pub told: Stream,
+    /// What it has said behind its number.
+    pub rest: Vec<u8>,
+    /// How long it may take, where the verb does not know.
+    pub limit: Option<Duration>,
 }
 
 impl Processes {
@@ -96,7 +129,7 @@ pub async fn answer(
             "Connect" => {
                 let asked = connect::only(&body)?;
                 let process = app.processes.find(sandbox.id(), &asked["process"])?;
-                Ok(streamed(process.listen()))
+                Ok(streamed(process.listen(), connect::pulse(&headers)))
             }
             "StreamInput" => type_all(&app, &sandbox, connect::messages(&body)?).await,
             _ => one(&app, &sandbox, &call, &read(&body)?).await.map(|told| Json(told).into_response()),
@@ -121,61 +154,79 @@ fn words(value: &Value, key: &str) -> Vec<String> {
     value[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-async fn start(app: &Arc<App>, sandbox: &Sandbox, headers: &HeaderMap, asked: &Value) -> Answer<Response> {
-    let config = &asked["process"];
-    if asked["pty"].is_object() {
-        return Err(Failure::not_here("pty: terminals are not served to these clients yet"));
-    }
+fn wanted(sandbox: &Sandbox, headers: &HeaderMap, config: &Value) -> Answer<Wanted> {
     let command = config["cmd"].as_str().filter(|command| !command.is_empty());
     let command = command.ok_or_else(|| Failure::bad("process: cmd: is missing"))?;
-    let mut whole = ["/bin/sh", "-c", BEGIN, "sh", command].map(str::to_owned).to_vec();
-    whole.extend(words(config, "args"));
+    let mut all = vec![command.to_owned()];
+    all.extend(words(config, "args"));
     let given: BTreeMap<String, String> = match &config["envs"] {
         Value::Null => BTreeMap::new(),
         envs => {
             serde_json::from_value(envs.clone()).map_err(|error| Failure::bad(format!("process: envs: {error}")))?
         }
     };
-    let mut env = sandbox.record.envs.clone();
-    env.insert("E2B_SANDBOX".to_owned(), "true".to_owned());
-    env.insert("E2B_SANDBOX_ID".to_owned(), sandbox.id().to_owned());
-    env.insert("E2B_TEMPLATE_ID".to_owned(), sandbox.record.template.clone());
+    let mut env = sandbox.env();
     env.extend(crate::serve::daytona::env_of(Some(given))?);
-    let mut parameters = json!({ "name": sandbox.id(), "command": whole, "env": env });
-    if let Some(cwd) = config["cwd"].as_str().filter(|cwd| !cwd.is_empty()) {
-        parameters["workdir"] = Value::String(app.path_inside(sandbox.id(), cwd).await?);
-    }
     let limit = headers.get("connect-timeout-ms").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if let Some(limit) = limit.filter(|limit| *limit > 0) {
-        parameters["timeout"] = json!(format!("{limit}ms"));
+    let directory = config["cwd"].as_str().filter(|cwd| !cwd.is_empty()).map(str::to_owned);
+    Ok(Wanted { words: all, env, directory, limit: limit.filter(|limit| *limit > 0) })
+}
+
+async fn start(app: &Arc<App>, sandbox: &Sandbox, headers: &HeaderMap, asked: &Value) -> Answer<Response> {
+    let config = &asked["process"];
+    let mut wanted = wanted(sandbox, headers, config)?;
+    if let Some(directory) = &mut wanted.directory {
+        *directory = app.path_inside(sandbox.id(), directory).await?;
     }
-    let (mut input, mut told) = app.backend.stream("exec", parameters).await?;
-    // Standard input is open only where the client asks for it; it always did before it could ask.
-    if asked["stdin"] == json!(false) || asked["stdin"].is_null() {
-        input.end().await?;
-    }
-    let begun = first_line(&mut told).await;
-    let (pid, rest) = begun.map_err(|failure| match failure.status {
+    let begun = if asked["pty"].is_object() {
+        terminals::begin(app, sandbox, wanted, &asked["pty"]["size"]).await
+    } else {
+        // Standard input is open only where the client asks for it; it always did before it could ask.
+        begin(app, sandbox, wanted, asked["stdin"] == json!(true)).await
+    };
+    let begun = begun.map_err(|failure| match failure.status {
         // The directory is what a client can have got wrong.
-        StatusCode::INTERNAL_SERVER_ERROR if config["cwd"].is_string() => Failure::bad(failure.message),
+        StatusCode::INTERNAL_SERVER_ERROR | StatusCode::NOT_FOUND if config["cwd"].is_string() => {
+            Failure::bad(failure.message)
+        }
         _ => failure,
     })?;
+    let Begun { pid, terminal, input, told, rest, limit } = begun;
     let process = Arc::new(Process {
         sandbox: sandbox.id().to_owned(),
         pid,
         tag: asked["tag"].as_str().map(str::to_owned),
         config: config.clone(),
+        terminal,
         listeners: Mutex::default(),
         input: tokio::sync::Mutex::new(input),
     });
     let listener = process.listen();
     app.processes.all().push(Arc::clone(&process));
-    tokio::spawn(follow(Arc::clone(app), process, told, rest));
-    Ok(streamed(listener))
+    tokio::spawn(follow(Arc::clone(app), process, told, rest, limit));
+    Ok(streamed(listener, connect::pulse(headers)))
+}
+
+async fn begin(app: &App, sandbox: &Sandbox, wanted: Wanted, has_input: bool) -> Answer<Begun> {
+    let mut command = ["/bin/sh", "-c", BEGIN, "sh"].map(str::to_owned).to_vec();
+    command.extend(wanted.words);
+    let mut parameters = json!({ "name": sandbox.id(), "command": command, "env": wanted.env });
+    if let Some(directory) = wanted.directory {
+        parameters["workdir"] = Value::String(directory);
+    }
+    if let Some(limit) = wanted.limit {
+        parameters["timeout"] = json!(format!("{limit}ms"));
+    }
+    let (mut input, mut told) = app.backend.stream("exec", parameters).await?;
+    if !has_input {
+        input.end().await?;
+    }
+    let (pid, rest) = first_line(&mut told).await?;
+    Ok(Begun { pid, terminal: None, input, told, rest, limit: None })
 }
 
 /// The number of the process, and what it has written behind it.
-async fn first_line(told: &mut Stream) -> Answer<(u64, Vec<u8>)> {
+pub async fn first_line(told: &mut Stream) -> Answer<(u64, Vec<u8>)> {
     let mut line = Vec::new();
     loop {
         match told.next().await? {
@@ -185,7 +236,7 @@ async fn first_line(told: &mut Stream) -> Answer<(u64, Vec<u8>)> {
         }
         let Some(at) = line.iter().position(|byte| *byte == b'\n') else { continue };
         let rest = line.split_off(at + 1);
-        let pid = std::str::from_utf8(&line[..at]).ok().and_then(|text| text.parse().ok());
+        let pid = std::str::from_utf8(&line[..at]).ok().and_then(|text| text.trim_end().parse().ok());
         let pid = pid.ok_or_else(|| Failure::new(StatusCode::BAD_GATEWAY, "the shell did not say its number"))?;
         return Ok((pid, rest));
     }
@@ -200,23 +251,41 @@ fn not_begun(result: &Value) -> Failure {
     }
 }
 
-fn data(error: bool, bytes: &[u8]) -> Bytes {
-    let stream = if error { "stderr" } else { "stdout" };
+fn data(stream: &str, bytes: &[u8]) -> Bytes {
     framed(&json!({ "event": { "data": { stream: STANDARD.encode(bytes) } } }))
 }
 
 /// Tells what a process writes, to its end.
-async fn follow(app: Arc<App>, process: Arc<Process>, mut told: Stream, rest: Vec<u8>) {
+async fn follow(app: Arc<App>, process: Arc<Process>, mut told: Stream, rest: Vec<u8>, limit: Option<Duration>) {
+    let name = |error: bool| match (&process.terminal, error) {
+        (Some(_), _) => "pty",
+        (None, true) => "stderr",
+        (None, false) => "stdout",
+    };
+    let mut over = std::pin::pin!(async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    });
     if !rest.is_empty() {
-        process.tell(data(false, &rest)).await;
+        process.tell(data(name(false), &rest)).await;
     }
     let last = loop {
-        match told.next().await {
-            Ok(Said::Output { error, bytes }) => process.tell(data(error, &bytes)).await,
+        let said = tokio::select! {
+            said = told.next() => said,
+            () = &mut over => break (None, Some(Failure::new(StatusCode::GATEWAY_TIMEOUT, "the time of the process is over"))),
+        };
+        match said {
+            Ok(Said::Output { error, bytes }) => process.tell(data(name(error), &bytes)).await,
+            Ok(Said::Result(result)) if process.terminal.is_some() => break terminals::ending(&result),
             Ok(Said::Result(result)) => break ending(&result),
             Err(error) => break (None, Some(of_end(error))),
         }
     };
+    if let Some(session) = &process.terminal {
+        terminals::remove(&app, &process.sandbox, session).await;
+    }
     // Nobody finds it any more who comes now, and who is there is told.
     app.processes.all().retain(|other| !Arc::ptr_eq(other, &process));
     if let Some(event) = last.0 {
@@ -234,14 +303,18 @@ fn of_end(error: Error) -> Failure {
 }
 
 /// The event that ends a process, or the error that ends its stream.
-fn ending(result: &Value) -> (Option<Value>, Option<Failure>) {
-    let over = |code: i64, exited: bool, status: String| {
-        let mut end = json!({ "exitCode": code, "exited": exited, "status": status });
-        if code != 0 {
-            end["error"] = json!(status);
-        }
-        (Some(json!({ "event": { "end": end } })), None)
-    };
+pub type Ending = (Option<Value>, Option<Failure>);
+
+/// A process that is over.
+pub fn over(code: i64, exited: bool, status: String) -> Ending {
+    let mut end = json!({ "exitCode": code, "exited": exited, "status": status });
+    if code != 0 {
+        end["error"] = json!(status);
+    }
+    (Some(json!({ "event": { "end": end } })), None)
+}
+
+fn ending(result: &Value) -> Ending {
     let failed = |status: StatusCode, why: &str| (None, Some(Failure::new(status, why)));
     match result["status"].as_str().unwrap_or_default() {
         "exited" => {
@@ -286,11 +359,19 @@ async fn one(app: &App, sandbox: &Sandbox, call: &str, asked: &Value) -> Answer<
             Ok(json!({ "processes": of.map(view).collect::<Vec<_>>() }))
         }
         "SendInput" => {
-            type_in(&*find()?, &asked["input"]).await?;
+            type_in(app, &*find()?, &asked["input"]).await?;
+            Ok(json!({}))
+        }
+        "Update" => {
+            terminals::resize(app, sandbox.id(), &*find()?, &asked["pty"]["size"]).await?;
             Ok(json!({}))
         }
         "CloseStdin" => {
-            find()?.input.lock().await.end().await?;
+            let process = find()?;
+            if process.terminal.is_some() {
+                return Err(Failure::bad("process: a terminal has no standard input that ends; type Ctrl-D"));
+            }
+            process.input.lock().await.end().await?;
             Ok(json!({}))
         }
         "SendSignal" => {
@@ -308,10 +389,14 @@ async fn one(app: &App, sandbox: &Sandbox, call: &str, asked: &Value) -> Answer<
     }
 }
 
-async fn type_in(process: &Process, input: &Value) -> Answer<()> {
-    let text = input["stdin"].as_str().ok_or_else(|| Failure::bad("input: stdin: is missing"))?;
-    let bytes = STANDARD.decode(text).map_err(|error| Failure::bad(format!("input: stdin: {error}")))?;
+async fn type_in(app: &App, process: &Process, input: &Value) -> Answer<()> {
+    let key = if process.terminal.is_some() { "pty" } else { "stdin" };
+    let text = input[key].as_str().ok_or_else(|| Failure::bad(format!("input: {key}: is missing")))?;
+    let bytes = STANDARD.decode(text).map_err(|error| Failure::bad(format!("input: {key}: {error}")))?;
     let mut to = process.input.lock().await;
+    if let Some(session) = &process.terminal {
+        return terminals::type_in(app, &process.sandbox, session, (&mut to, &bytes)).await;
+    }
     for piece in bytes.chunks(PIECE) {
         to.write(piece).await?;
     }
@@ -326,7 +411,7 @@ async fn type_all(app: &App, sandbox: &Sandbox, messages: Vec<Value>) -> Answer<
             process = Some(app.processes.find(sandbox.id(), &message["start"]["process"])?);
         } else if message["data"].is_object() {
             let process = process.as_ref().ok_or_else(|| Failure::bad("the first message says no process"))?;
-            type_in(process, &message["data"]["input"]).await?;
+            type_in(app, process, &message["data"]["input"]).await?;
         }
     }
     let body = [framed(&json!({})), end(None)].concat();

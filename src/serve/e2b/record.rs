@@ -66,6 +66,15 @@ impl Sandbox {
         self.known["state"] == "running"
     }
 
+    /// What everything that runs in it finds set.
+    pub fn env(&self) -> BTreeMap<String, String> {
+        let mut env = self.record.envs.clone();
+        env.insert("E2B_SANDBOX".to_owned(), "true".to_owned());
+        env.insert("E2B_SANDBOX_ID".to_owned(), self.id().to_owned());
+        env.insert("E2B_TEMPLATE_ID".to_owned(), self.record.template.clone());
+        env
+    }
+
     /// The state, as clients call it.
     pub fn state(&self) -> &'static str {
         if self.is_running() { "running" } else { "paused" }
