@@ -11,9 +11,12 @@ mod daytona;
 mod e2b;
 mod failure;
 mod guard;
+pub mod mcp;
 mod previews;
 mod sockets;
+mod tls;
 mod transfer;
+mod ui;
 
 use crate::error::{Error, Kind};
 use access::Access;
@@ -31,6 +34,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+pub use tls::Tls;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -48,12 +52,16 @@ pub enum Listen {
 pub struct Wish {
     /// Where it listens.
     pub listen: Listen,
+    /// Whose certificate is shown, where HTTP goes over TLS.
+    pub tls: Option<Tls>,
     /// The file that has the token, made where it is not there.
     pub token_file: PathBuf,
     /// Names that clients may call it by, besides the loopback's.
     pub names: Vec<String>,
     /// The network of sandboxes whose maker says nothing about it.
     pub net: String,
+    /// Whether there is a page for people.
+    pub ui: bool,
     /// The program that answers `rpc`.
     pub program: PathBuf,
     /// Where sandboxes are.
@@ -73,11 +81,27 @@ pub struct App {
     sizes: Mutex<HashMap<(String, String), (u16, u16)>>,
     /// Processes that E2B's clients have started.
     processes: e2b::Processes,
+    /// Whether there is a page for people.
+    has_page: bool,
     /// Who builds an image.
     builds: tokio::sync::Mutex<()>,
 }
 
 impl App {
+    fn new(backend: Backend, access: Access, url: String, net: String, has_page: bool) -> Result<App, Error> {
+        Ok(App {
+            backend,
+            access,
+            previews: Previews::new()?,
+            url,
+            net,
+            sizes: Mutex::default(),
+            processes: e2b::Processes::default(),
+            has_page,
+            builds: tokio::sync::Mutex::default(),
+        })
+    }
+
     /// Where toolboxes are, each below its sandbox's id.
     fn toolbox(&self) -> String {
         format!("{}/toolbox", self.url)
@@ -131,7 +155,14 @@ pub struct Started {
     pub token: String,
     /// Whether it was made just now.
     pub is_new: bool,
+    /// The address of the page for people, with its key, where there is one.
+    pub page: Option<String>,
+    /// The authority that clients are to trust, where it is our own.
+    pub authority: Option<PathBuf>,
 }
+
+// A handler's panic is answered, and ends nothing else.
+const _: () = assert!(cfg!(panic = "unwind"), "`serve` answers a panic, which has to unwind for that");
 
 /// Serves until it is told to end; `tell` is called when it listens.
 ///
@@ -139,6 +170,8 @@ pub struct Started {
 ///
 /// The token or the place cannot be had.
 pub fn serve(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
+    // Back to what only tells: see `main`.
+    let _ = std::panic::take_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::attempt("start threads", &error))?;
     runtime.block_on(listen(wish, tell))
@@ -147,6 +180,9 @@ pub fn serve(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
 async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
     let ended = ended()?;
     let (token, is_new) = access::token_in(&wish.token_file)?;
+    let certificate = wish.tls.as_ref().map(|tls| tls.ready(&names_at(&wish))).transpose()?;
+    let scheme = if certificate.is_some() { "https" } else { "http" };
+    let authority = certificate.as_ref().and_then(|certificate| certificate.authority.clone());
     let (place, url, address) = match &wish.listen {
         Listen::Tcp(address) => {
             let listener = TcpListener::bind(address)
@@ -158,33 +194,39 @@ async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
             } else {
                 address
             };
-            (Place::Tcp(listener), format!("http://{shown}"), Some(address))
+            let acceptor = certificate.map(|certificate| certificate.acceptor);
+            (Place::Tcp(listener, acceptor), format!("{scheme}://{shown}"), Some(address))
         }
         Listen::Unix(path) => (Place::Unix(socket_at(path)?), "http://localhost".to_owned(), None),
     };
-    let access = Access::new(token.clone(), address, &wish.names);
-    let app = Arc::new(App {
-        backend: Backend::new(wish.program, wish.home),
-        access,
-        previews: Previews::new()?,
-        url: url.clone(),
-        net: wish.net,
-        sizes: Mutex::default(),
-        processes: e2b::Processes::default(),
-        builds: tokio::sync::Mutex::default(),
-    });
-    let router = routes(Arc::clone(&app));
+    let key = if wish.ui { Some(access::unguessable()?) } else { None };
+    let page = key.as_ref().map(|key| format!("{url}/ui/#{key}"));
+    let access = Access::new(token.clone(), address, &wish.names).and(key);
+    let backend = Backend::new(wish.program, wish.home);
+    let app = Arc::new(App::new(backend, access, url.clone(), wish.net, wish.ui)?);
+    let router = routes(Arc::clone(&app), wish.ui);
     let shown = match &wish.listen {
         Listen::Tcp(_) => url,
         Listen::Unix(path) => format!("unix:{}", path.display()),
     };
-    tell(&Started { url: shown, token, is_new });
+    tell(&Started { url: shown, token, is_new, page, authority });
     // Who is being answered goes with us, and what he asked for is cancelled.
     tokio::select! { () = connections::serve(place, router) => {}, () = ended => {} }
     if let Listen::Unix(path) = &wish.listen {
         let _ = std::fs::remove_file(path);
     }
     Ok(())
+}
+
+/// What clients call it by.
+fn names_at(wish: &Wish) -> Vec<String> {
+    let address = match &wish.listen {
+        Listen::Tcp(address) if !address.ip().is_unspecified() && !address.ip().is_loopback() => {
+            Some(address.ip().to_string())
+        }
+        _ => None,
+    };
+    address.into_iter().chain(wish.names.iter().cloned()).collect()
 }
 
 /// Waits for a signal that ends us.
@@ -215,10 +257,12 @@ fn socket_at(path: &PathBuf) -> Result<UnixListener, Error> {
     listener.map_err(|error| failed(&error))
 }
 
-fn routes(app: Arc<App>) -> Router {
+fn routes(app: Arc<App>, ui: bool) -> Router {
     Router::new()
+        .merge(if ui { ui::routes() } else { Router::new() })
         .merge(daytona::routes())
         .merge(e2b::routes())
+        .merge(mcp::routes())
         .route("/health", get(health))
         .fallback(guard::no_such_route)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
@@ -230,5 +274,15 @@ async fn health(State(app): State<Arc<App>>, headers: HeaderMap) -> Answer<Respo
     match e2b::health(&app, &headers).await {
         Some(answer) => answer.map(IntoResponse::into_response),
         None => Ok(daytona::health().await.into_response()),
+    }
+}
+
+#[cfg(test)]
+impl App {
+    /// One whose token is twenty times `t`, and that has no verbs.
+    fn for_tests() -> App {
+        let access = Access::new("t".repeat(20), None, &[]);
+        let backend = Backend::new("/nowhere".into(), None);
+        App::new(backend, access, "http://localhost".to_owned(), "none".to_owned(), false).unwrap()
     }
 }

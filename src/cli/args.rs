@@ -69,6 +69,8 @@ them, and docs/rpc.md tells the protocol."
     Rpc,
     /// Serve programs that were written for Daytona or E2B, over HTTP
     Serve(Serve),
+    /// Give sandboxes to a model as tools (Model Context Protocol)
+    Mcp(Mcp),
     /// Build, import, export, inspect and remove images.
     Image(Image),
     /// What to ask about the host.
@@ -229,21 +231,66 @@ set so that a program finds it."
 pub struct Serve {
     /// Where to listen [default: 127.0.0.1:3986]
     ///
-    /// An address that is no loopback opens your sandboxes to everybody who has the token, and sends it in clear text.
+    /// An address that is no loopback opens your sandboxes to everybody who has the token, and sends it in clear text without one of
+    /// the options of TLS.
     #[arg(long, value_name = "ADDR:PORT", conflicts_with = "unix")]
     pub listen: Option<OsString>,
     /// Listen at a socket of the file system instead, for you alone
     #[arg(long, value_name = "PATH")]
     pub unix: Option<OsString>,
+    /// Speak TLS with the certificate in this file of PEM, which others that lead to its authority may follow
+    #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "unix")]
+    pub tls_cert: Option<OsString>,
+    /// The file with the certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<OsString>,
+    /// Speak TLS with a certificate of our own, kept in belljar's own directory; prints what makes clients trust it
+    #[arg(long, conflicts_with_all = ["tls_cert", "unix"])]
+    pub tls_self_signed: bool,
     /// The file with the token, made if it is not there [default: serve-token in belljar's own directory]
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<OsString>,
     /// Another name that clients call it by (repeatable) [default: the loopback's]
     #[arg(long, value_name = "HOST")]
     pub name: Vec<String>,
+    /// Show a page at /ui/: sandboxes and what they use, terminals, files, the network's log; prints its address with a key
+    #[arg(long, conflicts_with = "unix")]
+    pub ui: bool,
     /// The network of sandboxes whose maker says nothing about it: none or open [default: open]
     #[arg(long, value_name = "MODE", value_parser = ["none", "open"], default_value = "open", hide_default_value = true, hide_possible_values = true)]
     pub net: String,
+}
+
+/// `belljar mcp`.
+#[derive(Clone, Debug, PartialEq, Args)]
+#[command(
+    about = "Give sandboxes to a model as tools, by the Model Context Protocol on standard input and output",
+    after_help = "A program that speaks the protocol starts it. In its settings: command `belljar`, arguments `mcp` and the options here.\n\n\
+Tools run code and commands, read, write, edit and search files, use git, and make more sandboxes. A sandbox is made at the first call, and goes when \
+this process ends, however it ends. What the options say holds for all sandboxes that it makes, and no tool goes beyond it."
+)]
+pub struct Mcp {
+    /// The image of sandboxes for which a tool names none [default: python where there is one, or this machine's own programs]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// What sandboxes may reach: none, only what --allow names, or open [default: none, with --allow: only]
+    #[arg(long, value_name = "MODE", value_parser = ["none", "only", "open"], hide_possible_values = true)]
+    pub net: Option<String>,
+    /// A rule of what they may reach, as pypi.org or @python (repeatable)
+    #[arg(long, value_name = "RULE")]
+    pub allow: Vec<String>,
+    /// The memory of each [default: 512M]
+    #[arg(long, value_name = "SIZE")]
+    pub memory: Option<String>,
+    /// The CPUs of each
+    #[arg(long, value_name = "NUMBER")]
+    pub cpus: Option<String>,
+    /// The room for files of each
+    #[arg(long, value_name = "SIZE")]
+    pub disk: Option<String>,
+    /// A sandbox that is there, which tools may use and which stays (repeatable); the first is the one that they mean by default
+    #[arg(long, value_name = "NAME")]
+    pub sandbox: Vec<String>,
 }
 
 /// `belljar completions`.

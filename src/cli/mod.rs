@@ -6,6 +6,7 @@
 mod args;
 mod files;
 mod generate;
+mod mcp;
 mod parse;
 mod progress;
 mod render;
@@ -47,6 +48,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Net(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc) => rpc::serve(),
         Ok(Request::Serve(asked)) => serve::serve(asked),
+        Ok(Request::Mcp(asked)) => mcp::mcp(asked),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
         Ok(Request::Man(dir)) => generate::man(&dir),
         Err(Usage::Asked(text)) => render::print(&text, 0),

@@ -43,6 +43,8 @@ pub enum Request {
     Rpc,
     /// `serve`.
     Serve(args::Serve),
+    /// `mcp`.
+    Mcp(args::Mcp),
     /// `completions`: `bash`, `zsh` or `fish`.
     Completions(String),
     /// `man`: the directory to write to.
@@ -150,6 +152,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Net(net) => Ok(Request::Net(net.verb)),
             Verb::Rpc => Ok(Request::Rpc),
             Verb::Serve(serve) => Ok(Request::Serve(serve)),
+            Verb::Mcp(mcp) => Ok(Request::Mcp(mcp)),
             Verb::Host(verb) => Ok(Request::Host(verb)),
             Verb::Completions(completions) => Ok(Request::Completions(completions.shell)),
             Verb::Man(man) => Ok(Request::Man(man.dir.into())),

@@ -3,7 +3,7 @@
 use super::args::Serve;
 use super::{render, terminal};
 use crate::error::Error;
-use crate::serve::{self, Listen, Started, Wish};
+use crate::serve::{self, Listen, Started, Tls, Wish};
 use crate::spec;
 use crate::verbs::{self, faults::Faults};
 use std::ffi::OsString;
@@ -46,18 +46,40 @@ fn wish(asked: Serve) -> Result<Wish, Error> {
         Some(file) => PathBuf::from(file),
         None => home.as_deref().ok_or_else(verbs::no_home)?.join(TOKEN),
     };
+    let tls = match (asked.tls_cert, asked.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls::Files { certificate: certificate.into(), key: key.into() }),
+        _ if asked.tls_self_signed => Some(Tls::Own { dir: home.clone().ok_or_else(verbs::no_home)? }),
+        _ => None,
+    };
     let program = std::env::current_exe().map_err(|error| Error::attempt("find belljar itself", &error))?;
-    Ok(Wish { listen, token_file, names: asked.name, net: asked.net, program, home: home.map(OsString::from) })
+    Ok(Wish {
+        listen,
+        tls,
+        token_file,
+        names: asked.name,
+        net: asked.net,
+        ui: asked.ui,
+        program,
+        home: home.map(OsString::from),
+    })
 }
 
 /// Says where it is and what to set. The token is shown once, when it is made.
 fn tell(started: &Started, file: &std::path::Path) {
-    let Started { url, token, is_new } = started;
+    let Started { url, token, is_new, page, authority } = started;
     let token = if *is_new { token.clone() } else { format!("$(cat {})", quoted(&file.to_string_lossy())) };
     let mut text = format!("Listening at {url}\n");
     if url.starts_with("http") {
         text.push_str(&format!("\n  export E2B_API_URL={url} E2B_SANDBOX_URL={url} E2B_API_KEY={token}"));
         text.push_str(&format!("\n  export DAYTONA_API_URL={url}/api DAYTONA_API_KEY={token}\n"));
+        if let Some(authority) = authority {
+            // Node adds it to the authorities that it knows; OpenSSL, and Python with it, then knows no other.
+            let file = quoted(&authority.to_string_lossy());
+            text.push_str(&format!("  export SSL_CERT_FILE={file} NODE_EXTRA_CA_CERTS={file}\n"));
+        }
+        if let Some(page) = page {
+            text.push_str(&format!("\n  {page}\n"));
+        }
     } else {
         text.push_str(&format!("\n  the token is in {}\n", file.display()));
     }

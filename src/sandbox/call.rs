@@ -50,6 +50,8 @@ pub enum Call {
     },
     /// To be told of the end.
     Wait,
+    /// The same, and that it ends when nobody is there any more who has asked so.
+    Lease,
     /// That everybody inside stands still as long as the connection is there. The answer comes with the writable layer, where that is
     /// in memory.
     Freeze,
@@ -235,6 +237,8 @@ pub enum Asked {
     Joined,
     /// That the sandbox is not there without the caller.
     Fill,
+    /// That the sandbox ends when the last who has asked so is gone.
+    Lease,
 }
 
 impl Line {
@@ -331,7 +335,7 @@ impl Line {
         self.say(call, descriptors).map_err(lost)?;
         let until = match call {
             // It may be held still, or be counted, for as long as that takes; and it lives as long as it likes.
-            Call::Join | Call::Freeze | Call::Wait => None,
+            Call::Join | Call::Freeze | Call::Wait | Call::Lease => None,
             Call::Stop { .. }
             | Call::Program { .. }
             | Call::KeepProgram { .. }
@@ -347,12 +351,13 @@ impl Line {
             | Call::Lead => Some(Instant::now() + PATIENCE),
         };
         // Whoever waits for its end waits for a stopped one as well.
-        if *call != Call::Wait && !silence::await_word(self.descriptor(), self.other_side(), until) {
+        let waits = matches!(call, Call::Wait | Call::Lease);
+        if !waits && !silence::await_word(self.descriptor(), self.other_side(), until) {
             return Err(entry.silent());
         }
         match self.hear().map_err(lost)? {
             Some((Answer::Refused(why), _)) => Err(Error::attempt(why, &io::Error::from_raw_os_error(0))),
-            Some((Answer::Ended(run), _)) if *call != Call::Wait => Err(entry.ended_so(&run)),
+            Some((Answer::Ended(run), _)) if !waits => Err(entry.ended_so(&run)),
             Some((Answer::Full, _)) => Err(full(entry)),
             Some(answer) => Ok(answer),
             None => Err(entry.ended()),

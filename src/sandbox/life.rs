@@ -195,7 +195,7 @@ pub fn last(sandboxes: &Sandboxes, word: &str, lasting: Lasting) -> Result<Recor
 /// # Errors
 ///
 /// `NotFound`; `Ended`, where nobody knows how.
-pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Error> {
+pub fn wait(sandboxes: &Sandboxes, word: &str, lease: bool) -> Result<Run, Error> {
     let entry = match sandboxes.find(word) {
         Err(error) if error.kind == Kind::NotFound => return sandboxes.remembered(word).ok_or(error),
         found => found?,
@@ -210,7 +210,7 @@ pub fn wait(sandboxes: &Sandboxes, word: &str) -> Result<Run, Error> {
         }
         Err(error) => return Err(error),
     };
-    let answer = line.ask(&entry, &Call::Wait);
+    let answer = line.ask(&entry, &if lease { Call::Lease } else { Call::Wait });
     match answer {
         Ok((Answer::Ended(run), _)) => {
             // And has put things in order.

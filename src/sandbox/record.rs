@@ -83,6 +83,8 @@ pub enum Reason {
     Idle,
     /// A command in it could not be held to its limits any more.
     LeaderLost,
+    /// The last `belljar wait --lease` had gone.
+    LeaseOver,
 }
 
 impl Reason {
@@ -93,6 +95,7 @@ impl Reason {
             Reason::Removed => "it was removed",
             Reason::Ttl => "its `--ttl` was over",
             Reason::Idle => "nobody had called it for so long",
+            Reason::LeaseOver => "whoever had a lease on it is gone",
             Reason::LeaderLost => "a command in it could not be held to its limits any more",
         }
     }

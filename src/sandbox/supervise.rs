@@ -161,7 +161,7 @@ impl Attendant for Supervisor<'_> {
         if !self.orphans.tend(running, now) {
             self.asked.set(Some((Duration::ZERO, Reason::LeaderLost)));
         }
-        running.set_busy(!self.lines.is_empty());
+        running.set_busy(self.is_called());
         self.quiet = running.is_quiet();
         self.hold_disk(running, now);
         if self.ends_at().is_some_and(|at| now >= at) {
@@ -294,7 +294,7 @@ impl Supervisor<'_> {
     }
 
     fn ends_at(&self) -> Option<Instant> {
-        self.term.ends_at(self.lines.is_empty().then_some(self.used))
+        self.term.ends_at((!self.is_called()).then_some(self.used))
     }
 
     fn is_ready(&mut self, running: &Running) {
@@ -332,7 +332,7 @@ impl Supervisor<'_> {
     fn answer(&mut self, running: &mut Running) {
         let mut lines = std::mem::take(&mut self.lines);
         let before = lines.len();
-        let mut left = Vec::new();
+        let (mut left, mut leases_end) = (Vec::new(), false);
         lines.retain(|line| {
             let stays = loop {
                 match line.hear::<Call>() {
@@ -346,6 +346,7 @@ impl Supervisor<'_> {
                 }
             };
             if !stays {
+                leases_end |= line.asked.get() == Asked::Lease;
                 self.abandon(line, running);
                 left.extend(line.leader.take());
             }
@@ -356,6 +357,9 @@ impl Supervisor<'_> {
             running.thaw();
             self.frozen.set(false);
             lines.retain(|line| self.let_in_one(line, running));
+        }
+        if leases_end && !lines.iter().any(|line| line.asked.get() == Asked::Lease) {
+            self.asked.set(Some((Duration::ZERO, Reason::LeaseOver)));
         }
         if lines.len() < before {
             self.used = Instant::now();
@@ -413,6 +417,10 @@ impl Supervisor<'_> {
             }
             // As everybody who is there then.
             Call::Wait => Ok(()),
+            Call::Lease => {
+                line.asked.set(Asked::Lease);
+                Ok(())
+            }
             Call::Stats => line.say(&Answer::Stats(self.stats(running)), &[]),
             Call::Life => line.say(&self.term.renew(self.entry), &[]),
             Call::Layer => {

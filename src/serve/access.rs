@@ -22,6 +22,8 @@ const LONGEST: u64 = 4096;
 /// What is asked of whoever asks.
 pub struct Access {
     token: String,
+    /// The key of the page of this server, which opens all that the token does.
+    key: Option<String>,
     /// Names of this server in `Host`, in lower case, without a port.
     names: Vec<String>,
 }
@@ -36,7 +38,12 @@ impl Access {
             std::net::IpAddr::V6(address) => format!("[{address}]"),
         }));
         all.extend(names.iter().map(|name| name.to_ascii_lowercase()));
-        Access { token, names: all }
+        Access { token, key: None, names: all }
+    }
+
+    /// With a key for its page.
+    pub fn and(self, key: Option<String>) -> Access {
+        Access { key, ..self }
     }
 
     /// The token, for whoever starts the server.
@@ -44,9 +51,10 @@ impl Access {
         &self.token
     }
 
-    /// Whether these words are the token.
+    /// Whether these words are the token, or the page's key.
     pub fn is_token(&self, words: &str) -> bool {
-        words.as_bytes().ct_eq(self.token.as_bytes()).into()
+        let is = |known: &str| bool::from(words.as_bytes().ct_eq(known.as_bytes()));
+        is(&self.token) | self.key.as_deref().is_some_and(is)
     }
 
     /// Whether the request is for us, and from no foreign page.
@@ -91,7 +99,8 @@ impl Access {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
         let key = headers.get("x-api-key").or_else(|| headers.get("x-access-token"));
-        bearer.or_else(|| key.and_then(|key| key.to_str().ok())).is_some_and(|words| self.is_token(words))
+        let words = bearer.or_else(|| key.and_then(|key| key.to_str().ok())).or_else(|| super::ui::offered(headers));
+        words.is_some_and(|words| self.is_token(words))
     }
 }
 

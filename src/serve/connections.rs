@@ -1,6 +1,6 @@
 //! Connections: no more at once than there is room for, each with a time in which a request has to say what it wants.
 //!
-//! A client that says nothing, or too slowly, is left after [`HEAD`], idle ones too. Who comes when there is no room waits until
+//! A client that says nothing, or too slowly, is left after [`HEAD`], idle ones too, and who is still greeting. Who comes when there is no room waits until
 //! somebody goes.
 
 use axum::Router;
@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 
 /// How long the head of a request may take, and a connection be without one.
 const HEAD: Duration = Duration::from_secs(30);
@@ -23,8 +25,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where connections come from.
 pub enum Place {
-    /// A port.
-    Tcp(TcpListener),
+    /// A port, and who speaks TLS there.
+    Tcp(TcpListener, Option<TlsAcceptor>),
     /// A socket of the file system.
     Unix(UnixListener),
 }
@@ -36,12 +38,30 @@ pub async fn serve(place: Place, router: Router) {
         // Nobody closes it.
         let Ok(taken) = Arc::clone(&room).acquire_owned().await else { return };
         let accepted = match &place {
-            Place::Tcp(listener) => listener.accept().await.map(|(stream, _)| {
+            Place::Tcp(listener, tls) => listener.accept().await.map(|(stream, _)| {
                 // Small answers are not to wait for more.
                 let _ = stream.set_nodelay(true);
-                answer(stream, &router, taken)
+                let (router, tls) = (router.clone(), tls.clone());
+                tokio::spawn(async move {
+                    match tls {
+                        None => answer(stream, router).await,
+                        // Who cannot greet, or does not in time, hears no more.
+                        Some(tls) => {
+                            if let Ok(Ok(stream)) = timeout(HEAD, tls.accept(stream)).await {
+                                answer(stream, router).await;
+                            }
+                        }
+                    }
+                    drop(taken);
+                });
             }),
-            Place::Unix(listener) => listener.accept().await.map(|(stream, _)| answer(stream, &router, taken)),
+            Place::Unix(listener) => listener.accept().await.map(|(stream, _)| {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    answer(stream, router).await;
+                    drop(taken);
+                });
+            }),
         };
         match accepted {
             Ok(()) => {}
@@ -53,13 +73,10 @@ pub async fn serve(place: Place, router: Router) {
     }
 }
 
-fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: &Router, taken: OwnedSemaphorePermit) {
-    let service = TowerToHyperService::new(router.clone());
-    tokio::spawn(async move {
-        let mut builder = http1::Builder::new();
-        builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
-        // How it ended is said by what was asked.
-        let _ = builder.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
-        drop(taken);
-    });
+/// Answers what comes by one connection until it ends. How it ended is said by what was asked.
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router) {
+    let service = TowerToHyperService::new(router);
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let _ = builder.serve_connection(TokioIo::new(stream), service).with_upgrades().await;
 }

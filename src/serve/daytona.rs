@@ -16,10 +16,10 @@ mod sessions;
 pub mod signature;
 mod snapshots;
 mod system;
-mod terminals;
+pub mod terminals;
 mod volumes;
 
-pub use process::env_of;
+pub use process::{env_of, text_of};
 pub use record::Sandbox;
 
 use super::App;

@@ -2,13 +2,15 @@
 
 use super::daytona::signature;
 use super::failure::Failure;
-use super::{App, e2b, previews};
+use super::{App, e2b, previews, ui};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 use serde_json::json;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 impl IntoResponse for Failure {
@@ -57,14 +59,20 @@ pub async fn no_such_route(method: Method, uri: Uri) -> Failure {
     Failure::not_found(format!("Cannot {method} {}", uri.path().escape_debug()))
 }
 
-/// Lets a request through, or says why not.
+/// Lets a request through, or says why not. A panic is answered here too, and ends nothing but that request.
 pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let response = match admit(&app, request).await {
-        Ok(Admitted::Ours(request)) => next.run(*request).await,
-        Ok(Admitted::Preview(response)) => *response,
-        Err(failure) => failure.into_response(),
+    let answer = async {
+        match admit(&app, request).await {
+            Ok(Admitted::Ours(request)) => next.run(*request).await,
+            Ok(Admitted::Preview(response)) => *response,
+            Err(failure) => failure.into_response(),
+        }
     };
+    let response = AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|_| {
+        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "a fault of belljar's own: the server has printed where")
+            .into_response()
+    });
     let Some(failure) = response.extensions().get::<Arc<Failure>>() else { return response };
     if e2b::is_connect(&path) {
         return (failure.status, Json(e2b::connect::body(failure))).into_response();
@@ -96,6 +104,7 @@ async fn admit(app: &Arc<App>, request: Request) -> Result<Admitted, Failure> {
     }
     // Whether a sandbox runs is asked there too, and not everybody's to know.
     let open = matches!(request.uri().path(), "/health" | "/api/health") && !e2b::names_one(request.headers());
+    let open = open || (app.has_page && request.method() == Method::GET && ui::is_open(request.uri().path()));
     if !open
         && !app.access.knows(request.headers())
         && !e2b::knows(app, request.uri(), request.headers())
@@ -108,4 +117,44 @@ async fn admit(app: &Arc<App>, request: Request) -> Result<Admitted, Failure> {
         ));
     }
     Ok(Admitted::Ours(Box::new(request)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::connections::{self, Place};
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    /// What a server with one route that has a fault, and one that has none, answers to three requests.
+    #[test]
+    fn a_panic_is_answered_with_500_in_the_clients_words_and_ends_nothing_else() {
+        let app = Arc::new(App::for_tests());
+        let fault = || async {
+            assert!(std::env::args_os().count() == 0, "a fault of a test");
+            "unreachable"
+        };
+        let router = axum::Router::new()
+            .route("/api/fault", axum::routing::get(fault))
+            .route("/health", axum::routing::get(|| async { "well" }))
+            .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard))
+            .with_state(app);
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(1).build().unwrap();
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(connections::serve(Place::Tcp(listener, None), router));
+        // One that was there before, one with the fault, and the first again.
+        let mut before = TcpStream::connect(address).unwrap();
+        let ask = |stream: &mut TcpStream, path: &str| {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {}\r\n\r\n", "t".repeat(20));
+            stream.write_all(head.as_bytes()).unwrap();
+            let mut answer = [0; 4096];
+            let length = stream.read(&mut answer).unwrap();
+            String::from_utf8_lossy(&answer[..length]).into_owned()
+        };
+        assert!(ask(&mut before, "/health").ends_with("well"));
+        let told = ask(&mut TcpStream::connect(address).unwrap(), "/api/fault");
+        assert!(told.starts_with("HTTP/1.1 500 ") && told.contains("\"code\":\"INTERNAL_SERVER_ERROR\""), "{told}");
+        assert!(ask(&mut before, "/health").ends_with("well"));
+    }
 }

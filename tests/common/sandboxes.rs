@@ -93,6 +93,14 @@ impl Sandboxes {
         numbers.filter(ours).collect()
     }
 
+    /// Sockets that supervisors of these sandboxes have open.
+    pub fn sockets(&self) -> usize {
+        let open = |pid: i32| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+        let leads = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
+        let is_socket = |to: &PathBuf| to.to_string_lossy().starts_with("socket:");
+        self.supervisors().into_iter().flat_map(open).filter_map(leads).filter(is_socket).count()
+    }
+
     /// What is left of sandboxes on the disk.
     pub fn leavings(&self) -> Vec<String> {
         let mut found = Vec::new();

@@ -19,6 +19,7 @@ mod interrupts;
 mod keepers;
 mod kept;
 mod killed;
+mod lease;
 mod life;
 mod lost;
 mod published;

@@ -93,6 +93,12 @@ impl Driver {
         (child.wait().expect("wait for belljar").code(), said)
     }
 
+    /// It is killed, whatever is in flight.
+    pub fn killed(mut self) {
+        self.child.kill().expect("kill it");
+        self.child.wait().expect("its end");
+    }
+
     pub fn ends(mut self) -> Option<i32> {
         drop(self.requests);
         self.child.wait().expect("wait for belljar").code()

@@ -7,4 +7,8 @@ mod access;
 mod daytona;
 mod e2b;
 mod hostile;
+mod load;
+mod mcp;
+mod page;
 mod server;
+mod tls;

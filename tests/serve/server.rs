@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// A server and its sandboxes; both are gone with the value.
@@ -36,7 +36,12 @@ impl Server {
         let mut process = sandboxes.command(&words).stdout(Stdio::piped()).spawn().expect("start belljar");
         let mut lines = BufReader::new(process.stdout.take().expect("a pipe"));
         let mut said = String::new();
-        while !said.contains("DAYTONA_API_KEY") {
+        let last = match options {
+            _ if options.contains(&"--ui") => "/ui/#",
+            _ if options.contains(&"--tls-self-signed") => "SSL_CERT_FILE",
+            _ => "DAYTONA_API_KEY",
+        };
+        while !said.contains(last) {
             assert_ne!(lines.read_line(&mut said).expect("read"), 0, "it ended: {said}");
         }
         let port = said.lines().next().and_then(|line| line.rsplit(':').next()).and_then(|port| port.parse().ok());
@@ -112,27 +117,34 @@ impl Drop for Server {
 
 /// Runs a part of a script with an official client, at the address of a server of its own, in whose sandboxes nothing is left.
 pub fn walk(client: &str, script: &str, part: &str, variables: impl Fn(&Server) -> Vec<(&'static str, String)>) {
+    walk_at(client, script, part, &[], variables);
+}
+
+/// Where a client's packages are; nothing where they are not, which is a failure where everything must work.
+pub fn packages(client: &str) -> Option<PathBuf> {
     let clients =
         std::env::var_os("BELLJAR_CLIENTS").map_or_else(|| "/var/lib/belljar-test-clients".into(), PathBuf::from);
     let packages = clients.join(client);
-    if !available("the official clients: `tests/clients` installs them", packages.exists()) {
-        return;
-    }
-    let server = Server::new(&format!("{client}-{part}"));
+    available("the official clients: `tests/clients` installs them", packages.exists()).then_some(packages)
+}
+
+/// A part of a script, which finds these packages.
+pub fn program(script: &str, part: &str, packages: &Path) -> Command {
     let script = Path::new(&std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is"))
         .join("tests/serve")
         .join(script);
     let is_node = script.extension().is_some_and(|end| end == "mjs");
     let (program, found_by) = if is_node { ("/usr/bin/node", "CLIENT") } else { ("/usr/bin/python3", "PYTHONPATH") };
-    // Clients look for a file of settings where they are.
-    let told = Command::new("timeout")
+    let mut command = Command::new("timeout");
+    command
         .args(["300".as_ref(), program.as_ref(), script.as_os_str(), part.as_ref()])
-        .current_dir(&server.sandboxes.0.0)
-        .envs(variables(&server))
         .env(found_by, packages)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .output()
-        .expect("start the script");
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// That a script has come to its end.
+pub fn is_well(told: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         told.status.success() && text(&told.stdout).ends_with("ok\n"),
@@ -140,6 +152,22 @@ pub fn walk(client: &str, script: &str, part: &str, variables: impl Fn(&Server) 
         text(&told.stdout),
         text(&told.stderr)
     );
+}
+
+/// The same with a server of these options.
+pub fn walk_at(
+    client: &str,
+    script: &str,
+    part: &str,
+    options: &[&str],
+    variables: impl Fn(&Server) -> Vec<(&'static str, String)>,
+) {
+    let Some(packages) = packages(client) else { return };
+    let server = Server::with(&format!("{client}-{part}"), options);
+    let mut program = program(script, part, &packages);
+    // Clients look for a file of settings where they are.
+    program.current_dir(&server.sandboxes.0.0).envs(variables(&server));
+    is_well(&program.output().expect("start the script"));
     // What the script made it also removed.
     let left: Value = serde_json::from_str(&server.sandboxes.done(&["ls", "--json"])).expect("an object");
     assert_eq!(left["sandboxes"], serde_json::json!([]));

@@ -1804,7 +1804,7 @@ OneOrManyText = Union[List[Union[str, float]], Union[str, float]]
 OneOrSomeText = Union[List[Union[str, float]], Union[str, float]]
 OutputLimit = Union[str, float]
 Protocol = Literal["tcp", "udp", "icmp"]
-Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost"]
+Reason = Literal["stopped", "removed", "ttl", "idle", "leader_lost", "lease_over"]
 RunTold = Union[RunToldValue1, RunToldValue2]
 CodeTold = Union[RunTold, CodeToldValue2]
 SessionKind = Literal["shell", "python", "node", "command", "terminal", "stream", "bridge", "language", "silent"]
@@ -2250,9 +2250,9 @@ class Methods:
         """Print what a sandbox's own command has written"""
         return self._call("logs", {"name": name, "follow": follow, "input": input}, on_output)
 
-    def wait(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Waited:
+    def wait(self, *, name: Union[str, float], lease: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> Waited:
         """Wait until a sandbox ends, and exit as its own command did"""
-        return self._call("wait", {"name": name, "input": input}, on_output)
+        return self._call("wait", {"name": name, "lease": lease, "input": input}, on_output)
 
     def stop(self, *, name: OneOrSomeText, grace: Optional[Time] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> AllStopped:
         """End sandboxes; those that are not kept are removed"""

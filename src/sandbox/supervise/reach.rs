@@ -45,6 +45,11 @@ impl Supervisor<'_> {
         }
     }
 
+    /// Whether somebody calls. Who only holds a lease does not.
+    pub(super) fn is_called(&self) -> bool {
+        self.lines.iter().any(|line| line.asked.get() != Asked::Lease)
+    }
+
     /// Writes down that published ports are lost.
     pub(super) fn tell_published(&mut self, running: &Running) {
         if let Some(run) = self.run.as_mut().filter(|run| run.published != running.published()) {

@@ -283,6 +283,12 @@ pub struct Wait {
     /// The sandbox, by its name or the beginning of its id
     #[arg(value_name = "NAME")]
     name: Text,
+    /// End the sandbox when this command ends first, however it ends: by Ctrl-C, kill -9, or with the `rpc` that it was asked of
+    ///
+    /// Where several have a lease, the last one counts. What is kept stays.
+    #[arg(long)]
+    #[serde(default)]
+    lease: bool,
 }
 
 /// The end of a sandbox.
@@ -297,7 +303,7 @@ impl Verb for Wait {
     type Told = Waited;
 
     fn run(self, site: &Site<'_>) -> Result<Waited, Error> {
-        let run = sandbox::wait(&site.sandboxes()?, &self.name)?;
+        let run = sandbox::wait(&site.sandboxes()?, &self.name, self.lease)?;
         Ok(Waited { end: run.end.as_ref().map(End::of) })
     }
 }
