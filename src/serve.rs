@@ -13,6 +13,7 @@ mod failure;
 mod guard;
 pub mod mcp;
 mod previews;
+mod routes;
 mod sockets;
 mod tls;
 mod transfer;
@@ -24,11 +25,11 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use backend::Backend;
 use connections::Place;
 use failure::Answer;
 use previews::Previews;
+use routes::Routes;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -258,15 +259,27 @@ fn socket_at(path: &PathBuf) -> Result<UnixListener, Error> {
 }
 
 fn routes(app: Arc<App>, ui: bool) -> Router {
-    Router::new()
-        .merge(if ui { ui::routes() } else { Router::new() })
-        .merge(daytona::routes())
-        .merge(e2b::routes())
-        .merge(mcp::routes())
-        .route("/health", get(health))
+    let page = if ui { ui::routes() } else { Router::new() };
+    page.merge(table().router())
         .fallback(guard::no_such_route)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
         .with_state(app)
+}
+
+/// What others may rely on: docs/openapi.json.
+fn table() -> Routes {
+    daytona::routes().and(e2b::routes()).and(mcp::routes()).get("/health", health).get("/openapi.json", described)
+}
+
+/// `GET /openapi.json`.
+async fn described() -> Response {
+    ([(axum::http::header::CONTENT_TYPE, "application/json")], include_str!("../docs/openapi.json")).into_response()
+}
+
+/// What is committed of it.
+#[cfg(test)]
+pub fn description() -> serde_json::Value {
+    routes::describe::described(&table().told)
 }
 
 /// `GET /health`: that we are here, or, of a client that names a sandbox, whether that runs.

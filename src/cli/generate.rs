@@ -86,6 +86,11 @@ mod tests {
     }
 
     #[test]
+    fn the_committed_schema_of_serve_is_that_of_its_routes() {
+        committed("openapi.json", &crate::serve::description());
+    }
+
+    #[test]
     fn the_committed_schema_of_doctor_is_that_of_the_types() {
         let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
         /// Everything that was found out.

@@ -15,13 +15,11 @@ pub use record::is_public;
 
 use super::App;
 use super::failure::{Answer, Failure};
-use axum::Router;
+use super::routes::Routes;
 use axum::extract::{DefaultBodyLimit, Query};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use axum::routing::{delete, get, post, put};
 use record::Sandbox;
 use std::collections::HashMap;
-use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 /// The largest body of a request that is no file: what is typed comes in pieces.
@@ -32,25 +30,31 @@ const SANDBOX: &str = "e2b-sandbox-id";
 const TOKENS: [&str; 2] = ["x-access-token", "e2b-traffic-access-token"];
 
 /// All routes.
-pub fn routes() -> Router<Arc<App>> {
-    let small = Router::new()
-        .route("/sandboxes", post(sandboxes::create).get(sandboxes::list))
-        .route("/v2/sandboxes", post(sandboxes::create).get(sandboxes::list))
-        .route("/sandboxes/{id}", get(sandboxes::get).delete(sandboxes::kill))
-        .route("/sandboxes/{id}/timeout", post(sandboxes::set_timeout))
-        .route("/sandboxes/{id}/connect", post(sandboxes::connect))
-        .route("/v2/sandboxes/{id}/connect", post(sandboxes::connect))
-        .route("/sandboxes/{id}/resume", post(sandboxes::connect))
-        .route("/sandboxes/{id}/pause", post(sandboxes::pause))
-        .route("/sandboxes/{id}/metrics", get(sandboxes::metrics))
-        .route("/sandboxes/{id}/network", put(sandboxes::set_network))
-        .route("/sandboxes/{id}/snapshots", post(sandboxes::snapshot))
-        .route("/templates/{name}", delete(sandboxes::remove_snapshot))
-        .route("/process.Process/{call}", post(processes::answer))
-        .route("/filesystem.Filesystem/{call}", post(files::answer))
-        .layer(DefaultBodyLimit::max(LARGEST));
-    let large = Router::new().route("/files", get(files::read).post(files::write)).layer(DefaultBodyLimit::disable());
-    small.merge(large)
+pub fn routes() -> Routes {
+    let small = Routes::default()
+        .post("/sandboxes", sandboxes::create)
+        .get("/sandboxes?metadata&state&limit&nextToken", sandboxes::list)
+        .post("/v2/sandboxes", sandboxes::create)
+        .get("/v2/sandboxes?metadata&state&limit&nextToken", sandboxes::list)
+        .get("/sandboxes/{id}", sandboxes::get)
+        .delete("/sandboxes/{id}", sandboxes::kill)
+        .post("/sandboxes/{id}/timeout", sandboxes::set_timeout)
+        .post("/sandboxes/{id}/connect", sandboxes::connect)
+        .post("/v2/sandboxes/{id}/connect", sandboxes::connect)
+        .post("/sandboxes/{id}/resume", sandboxes::connect)
+        .post("/sandboxes/{id}/pause", sandboxes::pause)
+        .get("/sandboxes/{id}/metrics", sandboxes::metrics)
+        .put("/sandboxes/{id}/network", sandboxes::set_network)
+        .post("/sandboxes/{id}/snapshots", sandboxes::snapshot)
+        .delete("/templates/{name}", sandboxes::remove_snapshot)
+        .post("/process.Process/{call}", processes::answer)
+        .post("/filesystem.Filesystem/{call}", files::answer)
+        .limited(DefaultBodyLimit::max(LARGEST));
+    let large = Routes::default()
+        .get("/files?path!&username&signature&signature_expiration", files::read)
+        .post("/files?path&username&signature&signature_expiration", files::write)
+        .limited(DefaultBodyLimit::disable());
+    small.and(large)
 }
 
 /// Whether a path is about what is in a sandbox.

@@ -16,13 +16,12 @@ mod run;
 pub use boxes::Terms;
 
 use super::backend::Backend;
+use super::routes::Routes;
 use super::{App, ended};
 use crate::error::{Error, Kind};
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
 use boxes::Boxes;
 use rmcp::handler::server::router::tool::ToolRouter;
 use rmcp::handler::server::tool::{IntoCallToolResult, ToolCallContext};
@@ -89,8 +88,12 @@ pub fn serve(wish: Wish) -> Result<(), Error> {
 }
 
 /// `/mcp`: the same tools over HTTP, each request for itself.
-pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/mcp", post(answer).get(answer).delete(answer)).layer(DefaultBodyLimit::max(LARGEST))
+pub(super) fn routes() -> Routes {
+    Routes::default()
+        .post("/mcp", answer)
+        .get("/mcp", answer)
+        .delete("/mcp", answer)
+        .limited(DefaultBodyLimit::max(LARGEST))
 }
 
 async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {

@@ -50,7 +50,7 @@ const FILES: [(&str, &str, &str); 6] = [
     ("/ui/fit.mjs", "text/javascript; charset=utf-8", include_str!("ui/fit.mjs")),
 ];
 
-/// Its routes.
+/// Its routes. They are the page's alone, and may change with it.
 pub fn routes() -> Router<Arc<App>> {
     let mut all = Router::new()
         .route("/ui", get(|| async { Redirect::permanent("/ui/") }))

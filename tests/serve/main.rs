@@ -5,6 +5,7 @@ mod common;
 
 mod access;
 mod daytona;
+mod described;
 mod e2b;
 mod hostile;
 mod load;

@@ -160,6 +160,7 @@ pub async fn search(State(app): State<Arc<App>>, Path(id): Path<String>, Query(q
 
 /// `POST /files/replace`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Replace {
     files: Vec<String>,
@@ -268,6 +269,7 @@ pub async fn download(State(app): State<Arc<App>>, Path(id): Path<String>, Query
 
 /// `POST /files/bulk-download`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Download {
     paths: Vec<String>,
 }

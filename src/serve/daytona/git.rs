@@ -253,6 +253,7 @@ pub async fn set_config(
 
 /// `POST /git/config/user`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct User {
     name: String,
     email: String,

@@ -23,6 +23,7 @@ const STEP_TIME: &str = "15m";
 
 /// The Dockerfile of a request.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct BuildInfo {
     /// Its text.

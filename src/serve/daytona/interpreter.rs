@@ -28,6 +28,7 @@ const TIMED_OUT: u16 = 4008;
 
 /// `POST /process/interpreter/context`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Create {
     cwd: Option<String>,
     language: Option<String>,
@@ -35,6 +36,7 @@ pub struct Create {
 
 /// What is to run.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 struct Execute {
     code: String,

@@ -71,6 +71,7 @@ const SYMBOLS: [&str; 26] = [
 
 /// A server: one for each language and project.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
     language_id: String,
@@ -79,6 +80,7 @@ pub struct Server {
 
 /// A document of a server's.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Document {
     #[serde(flatten)]
     server: Server,
@@ -87,6 +89,7 @@ pub struct Document {
 
 /// A place in a document.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     #[serde(flatten)]
     document: Document,
@@ -94,6 +97,7 @@ pub struct Place {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Position {
     line: u64,
     character: u64,

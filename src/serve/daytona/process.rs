@@ -20,6 +20,7 @@ const SHELL: &str =
 
 /// `POST /process/execute`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Execute {
     command: Option<String>,
     cwd: Option<String>,
@@ -29,6 +30,7 @@ pub struct Execute {
 
 /// `POST /process/code-run`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CodeRun {
     code: Option<String>,
     language: Option<String>,

@@ -18,6 +18,7 @@ const GIB: u64 = 1 << 30;
 
 /// A volume of a sandbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Volume {
     /// The volume's name.
@@ -31,6 +32,7 @@ pub struct Volume {
 
 /// What only these clients say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Record {
     /// The user they asked for.

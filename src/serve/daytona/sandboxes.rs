@@ -22,6 +22,7 @@ const AUTO_ARCHIVE: i64 = 7 * 24 * 60;
 
 /// What a client asks for.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Wish {
     name: Option<String>,
@@ -253,6 +254,7 @@ pub async fn act(
 
 /// `POST /sandbox/{s}/resize`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Resize {
     cpu: Option<u64>,
     memory: Option<u64>,
@@ -373,6 +375,7 @@ pub async fn set(
 
 /// `POST /sandbox/{s}/network-settings`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
     network_block_all: Option<bool>,

@@ -28,6 +28,7 @@ const MARKS: [&[u8]; 2] = [&[1, 1, 1], &[2, 2, 2]];
 
 /// `POST /process/session`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Create {
     session_id: String,
@@ -144,6 +145,7 @@ pub async fn entrypoint_logs(
 
 /// `POST /process/session/{session}/exec`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Exec {
     command: String,

@@ -44,6 +44,7 @@ async fn one(app: &App, name: &str) -> Answer<Value> {
 
 /// `POST /snapshots`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Create {
     name: String,

@@ -137,6 +137,7 @@ pub async fn version() -> Json<Value> {
 
 /// `POST /env`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct UpdateEnv {
     #[serde(default)]

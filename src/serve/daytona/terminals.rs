@@ -31,6 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// `POST /process/pty`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Create {
     id: String,
@@ -42,6 +43,7 @@ pub struct Create {
 
 /// `POST /process/pty/{pty}/resize`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Resize {
     cols: u16,
     rows: u16,

@@ -17,6 +17,7 @@ const INSIDE: &str = "0.5.2";
 
 /// What only these clients say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Record {
     /// What it was made of, as they call it.

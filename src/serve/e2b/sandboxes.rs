@@ -22,6 +22,7 @@ const GIVEN: [&str; 3] = ["", "base", "code-interpreter-v1"];
 
 /// `POST /v2/sandboxes`.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Wish {
     #[serde(rename = "templateID", default)]
     template: String,
@@ -40,6 +41,7 @@ pub struct Wish {
 }
 
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Mounted {
     name: String,
     path: String,
@@ -47,6 +49,7 @@ struct Mounted {
 
 /// What may be reached.
 #[derive(Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, rename_all = "camelCase")]
 pub struct Network {
     allow_out: Option<Vec<String>>,
@@ -209,6 +212,7 @@ pub async fn kill(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer
 
 /// A time from now.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Timeout {
     timeout: Option<u64>,
 }

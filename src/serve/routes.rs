@@ -1,0 +1,112 @@
+//! Routes, and what is told of them: the description that is committed (`docs/openapi.json`) is made of the same table.
+//!
+//! A path may have the names of its query behind it, as `/files?path!&depth`: `!` says that it must be there. What a handler takes from
+//! the path, and the body that it reads, is told by the types of its parameters.
+
+use super::App;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::handler::Handler;
+use axum::routing::{MethodFilter, on};
+use std::sync::Arc;
+
+/// A table of routes.
+#[derive(Default)]
+pub struct Routes {
+    router: Router<Arc<App>>,
+    /// What is told of each.
+    #[cfg(test)]
+    pub told: Vec<describe::Route>,
+}
+
+/// What is known of a handler's parameters.
+#[cfg(test)]
+pub use describe::Parameters;
+
+/// What is known of a handler's parameters: nothing is needed but by the test that writes it down.
+#[cfg(not(test))]
+pub trait Parameters {}
+#[cfg(not(test))]
+impl<T> Parameters for T {}
+
+impl Routes {
+    /// A route, in order.
+    fn on<H, T>(mut self, method: MethodFilter, path: &str, handler: H) -> Routes
+    where
+        H: Handler<T, Arc<App>>,
+        T: Parameters + 'static,
+    {
+        let whole = path.split_once('?').map_or(path, |(whole, _)| whole);
+        #[cfg(test)]
+        self.told.push(describe::Route::of::<H, T>(method, path));
+        self.router = self.router.route(whole, on(method, handler));
+        self
+    }
+
+    /// One that looks.
+    pub fn get<H: Handler<T, Arc<App>>, T: Parameters + 'static>(self, path: &str, handler: H) -> Routes {
+        self.on(MethodFilter::GET, path, handler)
+    }
+
+    /// One that makes, or does.
+    pub fn post<H: Handler<T, Arc<App>>, T: Parameters + 'static>(self, path: &str, handler: H) -> Routes {
+        self.on(MethodFilter::POST, path, handler)
+    }
+
+    /// One that sets.
+    pub fn put<H: Handler<T, Arc<App>>, T: Parameters + 'static>(self, path: &str, handler: H) -> Routes {
+        self.on(MethodFilter::PUT, path, handler)
+    }
+
+    /// One that changes a part.
+    pub fn patch<H: Handler<T, Arc<App>>, T: Parameters + 'static>(self, path: &str, handler: H) -> Routes {
+        self.on(MethodFilter::PATCH, path, handler)
+    }
+
+    /// One that removes.
+    pub fn delete<H: Handler<T, Arc<App>>, T: Parameters + 'static>(self, path: &str, handler: H) -> Routes {
+        self.on(MethodFilter::DELETE, path, handler)
+    }
+
+    /// The largest body that all of them read.
+    pub fn limited(mut self, limit: DefaultBodyLimit) -> Routes {
+        self.router = self.router.layer(limit);
+        self
+    }
+
+    /// Answers what no other route does.
+    pub fn otherwise<H: Handler<T, Arc<App>>, T: 'static>(mut self, handler: H) -> Routes {
+        self.router = self.router.fallback(handler);
+        self
+    }
+
+    /// Those of both.
+    pub fn and(mut self, other: Routes) -> Routes {
+        #[cfg(test)]
+        self.told.extend(other.told);
+        self.router = self.router.merge(other.router);
+        self
+    }
+
+    /// Those of another table, below a path.
+    pub fn below(mut self, prefix: &str, other: Routes) -> Routes {
+        #[cfg(test)]
+        self.told.extend(other.told.into_iter().map(|route| route.below(prefix)));
+        self.router = self.router.nest(prefix, other.router);
+        self
+    }
+
+    /// Another way to the same, of which nothing is told again.
+    pub fn also(mut self, prefix: &str, other: Routes) -> Routes {
+        self.router = self.router.nest(prefix, other.router);
+        self
+    }
+
+    /// What serves them.
+    pub fn router(self) -> Router<Arc<App>> {
+        self.router
+    }
+}
+
+#[cfg(test)]
+pub mod describe;
