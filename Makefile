@@ -25,7 +25,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -ec
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo rootfs quick test test-all test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
+.PHONY: help build wheel demo rootfs quick test test-all test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
 .PHONY: stage-vm setup-build setup-quick setup-demo setup-rootfs setup-test setup-vm setup-vm-all
 
 help: ## this list
@@ -34,6 +34,9 @@ help: ## this list
 # What is shipped is compiled by rustc itself, whoever lints.
 build: setup-build ## the static release binary
 	@env -u RUSTC_WORKSPACE_WRAPPER $(CARGO) build --release $(LOCKED)
+
+wheel: build ## a wheel of the Python package that carries the binary, in dist/
+	@sdk/python/wheel $(BELLJAR) dist
 
 demo: setup-demo build ## three real programs in sandboxes, then one that tries to break out
 	@BELLJAR=$(BELLJAR) tests/demo

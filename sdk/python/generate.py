@@ -1,4 +1,5 @@
-"""Writes belljar/methods.py from docs/rpc.json, which `belljar schema rpc` prints too.
+"""Writes belljar/methods.py from docs/rpc.json, which `belljar schema rpc` prints too, and belljar/shown.py from the code that
+takes charts out of figures, which `belljar serve` has too.
 
     python3 sdk/python/generate.py            writes it
     python3 sdk/python/generate.py --check    says whether it is up to date
@@ -16,6 +17,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCHEMA = HERE.parent.parent / "docs" / "rpc.json"
 TARGET = HERE / "belljar" / "methods.py"
+CHARTS = HERE.parent.parent / "src" / "serve" / "daytona" / "charts.py"
+SHOWN = HERE / "belljar" / "shown.py"
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
 
@@ -174,21 +177,23 @@ def main():
     for noun, methods in sorted(nouns.items()):
         if not noun:
             continue
-        out += ["", f"class {noun.title()}:", f'    """`belljar {noun}`."""', "", "    def __init__(self, call: Any) -> None:",
+        out += ["", f"class {noun.title()}Methods:", f'    """`belljar {noun}`."""', "", "    def __init__(self, call: Any) -> None:",
                 "        self._call = call", ""]
         for lines in methods:
             out += [*lines, ""]
     out += ["", "class Methods:", '    """Every verb of belljar."""', "", "    def __init__(self, call: Any) -> None:",
             "        self._call = call"]
-    out += [f"        self.{argument(noun)} = {noun.title()}(call)" for noun in sorted(nouns) if noun] + [""]
+    out += [f"        self.{argument(noun)} = {noun.title()}Methods(call)" for noun in sorted(nouns) if noun] + [""]
     for lines in nouns[""]:
         out += [*lines, ""]
     text = "\n".join(out).rstrip("\n") + "\n"
-    if "--check" in sys.argv[1:]:
-        if not TARGET.exists() or TARGET.read_text() != text:
-            sys.exit(f"{TARGET.name} is out of date: run `python3 sdk/python/generate.py`")
-        return
-    TARGET.write_text(text)
+    quoted = CHARTS.read_text().replace("\\", "\\\\")
+    shown = f'"""Code that runs before code that shows charts. Written by generate.py: do not edit."""\n\nSHOWN = \'\'\'{quoted}\'\'\'\n'
+    for target, whole in ((TARGET, text), (SHOWN, shown)):
+        if "--check" not in sys.argv[1:]:
+            target.write_text(whole)
+        elif not target.exists() or target.read_text() != whole:
+            sys.exit(f"{target.name} is out of date: run `python3 sdk/python/generate.py`")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import math
 import os
 import subprocess
 import threading
-from typing import Any, Dict, Optional, Sequence, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
 
+from . import binary
 from .methods import Methods, OnOutput
 
 # The longest line that `belljar rpc` reads.
@@ -53,6 +54,7 @@ class Call:
         self._done = threading.Event()
         self._message: Optional[Dict[str, Any]] = None
         self._fault: Optional[BaseException] = None
+        self._waiting: List[Callable[[], None]] = []
 
     def input(self, data: Union[str, bytes] = b"", end: bool = False) -> None:
         """Gives standard input, and returns when the command has taken it. For requests begun with `input=True`."""
@@ -67,6 +69,25 @@ class Call:
             # It has ended meanwhile.
             if error.kind != "not_found":
                 raise
+
+    def done(self) -> bool:
+        """Whether there is an answer: `result` does not wait then."""
+        return self._done.is_set()
+
+    def when_done(self, function: Callable[[], None]) -> None:
+        """Calls it when there is an answer, by the thread that reads them, or now."""
+        with self._client._changing:
+            if not self._done.is_set():
+                self._waiting.append(function)
+                return
+        function()
+
+    def _answer(self, message: Optional[Dict[str, Any]]) -> None:
+        with self._client._changing:
+            self._message = message
+            self._done.set()
+        for function in self._waiting:
+            function()
 
     def result(self, timeout: Optional[float] = None) -> Any:
         """Waits for the answer; TimeoutError where it does not come within so many seconds, and the request goes on."""
@@ -85,12 +106,13 @@ class Call:
 
 
 class Client(Methods):
-    """A `belljar rpc` process. `home` is belljar's own directory, where it is not the usual one."""
+    """A `belljar rpc` process, of the binary that `belljar.binary` finds. `home` is belljar's own directory, where it is not the usual one."""
 
-    def __init__(self, command: Sequence[str] = ("belljar", "rpc"), home: Optional[str] = None) -> None:
+    def __init__(self, command: Optional[Sequence[str]] = None, home: Optional[str] = None) -> None:
         super().__init__(self._ask)
         env = dict(os.environ, **({"BELLJAR_HOME": home} if home is not None else {}))
-        self._process = subprocess.Popen(list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
+        words = [binary.find(), "rpc"] if command is None else list(command)
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env)
         self._writing = threading.Lock()
         self._waiting: Dict[int, Call] = {}
         self._changing = threading.Lock()
@@ -186,8 +208,7 @@ class Client(Methods):
             else:
                 call = self._waiting.pop(message["id"], None)
                 if call is not None:
-                    call._message = message
-                    call._done.set()
+                    call._answer(message)
         with self._changing:
             self._over = True
         self._end(None)
@@ -207,8 +228,7 @@ class Client(Methods):
         with self._changing:
             left, self._waiting = self._waiting, {}
         for call in left.values():
-            call._message = message
-            call._done.set()
+            call._answer(message)
 
 
 def _encoded(name: str, value: Any) -> Any:

@@ -1820,7 +1820,7 @@ OneOrSomeWord = Union[List[Word], Word]
 Pairs = Union[Dict[str, Word], List[Word], Word]
 
 
-class Fs:
+class FsMethods:
     """`belljar fs`."""
 
     def __init__(self, call: Any) -> None:
@@ -1875,7 +1875,7 @@ class Fs:
         return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
 
 
-class Git:
+class GitMethods:
     """`belljar git`."""
 
     def __init__(self, call: Any) -> None:
@@ -1954,7 +1954,7 @@ class Git:
         return self._call("git.config", {"sandbox": sandbox, "path": path, "key": key, "value": value, "unset": unset, "scope": scope, "input": input}, on_output)
 
 
-class Image:
+class ImageMethods:
     """`belljar image`."""
 
     def __init__(self, call: Any) -> None:
@@ -2005,7 +2005,7 @@ class Image:
         return self._call("image.verify", {"name": name, "input": input}, on_output)
 
 
-class Lsp:
+class LspMethods:
     """`belljar lsp`."""
 
     def __init__(self, call: Any) -> None:
@@ -2080,7 +2080,7 @@ class Lsp:
         return self._call("lsp.connect", {"sandbox": sandbox, "language": language, "project": project, "path": path, "timeout": timeout, "server": server, "input": input}, on_output)
 
 
-class Net:
+class NetMethods:
     """`belljar net`."""
 
     def __init__(self, call: Any) -> None:
@@ -2095,7 +2095,7 @@ class Net:
         return self._call("net.log", {"name": name, "follow": follow, "input": input}, on_output)
 
 
-class Port:
+class PortMethods:
     """`belljar port`."""
 
     def __init__(self, call: Any) -> None:
@@ -2106,7 +2106,7 @@ class Port:
         return self._call("port.ls", {"sandbox": sandbox, "input": input}, on_output)
 
 
-class Pty:
+class PtyMethods:
     """`belljar pty`."""
 
     def __init__(self, call: Any) -> None:
@@ -2125,7 +2125,7 @@ class Pty:
         return self._call("pty.resize", {"sandbox": sandbox, "id": id, "columns": columns, "rows": rows, "input": input}, on_output)
 
 
-class Session:
+class SessionMethods:
     """`belljar session`."""
 
     def __init__(self, call: Any) -> None:
@@ -2160,7 +2160,7 @@ class Session:
         return self._call("session.rm", {"sandbox": sandbox, "id": id, "input": input}, on_output)
 
 
-class Snapshot:
+class SnapshotMethods:
     """`belljar snapshot`."""
 
     def __init__(self, call: Any) -> None:
@@ -2179,7 +2179,7 @@ class Snapshot:
         return self._call("snapshot.rm", {"image": image, "input": input}, on_output)
 
 
-class Volume:
+class VolumeMethods:
     """`belljar volume`."""
 
     def __init__(self, call: Any) -> None:
@@ -2203,16 +2203,16 @@ class Methods:
 
     def __init__(self, call: Any) -> None:
         self._call = call
-        self.fs = Fs(call)
-        self.git = Git(call)
-        self.image = Image(call)
-        self.lsp = Lsp(call)
-        self.net = Net(call)
-        self.port = Port(call)
-        self.pty = Pty(call)
-        self.session = Session(call)
-        self.snapshot = Snapshot(call)
-        self.volume = Volume(call)
+        self.fs = FsMethods(call)
+        self.git = GitMethods(call)
+        self.image = ImageMethods(call)
+        self.lsp = LspMethods(call)
+        self.net = NetMethods(call)
+        self.port = PortMethods(call)
+        self.pty = PtyMethods(call)
+        self.session = SessionMethods(call)
+        self.snapshot = SnapshotMethods(call)
+        self.volume = VolumeMethods(call)
 
     def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> RunTold:
         """Run one command in a fresh sandbox that is destroyed afterwards"""

@@ -1,0 +1,9 @@
+//! belljar's own clients, which need no server: their packages as they are installed, with real work behind each call.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod programs;
+mod python;
+mod wheel;
+mod word_for_word;
