@@ -25,7 +25,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -ec
 
 .DEFAULT_GOAL := help
-.PHONY: help build wheel demo rootfs quick test test-all test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
+.PHONY: help build wheel npm demo rootfs quick test test-all test-vm test-vm-all check lint bench soak overshoot trace fuzz docs install doctor fmt clean
 .PHONY: stage-vm setup-build setup-quick setup-demo setup-rootfs setup-test setup-vm setup-vm-all
 
 help: ## this list
@@ -37,6 +37,9 @@ build: setup-build ## the static release binary
 
 wheel: build ## a wheel of the Python package that carries the binary, in dist/
 	@sdk/python/wheel $(BELLJAR) dist
+
+npm: build ## a package of the TypeScript client that carries the binary, in dist/
+	@sdk/typescript/package $(BELLJAR) dist
 
 demo: setup-demo build ## three real programs in sandboxes, then one that tries to break out
 	@BELLJAR=$(BELLJAR) tests/demo

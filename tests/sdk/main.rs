@@ -5,5 +5,6 @@ mod common;
 
 mod programs;
 mod python;
+mod typescript;
 mod wheel;
 mod word_for_word;

@@ -1,8 +1,8 @@
 //! The Python package in Daytona's names: each group of calls, and what it promises of its ends.
 
-use crate::common::Run;
 use crate::common::sandboxes::Sandboxes;
-use crate::programs::{program, python, root, walk};
+use crate::common::{Run, available};
+use crate::programs::{done, packages, program, python, root, walk};
 
 fn walks(part: &str) {
     let sandboxes = Sandboxes::new(&format!("sdk-{part}"));
@@ -89,4 +89,17 @@ fn without_a_binary_the_program_hears_what_to_do() {
         run.stdout, "BELLJAR: `/nowhere/belljar` is no program; name the binary, or unset the variable\n",
         "{run:?}"
     );
+}
+
+#[test]
+fn its_types_hold_as_strictly_as_mypy_can_look() {
+    let checker = packages("mypy");
+    if !available("mypy: `tests/clients` installs it", checker.exists()) {
+        return;
+    }
+    let sandboxes = Sandboxes::new("sdk-types");
+    let mut check = program(&sandboxes, "/usr/bin/python3");
+    check.args(["-m", "mypy", "--cache-dir", "cache", "--config-file"]).arg(root().join("sdk/python/pyproject.toml"));
+    let said = done(check.arg(root().join("sdk/python/belljar")).env("PYTHONPATH", checker));
+    assert!(said.starts_with("Success: no issues found"), "{said}");
 }

@@ -121,7 +121,7 @@ class Process:
         elif told["exit_code"] is not None:
             code = int(told["exit_code"])
         else:
-            code, output = 128 + _number(told["signal"]), output + TOLD.get(status, "")
+            code, output = 128 + signal_number(told["signal"]), output + TOLD.get(status, "")
         return ExecuteResponse(code, output, ExecutionArtifacts(output), status, told)
 
     # Sessions.
@@ -262,7 +262,7 @@ class Process:
         return self.get_pty_session_info(session_id)
 
 
-def _number(name: Optional[str]) -> int:
+def signal_number(name: Optional[str]) -> int:
     """Of a signal that has that name; of SIGKILL where nobody knows."""
     found = getattr(signal.Signals, name, None) if name else None
     return int(cast(int, found)) if found is not None else int(signal.SIGKILL)
