@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod examples;
+mod extras;
 mod programs;
 mod python;
 mod typescript;
