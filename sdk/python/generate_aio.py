@@ -41,7 +41,8 @@ KNOWN = {
 # Blocking by a generator, which a thread cannot give piece by piece, or wrapped by hand below.
 BY_HAND = {
     ("FileSystem", "download_file_stream"), ("Daytona", "list"), ("PtyHandle", "__iter__"), ("PtyHandle", "is_connected"),
-    ("Process", "get_session_command_logs_async"), ("Sandbox", "create_lsp_server"), ("Daytona", "client"),
+    ("Process", "get_session_command_logs_async"), ("Process", "create_pty_session"), ("Process", "connect_pty_session"),
+    ("PtyHandle", "wait"), ("Sandbox", "create_lsp_server"), ("Daytona", "client"),
 }
 HAND = {
     "FileSystem": '''
@@ -76,8 +77,50 @@ HAND = {
         """What it shows, as it comes, until it ends."""
         async for data in each(iter(self._of)):
             yield data
+
+    def listen(self, on_data: OnData) -> None:
+        """Has all that it shows heard by `on_data`, while the program does other things. `wait` waits for the last of it."""
+        self._heard = asyncio.ensure_future(self._hear(on_data))
+
+    async def _hear(self, on_data: OnData) -> None:
+        async for data in self:
+            said = on_data(data)
+            if said is not None:
+                await said
+
+    async def wait(self, on_data: Optional[OnData] = None, timeout: Optional[float] = None) -> PtyResult:
+        """Waits for its end."""
+        if self._heard is None:
+            self.listen(on_data or (lambda _: None))
+        assert self._heard is not None
+        done, _ = await asyncio.wait([self._heard], timeout=timeout)
+        if not done:
+            raise DaytonaTimeoutError(f"the terminal has not ended within {timeout} s", kind="timed_out")
+        await self._heard
+        return self._of.result
 ''',
     "Process": '''
+    async def create_pty_session(
+        self,
+        id: str,
+        on_data: Optional[OnData] = None,
+        cwd: Optional[str] = None,
+        envs: Optional[Dict[str, str]] = None,
+        pty_size: Optional[PtySize] = None,
+    ) -> AsyncPtyHandle:
+        """Starts a shell with a terminal, whose `on_data` hears what it shows."""
+        handle = AsyncPtyHandle(await in_thread(self._of.create_pty_session, id, cwd, envs, pty_size))
+        if on_data is not None:
+            handle.listen(on_data)
+        return handle
+
+    async def connect_pty_session(self, session_id: str, on_data: Optional[OnData] = None) -> AsyncPtyHandle:
+        """Looks at a terminal that runs."""
+        handle = AsyncPtyHandle(await in_thread(self._of.connect_pty_session, session_id))
+        if on_data is not None:
+            handle.listen(on_data)
+        return handle
+
     async def get_session_command_logs_async(
         self, session_id: str, command_id: str, on_stdout: OnText, on_stderr: OnText
     ) -> None:
@@ -104,13 +147,16 @@ Written by generate_aio.py from the blocking classes: do not edit. A task that i
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import Any, AsyncIterator, BinaryIO, Callable, Dict, List, Optional, Union, overload
+from typing import Any, AsyncIterator, Awaitable, BinaryIO, Callable, Dict, List, Optional, Union, overload
 
 from .client import Client
+from .errors import DaytonaTimeoutError
 from .image import Image
 from .work import each, in_thread
 '''
+ALIASES = "OnData = Callable[[bytes], Union[None, Awaitable[None]]]\n"
 
 
 def imports(modules):
@@ -196,6 +242,8 @@ def sibling(node):
         lines += ["    def __init__(self, config: Optional[DaytonaConfig] = None) -> None:", "        self._of = Daytona(config)"]
     else:
         lines += [f"    def __init__(self, of: {name}) -> None:", "        self._of = of"]
+        if name == "PtyHandle":
+            lines.append("        self._heard: Optional[asyncio.Future[None]] = None")
     for part, kind in PARTS.get(name, {}).items():
         lines.append(f"        self.{part} = Async{kind}(self._of.{part})")
     for known, kind in KNOWN.get(name, {}).items():
@@ -222,7 +270,7 @@ def main():
         used = sorted(name for name in every if is_word(name, text))
         if used:
             lines.append(f"from .{module} import {', '.join(used)}" if len(used) < 5 else f"from .{module} import (\n" + "".join(f"    {one},\n" for one in used) + ")")
-    whole = "\n".join(lines) + "\n" + text + "\n"
+    whole = "\n".join([*lines, "", ALIASES]) + text + "\n"
     if "--check" in sys.argv[1:]:
         if not TARGET.exists() or TARGET.read_text() != whole:
             sys.exit("aio.py is out of date: run `python3 sdk/python/generate_aio.py`")

@@ -21,7 +21,7 @@ def evaluated():
         return ModelOutput.for_tool_call("mockllm/model", tool, given)
 
     outputs = [
-        call("bash", command="cat note.txt; echo $MODE; whoami"),
+        call("bash", command="cat note.txt; echo $MODE"),
         call("python", code="print(6 * 7)"),
         call("bash", command="python3 -c 'import socket; socket.create_connection((\"192.0.2.1\", 80), 3)'"),
         ModelOutput.from_content("mockllm/model", "it is 42"),
@@ -40,7 +40,7 @@ def evaluated():
     assert logs[0].status == "success", logs[0].error.message
     assert logs[0].results.scores[0].metrics["accuracy"].value == 1.0, logs[0].results
     told = [message.error.message if message.error else message.text for message in logs[0].samples[0].messages if message.role == "tool"]
-    assert told[0] == "hello\ntest\nsandbox\n" and told[1].strip() == "42" and "unreachable" in told[2].lower(), told
+    assert told[0] == "hello\ntest\n" and told[1].strip() == "42" and "unreachable" in told[2].lower(), told
 
 
 # Makes another user with `useradd`, for which there is no root in a sandbox.

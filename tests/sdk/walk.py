@@ -426,6 +426,22 @@ def concurrent(_):
 
             await sandbox.process.get_session_command_logs_async("s", later.cmd_id, hear, hear)
             assert "".join(heard) == "a\nb\n", heard
+            shown = []
+            terminal = await sandbox.process.create_pty_session("one", shown.append, pty_size=PtySize(rows=40, cols=100))
+            await terminal.send_input("stty size; read line\n")
+            try:
+                await terminal.wait(timeout=0.5)
+                raise AssertionError("it waits for a line")
+            except DaytonaTimeoutError:
+                pass
+            await terminal.send_input("x\nexit 3\n")
+            assert (await terminal.wait(timeout=60)).exit_code == 3 and b"40 100" in b"".join(shown), shown
+            other = await sandbox.process.create_pty_session("two")
+            await other.send_input("echo a''b\n")
+            async for data in other:
+                if b"ab" in data:
+                    break
+            await other.disconnect()
             async with await daytona.create(language="javascript") as other:
                 assert (await other.process.code_run("console.log(1)")).result == "1\n"
             assert other.state is SandboxState.DESTROYED

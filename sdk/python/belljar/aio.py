@@ -5,10 +5,12 @@ Written by generate_aio.py from the blocking classes: do not edit. A task that i
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import Any, AsyncIterator, BinaryIO, Callable, Dict, List, Optional, Union, overload
+from typing import Any, AsyncIterator, Awaitable, BinaryIO, Callable, Dict, List, Optional, Union, overload
 
 from .client import Client
+from .errors import DaytonaTimeoutError
 from .image import Image
 from .work import each, in_thread
 from .models import (
@@ -70,6 +72,8 @@ from .process import OnText, Process
 from .sandbox import Sandbox
 from .services import SnapshotService, VolumeService
 from .daytona import Daytona, Params
+
+OnData = Callable[[bytes], Union[None, Awaitable[None]]]
 
 
 class AsyncFileSystem:
@@ -301,6 +305,7 @@ class AsyncPtyHandle:
 
     def __init__(self, of: PtyHandle) -> None:
         self._of = of
+        self._heard: Optional[asyncio.Future[None]] = None
 
     @property
     def session_id(self) -> str:
@@ -316,6 +321,11 @@ class AsyncPtyHandle:
     def error(self) -> Optional[str]:
         """Why it ended, where it did not by itself."""
         return self._of.error
+
+    @property
+    def result(self) -> PtyResult:
+        """How it ended, or that it was left, or is looked at yet."""
+        return self._of.result
 
     async def wait_for_connection(self, timeout: float = 10.0) -> None:
         """Nothing is to be waited for: what is typed waits itself."""
@@ -333,10 +343,6 @@ class AsyncPtyHandle:
         """Ends it, with what runs in it."""
         await in_thread(self._of.kill)
 
-    async def wait(self, on_data: Optional[Callable[[bytes], None]] = None, timeout: Optional[float] = None) -> PtyResult:
-        """Waits for its end."""
-        return await in_thread(self._of.wait, on_data, timeout)
-
     async def disconnect(self) -> None:
         """Leaves it alone. It goes on."""
         await in_thread(self._of.disconnect)
@@ -349,6 +355,27 @@ class AsyncPtyHandle:
         """What it shows, as it comes, until it ends."""
         async for data in each(iter(self._of)):
             yield data
+
+    def listen(self, on_data: OnData) -> None:
+        """Has all that it shows heard by `on_data`, while the program does other things. `wait` waits for the last of it."""
+        self._heard = asyncio.ensure_future(self._hear(on_data))
+
+    async def _hear(self, on_data: OnData) -> None:
+        async for data in self:
+            said = on_data(data)
+            if said is not None:
+                await said
+
+    async def wait(self, on_data: Optional[OnData] = None, timeout: Optional[float] = None) -> PtyResult:
+        """Waits for its end."""
+        if self._heard is None:
+            self.listen(on_data or (lambda _: None))
+        assert self._heard is not None
+        done, _ = await asyncio.wait([self._heard], timeout=timeout)
+        if not done:
+            raise DaytonaTimeoutError(f"the terminal has not ended within {timeout} s", kind="timed_out")
+        await self._heard
+        return self._of.result
 
 
 class AsyncProcess:
@@ -397,14 +424,6 @@ class AsyncProcess:
         """A line for lines that were started with `run_async`."""
         await in_thread(self._of.send_session_command_input, session_id, command_id, data)
 
-    async def create_pty_session(self, id: str, cwd: Optional[str] = None, envs: Optional[Dict[str, str]] = None, pty_size: Optional[PtySize] = None) -> AsyncPtyHandle:
-        """Starts a shell with a terminal."""
-        return AsyncPtyHandle(await in_thread(self._of.create_pty_session, id, cwd, envs, pty_size))
-
-    async def connect_pty_session(self, session_id: str) -> AsyncPtyHandle:
-        """Looks at a terminal that runs."""
-        return AsyncPtyHandle(await in_thread(self._of.connect_pty_session, session_id))
-
     async def list_pty_sessions(self) -> List[PtySessionInfo]:
         """All terminals that run."""
         return await in_thread(self._of.list_pty_sessions)
@@ -420,6 +439,27 @@ class AsyncProcess:
     async def resize_pty_session(self, session_id: str, pty_size: PtySize) -> PtySessionInfo:
         """Gives a terminal another size."""
         return await in_thread(self._of.resize_pty_session, session_id, pty_size)
+
+    async def create_pty_session(
+        self,
+        id: str,
+        on_data: Optional[OnData] = None,
+        cwd: Optional[str] = None,
+        envs: Optional[Dict[str, str]] = None,
+        pty_size: Optional[PtySize] = None,
+    ) -> AsyncPtyHandle:
+        """Starts a shell with a terminal, whose `on_data` hears what it shows."""
+        handle = AsyncPtyHandle(await in_thread(self._of.create_pty_session, id, cwd, envs, pty_size))
+        if on_data is not None:
+            handle.listen(on_data)
+        return handle
+
+    async def connect_pty_session(self, session_id: str, on_data: Optional[OnData] = None) -> AsyncPtyHandle:
+        """Looks at a terminal that runs."""
+        handle = AsyncPtyHandle(await in_thread(self._of.connect_pty_session, session_id))
+        if on_data is not None:
+            handle.listen(on_data)
+        return handle
 
     async def get_session_command_logs_async(
         self, session_id: str, command_id: str, on_stdout: OnText, on_stderr: OnText

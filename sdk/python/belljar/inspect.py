@@ -28,9 +28,6 @@ from .process import signal_number
 from .text import seconds, text_of
 from .work import in_thread
 
-# Of the sample's own user, as a sandbox of one user has him.
-USERS = ("sandbox",)
-
 
 class BelljarSandboxConfig(BaseModel):
     """What the sandboxes of a task are: `SandboxEnvironmentSpec("belljar", BelljarSandboxConfig(image="python"))`."""
@@ -61,6 +58,7 @@ class BelljarSandboxEnvironment(SandboxEnvironment):
         super().__init__()
         self._sandbox = sandbox
         self._home: Optional[str] = None
+        self._user: Optional[List[str]] = None
 
     @classmethod
     def _of_all(cls) -> AsyncDaytona:
@@ -117,8 +115,8 @@ class BelljarSandboxEnvironment(SandboxEnvironment):
         timeout_retry: bool = True,
         concurrency: bool = True,
     ) -> ExecResult[str]:
-        if user is not None and user not in USERS:
-            raise SandboxUserUnsupportedError(f"a sandbox has one user, `sandbox`: it cannot execute as `{user}`")
+        if user is not None and user not in await self._names():
+            raise SandboxUserUnsupportedError(f"a sandbox has one user: it cannot execute as `{user}`")
         most = SandboxEnvironmentLimits.MAX_EXEC_OUTPUT_SIZE
         try:
             told = await in_thread(
@@ -187,6 +185,12 @@ class BelljarSandboxEnvironment(SandboxEnvironment):
     @property
     def _link(self) -> Any:
         return self._sandbox._of._link
+
+    async def _names(self) -> List[str]:
+        """What the one user is called, and his number."""
+        if self._user is None:
+            self._user = (await self._sandbox.process.exec("id -un; id -u")).result.split()
+        return self._user
 
     async def _directory(self) -> str:
         if self._home is None:

@@ -41,6 +41,11 @@ class PtyHandle:
         """Why it ended, where it did not by itself."""
         return self._result.error if self._result is not None else None
 
+    @property
+    def result(self) -> PtyResult:
+        """How it ended, or that it was left, or is looked at yet."""
+        return self._result or PtyResult(None, "it was left" if self._left else None)
+
     def is_connected(self) -> bool:
         """Whether it is looked at."""
         return not self._left and self._result is None
@@ -74,7 +79,7 @@ class PtyHandle:
         for data in self._shown(timeout):
             if on_data is not None:
                 on_data(data)
-        return self._result or PtyResult(None, "it was left")
+        return self.result
 
     def _shown(self, timeout: Optional[float]) -> Iterator[bytes]:
         until = None if timeout is None else time.monotonic() + timeout
