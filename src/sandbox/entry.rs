@@ -128,12 +128,27 @@ impl Entry {
         trouble.hint(format!("its files are in `{}`; `belljar rm {}` removes it", files.display(), self.id))
     }
 
-    /// Writes a file so that nobody ever sees half of it.
+    /// Writes a file so that nobody ever sees half of it. Where files are kept it is on the disk then.
     pub(super) fn write(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        let durable = self.keeps_files();
+        self.put(name, value, durable)?;
+        if durable { sync_directory(&self.directory) } else { Ok(()) }
+    }
+
+    /// The same of what is known of a run that goes on: with the power it ends, and nobody asks what was known of it.
+    pub(super) fn note(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        self.put(name, value, false)
+    }
+
+    /// The same in a directory that has no name yet, and that is on the disk before it gets one.
+    pub(super) fn draft(&self, name: &str, value: &impl Serialize) -> Result<(), Error> {
+        self.put(name, value, self.keeps_files())
+    }
+
+    fn put(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<(), Error> {
         let (path, draft) = (self.path(name), self.path(&format!(".{name}")));
         let attempt = format!("write `{}`", path.display());
         let text = serde_json::to_vec(value).map_err(|error| Error::attempt(attempt.clone(), &error.into()))?;
-        let durable = self.keeps_files();
         let written = File::create(&draft).and_then(|mut file| {
             file.write_all(&text)?;
             // The name must not reach the disk before what it names (rename(2) promises nothing of that).
@@ -143,8 +158,7 @@ impl Entry {
         renamed.map_err(|error| match error.kind() {
             ErrorKind::NotFound => self.removed(),
             _ => Error::attempt(attempt, &error),
-        })?;
-        if durable { sync_directory(&self.directory) } else { Ok(()) }
+        })
     }
 
     /// The same on a disk that is full: over what stands there, whose room it has. A power cut in this moment damages it.

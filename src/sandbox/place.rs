@@ -204,8 +204,11 @@ impl Sandboxes {
                     given.map_err(|error| Error::attempt(format!("give `{name}` away"), &error))?;
                 }
             }
-            entry.write("spec.json", order)?;
-            entry.write("record.json", record)?;
+            entry.draft("spec.json", order)?;
+            entry.draft("record.json", record)?;
+            if entry.keeps_files() {
+                sync_directory(&filling)?;
+            }
             // Before anybody sees it: whoever makes it may be killed at any moment.
             self.claim(&record.name, &record.id)?;
             let directory = self.root.join(&record.id);

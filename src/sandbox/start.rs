@@ -82,11 +82,10 @@ pub fn create(
         let draft = super::capture::Draft { record, order };
         return super::capture::restore(sandboxes, store, &lease, draft);
     }
-    let (entry, turn) = sandboxes.add(&record, &order)?;
     if wish.keep {
-        order.lasting = Some(Lasting { kept: Some(entry.directory.clone()), guest: false });
-        entry.write("spec.json", &order)?;
+        order.lasting = Some(Lasting { kept: Some(sandboxes.place(&id)), guest: false });
     }
+    let (entry, turn) = sandboxes.add(&record, &order)?;
     let started = pin_image(&entry, &record, &order, store).and_then(|()| launch(&entry));
     if started.is_err() {
         // What kept it from being made is what the caller has to know.
@@ -168,7 +167,7 @@ pub(super) fn launch(entry: &Entry) -> Result<Run, Error> {
     let attempt = "start the supervisor";
     let mut command = Own::Supervise { id: entry.id.clone() }.command();
     // Of its last run nothing is told any more.
-    entry.write("run.json", &Run::default())?;
+    entry.note("run.json", &Run::default())?;
     // It has another working directory, from which a home that counts from ours cannot be found.
     command.envs(entry.directory.ancestors().nth(2).map(|home| ("BELLJAR_HOME", home)));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -44,7 +44,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
     let record = entry.record()?;
     let order = entry.order()?;
     let life = entry.life()?;
-    entry.write("run.json", &Run::default())?;
+    entry.note("run.json", &Run::default())?;
     let listener = call::open(&entry)?;
     let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
     let mut supervisor = Supervisor {
@@ -308,7 +308,7 @@ impl Supervisor<'_> {
             end: None,
         };
         // Who waits for it hears of it in any case; who asks later is told that it starts.
-        let _ = self.entry.write("run.json", &run);
+        let _ = self.entry.note("run.json", &run);
         (self.ready)(Ok(&run));
         self.run = Some(run);
         self.used = Instant::now();

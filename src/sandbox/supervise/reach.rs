@@ -55,7 +55,7 @@ impl Supervisor<'_> {
         if let Some(run) = self.run.as_mut().filter(|run| run.published != running.published()) {
             run.published = running.published().to_vec();
             // Where there is no room for it, `inspect` shows a port that is closed; the sandbox does not end for that.
-            let _ = self.entry.write("run.json", run);
+            let _ = self.entry.note("run.json", run);
         }
     }
 }
