@@ -43,6 +43,12 @@ const parts: Record<string, (daytona: Daytona) => Promise<void>> = {
     const chart = "# matplotlib\nprint('belljar-chart:' + '{\"type\": \"bar\", \"title\": \"t\"}')\nprint('x \u{1F600}')";
     const shown = await sandbox.process.codeRun(chart);
     assert.deepEqual([shown.result, shown.artifacts.charts?.[0]?.type], ["x \u{1F600}\n", ChartType.BAR]);
+    await refused(DaytonaBadRequestError, () => sandbox.process.executeCommand("true", undefined, { "A=B": "x" }), "A=B");
+    const more = await sandbox.process.executeCommand("head -c 70000000 /dev/zero | tr '\\0' x");
+    assert(more.truncated && more.result.endsWith("the rest was dropped\n"));
+    // It is the code that says so, and it may say anything.
+    const lie = await sandbox.process.codeRun(`# matplotlib\nprint('belljar-chart:' + '[' * 100000)`);
+    assert.deepEqual([lie.exitCode, lie.artifacts.charts], [0, []]);
     const many = await Promise.all([...Array(12).keys()].map((at) => sandbox.process.executeCommand(`sleep 0.5; echo ${at}`)));
     assert.deepEqual(many.map((one) => one.result), [...Array(12).keys()].map((at) => `${at}\n`));
   },

@@ -69,6 +69,11 @@ def commands(daytona):
     late = refused(DaytonaTimeoutError, lambda: process.exec("echo so far; sleep 60", timeout=1), "so far")
     assert (late.kind, late.output, late.status_code) == ("timed_out", "so far\n", 408)
     refused(DaytonaBadRequestError, lambda: process.exec("  "), "command: is empty")
+    refused(DaytonaBadRequestError, lambda: process.exec("true", env={"A=B": "x"}), "A=B")
+    refused(DaytonaBadRequestError, lambda: daytona.create(env_vars={"": "x"}), "env")
+    refused(DaytonaBadRequestError, lambda: sandbox.update_env({"1": "x"}), "env")
+    told = process.exec("head -c 70000000 /dev/zero | tr '\\0' x")
+    assert told.truncated and told.result.endswith("the rest was dropped\n") and not process.exec("echo").truncated
     told = process.code_run("import sys\nprint('from', sys.version_info[0])\nraise SystemExit(4)")
     assert (told.exit_code, told.result) == (4, "from 3\n"), told
     assert "ZeroDivisionError" in process.code_run("1/0").result
@@ -83,6 +88,11 @@ def commands(daytona):
     told = process.code_run(text)
     assert told.result == "x \U0001f600\n" and [chart.title for chart in told.artifacts.charts] == ["t"], told
     assert told.artifacts.charts[0].elements[0].value == 3
+    # It is the code that says so, and it may say anything.
+    lies = ["[" * 100_000, '{"type":"composite_chart","elements":[' * 400 + "]}" * 400, '{"png":{},"title":3,"elements":[{"value":"x"},7,null]}']
+    told = process.code_run("# matplotlib\n" + "\n".join(f"print({'belljar-chart:' + one!r})" for one in lies))
+    assert told.exit_code == 0 and told.artifacts.charts[-1].png is None, told
+    assert [one.value for one in told.artifacts.charts[-1].elements] == [None], told.artifacts.charts[-1]
 
 
 def files(daytona):

@@ -63,12 +63,12 @@ class Chart:
         composite = kind == ChartType.COMPOSITE_CHART.value
         return Chart(
             type=kinds.get(str(kind), ChartType.UNKNOWN),
-            title=str(told.get("title") or ""),
-            png=told.get("png"),
+            title=_text(told, "title") or "",
+            png=_text(told, "png"),
             elements=[] if composite else [_element(one) for one in parts],
             charts=[Chart.of(one) for one in parts] if composite else [],
-            x_label=told.get("x_label"),
-            y_label=told.get("y_label"),
+            x_label=_text(told, "x_label"),
+            y_label=_text(told, "y_label"),
             x_ticks=_list(told, "x_ticks"),
             y_ticks=_list(told, "y_ticks"),
             raw=told,
@@ -82,9 +82,18 @@ def _list(told: Dict[str, Any], key: str) -> List[Any]:
 
 def _element(told: Dict[str, Any]) -> ChartElement:
     points = [(one[0], one[1]) for one in _list(told, "points") if isinstance(one, list) and len(one) == 2]
-    return ChartElement(
-        str(told.get("label") or ""), told.get("group"), told.get("value"), told.get("angle"), told.get("radius"), points
-    )
+    value, angle, radius = (_number(told, key) for key in ("value", "angle", "radius"))
+    return ChartElement(_text(told, "label") or "", _text(told, "group"), value, angle, radius, points)
+
+
+def _text(told: Dict[str, Any], key: str) -> Optional[str]:
+    value = told.get(key)
+    return value if isinstance(value, str) else None
+
+
+def _number(told: Dict[str, Any], key: str) -> Optional[float]:
+    value = told.get(key)
+    return value if isinstance(value, (int, float)) else None
 
 
 def with_charts(code: str) -> str:
@@ -97,15 +106,14 @@ def taken(output: str) -> Tuple[str, List[Chart]]:
     rest: List[str] = []
     charts: List[Chart] = []
     for line in output.splitlines(keepends=True):
-        told: Any = None
-        if line.startswith(MARK):
-            try:
-                told = json.loads(line[len(MARK):])
-            except ValueError:
-                # A line that only begins so.
-                pass
-        if isinstance(told, dict):
-            charts.append(Chart.of(told))
+        try:
+            told: Any = json.loads(line[len(MARK):]) if line.startswith(MARK) else None
+            chart = Chart.of(told) if isinstance(told, dict) else None
+        except (ValueError, RecursionError):
+            # A line that only begins so, or is nested to do harm.
+            chart = None
+        if chart is not None:
+            charts.append(chart)
         else:
             rest.append(line)
     return "".join(rest), charts

@@ -32,6 +32,7 @@ from .process import RUNS
 from .record import LABEL, LANGUAGE, Record
 from .sandbox import Sandbox, limits
 from .services import SnapshotService, VolumeService
+from .text import check_names
 
 # The sandbox is one program's own: pip may install there what its distribution would rather see elsewhere.
 OWN = {"PIP_BREAK_SYSTEM_PACKAGES": "1"}
@@ -94,6 +95,7 @@ class Daytona:
             snapshot = wish.snapshot if isinstance(wish, CreateSandboxFromSnapshotParams) else None
             base = of_snapshot(self._link, snapshot, spoken)
         record = Record({**OWN, **base.env, **(wish.env_vars or {}), **(env_vars or {})}, base.name)
+        check_names(record.env)
         labels = {**own, LANGUAGE: spoken, LABEL: record.text()}
         stays = keep if keep is not None else wish.keep if wish.keep is not None else self._config.keep
         if wish.ephemeral is False:

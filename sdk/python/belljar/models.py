@@ -153,6 +153,8 @@ class ExecuteResponse:
     artifacts: Optional[ExecutionArtifacts] = None
     # `exited`, or what ended it, as belljar has it: `out_of_memory`, `output_limit`, `signaled` ...
     status: str = "exited"
+    # Whether it wrote more than a result holds, 64 MiB: the rest was dropped, and the result says so.
+    truncated: bool = False
     additional_properties: Dict[str, Any] = field(default_factory=dict)
 
 

@@ -26,7 +26,7 @@ from .models import (
     SessionExecuteResponse,
 )
 from .pty import PtyHandle
-from .text import bytes_of, seconds, text_of
+from .text import bytes_of, check_names, seconds, text_of
 
 if TYPE_CHECKING:
     from .sandbox import Sandbox
@@ -39,6 +39,7 @@ BOTH = "exec 2>&1; for s in /bin/bash /usr/bin/bash sh; do command -v $s >/dev/n
 LONGEST_WORD = 100_000
 # The most that a result holds of what a command has written.
 MOST_OUTPUT = "64M"
+DROPPED = "\nbelljar: there was more than 64 MiB of output, and the rest was dropped\n"
 RUNS = {
     "python": "exec python3 -u - \"$@\" 2>&1",
     "javascript": "exec node - \"$@\" 2>&1",
@@ -105,11 +106,15 @@ class Process:
     def _run(
         self, command: List[str], text: str, cwd: Optional[str], env: Optional[Dict[str, str]], timeout: Optional[float]
     ) -> ExecuteResponse:
+        check_names(env)
         told = self._link.ask(
             "exec", name=self._sandbox.id, command=command, input=text, workdir=self._inside(cwd),
             env={**self._sandbox.env, **(env or {})}, timeout=seconds(timeout) if timeout else None, output_limit=MOST_OUTPUT,
         )
         status, output = told["status"], text_of(told, "stdout")
+        truncated = bool(told.get("stdout_truncated"))
+        if truncated:
+            output += DROPPED
         if status == "timed_out":
             error = DaytonaProcessExecutionTimeoutError(
                 f"the command took longer than {timeout} s; it had written: {output}", kind="timed_out", data=told
@@ -122,7 +127,7 @@ class Process:
             code = int(told["exit_code"])
         else:
             code, output = 128 + signal_number(told["signal"]), output + TOLD.get(status, "")
-        return ExecuteResponse(code, output, ExecutionArtifacts(output), status, told)
+        return ExecuteResponse(code, output, ExecutionArtifacts(output), status, truncated, told)
 
     # Sessions.
 
@@ -286,5 +291,6 @@ def _session(told: Dict[str, Any]) -> Session:
 
 def _logs(told: Dict[str, Any]) -> SessionCommandLogsResponse:
     stdout, stderr = (bytes_of(told[key]).decode("utf-8", "replace") for key in ("stdout", "stderr"))
-    return SessionCommandLogsResponse(stdout + stderr, stdout, stderr)
+    dropped = "\nbelljar: there was more than is kept of a session, and some was dropped\n" if told["truncated"] else ""
+    return SessionCommandLogsResponse(stdout + stderr + dropped, stdout, stderr)
 

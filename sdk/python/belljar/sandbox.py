@@ -15,7 +15,7 @@ from .models import PortPreviewUrl, Resources, SandboxMetrics, SandboxState
 from .network import network
 from .process import Process
 from .record import LABEL, LANGUAGE, Record
-from .text import text_of
+from .text import check_names, text_of
 
 GIB = 1 << 30
 STATES = {
@@ -182,6 +182,7 @@ class Sandbox:
 
     def update_env(self, env: Dict[str, str], *, unset: Optional[List[str]] = None) -> None:
         """Variables of commands from now on."""
+        check_names(env)
         self._record.env = self.env = {name: value for name, value in {**self.env, **env}.items() if name not in (unset or [])}
         self._link.ask("label", name=self.id, label=[f"{LABEL}={self._record.text()}"])
 

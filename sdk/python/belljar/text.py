@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Dict
+import re
+from typing import Any, Dict, Optional
+
+from .errors import DaytonaBadRequestError
+
+NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 
 def bytes_of(value: Any) -> bytes:
@@ -31,3 +36,10 @@ def path_of(value: Any) -> str:
 def seconds(value: float) -> str:
     """A time as belljar has it."""
     return f"{max(1, round(value * 1000))}ms"
+
+
+def check_names(env: Optional[Dict[str, str]]) -> None:
+    """Variables must have names: with `=` in it one would set another."""
+    for name in env or {}:
+        if not NAME.fullmatch(name):
+            raise DaytonaBadRequestError(f"env: `{name}` is no name of a variable", kind="invalid")

@@ -37,7 +37,9 @@ export function taken(output: string): { rest: string; charts: Chart[] } {
   const rest = output.split(/(?<=\n)/).filter((line) => {
     if (!line.startsWith(MARK)) return true;
     try {
-      charts.push(JSON.parse(line.slice(MARK.length)) as Chart);
+      const told: unknown = JSON.parse(line.slice(MARK.length));
+      if (!told || typeof told !== "object" || Array.isArray(told)) return true;
+      charts.push(told as Chart);
       return false;
     } catch {
       // A line that only begins so.

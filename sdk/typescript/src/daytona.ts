@@ -15,7 +15,7 @@ import type {
   CreateOptions, CreateSandboxFromImageParams, CreateSandboxFromSnapshotParams, DaytonaConfig, ListSandboxesQuery, VolumeMount,
 } from "./models.js";
 import { network } from "./network.js";
-import { RUNS } from "./process.js";
+import { checkNames, RUNS } from "./process.js";
 import { LANGUAGE, limits, RECORD, Sandbox } from "./sandbox.js";
 import { SnapshotService, VolumeService } from "./services.js";
 
@@ -65,6 +65,7 @@ export class Daytona {
     const base = "image" in params ? await ofImage(this.#link, params.image, net, options.onSnapshotCreateLogs)
       : await ofSnapshot(this.#link, params.snapshot, language);
     const env = { ...OWN, ...base.env, ...params.envVars };
+    checkNames(env);
     const label: Record<string, string> = { ...params.labels, [LANGUAGE]: language, [RECORD]: JSON.stringify({ env, snapshot: base.name }) };
     if (!(params.keep ?? (params.ephemeral === false || this.config.keep))) {
       this.#link.keepWatch();

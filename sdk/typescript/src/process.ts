@@ -15,6 +15,8 @@ export interface ExecuteResponse {
   artifacts: { stdout: string; charts?: Chart[] };
   /** `exited`, or what ended it, as belljar has it. */
   status: string;
+  /** Whether it wrote more than a result holds, 64 MiB: the rest was dropped, and the result says so. */
+  truncated: boolean;
 }
 
 /** Words and variables for code, and its language where that is not the sandbox's. */
@@ -73,6 +75,7 @@ export const RUNS: Record<string, string> = {
   // Types are taken away and not looked at, which needs no package.
   typescript: 'exec node --experimental-strip-types --no-warnings --input-type=module-typescript - "$@" 2>&1',
 };
+const DROPPED = "\nbelljar: there was more than 64 MiB of output, and the rest was dropped\n";
 const SHELL = "for s in /bin/bash /usr/bin/bash; do [ -x $s ] && exec $s -i -l; done; exec sh -i";
 const TOLD: Record<string, string> = {
   out_of_memory: "\nbelljar: the memory limit of the sandbox was passed\n",
@@ -83,6 +86,19 @@ const TOLD: Record<string, string> = {
 
 /** A time as belljar has it. */
 export const seconds = (value: number): string => `${Math.max(1, Math.round(value * 1000))}ms`;
+
+/** Variables must have names: with `=` in it one would set another. */
+export function checkNames(env: Record<string, string> = {}): void {
+  const wrong = Object.keys(env).find((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
+  if (wrong !== undefined) throw new DaytonaBadRequestError(`env: \`${wrong}\` is no name of a variable`, { kind: "invalid" });
+}
+
+/** What a session's lines have written. */
+function logsOf(told: Told): { output: string; stdout: string; stderr: string } {
+  const [stdout, stderr] = [bytesOf(told.stdout).toString(), bytesOf(told.stderr).toString()];
+  const dropped = told.truncated ? "\nbelljar: there was more than is kept of a session, and some was dropped\n" : "";
+  return { output: stdout + stderr + dropped, stdout, stderr };
+}
 
 const exitCodeOf = (end: Told): number | undefined => (end ? (end.exit_code ?? (end.timed_out ? 124 : -1)) : undefined);
 
@@ -118,6 +134,7 @@ export class Process {
     command: string[],
     given: { text: string; cwd?: string | undefined; env?: Record<string, string> | undefined; timeout?: number | undefined },
   ): Promise<ExecuteResponse> {
+    checkNames(given.env);
     const told = await this.link.ask("exec", {
       name: this.sandbox.id,
       command,
@@ -127,8 +144,9 @@ export class Process {
       timeout: given.timeout ? seconds(given.timeout) : undefined,
       output_limit: "64M",
     });
-    const output = textOf(told, "stdout");
-    const ended = (exitCode: number, result: string): ExecuteResponse => ({ exitCode, result, artifacts: { stdout: result }, status: told.status });
+    const truncated = Boolean(told.stdout_truncated);
+    const output = textOf(told, "stdout") + (truncated ? DROPPED : "");
+    const ended = (exitCode: number, result: string): ExecuteResponse => ({ exitCode, result, artifacts: { stdout: result }, status: told.status, truncated });
     if (told.status === "timed_out") {
       const error = new DaytonaProcessExecutionTimeoutError(`the command took longer than ${given.timeout} s; it had written: ${output}`, { ...told, kind: "timed_out" });
       error.output = output;
@@ -181,13 +199,13 @@ export class Process {
     const limit = timeout && !detach ? seconds(timeout) : undefined;
     const told = await this.link.ask("session.exec", this.#of({ id: sessionId, lines: req.command, detach, timeout: limit }));
     if (detach) return { cmdId: String(told.job) };
-    const [stdout, stderr] = [bytesOf(told.stdout).toString(), bytesOf(told.stderr).toString()];
+    const logs = logsOf(told);
     if (told.end?.timed_out) {
       const error = new DaytonaProcessExecutionTimeoutError(`it took longer than ${timeout} s`, { kind: "timed_out" });
-      error.output = stdout + stderr;
+      error.output = logs.output;
       throw error;
     }
-    return { cmdId: String(told.job), exitCode: exitCodeOf(told.end)!, output: stdout + stderr, stdout, stderr };
+    return { cmdId: String(told.job), exitCode: exitCodeOf(told.end)!, ...logs };
   }
 
   async getSessionCommand(sessionId: string, commandId: string): Promise<Command> {
@@ -204,9 +222,7 @@ export class Process {
   ): Promise<{ output: string; stdout: string; stderr: string } | void> {
     const given = this.#of({ id: sessionId, job: Number(commandId) });
     if (!onStdout) {
-      const told = await this.link.ask("session.logs", given);
-      const [stdout, stderr] = [bytesOf(told.stdout).toString(), bytesOf(told.stderr).toString()];
-      return { output: stdout + stderr, stdout, stderr };
+      return logsOf(await this.link.ask("session.logs", given));
     }
     await this.link.ask("session.logs", { ...given, follow: true }, 0, (stream, data) => (stream === "stdout" ? onStdout : onStderr)?.(data.toString()));
   }

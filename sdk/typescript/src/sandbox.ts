@@ -8,7 +8,7 @@ import { type Link, PROGRAM, textOf, type Told } from "./link.js";
 import { type LspLanguageId, LspServer } from "./lsp.js";
 import { type PortPreviewUrl, type Resources, type SandboxMetrics, SandboxState } from "./models.js";
 import { network } from "./network.js";
-import { Process } from "./process.js";
+import { checkNames, Process } from "./process.js";
 
 const GIB = 2 ** 30;
 /** Labels that `belljar serve` reads and writes too: what only Daytona's clients say, and the language. */
@@ -180,6 +180,7 @@ export class Sandbox {
 
   /** Variables of commands from now on. */
   async updateEnv(env: Record<string, string>, options: { unset?: string[] } = {}): Promise<void> {
+    checkNames(env);
     const all = Object.entries({ ...this.env, ...env }).filter(([name]) => !options.unset?.includes(name));
     this.env = Object.fromEntries(all);
     this.#record.env = this.env;
