@@ -84,6 +84,10 @@ pub struct App {
     processes: e2b::Processes,
     /// Whether there is a page for people.
     has_page: bool,
+    /// Files of builds, as they were uploaded.
+    storage: daytona::storage::Storage,
+    /// Tells Daytona's clients of what changes.
+    events: daytona::events::Events,
     /// Who builds an image.
     builds: tokio::sync::Mutex<()>,
 }
@@ -99,6 +103,8 @@ impl App {
             sizes: Mutex::default(),
             processes: e2b::Processes::default(),
             has_page,
+            storage: daytona::storage::Storage::new(std::env::temp_dir()),
+            events: daytona::events::Events::default(),
             builds: tokio::sync::Mutex::default(),
         })
     }
@@ -204,7 +210,10 @@ async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
     let page = key.as_ref().map(|key| format!("{url}/ui/#{key}"));
     let access = Access::new(token.clone(), address, &wish.names).and(key);
     let backend = Backend::new(wish.program, wish.home);
-    let app = Arc::new(App::new(backend, access, url.clone(), wish.net, wish.ui)?);
+    // Beside the token, where there is room for more than in memory.
+    let directory = wish.token_file.parent().map_or_else(std::env::temp_dir, PathBuf::from);
+    let storage = daytona::storage::Storage::new(directory);
+    let app = Arc::new(App { storage, ..App::new(backend, access, url.clone(), wish.net, wish.ui)? });
     let router = routes(Arc::clone(&app), wish.ui);
     let shown = match &wish.listen {
         Listen::Tcp(_) => url,
@@ -261,6 +270,7 @@ fn socket_at(path: &PathBuf) -> Result<UnixListener, Error> {
 fn routes(app: Arc<App>, ui: bool) -> Router {
     let page = if ui { ui::routes() } else { Router::new() };
     page.merge(table().router())
+        .merge(daytona::ways::routes())
         .fallback(guard::no_such_route)
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&app), guard::guard))
         .with_state(app)

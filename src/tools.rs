@@ -126,6 +126,13 @@ pub enum Request {
         /// Whether small and capital letters of ASCII are the same.
         ignore_case: bool,
     },
+    /// What changes in a directory, until nobody listens any more. Items are [`Changed`]s, the first of which says that it has begun.
+    Watch {
+        /// The directory; a link is followed.
+        path: Name,
+        /// What is below it too.
+        recursive: bool,
+    },
     /// Replaces a text everywhere. Items are [`Replaced`]s.
     Replace {
         /// The files.
@@ -177,9 +184,8 @@ impl Request {
             // Its keeper gives a sign of life every second, and has a deadline from whoever asks.
             Request::Session { ask: session::Ask::Language(_), .. } => Some(SILENCE),
             // Its keeper gives a sign of life every second; while somebody takes a copy of the sandbox, everybody inside stands still.
-            Request::Session { ask: session::Ask::Logs { follow: true, .. } | session::Ask::Attach { .. }, .. } => {
-                Some(LONG_SILENCE)
-            }
+            Request::Session { ask: session::Ask::Logs { follow: true, .. } | session::Ask::Attach { .. }, .. }
+            | Request::Watch { .. } => Some(LONG_SILENCE),
             Request::Remove { .. } | Request::ChangeMode { .. } | Request::Push { .. } => Some(LONG_SILENCE),
             _ => Some(SILENCE),
         }
@@ -237,6 +243,47 @@ pub struct Line {
     pub line: u64,
     /// Without its end, and no longer than 64 KiB.
     pub content: Name,
+}
+
+/// What happened to a file of a directory that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// Nothing yet: changes are told from here on.
+    Begun,
+    /// It is there now, or under this name.
+    Created,
+    /// Its content is another.
+    Written,
+    /// It is there no longer.
+    Removed,
+    /// It is there no longer, because it has another name.
+    Renamed,
+    /// Its permissions or owner are others.
+    Permissions,
+}
+
+impl What {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            What::Begun => "begun",
+            What::Created => "created",
+            What::Written => "written",
+            What::Removed => "removed",
+            What::Renamed => "renamed",
+            What::Permissions => "permissions",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// From the directory that is watched.
+    pub path: Name,
+    /// What happened.
+    pub what: What,
 }
 
 /// What became of one file.

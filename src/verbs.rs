@@ -118,6 +118,8 @@ pub struct Site<'s> {
     pub live: Option<Live<'s>>,
     /// The same of standard error, where that is another stream: nobody asks for it without [`Site::live`].
     pub live_error: Live<'s>,
+    /// Whether a program reads the result too: what it says is not said on the way then.
+    pub is_read: bool,
     /// Hears what is worth a line and is no part of the result, from any thread and to the end of the process.
     pub say: &'static (dyn Fn(&str) + Sync),
     /// Hears why a part could not be done, where the rest goes on.

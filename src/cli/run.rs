@@ -95,7 +95,7 @@ pub fn run(asked: Commanded<Run>) -> i32 {
 }
 
 fn fresh(request: Request, report: Report, status: StatusFd) -> i32 {
-    terminal::site(!report.json, |site: &Site<'_>| match carry_out(Ok(request), site) {
+    terminal::site_of_people(!report.json, |site: &Site<'_>| match carry_out(Ok(request), site) {
         Ok(ran) => told(&ran, report, status),
         Err(unrun) => not_run(*unrun, report, status),
     })
@@ -124,7 +124,7 @@ pub fn code(asked: Commanded<Code>) -> i32 {
             Place::Existing(there) => there.context.is_some(),
             Place::Fresh(_) => false,
         };
-        terminal::site(!report.json, |site| match code::carry_out(place, site) {
+        terminal::site_of_people(!report.json, |site| match code::carry_out(place, site) {
             Ok(Coded::Ran(ran)) => told(&ran, report, status),
             Ok(job) if report.json => render::serialised(&Object::of(&job), job.code()),
             Ok(job) => job.code(),
@@ -145,7 +145,7 @@ pub fn exec(asked: Commanded<Exec>) -> i32 {
     // What is wrong with it is known before anything is opened.
     let request = asked.verb.clone().request(terminal::ENV).map(|_| asked.verb);
     with_report(&asked.report, request, |exec, report, status| {
-        terminal::site(!report.json, |site| match exec.perform(site) {
+        terminal::site_of_people(!report.json, |site| match exec.perform(site) {
             Ok(Executed::Ran { outcome, spec }) => ran(&outcome, &spec, report, status),
             Ok(detached) if report.json => render::serialised(&Object::of(&detached), 0),
             Ok(detached) => render::people(&detached.people(), 0),

@@ -14,8 +14,18 @@ pub struct Terminal;
 /// The caller's environment.
 pub const ENV: Env<'static> = &|name| std::env::var_os(name);
 
-/// Does something where the environment says, on our standard streams; `live`: what is printed goes there as it comes.
+/// Does something where the environment says, for a program, that reads the result too; `live`: what is printed goes to our standard
+/// streams as it comes.
 pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
+    site_for(live, true, act)
+}
+
+/// The same for people, who see what is printed and no more.
+pub fn site_of_people<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
+    site_for(live, false, act)
+}
+
+fn site_for<T>(live: bool, is_read: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
     let env = ENV;
     let out = || Box::new(render::out()) as Box<dyn Write + Send>;
     let error = || Box::new(std::io::stderr()) as Box<dyn Write + Send>;
@@ -24,6 +34,7 @@ pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
         env,
         live: live.then_some(&out),
         live_error: &error,
+        is_read,
         say: &render::say,
         complain: &render::failure,
         progress: &super::progress::followed,
@@ -32,7 +43,7 @@ pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
 
 impl Teller for Terminal {
     fn tell<V: Verb + Args>(&self, Reported { verb, json }: Reported<V>) -> i32 {
-        match site(!json, |site| verb.perform(site)) {
+        match site_of_people(!json, |site| verb.perform(site)) {
             Ok(told) if json || V::Told::IS_OBJECT => render::serialised(&Object::of(&told), told.code()),
             Ok(told) => match told.coloured().filter(|_| render::has_colour()) {
                 Some(text) => render::print(&text, told.code()),

@@ -4,6 +4,9 @@
 //! is a sandbox, its labels, an image or a volume. Where belljar cannot do something, the answer is the error that the client has
 //! a type for.
 
+mod build;
+mod dockerfile;
+pub mod events;
 pub mod files;
 mod git;
 pub mod images;
@@ -15,9 +18,11 @@ pub mod sandboxes;
 mod sessions;
 pub mod signature;
 mod snapshots;
+pub mod storage;
 mod system;
 pub mod terminals;
 mod volumes;
+pub mod ways;
 
 pub use process::{env_of, text_of};
 pub use record::Sandbox;
@@ -110,7 +115,8 @@ fn control() -> Routes {
         .get("/warm-pools", no_warm_pools)
         .delete("/warm-pools/{id}", no_warm_pools)
         .patch("/warm-pools/{id}", no_warm_pools)
-        .get("/object-storage/push-access", no_storage)
+        .get("/object-storage/push-access", storage::access)
+        .get("/socket.io/?EIO&transport", events::connect)
         .get("/health", health)
         .limited(DefaultBodyLimit::max(LARGEST))
 }
@@ -209,12 +215,6 @@ async fn no_secrets() -> Failure {
 
 async fn no_warm_pools() -> Failure {
     Failure::not_here("warm pools: sandboxes are made in milliseconds, and none wait")
-}
-
-async fn no_storage() -> Failure {
-    Failure::not_here(
-        "files of a build context: there is no object storage; upload them into the sandbox, or build an image by `belljar image build`",
-    )
 }
 
 async fn no_ssh() -> Failure {

@@ -5,10 +5,12 @@
 
 pub mod connect;
 mod files;
+mod interpreter;
 mod processes;
 mod record;
 mod sandboxes;
 mod terminals;
+mod watchers;
 
 pub use processes::Processes;
 pub use record::is_public;
@@ -47,6 +49,23 @@ pub fn routes() -> Routes {
         .put("/sandboxes/{id}/network", sandboxes::set_network)
         .post("/sandboxes/{id}/snapshots", sandboxes::snapshot)
         .delete("/templates/{name}", sandboxes::remove_snapshot)
+        .post("/sandboxes/{id}/fork", no_forks)
+        .get("/snapshots", no_lists_of_snapshots)
+        .get("/volumes", no_volumes)
+        .post("/volumes", no_volumes)
+        .get("/volumes/{id}", no_volumes)
+        .delete("/volumes/{id}", no_volumes)
+        .get("/secrets", no_secrets)
+        .post("/secrets", no_secrets)
+        .get("/secrets/{id}", no_secrets)
+        .post("/secrets/{id}", no_secrets)
+        .delete("/secrets/{id}", no_secrets)
+        .post("/v3/templates", no_builds)
+        .post("/execute", interpreter::execute)
+        .get("/contexts", interpreter::list)
+        .post("/contexts", interpreter::create)
+        .delete("/contexts/{id}", interpreter::remove)
+        .post("/contexts/{id}/restart", interpreter::restart)
         .post("/process.Process/{call}", processes::answer)
         .post("/filesystem.Filesystem/{call}", files::answer)
         .limited(DefaultBodyLimit::max(LARGEST));
@@ -57,9 +76,34 @@ pub fn routes() -> Routes {
     small.and(large)
 }
 
+async fn no_forks() -> Failure {
+    Failure::not_here("fork: the memory of a sandbox cannot be copied; its files can, by `create_snapshot`")
+}
+
+async fn no_lists_of_snapshots() -> Failure {
+    Failure::not_here("snapshots: they are images, which `belljar image ls` lists")
+}
+
+async fn no_volumes() -> Failure {
+    Failure::not_here("volumes: `belljar volume create` makes one, which `volumeMounts` can show by its name")
+}
+
+async fn no_secrets() -> Failure {
+    Failure::not_here("secrets: nothing here stands in for them on the way out; give them in `envs`")
+}
+
+async fn no_builds() -> Failure {
+    Failure::not_here("templates: they are images, which `belljar image build` makes and `belljar image pull` fetches")
+}
+
 /// Whether a path is about what is in a sandbox.
 pub fn is_inside(path: &str) -> bool {
-    is_connect(path) || matches!(path, "/files" | "/health")
+    is_connect(path) || is_interpreter(path) || matches!(path, "/files" | "/health")
+}
+
+/// Whether a path is the code interpreter's, which answers errors as text.
+pub fn is_interpreter(path: &str) -> bool {
+    matches!(path, "/execute" | "/contexts") || path.starts_with("/contexts/")
 }
 
 /// Whether a path is answered in the manner of [`connect`].
@@ -69,7 +113,9 @@ pub fn is_connect(path: &str) -> bool {
 
 /// Whether a path is one of the control plane's.
 pub fn is_control(path: &str) -> bool {
-    ["/sandboxes", "/v2/sandboxes", "/templates"].iter().any(|ours| path.starts_with(ours))
+    ["/sandboxes", "/v2/sandboxes", "/templates", "/snapshots", "/volumes", "/secrets", "/v3/templates"]
+        .iter()
+        .any(|ours| path.starts_with(ours))
 }
 
 /// The token of one sandbox.
@@ -102,10 +148,19 @@ pub async fn is_signed(app: &App, method: &Method, uri: &Uri) -> Answer<bool> {
 
 /// Whether a request is about the inside of a sandbox whose token it has.
 pub fn knows(app: &App, uri: &Uri, headers: &HeaderMap) -> bool {
-    let Some(id) = named(headers).filter(|_| is_inside(uri.path())) else { return false };
+    named(headers).filter(|_| is_inside(uri.path())).is_some_and(|id| has_token(app, id, headers))
+}
+
+/// Whether a request has the token of that sandbox.
+pub fn has_token(app: &App, id: &str, headers: &HeaderMap) -> bool {
     let right = token_of(app, id);
     let given = TOKENS.iter().filter_map(|name| headers.get(*name)?.to_str().ok());
     given.fold(false, |found, words| found | bool::from(words.as_bytes().ct_eq(right.as_bytes())))
+}
+
+/// Takes off what proves who asks.
+pub fn without_token(headers: &mut HeaderMap) {
+    TOKENS.iter().for_each(|name| drop(headers.remove(*name)));
 }
 
 /// The sandbox that a request is about, which has to run.

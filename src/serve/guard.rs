@@ -1,11 +1,11 @@
 //! What every request passes: who asks, and in whose words a refusal is told.
 
-use super::daytona::signature;
+use super::daytona::{signature, storage};
 use super::failure::Failure;
 use super::{App, e2b, previews, ui};
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt as _;
@@ -77,6 +77,12 @@ pub async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) ->
     if e2b::is_connect(&path) {
         return (failure.status, Json(e2b::connect::body(failure))).into_response();
     }
+    if storage::is_storage(&path) {
+        return (failure.status, [(header::CONTENT_TYPE, "application/xml")], storage::body(failure)).into_response();
+    }
+    if e2b::is_interpreter(&path) {
+        return (failure.status, failure.message.clone()).into_response();
+    }
     if e2b::is_control(&path) || e2b::is_inside(&path) {
         return (failure.status, Json(json!({ "code": failure.status.as_u16(), "message": failure.message })))
             .into_response();
@@ -105,9 +111,12 @@ async fn admit(app: &Arc<App>, request: Request) -> Result<Admitted, Failure> {
     // Whether a sandbox runs is asked there too, and not everybody's to know.
     let open = matches!(request.uri().path(), "/health" | "/api/health") && !e2b::names_one(request.headers());
     let open = open || (app.has_page && request.method() == Method::GET && ui::is_open(request.uri().path()));
+    // There it is said over the websocket.
+    let open = open || request.uri().path() == "/api/socket.io/";
     if !open
         && !app.access.knows(request.headers())
         && !e2b::knows(app, request.uri(), request.headers())
+        && !storage::knows(app, request.uri(), request.headers())
         && !signature::is_signed(app, request.method(), request.uri()).await?
         && !e2b::is_signed(app, request.method(), request.uri()).await?
     {

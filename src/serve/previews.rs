@@ -28,17 +28,34 @@ use tokio::net::TcpStream;
 /// How long a way in stays that nobody uses.
 const IDLE: Duration = Duration::from_secs(30);
 /// The header, the cookie and the word of a query that a token comes by.
-const HEADER: &str = "x-daytona-preview-token";
+pub const HEADER: &str = "x-daytona-preview-token";
 const COOKIE: &str = "belljar-preview";
 const QUERY: &str = "DAYTONA_SANDBOX_AUTH_KEY";
 /// Digits of a signature in a name.
 const DIGITS: usize = 24;
+/// Digits of the second until when it holds.
+const UNTIL: usize = 10;
+/// Tokens that were taken back and are remembered.
+const MOST_EXPIRED: usize = 10_000;
 
 /// Ways in, and what was taken back.
 pub struct Previews {
-    key: [u8; 32],
+    signing: Mutex<Signing>,
     open: Mutex<HashMap<(String, u16), Open>>,
-    expired: Mutex<HashSet<String>>,
+}
+
+/// What signs, and what was taken back of it.
+struct Signing {
+    key: [u8; 32],
+    expired: HashSet<String>,
+}
+
+impl Signing {
+    fn new() -> Result<Signing, Error> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| Error::new(Kind::Failed, format!("get random bytes: {error}")))?;
+        Ok(Signing { key, expired: HashSet::new() })
+    }
 }
 
 struct Open {
@@ -74,9 +91,11 @@ impl Previews {
     ///
     /// The kernel gives no chance.
     pub fn new() -> Result<Previews, Error> {
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(|error| Error::new(Kind::Failed, format!("get random bytes: {error}")))?;
-        Ok(Previews { key, open: Mutex::default(), expired: Mutex::default() })
+        Ok(Previews { signing: Mutex::new(Signing::new()?), open: Mutex::default() })
+    }
+
+    fn signing(&self) -> MutexGuard<'_, Signing> {
+        self.signing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The token of a sandbox's previews, which is the same for every server with this secret.
@@ -92,28 +111,47 @@ impl Previews {
     pub fn sign(&self, id: &str, port: u16, seconds: u64) -> Answer<String> {
         let until = now() + seconds;
         let plain = format!("{id}{until:010x}");
-        Ok(format!("{plain}{}", digits(&self.key, &format!("signed:{plain}:{port}"))))
+        Ok(format!("{plain}{}", digits(&self.signing().key, &format!("signed:{plain}:{port}"))))
     }
 
-    /// Takes it back.
-    pub fn expire(&self, _id: &str, token: &str) {
-        self.expired.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned());
+    /// Takes it back. One that holds no longer is not remembered, and where there are too many, all that were signed end with it.
+    ///
+    /// # Errors
+    ///
+    /// The kernel gives no chance.
+    pub fn expire(&self, id: &str, port: u16, token: &str) -> Answer<()> {
+        if self.signed(token, port).as_deref() != Some(id) {
+            return Ok(());
+        }
+        let mut signing = self.signing();
+        signing.expired.retain(|token| until_of(token).is_some_and(|until| until >= now()));
+        if signing.expired.len() >= MOST_EXPIRED {
+            *signing = Signing::new()?;
+        } else {
+            signing.expired.insert(token.to_owned());
+        }
+        Ok(())
     }
 
     /// The sandbox that a signed token is for, as long as it holds.
     fn signed(&self, token: &str, port: u16) -> Option<String> {
         let (plain, given) = token.split_at_checked(token.len().checked_sub(DIGITS)?)?;
-        let (id, until) = plain.split_at_checked(plain.len().checked_sub(10)?)?;
-        let right = digits(&self.key, &format!("signed:{plain}:{port}"));
+        let id = plain.get(..plain.len().checked_sub(UNTIL)?)?;
+        let signing = self.signing();
+        let right = digits(&signing.key, &format!("signed:{plain}:{port}"));
         let holds: bool = right.as_bytes().ct_eq(given.as_bytes()).into();
-        let until = u64::from_str_radix(until, 16).ok()?;
-        let taken_back = self.expired.lock().unwrap_or_else(PoisonError::into_inner).contains(token);
-        (holds && until >= now() && !taken_back).then(|| id.to_owned())
+        (holds && until_of(token)? >= now() && !signing.expired.contains(token)).then(|| id.to_owned())
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<(String, u16), Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Until when a token holds, as it says itself.
+fn until_of(token: &str) -> Option<u64> {
+    let plain = token.get(..token.len().checked_sub(DIGITS)?)?;
+    u64::from_str_radix(plain.get(plain.len().checked_sub(UNTIL)?..)?, 16).ok()
 }
 
 fn now() -> u64 {
@@ -146,7 +184,8 @@ pub async fn answer(app: &Arc<App>, wanted: Wanted, mut request: Request) -> Ans
             let in_header = headers.get(HEADER).and_then(|value| value.to_str().ok()).is_some_and(is_token);
             let in_cookie = cookie(headers).is_some_and(|value| is_token(&value));
             let public = sandbox.record.public || e2b::is_public(&sandbox.known);
-            if !public && !in_header && !in_cookie && !app.access.knows(headers) {
+            let has_token = in_header || in_cookie || e2b::has_token(app, sandbox.id(), headers);
+            if !public && !has_token && !app.access.knows(headers) {
                 return Err(unknown());
             }
             sandbox.id().to_owned()
@@ -158,9 +197,12 @@ pub async fn answer(app: &Arc<App>, wanted: Wanted, mut request: Request) -> Ans
     if known {
         headers.remove(header::AUTHORIZATION);
         headers.remove("x-api-key");
-        headers.remove("x-access-token");
     }
+    e2b::without_token(headers);
     without_cookie(headers);
+    if wanted.port == daytona::ways::TOOLBOX_PORT {
+        return daytona::ways::tools(app, &id, request).await;
+    }
     let port = way_in(app, &id, wanted.port).await?;
     pass(port, request).await
 }
@@ -298,11 +340,33 @@ mod tests {
         assert_eq!(previews.signed(&token, 3001), None);
         assert_eq!(previews.signed(&token.replace("8377", "8378"), 3000), None);
         assert_eq!(Previews::new().unwrap().signed(&token, 3000), None);
-        previews.expire("8377db6cc3fb4a12", &token);
+        // Only as what it is.
+        previews.expire("8377db6cc3fb4a12", 3001, &token).unwrap();
+        previews.expire("8377db6cc3fb4a13", 3000, &token).unwrap();
+        assert!(previews.signed(&token, 3000).is_some());
+        previews.expire("8377db6cc3fb4a12", 3000, &token).unwrap();
         assert_eq!(previews.signed(&token, 3000), None);
         for odd in ["", "x", "ä", &"0".repeat(33), &"ä".repeat(40)] {
             assert_eq!(previews.signed(odd, 3000), None);
         }
+    }
+
+    #[test]
+    fn tokens_that_were_taken_back_are_not_remembered_without_end() {
+        let previews = Previews::new().unwrap();
+        let id = "8377db6cc3fb4a12";
+        let kept = previews.sign(id, 1, 60).unwrap();
+        for seconds in 0..=MOST_EXPIRED as u64 {
+            let token = previews.sign(id, 3000, 60 + seconds).unwrap();
+            previews.expire(id, 3000, &token).unwrap();
+            assert_eq!(previews.signed(&token, 3000), None);
+        }
+        assert!(previews.signing().expired.len() <= MOST_EXPIRED);
+        // All that were signed went with the last of too many.
+        assert_eq!(previews.signed(&kept, 1), None);
+        let gone = previews.sign(id, 3000, 0).unwrap();
+        previews.expire(id, 3000, &gone).unwrap();
+        previews.expire(id, 3000, "nobody's").unwrap();
     }
 
     #[test]

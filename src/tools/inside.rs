@@ -7,6 +7,7 @@ mod change;
 mod look;
 mod remote;
 mod search;
+mod watch;
 
 use super::bulk::{Bare, In, Out, Sink};
 use super::patient::Patience;
@@ -157,6 +158,7 @@ fn give(request: &Request, answer: &mut Answer<'_>) -> Result<(), Error> {
         Request::Grep { path, pattern, files, ignore_case } => {
             search::grep(path, pattern, files.as_deref(), *ignore_case, answer)
         }
+        Request::Watch { path, recursive } => watch::watch(path, *recursive, answer),
         Request::Replace { files, pattern, text } => search::replace(files, pattern, text, answer),
         Request::MakeDirectory { path, parents, mode } => {
             change::make_directory(path.path(), *parents, *mode).map_err(|trouble| trouble.about(path))

@@ -9,11 +9,13 @@ mod copy;
 mod interrupt;
 mod listing;
 mod look;
+mod watch;
 
 pub use change::{Chmod, Mkdir, Mv, Rm};
 pub use content::{Cat, Replace, Write};
 pub use copy::Copy;
 pub use look::{Find, Grep, Ls, Stat, Tree};
+pub use watch::Watch;
 
 use super::{Site, table};
 use crate::error::{Error, Kind, Problem};
@@ -53,6 +55,8 @@ table! {
         Grep(Grep) = "fs.grep",
         /// Replace a text in files, everywhere
         Replace(Replace) = "fs.replace",
+        /// Tell what changes in a directory, as it changes
+        Watch(Watch) = "fs.watch",
     }
 }
 

@@ -32,3 +32,4 @@ mod streams;
 mod terminals;
 mod verbs;
 mod volumes;
+mod watch;

@@ -47,6 +47,31 @@ fn a_snapshot_is_made_and_a_dockerfile_is_built() {
 }
 
 #[test]
+fn what_an_image_starts_by_itself_runs_and_uploads_over_http_are_refused_with_a_cure() {
+    walks("uploads");
+}
+
+#[test]
+fn whoever_has_the_token_hears_of_sandboxes_that_change() {
+    walks("events");
+}
+
+#[test]
+fn the_toolbox_is_reached_as_other_languages_clients_do() {
+    walks("toolbox");
+}
+
+#[test]
+fn the_older_client_does_its_work_by_the_paths_it_knows() {
+    walk("daytona-sdk", "walk_daytona_sdk.py", "all", variables);
+}
+
+#[test]
+fn the_client_for_typescript_works_by_its_other_name_too() {
+    walk("daytona-sdk-npm", "walk_daytona.mjs", "all", variables);
+}
+
+#[test]
 fn a_repository_is_cloned_changed_and_pushed() {
     walks("git");
 }

@@ -1,7 +1,7 @@
 //! A server of the test's own, at a port that was free.
 
-use crate::common::available;
 use crate::common::sandboxes::Sandboxes;
+use crate::common::{available, languages};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -164,9 +164,32 @@ pub fn walk_at(
 ) {
     let Some(packages) = packages(client) else { return };
     let server = Server::with(&format!("{client}-{part}"), options);
-    let mut program = program(script, part, &packages);
+    walk_in(&server, &packages, (script, part), variables);
+}
+
+/// The same at a server whose sandboxes can be of an image of a recipe.
+pub fn walk_with_image(
+    image: &str,
+    client: &str,
+    script: &str,
+    part: &str,
+    variables: impl Fn(&Server) -> Vec<(&'static str, String)>,
+) {
+    let (Some(packages), Some(archive)) = (packages(client), languages::archive(image)) else { return };
+    let server = Server::new(&format!("{client}-{part}"));
+    server.sandboxes.done(&["image", "load", archive.to_str().expect("a path of text")]);
+    walk_in(&server, &packages, (script, part), variables);
+}
+
+fn walk_in(
+    server: &Server,
+    packages: &Path,
+    (script, part): (&str, &str),
+    variables: impl Fn(&Server) -> Vec<(&'static str, String)>,
+) {
+    let mut program = program(script, part, packages);
     // Clients look for a file of settings where they are.
-    program.current_dir(&server.sandboxes.0.0).envs(variables(&server));
+    program.current_dir(&server.sandboxes.0.0).envs(variables(server));
     is_well(&program.output().expect("start the script"));
     // What the script made it also removed.
     let left: Value = serde_json::from_str(&server.sandboxes.done(&["ls", "--json"])).expect("an object");

@@ -1,8 +1,11 @@
 // Walks groups of calls of Daytona's own client for TypeScript against `belljar serve`: `ok` at the end.
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import { createRequire } from "node:module";
 
-const { Daytona, DaytonaError, DaytonaNotFoundError } = createRequire(process.env.CLIENT + "/")("@daytonaio/sdk");
+// One client, which has two names.
+const name = process.env.CLIENT.includes("daytona-sdk") ? "@daytona/sdk" : "@daytonaio/sdk";
+const { Daytona, DaytonaError, DaytonaNotFoundError, Image } = createRequire(process.env.CLIENT + "/")(name);
 const daytona = new Daytona();
 
 const sandbox = await daytona.create({ language: "python", networkBlockAll: true, envVars: { GIVEN: "yes" }, labels: { for: "node" } });
@@ -60,5 +63,29 @@ await sandbox.start();
 assert.equal((await sandbox.fs.downloadFile("some/where/file.txt")).toString(), "one");
 await assert.rejects(daytona.get("nowhere"), DaytonaNotFoundError);
 await sandbox.delete();
+
+// An image of local files: a small one, a directory with one that is uploaded in parts, and a pattern.
+fs.mkdirSync("context/dir/below", { recursive: true });
+fs.writeFileSync("context/eins.txt", "eins");
+fs.writeFileSync("context/dir/below/large", Buffer.alloc(7 << 20, "x"));
+fs.writeFileSync("context/one.cfg", "1");
+fs.writeFileSync("context/two.cfg", "2");
+const image = Image.base("python:3.12-slim")
+  .addLocalFile("context/eins.txt", "/tmp/put/renamed.txt")
+  .addLocalDir("context/dir", "/tmp/put/dir")
+  .dockerfileCommands(["ARG WHERE=/tmp/put", "WORKDIR $WHERE", "COPY --chmod=600 one.cfg two.cfg conf/", "COPY *.cfg more/", 'ENV WHOLE="$WHERE/conf" PATH="/tmp/put/bin:$PATH"', "RUN echo $WHERE > arg"], "context")
+  .entrypoint(["/bin/sh", "-c", "echo begun; exec sleep 1000"]);
+const built = await daytona.create({ image, networkBlockAll: true }, { timeout: 120 });
+const said = await built.process.executeCommand("cat renamed.txt arg; wc -c < dir/below/large; stat -c %a conf/one.cfg conf/two.cfg; cat more/*; echo $WHOLE; case $PATH in /tmp/put/bin:/*) echo path;; esac");
+assert.equal(said.result, "eins/tmp/put\n7340032\n600\n600\n12/tmp/put/conf\npath\n");
+assert.equal((await built.process.getEntrypointSession()).commands.length, 1);
+while (!/begun/.test((await built.process.getEntrypointLogs()).stdout)) await new Promise((done) => setTimeout(done, 50));
+await built.delete();
+// The same files are not uploaded again, and others are no part of the same image.
+fs.writeFileSync("context/eins.txt", "zwei");
+const other = await daytona.create({ image: Image.base("python:3.12-slim").addLocalFile("context/eins.txt", "/tmp/f"), networkBlockAll: true }, { timeout: 120 });
+assert.equal((await other.fs.downloadFile("/tmp/f")).toString(), "zwei");
+await other.delete();
+await assert.rejects(daytona.create({ image: Image.base("python:3.12-slim").dockerfileCommands(["USER ada"]) }), /USER/);
 console.log("ok");
 process.exit(0);

@@ -287,6 +287,90 @@ def images(daytona):
     refused(DaytonaNotFoundError, lambda: daytona.snapshot.get("snapped"), "not found")
 
 
+def uploads(daytona):
+    # Where the client would fail without a word, the answer has one.
+    with open("local.txt", "w") as file:
+        file.write("x")
+    image = Image.base("python:3").add_local_file("local.txt", "/tmp/x")
+    refused(DaytonaError, lambda: daytona.create(CreateSandboxFromImageParams(image=image, **BARE)), "https")
+    image = Image.base("python:3").env({"A": "it's"}).workdir("/tmp/some where").entrypoint(["/bin/sh", "-c", "echo begun with $A; exec sleep 1000"])
+    sandbox = daytona.create(CreateSandboxFromImageParams(image=image, **BARE))
+    assert sandbox.process.exec("pwd; echo $A").result == "/tmp/some where\nit's\n"
+
+    def logs():
+        deadline = time.monotonic() + 30
+        while not sandbox.process.get_entrypoint_logs().stdout:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        return sandbox.process.get_entrypoint_logs().stdout
+
+    assert logs() == "begun with it's\n"
+    session = sandbox.process.get_entrypoint_session()
+    assert session.session_id == "entrypoint" and session.commands[0].exit_code is None, session
+    sandbox.stop()
+    sandbox.start()
+    assert logs() == "begun with it's\n"
+    sandbox.delete()
+    broken = Image.base("python:3").workdir("/tmp").entrypoint(["/nowhere/at-all"])
+    refused(DaytonaError, lambda: daytona.create(CreateSandboxFromImageParams(image=broken, **BARE)), "ENTRYPOINT")
+
+
+def events(daytona):
+    from websocket import WebSocketConnectionClosedException, create_connection
+
+    place = os.environ["DAYTONA_API_URL"].replace("http", "ws", 1) + "/socket.io/?transport=websocket&EIO=4"
+
+    def connected(token):
+        socket = create_connection(place, timeout=30)
+        opened = socket.recv()
+        assert opened[0] == "0" and json.loads(opened[1:])["pingInterval"] > 0, opened
+        socket.send("40" + json.dumps({"token": token}))
+        return socket
+
+    stranger = connected("wrong")
+    assert stranger.recv().startswith("44")
+    try:
+        assert not stranger.recv()
+    except WebSocketConnectionClosedException:
+        pass
+    socket = connected(os.environ["DAYTONA_API_KEY"])
+    assert json.loads(socket.recv()[2:])["sid"]
+    sandbox = box(daytona)
+    sandbox.stop()
+    sandbox.start()
+    sandbox.delete()
+    heard = [json.loads(socket.recv()[2:]) for _ in range(4)]
+    assert heard[0][0] == "sandbox.created" and heard[0][1]["id"] == sandbox.id, heard
+    told = [(name, data["sandbox"]["id"], data["oldState"], data["newState"]) for name, data in heard[1:]]
+    changes = [("started", "stopped"), ("stopped", "started"), ("started", "destroyed")]
+    assert told == [("sandbox.state.updated", sandbox.id, *change) for change in changes], told
+    socket.close()
+
+
+def toolbox(daytona):
+    # As the clients for Ruby and Go reach it.
+    from websocket import create_connection
+
+    sandbox, stranger = box(daytona), box(daytona)
+    link = sandbox.get_preview_link(2280)
+    own, key = {"x-daytona-preview-token": link.token}, f"Authorization: Bearer {os.environ['DAYTONA_API_KEY']}"
+    place = link.url.replace("http", "ws", 1) + "/process/pty/create-connect?id=one&cols=90&rows=20"
+    socket = create_connection(place, timeout=30, header=[key, f"X-Daytona-Preview-Token: {link.token}"], subprotocols=["X-Daytona-Pty-Exit-Control"])
+    assert json.loads(socket.recv())["status"] == "connected"
+    socket.send_binary(b"stty size; exit\n")
+    shown = ""
+    while "20 90" not in shown:
+        shown += bytes(socket.recv()).decode()
+    socket.close()
+    port = link.url.rsplit(":")[-1]
+    by_name = urllib.request.Request(f"http://127.0.0.1:{port}/work-dir", headers={"Host": f"2280-{sandbox.id}.localhost:{port}", **own})
+    assert json.loads(urllib.request.urlopen(by_name).read())["dir"], by_name
+    other = urllib.request.Request(f"http://127.0.0.1:{port}/work-dir", headers={"Host": f"2280-{stranger.id}.localhost:{port}", **own})
+    refused(urllib.error.HTTPError, lambda: urllib.request.urlopen(other), "401")
+    sandbox.delete()
+    stranger.delete()
+
+
 def git(daytona):
     sandbox = box(daytona)
     repository = sandbox.git

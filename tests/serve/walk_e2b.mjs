@@ -35,6 +35,11 @@ assert.deepEqual((await sandbox.files.list("/tmp/x")).map((one) => one.name).sor
 assert(await sandbox.files.makeDir("/tmp/new"));
 assert.equal((await sandbox.files.rename("/tmp/x/1", "/tmp/new/eins")).path, "/tmp/new/eins");
 assert.equal((await sandbox.files.getInfo("/tmp/new/eins")).size, 4);
+const changed = [];
+const watcher = await sandbox.files.watchDir("/tmp/new", (event) => changed.push(`${event.type} ${event.name}`), { recursive: true });
+await sandbox.files.write("/tmp/new/watched", "1");
+while (!changed.includes("write watched")) await new Promise((done) => setTimeout(done, 50));
+await watcher.stop();
 await sandbox.files.remove("/tmp/new");
 assert.equal(await sandbox.files.exists("/tmp/new"), false);
 await assert.rejects(sandbox.files.read("/tmp/nowhere"), NotFoundError);

@@ -19,6 +19,8 @@ from e2b import (
     SandboxQuery,
     SandboxState,
     TimeoutException,
+    Volume,
+    VolumeException,
 )
 
 
@@ -62,6 +64,8 @@ def life():
     refused(SandboxException, lambda: box(template="no-such-template"), "no-such-template")
     refused(AuthenticationException, lambda: box(api_key="wrong"))
     refused(SandboxException, lambda: sandbox.pause(), "memory")
+    refused(SandboxException, lambda: sandbox.fork(), "memory")
+    refused(VolumeException, lambda: Volume.create("v"), "belljar volume")
     snapshot = sandbox.create_snapshot()
     copy = box(template=snapshot.snapshot_id)
     assert copy.files.read("kept.txt") == "kept"
@@ -122,11 +126,12 @@ class Shown:
         self.handle, self.text = handle, ""
 
     def until(self, word):
-        for _, _, shown in self.handle:
-            self.text += (shown or b"").decode()
-            if word in self.text:
-                return self
-        raise AssertionError(f"it has never shown {word}: {self.text}")
+        # It may have come with what came before.
+        while word not in self.text:
+            shown = next(iter(self.handle), None)
+            assert shown is not None, f"it has never shown {word}: {self.text}"
+            self.text += (shown[2] or b"").decode()
+        return self
 
 
 def terminals():
@@ -146,8 +151,8 @@ def terminals():
     terminal.disconnect()
     again = pty.connect(terminal.pid)
     shown = Shown(again)
-    pty.send_stdin(terminal.pid, b"read -r -n 1 -s key; printf 'got %q\\n' \"$key\"\n")
-    time.sleep(0.5)
+    pty.send_stdin(terminal.pid, b"echo rea''dy; read -r -n 1 -s key; printf 'got %q\\n' \"$key\"\n")
+    shown.until("ready")
     pty.send_stdin(terminal.pid, b"\x1d")
     shown.until("got $'\\035'")
     pty.stream_input(terminal.pid, [b"echo str", b"eam", b"ed; exit 3\n"])
@@ -207,7 +212,6 @@ def files():
     assert not fs.exists("/tmp/new")
     refused(NotFoundException, lambda: fs.read("/tmp/nowhere"))
     refused(NotFoundException, lambda: fs.list("/tmp/nowhere"))
-    refused(SandboxException, lambda: fs.watch_dir("/tmp"), "")
     signed = sandbox.download_url("/tmp/x/2")
     assert urllib.request.urlopen(signed).read() == b"\x00zwei"
     for wrong in [signed.replace("signature=v1_", "signature=v1_x"), signed.replace("x%2F2", "large").replace("x/2", "large")]:
@@ -222,6 +226,55 @@ def files():
     assert urllib.request.urlopen(mixed).read() == b"\x00zwei"
     other.kill()
     sandbox.kill()
+
+
+def watching():
+    sandbox = box()
+    fs, run = sandbox.files, sandbox.commands.run
+    fs.make_dir("/tmp/w/old")
+    fs.write("/tmp/w/there", "1")
+
+    def heard(watcher, wanted):
+        events, deadline = [], time.monotonic() + 30
+        while not wanted <= {(one.type.value, one.name) for one in events}:
+            assert time.monotonic() < deadline, (wanted, events)
+            time.sleep(0.1)
+            events += watcher.get_new_events()
+        return events
+
+    watcher, deep = fs.watch_dir("/tmp/w"), fs.watch_dir("/tmp/w", recursive=True)
+    assert watcher.get_new_events() == []
+    fs.write("/tmp/w/there", "2")
+    fs.write("/tmp/w/new", "3")
+    fs.write("/tmp/w/old/deep", "4")
+    run("cd /tmp/w; echo 5 >> there; chmod 600 there; mv new other; mkdir -p made/below; echo 6 > made/below/file; rm other")
+    plain = {("write", "there"), ("create", "new"), ("write", "new"), ("chmod", "there"), ("rename", "new"), ("create", "other"), ("create", "made"), ("remove", "other")}
+    events = heard(watcher, plain)
+    assert not [one for one in events if "belljar" in one.name or "/" in one.name], events
+    heard(deep, plain | {("create", "old/deep"), ("create", "made/below"), ("create", "made/below/file")})
+    run("mv /tmp/w/made /tmp/w/moved; echo 7 > /tmp/w/moved/below/file")
+    heard(deep, {("rename", "made"), ("create", "moved"), ("write", "moved/below/file")})
+    watcher.stop()
+    refused(SandboxException, watcher.get_new_events, "stopped")
+    refused(NotFoundException, lambda: fs.watch_dir("/tmp/nowhere"))
+    refused(InvalidArgumentException, lambda: fs.watch_dir("/tmp/w/there"))
+    sandbox.kill()
+
+    async def awaited():
+        sandbox = await AsyncSandbox.create(allow_internet_access=False)
+        seen, left = [], []
+        await sandbox.files.make_dir("/tmp/w")
+        handle = await sandbox.files.watch_dir("/tmp/w", on_event=lambda event: seen.append(event.name), on_exit=lambda error: left.append(error), recursive=True)
+        await sandbox.files.write("/tmp/w/a/file", "1")
+        deadline = time.monotonic() + 30
+        while "a/file" not in seen:
+            assert time.monotonic() < deadline, seen
+            await asyncio.sleep(0.1)
+        await handle.stop()
+        assert left == [None], left
+        await sandbox.kill()
+
+    asyncio.run(awaited())
 
 
 def ports():

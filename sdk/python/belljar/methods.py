@@ -190,6 +190,14 @@ class Diagnostic(TypedDict):
     source: Optional[str]
 
 
+class DirectoryWatched(TypedDict):
+    """A directory that was watched to its end."""
+    # How many changes there were.
+    changes: int
+    # The directory.
+    path: Name
+
+
 class End(TypedDict):
     """How a sandbox ended, the same in every verb."""
     # When, as RFC 3339 has it.
@@ -1873,6 +1881,10 @@ class FsMethods:
     def replace(self, *, sandbox: Union[str, float], text: Union[str, float], new: Union[str, float], file: OneOrSomeWord, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> FilesReplaced:
         """Replace a text in files, everywhere"""
         return self._call("fs.replace", {"sandbox": sandbox, "text": text, "new": new, "file": file, "input": input}, on_output)
+
+    def watch(self, *, sandbox: Union[str, float], path: Word, recursive: Optional[bool] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> DirectoryWatched:
+        """Tell what changes in a directory, as it changes"""
+        return self._call("fs.watch", {"sandbox": sandbox, "path": path, "recursive": recursive, "input": input}, on_output)
 
 
 class GitMethods:

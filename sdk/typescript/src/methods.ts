@@ -205,6 +205,14 @@ export type DiagnosticSeverity = "error" | "warning" | "information" | "hint";
 
 export type Digest = string;
 
+/** A directory that was watched to its end. */
+export interface DirectoryWatched {
+  /** How many changes there were. */
+  changes: number;
+  /** The directory. */
+  path: Name;
+}
+
 /** One of several sandboxes. */
 export type EachRemoved = Removed | { error: Error; name: string };
 
@@ -1778,6 +1786,11 @@ export class FsMethods {
   /** Replace a text in files, everywhere */
   replace(given: { sandbox: string | number; text: string | number; new: string | number; file: OneOrSomeWord; input?: Word }, onOutput?: OnOutput): Promise<FilesReplaced> {
     return this.call("fs.replace", given, onOutput) as Promise<FilesReplaced>;
+  }
+
+  /** Tell what changes in a directory, as it changes */
+  watch(given: { sandbox: string | number; path: Word; recursive?: boolean; input?: Word }, onOutput?: OnOutput): Promise<DirectoryWatched> {
+    return this.call("fs.watch", given, onOutput) as Promise<DirectoryWatched>;
   }
 }
 

@@ -8,7 +8,7 @@ use crate::verbs::{Object, Reported, Told as _, Verb as _};
 /// `belljar preview`; the exit code.
 pub fn preview(asked: Reported<Preview>) -> i32 {
     let Reported { verb, json } = asked;
-    terminal::site(!json, |site| {
+    terminal::site_of_people(!json, |site| {
         let failed = |error| {
             let error = name_fields::<Preview>(error);
             terminal::complain(&error, Preview::exit_code(&error), json)

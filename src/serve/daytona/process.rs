@@ -177,7 +177,7 @@ pub async fn code_run(
 /// What a line begins with that has a chart.
 const MARK: &str = "belljar-chart:";
 /// Figures that are shown are written as lines, in the place of a window.
-const CHARTS: &str = include_str!("charts.py");
+const CHARTS: &str = concat!(include_str!("../figures.py"), include_str!("charts.py"));
 
 fn with_charts(code: &str) -> String {
     // The code stands in a text of its own, so that its lines keep their numbers.

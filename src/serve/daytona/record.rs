@@ -50,6 +50,12 @@ pub struct Record {
     /// The Dockerfile that it was made of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<String>,
+    /// What runs by itself when it starts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// The session in which that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entrypoint_session: Option<String>,
     /// Minutes without a call until it is stopped; 0 for never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto_stop: Option<i64>,

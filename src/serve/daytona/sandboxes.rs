@@ -110,6 +110,8 @@ pub async fn create(State(app): State<Arc<App>>, Body(wish): Body<Wish>) -> Answ
         volumes: wish.volumes.unwrap_or_default(),
         archived: false,
         signing_key: Some(unguessable()?),
+        entrypoint: made_of.entrypoint,
+        entrypoint_session: None,
     };
     let mut env: BTreeMap<String, String> = made_of.env.clone();
     env.extend(record.env.clone());
@@ -135,7 +137,35 @@ pub async fn create(State(app): State<Arc<App>>, Body(wish): Body<Wish>) -> Answ
         parameters.insert("volume".to_owned(), json!(record.volumes.iter().map(shown).collect::<Vec<_>>()));
     }
     let made = app.backend.call("create", Value::Object(parameters)).await?;
-    view(&app, made["id"].as_str().unwrap_or_default()).await
+    let mut sandbox = find(&app, made["id"].as_str().unwrap_or_default()).await?;
+    if let Err(failure) = begin(&app, &mut sandbox).await {
+        app.backend.call("rm", json!({ "name": [sandbox.id()], "force": true })).await?;
+        return Err(failure);
+    }
+    let told = sandbox.view(&app.toolbox());
+    app.events.created(&told);
+    Ok(Json(told))
+}
+
+/// Starts what its image starts by itself, as a session of its own.
+async fn begin(app: &App, sandbox: &mut Sandbox) -> Answer<()> {
+    if sandbox.record.entrypoint.is_empty() {
+        return Ok(());
+    }
+    let command = json!({ "name": sandbox.id(), "command": sandbox.record.entrypoint, "detach": true });
+    let told =
+        app.backend.call("exec", command).await.map_err(|error| {
+            Failure::new(StatusCode::UNPROCESSABLE_ENTITY, format!("dockerfile: ENTRYPOINT: {error}"))
+        })?;
+    sandbox.record.entrypoint_session = told["session"].as_str().map(str::to_owned);
+    write(app, sandbox).await
+}
+
+/// Answers with a sandbox that may be in another state than before, and tells of it.
+async fn changed(app: &App, before: &Sandbox) -> Answer<Json<Value>> {
+    let told = view(app, before.id()).await?;
+    app.events.changed(before, &told.0);
+    Ok(told)
 }
 
 /// A volume as `--volume` takes it.
@@ -204,6 +234,7 @@ pub async fn delete(State(app): State<Arc<App>>, Path(word): Path<String>) -> An
     let mut gone = sandbox.view(&app.toolbox());
     gone["state"] = json!("destroyed");
     gone["desiredState"] = json!("destroyed");
+    app.events.changed(&sandbox, &gone);
     Ok(Json(gone))
 }
 
@@ -214,7 +245,7 @@ pub async fn act(
     Query(query): Query<HashMap<String, String>>,
 ) -> Answer<Json<Value>> {
     let mut sandbox = find(&app, &word).await?;
-    let state = sandbox.state();
+    let (before, state) = (sandbox.clone(), sandbox.state());
     match what.as_str() {
         "start" | "recover" if state == "started" => {}
         "start" | "recover" => {
@@ -223,6 +254,7 @@ pub async fn act(
                 sandbox.record.archived = false;
                 write(&app, &sandbox).await?;
             }
+            begin(&app, &mut sandbox).await?;
         }
         "stop" if state == "stopped" => {}
         "stop" => {
@@ -232,6 +264,7 @@ pub async fn act(
                 // It was to be removed with its end.
                 let mut gone = sandbox.view(&app.toolbox());
                 gone["state"] = json!("destroyed");
+                app.events.changed(&before, &gone);
                 return Ok(Json(gone));
             }
         }
@@ -249,7 +282,7 @@ pub async fn act(
         }
         _ => return Err(Failure::not_found(format!("there is no `{}` of a sandbox", what.escape_debug()))),
     }
-    view(&app, sandbox.id()).await
+    changed(&app, &before).await
 }
 
 /// `POST /sandbox/{s}/resize`.
@@ -299,7 +332,9 @@ pub async fn fork(
         parameters["new"] = json!(name);
     }
     let made = app.backend.call("fork", parameters).await?;
-    view(&app, made["id"].as_str().unwrap_or_default()).await
+    let told = view(&app, made["id"].as_str().unwrap_or_default()).await?;
+    app.events.created(&told.0);
+    Ok(told)
 }
 
 /// `POST /sandbox/{s}/snapshot`.

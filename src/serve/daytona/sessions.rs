@@ -118,8 +118,16 @@ pub async fn list(State(app): State<Arc<App>>, Path(id): Path<String>) -> Answer
 /// `GET /process/session/{session}`.
 pub async fn get(State(app): State<Arc<App>>, Path((id, session)): Path<(String, String)>) -> Answer<Json<Value>> {
     if session == ENTRYPOINT {
-        sandboxes::find(&app, &id).await?;
-        return Ok(Json(json!({ "sessionId": ENTRYPOINT, "commands": [] })));
+        let commands: Vec<Value> = match entrypoint(&app, &id).await? {
+            None => Vec::new(),
+            Some(name) => {
+                let told = app.backend.call("session.ls", json!({ "sandbox": id })).await.map_err(of_session)?;
+                let mut sessions = told["sessions"].as_array().into_iter().flatten();
+                let jobs = sessions.find(|one| one["id"] == name).and_then(|one| one["jobs"].as_array()).cloned();
+                jobs.unwrap_or_default().iter().map(command_view).collect()
+            }
+        };
+        return Ok(Json(json!({ "sessionId": ENTRYPOINT, "commands": commands })));
     }
     Ok(Json(view(&one(&app, &id, &session).await?)))
 }
@@ -131,16 +139,31 @@ pub async fn delete(State(app): State<Arc<App>>, Path((id, session)): Path<(Stri
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// The session in which what the image starts by itself runs, if it starts something.
+async fn entrypoint(app: &App, id: &str) -> Answer<Option<String>> {
+    Ok(sandboxes::find(app, id).await?.record.entrypoint_session)
+}
+
 /// `GET /process/session/entrypoint/logs`.
 pub async fn entrypoint_logs(
     State(app): State<Arc<App>>,
     Path((id, session)): Path<(String, String)>,
+    headers: HeaderMap,
 ) -> Answer<Json<Value>> {
     if session != ENTRYPOINT {
         return Err(Failure::not_found("logs are those of a command of the session"));
     }
-    sandboxes::find(&app, &id).await?;
-    Ok(Json(json!({ "output": "", "stdout": "", "stderr": "" })))
+    let Some(name) = entrypoint(&app, &id).await? else {
+        return Ok(Json(json!({ "output": "", "stdout": "", "stderr": "" })));
+    };
+    let told =
+        app.backend.call("session.logs", json!({ "sandbox": id, "id": name, "job": 1 })).await.map_err(of_session)?;
+    let (stdout, stderr) = (bytes_of(&told["stdout"]), bytes_of(&told["stderr"]));
+    Ok(Json(json!({
+        "output": String::from_utf8_lossy(&logged(&headers, &stdout, &stderr)),
+        "stdout": String::from_utf8_lossy(&stdout),
+        "stderr": String::from_utf8_lossy(&stderr),
+    })))
 }
 
 /// `POST /process/session/{session}/exec`.

@@ -60,7 +60,10 @@ pub async fn preview(State(app): State<Arc<App>>, Path((word, port)): Path<(Stri
     let port = port_of(&port)?;
     let sandbox = sandboxes::find(&app, &word).await?;
     let token = app.previews.token(sandbox.id(), app.access.token());
-    Ok(Json(json!({ "sandboxId": sandbox.id(), "url": app.preview_url(port, sandbox.id()), "token": token })))
+    // Who asks for the toolbox so puts another path behind its address, and not every resolver knows names below `localhost`.
+    let is_toolbox = port == super::ways::TOOLBOX_PORT;
+    let url = if is_toolbox { app.url.clone() } else { app.preview_url(port, sandbox.id()) };
+    Ok(Json(json!({ "sandboxId": sandbox.id(), "url": url, "token": token })))
 }
 
 /// `GET /sandbox/{s}/ports/{port}/signed-preview-url`.
@@ -88,10 +91,11 @@ pub async fn signed_preview(
 /// `POST /sandbox/{s}/ports/{port}/signed-preview-url/{token}/expire`.
 pub async fn expire_preview(
     State(app): State<Arc<App>>,
-    Path((word, _, token)): Path<(String, String, String)>,
+    Path((word, port, token)): Path<(String, String, String)>,
 ) -> Answer<StatusCode> {
+    let port = port_of(&port)?;
     let sandbox = sandboxes::find(&app, &word).await?;
-    app.previews.expire(sandbox.id(), &token);
+    app.previews.expire(sandbox.id(), port, &token)?;
     Ok(StatusCode::OK)
 }
 

@@ -78,14 +78,20 @@ pub fn pulse(headers: &HeaderMap) -> Duration {
     asked.filter(|seconds| *seconds > 0).map_or(PULSE, Duration::from_secs)
 }
 
+/// The sign of life of a process.
+pub fn alive() -> Value {
+    json!({ "event": { "keepalive": {} } })
+}
+
 /// An answer that streams what is sent to the channel, and a sign of life where that is nothing for a while.
-pub fn streamed(messages: mpsc::Receiver<Bytes>, pulse: Duration) -> Response {
-    let body = futures_util::stream::unfold(messages, move |mut messages| async move {
+pub fn streamed(messages: mpsc::Receiver<Bytes>, pulse: Duration, alive: Value) -> Response {
+    let begin = (messages, framed(&alive));
+    let body = futures_util::stream::unfold(begin, move |(mut messages, alive)| async move {
         let message = match tokio::time::timeout(pulse, messages.recv()).await {
             Ok(message) => message?,
-            Err(_) => framed(&json!({ "event": { "keepalive": {} } })),
+            Err(_) => alive.clone(),
         };
-        Some((Ok::<_, std::convert::Infallible>(message), messages))
+        Some((Ok::<_, std::convert::Infallible>(message), (messages, alive)))
     });
     ([(header::CONTENT_TYPE, STREAM)], Body::from_stream(body)).into_response()
 }

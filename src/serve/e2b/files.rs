@@ -1,7 +1,7 @@
 //! Files of a sandbox, in the words of E2B's clients.
 
 use super::record::{self, Sandbox};
-use super::{connect, inside, processes, token_of};
+use super::{connect, inside, processes, token_of, watchers};
 use crate::error::{Error, Kind};
 use crate::serve::App;
 use crate::serve::failure::{Answer, Failure};
@@ -30,13 +30,13 @@ pub async fn answer(
     let streams = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == connect::STREAM);
     let answered = async {
         let sandbox = inside(&app, &headers).await?;
-        if streams {
-            return Err(Failure::not_here("files are not watched here; list them"));
+        if streams && call == "WatchDir" {
+            return watchers::stream(&app, &sandbox, &connect::only(&body)?, connect::pulse(&headers)).await;
         }
-        one(&app, &sandbox, &call, &processes::read(&body)?).await
+        one(&app, &sandbox, &call, &processes::read(&body)?).await.map(|told| Json(told).into_response())
     };
     match answered.await {
-        Ok(told) => Json(told).into_response(),
+        Ok(response) => response,
         Err(failure) if streams => connect::refused(&failure),
         Err(failure) => failure.into_response(),
     }
@@ -98,7 +98,8 @@ async fn one(app: &App, sandbox: &Sandbox, call: &str, asked: &Value) -> Answer<
             ask("fs.rm", json!({ "path": path, "recursive": true })).await?;
             Ok(json!({}))
         }
-        _ => Err(Failure::not_here(format!("files: `{}` is not done here; list them", call.escape_debug()))),
+        "CreateWatcher" | "GetWatcherEvents" | "RemoveWatcher" => watchers::one(app, sandbox, call, asked).await,
+        _ => Err(Failure::not_here(format!("files: `{}` is not done here", call.escape_debug()))),
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::connect::{self, end, framed, streamed};
 use super::record::Sandbox;
+use super::watchers::Watchers;
 use super::{inside, terminals};
 use crate::error::{Error, Kind};
 use crate::serve::App;
@@ -33,7 +34,13 @@ const PIECE: usize = 1 << 20;
 
 /// All processes that were started here.
 #[derive(Default)]
-pub struct Processes(Mutex<Vec<Arc<Process>>>);
+pub struct Processes {
+    all: Mutex<Vec<Arc<Process>>>,
+    /// Directories that are watched.
+    pub watchers: Watchers,
+    /// Who begins an interpreter.
+    pub contexts: tokio::sync::Mutex<()>,
+}
 
 /// One that runs.
 pub struct Process {
@@ -77,7 +84,7 @@ pub struct Begun {
 
 impl Processes {
     fn all(&self) -> MutexGuard<'_, Vec<Arc<Process>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one that a client means.
@@ -129,7 +136,7 @@ pub async fn answer(
             "Connect" => {
                 let asked = connect::only(&body)?;
                 let process = app.processes.find(sandbox.id(), &asked["process"])?;
-                Ok(streamed(process.listen(), connect::pulse(&headers)))
+                Ok(streamed(process.listen(), connect::pulse(&headers), connect::alive()))
             }
             "StreamInput" => type_all(&app, &sandbox, connect::messages(&body)?).await,
             _ => one(&app, &sandbox, &call, &read(&body)?).await.map(|told| Json(told).into_response()),
@@ -204,7 +211,7 @@ async fn start(app: &Arc<App>, sandbox: &Sandbox, headers: &HeaderMap, asked: &V
     let listener = process.listen();
     app.processes.all().push(Arc::clone(&process));
     tokio::spawn(follow(Arc::clone(app), process, told, rest, limit));
-    Ok(streamed(listener, connect::pulse(headers)))
+    Ok(streamed(listener, connect::pulse(headers), connect::alive()))
 }
 
 async fn begin(app: &App, sandbox: &Sandbox, wanted: Wanted, has_input: bool) -> Answer<Begun> {

@@ -34,6 +34,20 @@ pub struct Record {
     pub private: bool,
     /// Whether it was given the network.
     pub network: bool,
+    /// Contexts of the code interpreter that were made, the newest last.
+    pub contexts: Vec<Context>,
+}
+
+/// A context of the code interpreter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Context {
+    /// By which clients name it.
+    pub id: String,
+    /// What it runs.
+    pub language: String,
+    /// Where it began.
+    pub cwd: String,
 }
 
 /// A sandbox that was found.
@@ -86,6 +100,8 @@ impl Sandbox {
         json!({
             "sandboxID": self.id(), "templateID": self.record.template, "clientID": "belljar", "envdVersion": INSIDE,
             "envdAccessToken": super::token_of(app, self.id()), "domain": app.preview_domain(),
+            // What is asked of the interpreter's contexts has this one alone.
+            "trafficAccessToken": super::token_of(app, self.id()),
         })
     }
 

@@ -123,6 +123,7 @@ pub async fn create(State(app): State<Arc<App>>, Body(wish): Body<Wish>) -> Answ
         end: now() + timeout,
         private: network.allow_public_traffic == Some(false),
         network: internet,
+        contexts: Vec::new(),
     };
     let mut env = made_of.env.clone();
     env.extend(record.envs.clone());

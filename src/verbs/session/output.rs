@@ -221,7 +221,9 @@ impl<'s> Collected<'s> {
             if self.open {
                 self.show().map_err(|error| Error::of_io(&error))?;
             }
-            self.tell_the_rest(site, error);
+            if !site.is_read {
+                self.tell_the_rest(site, error);
+            }
         }
         let held = |bytes: Vec<u8>| self.live.is_none().then_some(Name(bytes));
         Ok(Ran {

@@ -1,7 +1,7 @@
 // Runs pieces of code in one set of globals. argv[2]: the descriptor on which code comes, argv[3]: that on which we tell what became
 // of it. Frames are as interpreter.rs has them. The globals are the code's as much as ours, as in Node's own REPL: what is used here is
 // taken before code comes, and what code may have replaced is called only where a failure is told.
-const { Buffer, Error, Function, Number, RegExp, String, process, setImmediate } = globalThis;
+const { Buffer, Error, Function, Number, RegExp, String, Symbol, process, setImmediate } = globalThis;
 const net = require("net");
 const repl = require("repl");
 const { writeSync } = require("fs");
@@ -24,6 +24,8 @@ const [requests, results] = process.argv.splice(2).map(Number);
 // Who has none was started by code, in our name.
 if (!(results > 2)) exit(1);
 const [CODE, DONE, NAME, RESULT, TRACEBACK, VALUE] = from("cenrtv");
+// Where whoever shows values himself puts a function of a value and of what tells a result: it answers when it has told.
+const FRONT = Symbol.for("belljar.front");
 const put = (frame) => {
   for (let at = 0; at < frame.length; ) at += writeSync(results, frame, at);
 };
@@ -140,6 +142,12 @@ const run = (code, done) => {
     tell(DONE);
     done();
   };
+  const finish = (value) => {
+    const front = globalThis[FRONT];
+    if (typeof front !== "function") return settle(false, value);
+    const told = (media_type, data) => tell(RESULT, media_type + "\n" + data);
+    front(value, told).then(() => settle(false), (error) => settle(true, error));
+  };
   cell = { fail: (error) => settle(true, error) };
   // The server takes the signal while it runs code, and forgets who had it: all listeners come anew.
   const listeners = listenersOf("SIGINT");
@@ -148,7 +156,7 @@ const run = (code, done) => {
     evaluate(code + "\n", server.context, "cell", (error, value) => {
       if (error !== null) settle(true, error);
       // A rejection that nobody waits for is known by then.
-      else setImmediate(() => settle(false, value));
+      else setImmediate(() => finish(value));
     });
   } catch (error) {
     settle(true, error);

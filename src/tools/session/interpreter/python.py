@@ -74,7 +74,17 @@ def _driver():
         for each in objects:
             show(each)
 
+    # For whoever shows values himself: he puts a function in the place of `sys.displayhook`, and what it has as `source` and `finish`
+    # is asked for the code that runs, and called after it in the place of our figures.
+    display.result = lambda media_type, data: tell("r", media_type + "\n" + data)
+
+    def other(name):
+        return getattr(sys.displayhook, name, None)
+
     def figures():
+        finish = other("finish")
+        if finish is not None:
+            return finish()
         pyplot = sys.modules.get("matplotlib.pyplot")
         if pyplot is None:
             return
@@ -163,13 +173,17 @@ def _driver():
         return within_loop(evaluated) if wanted else evaluated()
 
     def run(code, name):
+        source = other("source")
+        code = code if source is None else source(code)
+        # For tracebacks with the lines of the code.
+        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
         tree = compile(code, name, "exec", flags | ast.PyCF_ONLY_AST, True)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         evaluate(tree, name, "exec")
         result = None if last is None else evaluate(ast.Expression(last.value), name, "eval")
         if result is not None:
             main.__dict__["_"] = result
-            show(result)
+            (show if sys.displayhook is sys.__displayhook__ else sys.displayhook)(result)
 
     def foreign(frames):
         # Those that are not ours, nor the loop's that runs the code.
@@ -279,8 +293,6 @@ def _driver():
         code = take(struct.unpack("<IB", take(5))[0]).decode()
         number += 1
         name = f"<cell {number}>"
-        # For tracebacks with the lines of the code.
-        linecache.cache[name] = (len(code), None, code.splitlines(True), name)
         try:
             result = cell(code, name)
         except BaseException as error:
