@@ -74,6 +74,7 @@ impl Backend {
                 env: &|_| None,
                 live: None,
                 live_error: &|| Box::new(std::io::sink()),
+                is_read: true,
                 say: &|_| {},
                 complain: &|_| {},
                 progress: &|| Box::new(Quiet),
