@@ -46,6 +46,13 @@ fn wish(asked: Serve) -> Result<Wish, Error> {
         Some(file) => PathBuf::from(file),
         None => home.as_deref().ok_or_else(verbs::no_home)?.join(TOKEN),
     };
+    let is_name = |name: &String| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+    };
+    if let Some(name) = asked.name.iter().find(|name| !is_name(name)) {
+        let why = format!("name: `{}` is no name of a host", name.escape_debug());
+        return Err(Error::new(crate::error::Kind::Invalid, why).hint("as `box.example`, without a port"));
+    }
     let tls = match (asked.tls_cert, asked.tls_key) {
         (Some(certificate), Some(key)) => Some(Tls::Files { certificate: certificate.into(), key: key.into() }),
         _ if asked.tls_self_signed => Some(Tls::Own { dir: home.clone().ok_or_else(verbs::no_home)? }),

@@ -7,7 +7,7 @@
 use super::failure::Failure;
 use crate::error::Error;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -135,7 +135,8 @@ pub fn unguessable() -> Result<String, Error> {
 /// It cannot be read or made, is empty, or others can read it.
 pub fn token_in(path: &Path) -> Result<(String, bool), Error> {
     let failed = |what: &str, error: &std::io::Error| Error::attempt(format!("{what} {}", path.display()), error);
-    let file = match File::open(path) {
+    // A pipe would have us wait for somebody.
+    let file = match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return make_token(path).map(|token| (token, true)),
         Err(error) => return Err(failed("open", &error)),
@@ -144,6 +145,18 @@ pub fn token_in(path: &Path) -> Result<(String, bool), Error> {
     let refused = |why: &str, hint: String| {
         Error::new(crate::error::Kind::Invalid, format!("token-file: {}: {why}", path.display())).hint(hint)
     };
+    if !meta.is_file() {
+        return Err(refused(
+            "it is no regular file",
+            "give another, or none: then it lies in belljar's own directory".to_owned(),
+        ));
+    }
+    if meta.uid() != nix::unistd::geteuid().as_raw() {
+        return Err(refused(
+            "it belongs to somebody else",
+            "give a file of your own; one that is not there is made".to_owned(),
+        ));
+    }
     if meta.mode() & 0o077 != 0 {
         return Err(refused("others can read or change it", format!("chmod 600 {}", path.display())));
     }

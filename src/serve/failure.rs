@@ -1,6 +1,7 @@
 //! What is answered where something could not be done: an HTTP status, and a body in the manner of who is asked.
 
 use crate::error::{Error, Kind};
+use crate::spec::network::{Target, parse_rule};
 use axum::http::StatusCode;
 
 /// A request that was not done.
@@ -57,6 +58,23 @@ impl From<Error> for Failure {
             None => error.to_string(),
         };
         Failure::new(status_of(error.kind), message)
+    }
+}
+
+/// That no rule of what a sandbox is to reach leads to this machine: whoever has the token has sandboxes, and nothing else here.
+///
+/// # Errors
+///
+/// One does; which, and of which field.
+pub fn not_the_host<'r>(field: &str, rules: impl IntoIterator<Item = &'r str>) -> Answer<()> {
+    // What is no rule at all is refused by the verb, in better words.
+    let leads = |rule: &&str| parse_rule(rule).is_ok_and(|rules| rules.iter().any(|rule| rule.target == Target::Host));
+    match rules.into_iter().find(leads) {
+        None => Ok(()),
+        Some(rule) => Err(Failure::bad(format!(
+            "{field}: `{}` leads to the machine that serves; only its owner opens that, by `belljar net set`",
+            rule.escape_debug()
+        ))),
     }
 }
 

@@ -11,6 +11,7 @@
 mod boxes;
 mod files;
 mod git;
+mod lines;
 mod run;
 
 pub use boxes::Terms;
@@ -30,6 +31,7 @@ use rmcp::model::{
     PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::RequestContext;
+use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
@@ -76,8 +78,14 @@ pub fn serve(wish: Wish) -> Result<(), Error> {
         let server = Tools::new(boxes, INSTRUCTIONS);
         let talk = async {
             // A client that goes before it has said who it is has not asked for anything.
-            let Ok(running) = server.serve(rmcp::transport::io::stdio_pipes()).await else { return };
-            let _ = running.waiting().await;
+            let (stream, written) = lines::between(tokio::io::stdin(), tokio::io::stdout());
+            let (read, write) = tokio::io::split(stream);
+            let transport = AsyncRwTransport::new(read, write).with_max_line_length(lines::LONGEST + 1);
+            let served = async {
+                let Ok(running) = server.serve(transport).await else { return };
+                let _ = running.waiting().await;
+            };
+            tokio::join!(served, written);
         };
         tokio::select! { () = talk => {}, () = ended => {} }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! One of our own is signed by an authority that is made for it alone, and whose key is forgotten at once: who trusts that authority
 //! trusts this certificate, and nobody can make another. It is kept with its key in one file, for its owner alone, so that clients
-//! go on trusting it; another set of names gets another one.
+//! go on trusting it; another set of names has another one, in other files.
 
 use crate::error::{Error, Kind};
 use rcgen::{
@@ -12,6 +12,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -78,7 +79,17 @@ fn own(dir: &Path, names: &[String]) -> Result<Certificate, Error> {
         }
         all.push(name);
     }
-    let (path, title) = (dir.join(OWN), format!("belljar serve, for {}", all.join(" ")));
+    let title = format!("belljar serve, for {}", all.join(" "));
+    // Each set of names has files of its own: another server with others changes nothing of what this one's clients trust.
+    let of = |file: &str| match names {
+        [] => dir.join(file),
+        _ => {
+            let sum = Sha256::digest(&title);
+            let sum: String = sum.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+            dir.join(file.replace(".pem", &format!("-{sum}.pem")))
+        }
+    };
+    let path = of(OWN);
     let is_there = match fs::read_to_string(&path) {
         Ok(text) => text.lines().next() == Some(title.as_str()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
@@ -90,7 +101,7 @@ fn own(dir: &Path, names: &[String]) -> Result<Certificate, Error> {
     // Of that file, so that the two agree whoever has written it.
     let chain = chain_in(field, &path)?;
     let [_, authority] = &chain[..] else { return Err(refused(field, "it has another number of certificates")) };
-    let shown = dir.join(AUTHORITY);
+    let shown = of(AUTHORITY);
     place(&shown, &in_pem(authority), 0o644)?;
     let key = PrivateKeyDer::from_pem_file(&path)
         .map_err(|error| unread(field, &path, &error, "its key; remove it, and another is made"))?;

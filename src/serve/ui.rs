@@ -84,7 +84,9 @@ fn file(kind: &'static str, text: &'static str) -> Response {
         // Another version of the server has other files.
         (header::CACHE_CONTROL, "no-cache"),
     ];
-    response.headers_mut().extend(said.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    for (name, value) in said {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 

@@ -190,3 +190,61 @@ fn a_server_at_a_socket_is_for_its_owner_alone_and_takes_the_place_of_one_that_w
     assert!(second.wait().expect("its end").success());
     assert!(!path.exists());
 }
+
+#[test]
+fn no_rule_of_a_client_leads_to_the_machine_that_serves() {
+    let server = Server::new("serve-host");
+    for (path, wish) in [
+        ("/api/sandbox", json!({ "networkAllowList": "host:8898" })),
+        ("/api/sandbox", json!({ "networkAllowList": "0.0.0.0/0, HOST" })),
+        ("/api/sandbox", json!({ "domainAllowList": "example.org,tcp/host:1" })),
+        (
+            "/sandboxes",
+            json!({ "templateID": "base", "network": { "allowOut": ["host:8898"], "denyOut": ["0.0.0.0/0"] } }),
+        ),
+    ] {
+        let (status, body) = server.asked("POST", path, &wish.to_string());
+        assert!(
+            status == 400 && (body.contains("leads to the machine") || body.contains("tcp/host")),
+            "{wish}: {status} {body}"
+        );
+    }
+    let (status, body) =
+        server.asked("POST", "/api/sandbox", "{\"name\": \"box\", \"networkAllowList\": \"example.org\"}");
+    assert_eq!(status, 200, "{body}");
+    for wish in [json!({ "networkAllowList": "host:8898" }), json!({ "domainAllowList": "host" })] {
+        assert_eq!(server.asked("POST", "/api/sandbox/box/network-settings", &wish.to_string()).0, 400, "{wish}");
+    }
+    let known: Value = serde_json::from_str(&server.sandboxes.done(&["inspect", "box"])).expect("an object");
+    assert_eq!(known["allow"], json!(["example.org"]));
+}
+
+#[test]
+fn whoever_says_nothing_gives_his_place_to_whoever_comes_and_asks() {
+    let server = Server::new("serve-silent");
+    let all: Vec<TcpStream> = (0..600).map_while(|_| TcpStream::connect(("127.0.0.1", server.port)).ok()).collect();
+    assert!(all.len() > 300, "{}", all.len());
+    let begun = std::time::Instant::now();
+    assert_eq!(server.ask("GET", "/health", "", "").0, 200);
+    assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_token_file_that_is_no_file_of_ones_own_and_a_name_that_is_none_are_refused() {
+    let server = Server::new("serve-files");
+    let sandboxes = server.kill();
+    let pipe = sandboxes.home().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o600)).expect("make it");
+    let pipe = pipe.to_string_lossy().into_owned();
+    for (words, why) in [
+        (["--token-file", &pipe], "no regular file"),
+        (["--token-file", "/dev/null"], "no regular file"),
+        (["--token-file", "/etc/passwd"], "somebody else"),
+        (["--name", ""], "no name of a host"),
+        (["--name", "*"], "no name of a host"),
+        (["--name", "a b"], "no name of a host"),
+    ] {
+        let run = sandboxes.call(&[&["serve", "--listen", "127.0.0.1:0"][..], &words].concat());
+        assert!(run.code == Some(1) && run.stderr.contains(why) && !run.stderr.contains("chmod"), "{words:?}: {run:?}");
+    }
+}

@@ -160,6 +160,19 @@ fn lines_that_are_no_messages_do_not_end_it() {
     let mut raw = Raw::new(&sandboxes, &[]);
     raw.greet();
     raw.say("no json");
+    assert_eq!(raw.hear()["error"]["code"], -32700);
+    // As Python writes a name that is no text.
+    raw.say(r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"run_command","arguments":{"command":"\udcff"}}}"#);
+    let told = raw.hear();
+    assert_eq!((&told["id"], &told["error"]["code"]), (&7.into(), &(-32700).into()), "{told}");
+    raw.say(r#"{"jsonrpc":"1.0","id":77,"method":"ping"}"#);
+    assert_eq!(raw.hear()["id"], 77);
+    raw.say(&format!(r#"{{"jsonrpc":"2.0","id":8,"method":"ping","params":{{"a":"{}"}}}}"#, "x".repeat(33 << 20)));
+    let told = raw.hear();
+    assert!(told["error"]["message"].as_str().is_some_and(|why| why.contains("32 MiB")), "{told}");
+    let large = serde_json::json!({ "path": "large", "content": "x".repeat(20 << 20) });
+    let told = raw.call("write_file", large);
+    assert!(told["content"][0]["text"].as_str().is_some_and(|text| text.contains("20971520")), "{told}");
     raw.say(r#"{"jsonrpc":"2.0","id":"x","method":"no/such","params":{}}"#);
     raw.say(&format!(
         r#"{{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{{"name":"none","arguments":{{"a":"{}"}}}}}}"#,

@@ -78,7 +78,7 @@ Dot()""", **where)
     written = await told(client, "write_file", path="work/note.txt", content="one\ntwo\nthree\nä\n", **where)
     assert written["bytes"] == 17, written
     assert await text(client, "read_file", path="work/note.txt", **where) == "one\ntwo\nthree\nä\n"
-    assert await text(client, "read_file", path="work/note.txt", first_line=2, lines=1, **where) == "two\n\n[lines 2 to 2 of 4]"
+    assert await text(client, "read_file", path="work/note.txt", first_line=2, lines=1, **where) == "two\n\n[lines 2 to 2; there is more]"
     assert (await told(client, "edit_file", path="work/note.txt", old="two", new="zwei", **where))["replaced"] == 1
     assert "it is there 4 times" in (await ask(client, "edit_file", fails=True, path="work/note.txt", old="e", new="E", **where))[0].text
     assert (await told(client, "edit_file", path="work/note.txt", old="e", new="E", all=True, **where))["replaced"] == 4
@@ -90,6 +90,13 @@ Dot()""", **where)
     await ask(client, "run_command", command="head -c 1000 /dev/urandom > work/chance", **where)
     assert "no text" in (await ask(client, "read_file", fails=True, path="work/chance", **where))[0].text
     assert "no such" in (await ask(client, "read_file", fails=True, path="nowhere", **where))[0].text.lower()
+    await ask(client, "run_command", command="seq 1 500000 > work/many; head -c 400000 /dev/zero | tr '\\0' y > work/long", **where)
+    assert await text(client, "read_file", path="work/many", first_line=499999, **where) == "499999\n500000\n"
+    many = await text(client, "read_file", path="work/many", **where)
+    assert many.startswith("1\n2\n") and many.endswith("; there is more]") and len(many) < 300_000, many[-100:]
+    assert "beyond the last line, which is 500000" in (await ask(client, "read_file", fails=True, path="work/many", first_line=500001, **where))[0].text
+    assert "at least 1" in (await ask(client, "read_file", fails=True, path="work/many", lines=0, **where))[0].text
+    assert "there is more" in await text(client, "read_file", path="work/long", **where)
     names = {entry["path"] for entry in await told(client, "list_files", path="work", **where)}
     assert {"note.txt", "dot.png"} <= {name.rsplit("/", 1)[-1] for name in names}, names
     [found] = await told(client, "search_files", text="ZWEI", ignore_case=True, path="work", **where)
@@ -112,6 +119,7 @@ Dot()""", **where)
     for tool, arguments, why in [
         ("run_code", {"code": "1", "language": "cobol"}, "cobol"),
         ("run_code", {}, "code"),
+        ("run_command", {"command": "true", "net": "open"}, "net"),
         ("run_command", {"command": " "}, "command: is empty"),
         ("run_command", {"command": "true", "timeout": -1}, "timeout"),
         ("run_command", {"command": "true", "sandbox": "nowhere"}, "list_sandboxes"),
@@ -126,6 +134,8 @@ async def local_tools(mode):
         assert "Sandboxes on this machine" in client.instructions
         await tools(client, {})
         # Another one is of its own, and is gone when it is removed.
+        for unknown in [{"net": "open"}, {"mount": "/etc:/x"}]:
+            assert next(iter(unknown)) in (await ask(client, "create_sandbox", fails=True, **unknown))[0].text
         other = (await told(client, "create_sandbox", env={"WHO": "other"}))["sandbox"]
         assert await text(client, "run_command", command="echo $WHO; ls work 2>&1 | head -1", sandbox=other) != ""
         assert await text(client, "run_command", command="echo $WHO", sandbox=other) == "other\n"
@@ -159,6 +169,8 @@ async def network():
         for wanted in [{"mode": "open"}, {"mode": "only", "allow": ["*.example.net"]}, {"mode": "only", "allow": ["example.org"]}]:
             assert "more than this server allows" in (await ask(client, "set_network", fails=True, **wanted))[0].text, wanted
         assert (await told(client, "set_network", mode="only", allow=["example.org:443"]))["allow"] == ["example.org:443"]
+        assert (await told(client, "set_network", mode="only", allow=["Example.NET.:80"]))["net"] == "only"
+        assert "more than this server allows" in (await ask(client, "set_network", fails=True, mode="only", allow=["example.org:80"]))[0].text
     async with Client(local("--net", "open")) as client:
         assert (await told(client, "get_network"))["net"] == "open"
         assert (await told(client, "set_network", mode="only", allow=["example.net", "@python"]))["net"] == "only"
@@ -171,10 +183,17 @@ async def terms():
     """Limits and the sandboxes that are meant come from the options."""
     async with Client(local("--memory", "96M", "--disk", "24M")) as client:
         assert await text(client, "run_command", command="dd if=/dev/zero of=big bs=1M count=64 2>/dev/null; echo $?") == "1\n"
-        # The whole sandbox ends with its memory, and the next call has another one.
+        # The whole sandbox ends with its memory; that its files are gone is said before another one is there.
         ended = await ask(client, "run_command", fails=True, command="python3 -c 'x = bytearray(300 << 20)'")
-        assert "its memory limit was passed" in ended[0].text, ended
-        assert await text(client, "run_command", command="ls big 2>&1 >/dev/null | wc -l") == "1\n"
+        assert "its memory limit was passed" in ended[0].text and "belljar" not in ended[0].text, ended
+        said = []
+        for _ in range(50):
+            again = await client.call_tool("run_command", {"command": "ls big 2>/dev/null | wc -l"})
+            said.append(again.content[0].text)
+            if not again.is_error:
+                break
+            await asyncio.sleep(0.1)
+        assert said[-1] == "0\n" and any("its files are gone" in word and "call again" in word for word in said), said
     async with Client(local("--sandbox", "mine")) as client:
         assert await text(client, "run_command", command="cat note") == "of the user\n"
         assert "there is no" in (await ask(client, "run_command", fails=True, command="true", sandbox="other"))[0].text

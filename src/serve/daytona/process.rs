@@ -88,7 +88,13 @@ async fn run(app: &App, id: &str, work: Work) -> Answer<(i64, String)> {
     if let Some(seconds) = work.timeout.filter(|seconds| *seconds > 0.0) {
         parameters["timeout"] = json!(format!("{}ms", (seconds * 1000.0).ceil() as u64));
     }
-    let result = app.backend.call("exec", parameters).await?;
+    let workdir = parameters["workdir"].as_str().map(str::to_owned);
+    let result = app.backend.call("exec", parameters).await.map_err(|error| match (workdir, error.errno) {
+        (Some(workdir), Some(libc::ENOENT | libc::ENOTDIR | libc::EACCES)) => {
+            Failure::bad(format!("cwd: `{}` is no directory that can be entered", workdir.escape_debug()))
+        }
+        _ => Failure::from(error),
+    })?;
     let output = text_of(&result, "stdout");
     match result["status"].as_str().unwrap_or_default() {
         "timed_out" => Err(Failure::new(

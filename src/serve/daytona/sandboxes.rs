@@ -4,7 +4,7 @@ use super::record::{self, LABEL, Record, Sandbox, Volume};
 use super::{App, Body, images};
 use crate::error::Kind;
 use crate::serve::access::unguessable;
-use crate::serve::failure::{Answer, Failure};
+use crate::serve::failure::{Answer, Failure, not_the_host};
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -52,9 +52,12 @@ pub struct Wish {
 }
 
 /// What is asked of the network, as parameters of a verb.
-fn network(app: &App, block_all: bool, ranges: Option<&str>, names: Option<&str>) -> Map<String, Value> {
+fn network(app: &App, block_all: bool, ranges: Option<&str>, names: Option<&str>) -> Answer<Map<String, Value>> {
     let mut parameters = Map::new();
     let lists = [ranges, names];
+    for (field, list) in [("networkAllowList", ranges), ("domainAllowList", names)] {
+        not_the_host(field, list.into_iter().flat_map(|list| list.split(',')).map(str::trim))?;
+    }
     if block_all {
         parameters.insert("net".to_owned(), json!("none"));
     } else if lists.iter().any(Option::is_some) {
@@ -68,7 +71,7 @@ fn network(app: &App, block_all: bool, ranges: Option<&str>, names: Option<&str>
     } else {
         parameters.insert("net".to_owned(), json!(app.net));
     }
-    parameters
+    Ok(parameters)
 }
 
 /// `POST /sandbox`.
@@ -115,7 +118,7 @@ pub async fn create(State(app): State<Arc<App>>, Body(wish): Body<Wish>) -> Answ
     };
     let mut env: BTreeMap<String, String> = made_of.env.clone();
     env.extend(record.env.clone());
-    let mut parameters = network(&app, record.block_all, record.allow_list.as_deref(), record.domain_list.as_deref());
+    let mut parameters = network(&app, record.block_all, record.allow_list.as_deref(), record.domain_list.as_deref())?;
     let mut all_labels = record::labels(&labels)?;
     all_labels.insert(LABEL.to_owned(), Value::String(text_of(&record)?));
     parameters.insert("label".to_owned(), Value::Object(all_labels));
@@ -435,7 +438,7 @@ pub async fn set_network(
     record.allow_list = list(wish.network_allow_list.clone(), record.allow_list.take());
     record.domain_list = list(wish.domain_allow_list.clone(), record.domain_list.take());
     record.block_all = wish.network_block_all.unwrap_or(record.block_all);
-    let mut parameters = network(&app, record.block_all, record.allow_list.as_deref(), record.domain_list.as_deref());
+    let mut parameters = network(&app, record.block_all, record.allow_list.as_deref(), record.domain_list.as_deref())?;
     if parameters["net"] == json!("none") {
         // One that has a network keeps it, and reaches nothing.
         parameters.insert("net".to_owned(), json!("only"));

@@ -3,7 +3,7 @@
 use super::record::{self, LABEL, Record, Sandbox, now};
 use crate::serve::App;
 use crate::serve::daytona::{Body, images};
-use crate::serve::failure::{Answer, Failure};
+use crate::serve::failure::{Answer, Failure, not_the_host};
 use crate::verbs::text;
 use axum::Json;
 use axum::extract::{Path, Query, State};
@@ -70,6 +70,7 @@ impl Network {
                 "network: `rules` and `egressProxy` are not done here; use `allowOut` and `denyOut`",
             ));
         }
+        not_the_host("network: allowOut", self.allow_out.iter().flatten().map(String::as_str))?;
         let is_all = |target: &String| matches!(target.as_str(), "*" | "0.0.0.0/0" | "::/0");
         let deny = self.deny_out.as_deref().unwrap_or_default();
         let allow: Vec<&String> = self.allow_out.iter().flatten().filter(|target| !is_all(target)).collect();

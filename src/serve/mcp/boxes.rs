@@ -80,6 +80,18 @@ impl Boxes {
         Boxes { backend, terms, known: Known::Labelled }
     }
 
+    /// Asks for a verb, for a model: what is to be typed into a shell of the host is no cure for it.
+    pub(super) async fn ask(&self, method: &str, parameters: Value) -> Result<Value, Error> {
+        self.backend.call(method, parameters).await.map_err(|mut error| {
+            error.hint = match error.kind {
+                Kind::Ended => Some("it is gone with its files, and what it was used for begins anew".to_owned()),
+                Kind::TooLarge => Some("ask for less: a directory further below, or a rarer text".to_owned()),
+                _ => error.hint.filter(|hint| !hint.contains("belljar") && !hint.contains("`--")),
+            };
+            error
+        })
+    }
+
     /// The id of a sandbox by its id or its name, or of the one that is meant where none is named.
     pub(super) async fn find(&self, sandbox: Option<&str>) -> Result<String, Error> {
         let Some(name) = sandbox else { return self.default_one().await };
@@ -115,6 +127,12 @@ impl Boxes {
                     let gone = id.clone();
                     own.ids.retain(|id| *id != gone);
                     own.default = None;
+                    // Said once, so that nobody takes an empty sandbox for the one with his files.
+                    return Err(Error::new(
+                        Kind::Ended,
+                        "the sandbox of this connection has ended, and its files are gone",
+                    )
+                    .hint("call again: another one is made, and is empty"));
                 }
                 Err(error) => return Err(error),
             }
@@ -198,7 +216,9 @@ impl Terms {
             Mode::Open => Err(refused("mode: open")),
             Mode::Only => {
                 // An open network has every rule in it but those that lead to this machine and its neighbourhood.
-                let own = |rule: &String| self.allow.contains(rule) || (self.net() == "open" && is_name(rule));
+                let own = |rule: &String| {
+                    self.allow.iter().any(|allowed| covers(allowed, rule)) || (self.net() == "open" && is_name(rule))
+                };
                 match wanted.allow.iter().find(|rule| !own(rule)) {
                     Some(rule) => Err(refused(&format!("allow: `{}`", rule.escape_debug()))),
                     None => Ok(json!({ "net": "only", "allow": wanted.allow, "deny": wanted.deny })),
@@ -206,6 +226,18 @@ impl Terms {
             }
         }
     }
+}
+
+/// Whether what a rule allows is all in another: the same but for letters' case and a dot at the end, or one of its ports.
+fn covers(allowed: &str, rule: &str) -> bool {
+    let parts = |rule: &str| {
+        let rule = rule.to_ascii_lowercase();
+        let (name, port) =
+            rule.split_once(':').map_or((rule.clone(), None), |(name, port)| (name.to_owned(), Some(port.to_owned())));
+        (name.trim_end_matches('.').to_owned(), port)
+    };
+    let ((name, port), (wanted, wanted_port)) = (parts(allowed), parts(rule));
+    name == wanted && (port.is_none() || port == wanted_port)
 }
 
 /// Whether a rule names a host of the world, or a set of them: names that lead to this machine or its neighbourhood are refused where
@@ -218,6 +250,7 @@ fn is_name(rule: &str) -> bool {
 
 /// A new sandbox.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// The image; without it `python`, or this machine's own programs where there is no such image
     image: Option<String>,
@@ -228,6 +261,7 @@ pub(super) struct Wanted {
 
 /// A sandbox.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct One {
     /// What create_sandbox answered
     sandbox: String,
@@ -235,6 +269,7 @@ pub(super) struct One {
 
 /// A sandbox, or the one that goes with the connection.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Which {
     /// What create_sandbox answered; without it the one that goes with this connection
     sandbox: Option<String>,
@@ -242,6 +277,7 @@ pub(super) struct Which {
 
 /// What a sandbox is to reach.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Network {
     /// What create_sandbox answered; without it the one that goes with this connection
     sandbox: Option<String>,
@@ -279,7 +315,7 @@ impl Tools {
     /// List the sandboxes that there are, with what each was made of and whether it runs.
     #[tool(annotations(read_only_hint = true))]
     async fn list_sandboxes(&self) -> Told {
-        let listed = self.boxes.backend.call("ls", json!({})).await;
+        let listed = self.boxes.ask("ls", json!({})).await;
         let ours = match &self.boxes.known {
             Known::Process(own) => Some(own.lock().await.ids.clone()),
             Known::Labelled => None,
@@ -301,7 +337,7 @@ impl Tools {
     async fn remove_sandbox(&self, Parameters(one): Parameters<One>) -> Told {
         let removed = async {
             let id = self.boxes.find(Some(&one.sandbox)).await?;
-            self.boxes.backend.call("rm", json!({ "name": id, "force": true })).await?;
+            self.boxes.ask("rm", json!({ "name": id, "force": true })).await?;
             if let Known::Process(own) = &self.boxes.known {
                 let mut own = own.lock().await;
                 own.ids.retain(|ours| *ours != id);
@@ -317,10 +353,10 @@ impl Tools {
     async fn get_network(&self, Parameters(which): Parameters<Which>) -> Told {
         let told = async {
             let id = self.boxes.find(which.sandbox.as_deref()).await?;
-            let known = self.boxes.backend.call("inspect", json!({ "name": id })).await?;
+            let known = self.boxes.ask("inspect", json!({ "name": id })).await?;
             let mut told = json!({ "net": known["net"], "allow": known["allow"], "deny": known["deny"] });
             if matches!(known["net"].as_str(), Some("only" | "open")) {
-                let log = self.boxes.backend.call("net.log", json!({ "name": id })).await?;
+                let log = self.boxes.ask("net.log", json!({ "name": id })).await?;
                 let events = log["events"].as_array().into_iter().flatten().rev();
                 let refused = events.filter(|event| event["event"] == "refused").take(LATEST);
                 told["refused"] = refused.cloned().collect();
@@ -336,13 +372,13 @@ impl Tools {
         let told = async {
             let mut parameters = self.boxes.terms.within(&wanted)?;
             let id = self.boxes.find(wanted.sandbox.as_deref()).await?;
-            let known = self.boxes.backend.call("inspect", json!({ "name": id })).await?;
+            let known = self.boxes.ask("inspect", json!({ "name": id })).await?;
             // One that was made without a network has no policy that could be changed.
             if wanted.mode == Mode::None && known["net"] == "none" {
                 return Ok(json!({ "net": "none", "allow": [], "deny": [] }));
             }
             parameters["name"] = Value::String(id);
-            self.boxes.backend.call("net.set", parameters).await
+            self.boxes.ask("net.set", parameters).await
         };
         Told::json(told.await)
     }

@@ -20,6 +20,7 @@ const MOST: usize = 500;
 
 /// A file to read.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Read {
     /// The file
     path: String,
@@ -38,6 +39,7 @@ fn one() -> usize {
 
 /// A file to write.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Write {
     /// The file; directories on the way are made
     path: String,
@@ -55,6 +57,7 @@ pub(super) struct Write {
 
 /// A file to change.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Edit {
     /// The file
     path: String,
@@ -71,6 +74,7 @@ pub(super) struct Edit {
 
 /// A directory to list.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct List {
     /// The directory
     #[serde(default = "here")]
@@ -88,6 +92,7 @@ fn here() -> String {
 
 /// Files to search.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Search {
     /// Text that a line has in it; without it names alone are searched
     text: Option<String>,
@@ -114,29 +119,76 @@ fn picture(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Lines of a text, and what there is beyond them.
-fn lines_of(text: &str, first: usize, count: Option<usize>, is_cut: bool) -> Result<String, Error> {
-    let first = first.max(1);
-    let all = text.split_inclusive('\n').count();
-    if first > all.max(1) {
-        return Err(invalid(format!("first_line: {first} is beyond the last line, which is {all}")));
+/// Lines of a text, as they are found in pieces of it.
+struct Lines {
+    /// The first that is wanted, from 1, and the last.
+    first: usize,
+    last: usize,
+    /// Ends of lines before what comes next.
+    passed: usize,
+    /// What is told.
+    told: Vec<u8>,
+    /// Whether there is more of what was wanted, or beyond it.
+    is_more: bool,
+}
+
+impl Lines {
+    fn new(first: usize, count: Option<usize>) -> Lines {
+        let first = first.max(1);
+        let last = count.map_or(usize::MAX, |count| first.saturating_add(count.saturating_sub(1)));
+        Lines { first, last, passed: 0, told: Vec::new(), is_more: false }
     }
-    let shown = count.unwrap_or(usize::MAX);
-    let mut told: String = text.split_inclusive('\n').skip(first - 1).take(shown).collect();
-    let last = first.saturating_sub(1).saturating_add(shown).min(all);
-    if is_cut && last == all {
-        told.push_str(&format!("\n[there is more beyond {} KiB; use run_command, as `tail -c +N`]", TEXT >> 10));
-    } else if last < all {
-        told.push_str(&format!("\n[lines {first} to {last} of {all}{}]", if is_cut { " or more" } else { "" }));
+
+    /// Takes a piece; whether another is wanted.
+    fn take(&mut self, piece: &[u8]) -> bool {
+        for line in piece.split_inclusive(|byte| *byte == b'\n') {
+            let number = self.passed + 1;
+            if number > self.last || (number >= self.first && self.told.len() + line.len() > TEXT) {
+                let room = TEXT.saturating_sub(self.told.len());
+                if number <= self.last && self.told.is_empty() {
+                    // One line alone that is too long.
+                    self.told.extend_from_slice(line.get(..room).unwrap_or(line));
+                }
+                self.is_more = true;
+                return false;
+            }
+            if number >= self.first {
+                self.told.extend_from_slice(line);
+            }
+            self.passed += usize::from(line.ends_with(b"\n"));
+        }
+        true
     }
-    Ok(told)
+
+    /// The text, and what there is beyond it.
+    fn text(mut self) -> Result<String, Error> {
+        let all = self.passed + usize::from(!self.told.is_empty() && !self.told.ends_with(b"\n"));
+        if self.told.is_empty() && !self.is_more && self.first > 1 {
+            return Err(invalid(format!("first_line: {} is beyond the last line, which is {all}", self.first)));
+        }
+        if self.is_more {
+            // A letter that was cut in two is left out.
+            let whole = self.told.utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+            if whole + 4 > self.told.len() {
+                self.told.truncate(whole);
+            }
+        }
+        let text = String::from_utf8(self.told).ok().filter(|text| !text.contains('\0'));
+        let no_text = || invalid("it is no text and no picture").hint("use run_command, as `file`, `xxd` or `base64`");
+        let mut text = text.ok_or_else(no_text)?;
+        if self.is_more {
+            let shown = text.lines().count();
+            text.push_str(&format!("\n[lines {} to {}; there is more]", self.first, self.first + shown.max(1) - 1));
+        }
+        Ok(text)
+    }
 }
 
 impl Tools {
     /// The bytes of a file, and whether there are more.
-    async fn content(&self, id: &str, path: &str, most: usize) -> Result<(Vec<u8>, bool), Error> {
-        let parameters = json!({ "sandbox": id, "path": path, "length": most + 1 });
-        let told = self.boxes.backend.call("fs.cat", parameters).await?;
+    async fn content(&self, id: &str, path: &str, offset: usize, most: usize) -> Result<(Vec<u8>, bool), Error> {
+        let parameters = json!({ "sandbox": id, "path": path, "offset": offset, "length": most + 1 });
+        let told = self.boxes.ask("fs.cat", parameters).await?;
         let content = told["content"].as_str().unwrap_or_default();
         let mut bytes = if told["encoding"] == "base64" {
             STANDARD.decode(content).map_err(|error| Error::new(Kind::Failed, format!("read the file: {error}")))?
@@ -150,21 +202,23 @@ impl Tools {
 
     async fn read(&self, asked: Read) -> Result<Vec<ContentBlock>, Error> {
         let id = self.boxes.find(asked.sandbox.as_deref()).await?;
-        let (bytes, is_more) = self.content(&id, &asked.path, LARGEST).await?;
-        if let Some(kind) = picture(&bytes).filter(|_| !is_more) {
+        if asked.lines == Some(0) {
+            return Err(invalid("lines: must be at least 1"));
+        }
+        let (mut bytes, mut is_more) = self.content(&id, &asked.path, 0, LARGEST).await?;
+        if let Some(kind) = picture(&bytes) {
+            if is_more {
+                return Err(invalid(format!("path: the picture has more than {} MiB", LARGEST >> 20))
+                    .hint("use run_command to make it smaller"));
+            }
             return Ok(vec![ContentBlock::image(STANDARD.encode(&bytes), kind)]);
         }
-        let is_cut = is_more || bytes.len() > TEXT;
-        let mut bytes = bytes.get(..TEXT).unwrap_or(&bytes);
-        if is_cut {
-            // A letter that was cut in two is left out.
-            let whole = bytes.utf8_chunks().map(|chunk| chunk.valid().len()).next().unwrap_or(0);
-            bytes = bytes.get(..whole).filter(|whole| whole.len() + 4 > bytes.len()).unwrap_or(bytes);
+        let (mut lines, mut offset) = (Lines::new(asked.first_line, asked.lines), 0);
+        while lines.take(&bytes) && is_more {
+            offset += bytes.len();
+            (bytes, is_more) = self.content(&id, &asked.path, offset, LARGEST).await?;
         }
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return Err(invalid("it is no text and no picture").hint("use run_command, as `file`, `xxd` or `base64`"));
-        };
-        let text = lines_of(text, asked.first_line, asked.lines, is_cut)?;
+        let text = lines.text()?;
         Ok(vec![ContentBlock::text(if text.is_empty() { "[the file is empty]".to_owned() } else { text })])
     }
 
@@ -176,7 +230,7 @@ impl Tools {
             return Err(invalid("new: is the same as `old`"));
         }
         let id = self.boxes.find(asked.sandbox.as_deref()).await?;
-        let (bytes, is_more) = self.content(&id, &asked.path, LARGEST).await?;
+        let (bytes, is_more) = self.content(&id, &asked.path, 0, LARGEST).await?;
         if is_more {
             return Err(invalid(format!("path: the file has more than {} MiB", LARGEST >> 20))
                 .hint("use run_command, as `sed -i`"));
@@ -195,7 +249,7 @@ impl Tools {
                 // One text, written whole: nobody inside reads half of it.
                 let parameters =
                     json!({ "sandbox": id, "path": asked.path, "input": text.replace(&asked.old, &asked.new) });
-                self.boxes.backend.call("fs.write", parameters).await?;
+                self.boxes.ask("fs.write", parameters).await?;
                 Ok(json!({ "path": asked.path, "replaced": count }))
             }
         }
@@ -214,7 +268,7 @@ impl Tools {
         if let Some(name) = asked.name {
             parameters["name"] = Value::String(name);
         }
-        let mut told = self.boxes.backend.call(method, parameters).await?;
+        let mut told = self.boxes.ask(method, parameters).await?;
         Ok(some(told[if method == "fs.grep" { "lines" } else { "entries" }].take()))
     }
 }
@@ -243,7 +297,7 @@ impl Tools {
             let id = self.boxes.find(asked.sandbox.as_deref()).await?;
             let parameters =
                 json!({ "sandbox": id, "path": asked.path, "parents": true, "append": asked.append, "input": input });
-            self.boxes.backend.call("fs.write", parameters).await
+            self.boxes.ask("fs.write", parameters).await
         };
         Told::json(told.await)
     }
@@ -260,7 +314,7 @@ impl Tools {
         let told = async {
             let id = self.boxes.find(asked.sandbox.as_deref()).await?;
             let parameters = json!({ "sandbox": id, "path": asked.path, "depth": asked.depth });
-            let mut told = self.boxes.backend.call("fs.ls", parameters).await?;
+            let mut told = self.boxes.ask("fs.ls", parameters).await?;
             Ok(some(told["entries"].take()))
         };
         Told::json(told.await)
@@ -277,15 +331,38 @@ impl Tools {
 mod tests {
     use super::*;
 
+    fn lines_of(pieces: &[&str], first: usize, count: Option<usize>) -> Result<String, Error> {
+        let mut lines = Lines::new(first, count);
+        let _ = pieces.iter().all(|piece| lines.take(piece.as_bytes()));
+        lines.text()
+    }
+
     #[test]
     fn lines_are_counted_from_one_and_what_is_left_out_is_said() {
-        let text = "a\nb\nc\n";
-        assert_eq!(lines_of(text, 1, None, false).unwrap(), text);
-        assert_eq!(lines_of(text, 2, Some(1), false).unwrap(), "b\n\n[lines 2 to 2 of 3]");
-        assert_eq!(lines_of(text, 3, Some(9), false).unwrap(), "c\n");
-        assert_eq!(lines_of("", 1, None, false).unwrap(), "");
-        assert!(lines_of(text, 4, None, false).unwrap_err().to_string().contains("beyond the last line"));
-        assert!(lines_of(text, 1, None, true).unwrap().contains("there is more"));
+        let text = ["a\nb", "b\nc\n"];
+        assert_eq!(lines_of(&text, 1, None).unwrap(), "a\nbb\nc\n");
+        assert_eq!(lines_of(&text, 2, Some(1)).unwrap(), "bb\n\n[lines 2 to 2; there is more]");
+        assert_eq!(lines_of(&text, 3, Some(9)).unwrap(), "c\n");
+        assert_eq!(lines_of(&[""], 1, None).unwrap(), "");
+        assert!(lines_of(&text, 4, None).unwrap_err().to_string().contains("beyond the last line, which is 3"));
+        assert_eq!(lines_of(&["no end"], 1, None).unwrap(), "no end");
+        assert!(lines_of(&["a\0b"], 1, None).is_err());
+    }
+
+    #[test]
+    fn a_line_far_beyond_what_is_read_at_once_is_found() {
+        let piece = "0123456\n".repeat(TEXT / 4);
+        let told = lines_of(&[&piece, &piece, "last\n"], TEXT / 2 + 1, Some(1)).unwrap();
+        assert_eq!(told, "last\n");
+        let told = lines_of(&[&piece], 1, None).unwrap();
+        assert!(
+            told.len() < TEXT + 60 && told.ends_with(&format!("[lines 1 to {}; there is more]", TEXT / 8)),
+            "{}",
+            told.len()
+        );
+        let long = "ä".repeat(TEXT);
+        let told = lines_of(&[&long], 1, None).unwrap();
+        assert!(told.ends_with("ä\n[lines 1 to 1; there is more]"), "{}", told.len());
     }
 
     #[test]

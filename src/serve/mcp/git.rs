@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 /// What to do with a repository.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Git {
     /// What to do
     operation: Operation,
@@ -105,7 +106,7 @@ impl Tools {
     async fn git(&self, Parameters(asked): Parameters<Git>) -> Told {
         let told = async {
             let (method, id) = (asked.operation.method(), self.boxes.find(asked.sandbox.as_deref()).await?);
-            self.boxes.backend.call(method, parameters(asked, id)?).await
+            self.boxes.ask(method, parameters(asked, id)?).await
         };
         Told::json(told.await)
     }

@@ -22,6 +22,7 @@ const PICTURE: usize = 5 << 20;
 
 /// A piece of code.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Code {
     /// The code. Of Python and JavaScript the value of the last expression is shown, and pictures of matplotlib are
     code: String,
@@ -48,6 +49,7 @@ enum Language {
 
 /// A command.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Command {
     /// A line of shell
     command: String,
@@ -176,7 +178,7 @@ impl Tools {
             let parameters = json!({
                 "sandbox": id, "lang": language, "code": asked.code, "context": context, "timeout": timeout,
             });
-            let told = self.boxes.backend.call("code", parameters).await?;
+            let told = self.boxes.ask("code", parameters).await?;
             Ok(content([written(&told), end_of_code(&told)], shown(&told["results"])))
         };
         Told::of(told.await)
@@ -198,7 +200,7 @@ impl Tools {
             if let Some(workdir) = asked.workdir {
                 parameters["workdir"] = Value::String(workdir);
             }
-            let told = self.boxes.backend.call("exec", parameters).await?;
+            let told = self.boxes.ask("exec", parameters).await?;
             Ok(content([written(&told), ending(&told)], Vec::new()))
         };
         Told::of(told.await)

@@ -257,11 +257,11 @@ $("#enter").onsubmit = (event) => {
 
 $("#create").onsubmit = async (event) => {
   event.preventDefault();
-  const { image, net } = Object.fromEntries(new FormData(event.target));
+  const { image, net, keep } = Object.fromEntries(new FormData(event.target));
   const button = $("#create button");
   button.disabled = true;
   try {
-    const made = await call("create", { ...(image && { image }), net });
+    const made = await call("create", { ...(image && { image }), net, keep: keep === "on" });
     await look();
     choose({ ...made, state: "running", net });
     await look();
@@ -275,7 +275,9 @@ for (const button of document.querySelectorAll("[data-tab]")) button.onclick = (
 for (const button of document.querySelectorAll("[data-act]"))
   button.onclick = async () => {
     const { act } = button.dataset;
-    if (act === "rm" && !confirm(`Remove ${chosen.name} with all its files?`)) return;
+    // What is not kept goes when it stops.
+    const goes = act === "rm" || (act === "stop" && !chosen.keep);
+    if (goes && !confirm(`${act === "rm" ? "Remove" : "Stop"} ${chosen.name}? All its files go${act === "rm" ? "" : ", since it is not kept"}.`)) return;
     leave();
     try {
       await call(act, { name: [chosen.id], ...(act === "rm" && { force: true }) });

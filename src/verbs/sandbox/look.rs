@@ -285,7 +285,7 @@ pub struct Wait {
     name: Text,
     /// End the sandbox when this command ends first, however it ends: by Ctrl-C, kill -9, or with the `rpc` that it was asked of
     ///
-    /// Where several have a lease, the last one counts. What is kept stays.
+    /// Where several have a lease, the last one counts. A sandbox that is kept is stopped, and its files stay.
     #[arg(long)]
     #[serde(default)]
     lease: bool,
