@@ -17,7 +17,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCHEMA = HERE.parent.parent / "docs" / "rpc.json"
 TARGET = HERE / "belljar" / "methods.py"
-CHARTS = HERE.parent.parent / "src" / "serve" / "daytona" / "charts.py"
+SERVE = HERE.parent.parent / "src" / "serve"
+CHARTS = [SERVE / "figures.py", SERVE / "daytona" / "charts.py"]
 SHOWN = HERE / "belljar" / "shown.py"
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None"}
 
@@ -187,7 +188,7 @@ def main():
     for lines in nouns[""]:
         out += [*lines, ""]
     text = "\n".join(out).rstrip("\n") + "\n"
-    quoted = CHARTS.read_text().replace("\\", "\\\\")
+    quoted = "".join(part.read_text() for part in CHARTS).replace("\\", "\\\\")
     shown = f'"""Code that runs before code that shows charts. Written by generate.py: do not edit."""\n\nSHOWN = \'\'\'{quoted}\'\'\'\n'
     for target, whole in ((TARGET, text), (SHOWN, shown)):
         if "--check" not in sys.argv[1:]:

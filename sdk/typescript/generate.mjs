@@ -92,7 +92,8 @@ lines.push("/** Every verb of belljar. */", "export class Methods {", ...own.map
 lines.push(...own.map((noun) => `    this.${noun} = new ${capital(noun)}Methods(call);`), "  }", "", ...nouns[""]);
 lines.splice(-1, 1, "}");
 
-const code = readFileSync(here("../../src/serve/daytona/charts.py"), "utf8");
+const parts = ["../../src/serve/figures.py", "../../src/serve/daytona/charts.py"];
+const code = parts.map((part) => readFileSync(here(part), "utf8")).join("");
 const shown = `// Code that runs before code that shows charts. Written by generate.mjs: do not edit.\n\nexport const SHOWN = ${JSON.stringify(code)};\n`;
 for (const [target, text] of [["src/methods.ts", `${lines.join("\n")}\n`], ["src/shown.ts", shown]]) {
   if (!process.argv.includes("--check")) writeFileSync(here(target), text);
