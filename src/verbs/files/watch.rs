@@ -43,6 +43,8 @@ impl Verb for Watch {
     type Told = DirectoryWatched;
 
     fn run(self, site: &Site<'_>) -> Result<DirectoryWatched, Error> {
+        // First, so that a sandbox that is not there is said in the same way by every verb.
+        site.sandboxes()?.find(&self.sandbox)?;
         let Some(live) = site.live else {
             let problem = Problem::new("stream", "is needed, since changes are told as they come");
             return Err(Error::misused(vec![problem.hint("leave `--json` out; in `rpc` add `\"stream\": true`")]));
