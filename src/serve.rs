@@ -93,17 +93,19 @@ pub struct App {
 }
 
 impl App {
-    fn new(backend: Backend, access: Access, url: String, net: String, has_page: bool) -> Result<App, Error> {
+    fn new(backend: Backend, access: Access, url: String, wish: &Wish) -> Result<App, Error> {
+        // Beside the token, where there is room for more than in memory.
+        let directory = wish.token_file.parent().map_or_else(std::env::temp_dir, PathBuf::from);
         Ok(App {
             backend,
             access,
             previews: Previews::new()?,
             url,
-            net,
+            net: wish.net.clone(),
             sizes: Mutex::default(),
             processes: e2b::Processes::default(),
-            has_page,
-            storage: daytona::storage::Storage::new(std::env::temp_dir()),
+            has_page: wish.ui,
+            storage: daytona::storage::Storage::new(directory),
             events: daytona::events::Events::default(),
             builds: tokio::sync::Mutex::default(),
         })
@@ -179,9 +181,13 @@ const _: () = assert!(cfg!(panic = "unwind"), "`serve` answers a panic, which ha
 pub fn serve(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
     // Back to what only tells: see `main`.
     let _ = std::panic::take_hook();
+    runtime()?.block_on(listen(wish, tell))
+}
+
+/// What runs tasks: there is little to compute, and much to wait for.
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Error::attempt("start threads", &error))?;
-    runtime.block_on(listen(wish, tell))
+    runtime.map_err(|error| Error::attempt("start threads", &error))
 }
 
 async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
@@ -209,11 +215,8 @@ async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
     let key = if wish.ui { Some(access::unguessable()?) } else { None };
     let page = key.as_ref().map(|key| format!("{url}/ui/#{key}"));
     let access = Access::new(token.clone(), address, &wish.names).and(key);
-    let backend = Backend::new(wish.program, wish.home);
-    // Beside the token, where there is room for more than in memory.
-    let directory = wish.token_file.parent().map_or_else(std::env::temp_dir, PathBuf::from);
-    let storage = daytona::storage::Storage::new(directory);
-    let app = Arc::new(App { storage, ..App::new(backend, access, url.clone(), wish.net, wish.ui)? });
+    let backend = Backend::new(wish.program.clone(), wish.home.clone());
+    let app = Arc::new(App::new(backend, access, url.clone(), &wish)?);
     let router = routes(Arc::clone(&app), wish.ui);
     let shown = match &wish.listen {
         Listen::Tcp(_) => url,
@@ -305,7 +308,17 @@ impl App {
     /// One whose token is twenty times `t`, and that has no verbs.
     fn for_tests() -> App {
         let access = Access::new("t".repeat(20), None, &[]);
-        let backend = Backend::new("/nowhere".into(), None);
-        App::new(backend, access, "http://localhost".to_owned(), "none".to_owned(), false).unwrap()
+        let wish = Wish {
+            listen: Listen::Unix("/nowhere".into()),
+            tls: None,
+            token_file: "/nowhere/token".into(),
+            names: Vec::new(),
+            net: "none".to_owned(),
+            ui: false,
+            program: "/nowhere".into(),
+            home: None,
+        };
+        let backend = Backend::new(wish.program.clone(), None);
+        App::new(backend, access, "http://localhost".to_owned(), &wish).unwrap()
     }
 }

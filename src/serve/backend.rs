@@ -9,7 +9,6 @@ use crate::trees::progress::Quiet;
 use crate::verbs::{self, Site};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -23,9 +22,6 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait for the shared child to take them.
 const WAITING: usize = 64;
-
-/// Bytes in the pipe to a child.
-const PIPE: i32 = 1 << 20;
 
 /// Verbs that only read what is written about sandboxes and images: no process is made for them, here or there.
 const LOOKS: [&str; 3] = ["inspect", "ls", "image.ls"];
@@ -107,10 +103,6 @@ impl Backend {
             command.env("BELLJAR_HOME", home);
         }
         let mut child = command.spawn().map_err(|error| Error::attempt("start `belljar rpc`", &error))?;
-        if let Some(input) = &child.stdin {
-            // Files go through it. Where the user has too many pages in pipes it stays as it is.
-            let _ = fcntl(input, FcntlArg::F_SETPIPE_SZ(PIPE));
-        }
         match (child.stdin.take(), child.stdout.take()) {
             (Some(input), Some(output)) => Ok((child, input, output)),
             _ => Err(Error::new(Kind::Failed, "start `belljar rpc`: it has no pipes")),

@@ -18,7 +18,7 @@ pub use boxes::Terms;
 
 use super::backend::Backend;
 use super::routes::Routes;
-use super::{App, ended};
+use super::{App, ended, runtime};
 use crate::error::{Error, Kind};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -37,7 +37,7 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What a model is told of all tools at once.
 const INSTRUCTIONS: &str = "Sandboxes on this machine: isolated files, processes and network for code that nobody has read. \
@@ -70,8 +70,7 @@ pub struct Wish {
 ///
 /// Threads cannot be had, or a sandbox that was named is not there.
 pub fn serve(wish: Wish) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Error::attempt("start threads", &error))?;
+    let runtime = runtime()?;
     let told = runtime.block_on(async {
         let ended = ended()?;
         let boxes = Boxes::of_process(Backend::new(wish.program, wish.home), wish.terms, wish.sandboxes).await?;
@@ -126,18 +125,20 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
 }
 
+/// All tools and their schemas, which are the same for everybody.
+static ROUTER: LazyLock<ToolRouter<Tools>> =
+    LazyLock::new(|| Tools::box_tools() + Tools::run_tools() + Tools::file_tools() + Tools::git_tools());
+
 /// The tools of one program.
 #[derive(Clone)]
 pub(super) struct Tools {
     boxes: Arc<Boxes>,
-    router: Arc<ToolRouter<Tools>>,
     instructions: &'static str,
 }
 
 impl Tools {
     fn new(boxes: Boxes, instructions: &'static str) -> Tools {
-        let router = Tools::box_tools() + Tools::run_tools() + Tools::file_tools() + Tools::git_tools();
-        Tools { boxes: Arc::new(boxes), router: Arc::new(router), instructions }
+        Tools { boxes: Arc::new(boxes), instructions }
     }
 }
 
@@ -186,7 +187,7 @@ impl ServerHandler for Tools {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.router.list_all()))
+        Ok(ListToolsResult::with_all_items(ROUTER.list_all()))
     }
 
     async fn call_tool(
@@ -195,7 +196,7 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let cancelled = context.ct.clone();
-        let call = self.router.call(ToolCallContext::new(self, request, context));
+        let call = ROUTER.call(ToolCallContext::new(self, request, context));
         tokio::select! {
             told = call => told,
             // Whoever asked does not wait any more, and what was begun ends.
@@ -204,6 +205,6 @@ impl ServerHandler for Tools {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        self.router.get(name).cloned()
+        ROUTER.get(name).cloned()
     }
 }

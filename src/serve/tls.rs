@@ -22,6 +22,8 @@ use tokio_rustls::TlsAcceptor;
 
 /// The certificate, its authority's, and its key.
 const OWN: &str = "serve-tls.pem";
+/// How a certificate ends there.
+const END: &str = "-----END CERTIFICATE-----\n";
 /// The authority's certificate, for clients.
 const AUTHORITY: &str = "serve-ca.pem";
 
@@ -90,21 +92,25 @@ fn own(dir: &Path, names: &[String]) -> Result<Certificate, Error> {
         }
     };
     let path = of(OWN);
-    let is_there = match fs::read_to_string(&path) {
-        Ok(text) => text.lines().next() == Some(title.as_str()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        Err(error) => return Err(Error::attempt(format!("read {}", path.display()), &error)),
+    let read = || fs::read_to_string(&path);
+    let failed = |error: &std::io::Error| Error::attempt(format!("read {}", path.display()), error);
+    let text = match read() {
+        Ok(text) if text.lines().next() == Some(title.as_str()) => text,
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&error)),
+        Ok(_) | Err(_) => {
+            place(&path, &made(&title, all).map_err(|error| refused(field, &error.to_string()))?, 0o600)?;
+            // Of that file, so that all agree whoever has written it last.
+            read().map_err(|error| failed(&error))?
+        }
     };
-    if !is_there {
-        place(&path, &made(&title, all).map_err(|error| refused(field, &error.to_string()))?, 0o600)?;
-    }
-    // Of that file, so that the two agree whoever has written it.
-    let chain = chain_in(field, &path)?;
-    let [_, authority] = &chain[..] else { return Err(refused(field, "it has another number of certificates")) };
+    let unread =
+        |error: &pem::Error| unread(field, &path, error, "two certificates and a key; remove it, and others are made");
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    let (chain, key) = (chain.map_err(|error| unread(&error))?, PrivateKeyDer::from_pem_slice(text.as_bytes()));
+    let key = key.map_err(|error| unread(&error))?;
+    let authority = text.split_inclusive(END).nth(1).filter(|_| chain.len() == 2);
     let shown = of(AUTHORITY);
-    place(&shown, &in_pem(authority), 0o644)?;
-    let key = PrivateKeyDer::from_pem_file(&path)
-        .map_err(|error| unread(field, &path, &error, "its key; remove it, and another is made"))?;
+    place(&shown, authority.ok_or_else(|| unread(&pem::Error::NoItemsFound))?, 0o644)?;
     Ok(Certificate { acceptor: acceptor(field, chain, key)?, authority: Some(shown) })
 }
 
@@ -131,13 +137,6 @@ fn made(title: &str, names: Vec<String>) -> Result<String, rcgen::Error> {
     let key = KeyPair::generate()?;
     let certificate = ours.signed_by(&key, &issuer)?;
     Ok(format!("{title}\n{}{}{}", certificate.pem(), signed.pem(), key.serialize_pem()))
-}
-
-fn in_pem(certificate: &CertificateDer<'_>) -> String {
-    use base64::Engine as _;
-    let words = base64::engine::general_purpose::STANDARD.encode(certificate);
-    let lines: Vec<_> = words.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
 /// Writes a file, whole or not at all, where it does not say that already.

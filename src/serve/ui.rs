@@ -23,22 +23,24 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// The largest request.
 const LARGEST: usize = 1 << 20;
-/// What the page asks for.
-const METHODS: [&str; 13] = [
-    "create",
-    "fs.cat",
-    "fs.ls",
-    "image.ls",
-    "inspect",
-    "ls",
-    "net.log",
-    "pty.resize",
-    "rm",
-    "session.rm",
-    "start",
-    "stats",
-    "stop",
+/// What the page asks for, each with the parameters that it gives: nothing that leads to the machine's own files or network.
+const METHODS: [(&str, &[&str]); 13] = [
+    ("create", &["image", "keep", "net"]),
+    ("fs.cat", &["length", "path", "sandbox"]),
+    ("fs.ls", &["path", "sandbox"]),
+    ("image.ls", &[]),
+    ("inspect", &["name"]),
+    ("ls", &[]),
+    ("net.log", &["name"]),
+    ("pty.resize", &["columns", "id", "rows", "sandbox"]),
+    ("rm", &["force", "name"]),
+    ("session.rm", &["id", "sandbox"]),
+    ("start", &["name"]),
+    ("stats", &["name"]),
+    ("stop", &["name"]),
 ];
+/// The networks that it offers: a word for more would be a file or the host's own.
+const NETWORKS: [&str; 2] = ["none", "open"];
 
 /// The files of the page.
 const FILES: [(&str, &str, &str); 6] = [
@@ -100,9 +102,15 @@ struct Wanted {
 
 /// `POST /ui/call`: one of the verbs that the page has buttons for.
 async fn call(State(app): State<Arc<App>>, Body(wanted): Body<Wanted>) -> Answer<Json<Value>> {
-    if !METHODS.contains(&wanted.method.as_str()) {
-        let why = format!("method: `{}` is none of the page's", wanted.method.escape_debug());
-        return Err(Failure::new(StatusCode::FORBIDDEN, why));
+    let refused = |why: String| Err(Failure::new(StatusCode::FORBIDDEN, why));
+    let Some((_, known)) = METHODS.iter().find(|(method, _)| *method == wanted.method) else {
+        return refused(format!("method: `{}` is none of the page's", wanted.method.escape_debug()));
+    };
+    if let Some(key) = wanted.params.keys().find(|key| !known.contains(&key.as_str())) {
+        return refused(format!("params: `{}` is none of the page's", key.escape_debug()));
+    }
+    if wanted.params.get("net").is_some_and(|net| !NETWORKS.iter().any(|known| net == known)) {
+        return refused("params: net: must be `none` or `open`".to_owned());
     }
     Ok(Json(app.backend.call(&wanted.method, Value::Object(wanted.params)).await?))
 }

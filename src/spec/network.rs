@@ -188,6 +188,26 @@ impl Rule {
         }
     }
 
+    /// Whether all that another allows is in what this one allows.
+    pub fn includes(&self, other: &Rule) -> bool {
+        let target = match (&self.target, &other.target) {
+            (Target::Net(own), Target::Net(other)) => other.lies_within(own),
+            (Target::Below(own), Target::Below(other)) => own == other || is_below(other, own),
+            (Target::Below(own), Target::Name(other)) => is_below(other, own),
+            (own, other) => own == other,
+        };
+        // Without a protocol a range stands for all of them, and a name for TCP.
+        let of_names = |rule: &Rule| match rule.target {
+            Target::Net(_) => rule.protocol,
+            Target::Name(_) | Target::Below(_) | Target::Host => rule.protocol.or(Some(Protocol::Tcp)),
+        };
+        let spoken = of_names(self).is_none_or(|own| of_names(other) == Some(own));
+        let ports = self
+            .ports
+            .is_none_or(|own| other.ports.is_some_and(|other| own.first <= other.first && other.last <= own.last));
+        target && spoken && ports
+    }
+
     /// Whether it is about this canonical name.
     pub fn names(&self, name: &str) -> bool {
         match &self.target {

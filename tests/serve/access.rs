@@ -197,17 +197,14 @@ fn no_rule_of_a_client_leads_to_the_machine_that_serves() {
     for (path, wish) in [
         ("/api/sandbox", json!({ "networkAllowList": "host:8898" })),
         ("/api/sandbox", json!({ "networkAllowList": "0.0.0.0/0, HOST" })),
-        ("/api/sandbox", json!({ "domainAllowList": "example.org,tcp/host:1" })),
+        ("/api/sandbox", json!({ "domainAllowList": "example.org,tcp://host:1" })),
         (
             "/sandboxes",
             json!({ "templateID": "base", "network": { "allowOut": ["host:8898"], "denyOut": ["0.0.0.0/0"] } }),
         ),
     ] {
         let (status, body) = server.asked("POST", path, &wish.to_string());
-        assert!(
-            status == 400 && (body.contains("leads to the machine") || body.contains("tcp/host")),
-            "{wish}: {status} {body}"
-        );
+        assert!(status == 400 && body.contains("leads to the machine"), "{wish}: {status} {body}");
     }
     let (status, body) =
         server.asked("POST", "/api/sandbox", "{\"name\": \"box\", \"networkAllowList\": \"example.org\"}");
@@ -247,4 +244,28 @@ fn a_token_file_that_is_no_file_of_ones_own_and_a_name_that_is_none_are_refused(
         let run = sandboxes.call(&[&["serve", "--listen", "127.0.0.1:0"][..], &words].concat());
         assert!(run.code == Some(1) && run.stderr.contains(why) && !run.stderr.contains("chmod"), "{words:?}: {run:?}");
     }
+}
+
+#[test]
+fn strangers_at_the_channel_of_events_have_room_for_so_many_and_keep_nobody_else_out() {
+    let server = Server::new("serve-strangers");
+    let come = |more: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("connect");
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).expect("set a time");
+        let head = format!(
+            "GET /api/socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{more}\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("say it");
+        let mut status = [0; 12];
+        std::io::Read::read_exact(&mut stream, &mut status).expect("an answer");
+        (String::from_utf8_lossy(&status[9..]).into_owned(), stream)
+    };
+    let all: Vec<(String, TcpStream)> = (0..100).map(|_| come("")).collect();
+    let let_in = all.iter().filter(|(status, _)| status == "101").count();
+    assert!(let_in == 64 && all.iter().all(|(status, _)| status == "101" || status == "503"), "{let_in}");
+    assert_eq!(server.ask("GET", "/health", "", "").0, 200);
+    drop(all);
+    // Their places are free when they have gone.
+    assert!(eventually(20, || come("").0 == "101"));
 }

@@ -2,6 +2,7 @@
 
 use crate::common::available;
 use crate::server::{Server, is_well, packages, program};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Where Debian has it; elsewhere it has another name.
@@ -44,6 +45,22 @@ fn the_page_is_there_when_asked_for_and_its_key_is_new_at_each_start() {
     let with = |key: &str| format!("Authorization: Bearer {key}\r\n");
     assert_eq!(server.ask("POST", "/ui/call", &with(&key), ls).0, 200);
     assert_eq!(server.ask("GET", "/api/sandbox", &with(&key), "").0, 200);
+    // What leads to the machine itself is nothing that the page asks for, whoever has the key.
+    let secret = server.sandboxes.home().join("serve-token");
+    for params in [
+        json!({ "mount": [format!("{}:/x", secret.display())] }),
+        json!({ "net": "host" }),
+        json!({ "net": "./net.toml" }),
+        json!({ "net": ["open"] }),
+        json!({ "allow": ["host:1"], "net": "only" }),
+        json!({ "spec": secret }),
+        json!({ "publish": ["8080:80"] }),
+    ] {
+        let asked = json!({ "method": "create", "params": params }).to_string();
+        let (status, told) = server.ask("POST", "/ui/call", &with(&key), &asked);
+        assert!(status == 403 && told.contains("params: "), "{asked}: {status} {told}");
+    }
+    assert_eq!(server.sandboxes.states(), []);
     let foreign = format!("Origin: http://evil.example\r\n{}", with(&key));
     assert_eq!(server.ask("POST", "/ui/call", &foreign, ls).0, 403);
     let head = server.raw(b"GET /ui/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").to_ascii_lowercase();

@@ -171,10 +171,15 @@ async def network():
         assert (await told(client, "set_network", mode="only", allow=["example.org:443"]))["allow"] == ["example.org:443"]
         assert (await told(client, "set_network", mode="only", allow=["Example.NET.:80"]))["net"] == "only"
         assert "more than this server allows" in (await ask(client, "set_network", fails=True, mode="only", allow=["example.org:80"]))[0].text
+    async with Client(local("--allow", "10.0.0.0/8", "--allow", "*.example.org")) as client:
+        for narrower in [["10.1.0.0/16:443"], ["a.example.org"], ["*.b.example.org", "tcp://10.0.0.1"]]:
+            assert (await told(client, "set_network", mode="only", allow=narrower))["net"] == "only", narrower
+        for wider in ["10.0.0.0/7", "example.org", "udp://a.example.org", "0.0.0.0/0", "host"]:
+            assert "more than this server allows" in (await ask(client, "set_network", fails=True, mode="only", allow=[wider]))[0].text, wider
     async with Client(local("--net", "open")) as client:
         assert (await told(client, "get_network"))["net"] == "open"
         assert (await told(client, "set_network", mode="only", allow=["example.net", "@python"]))["net"] == "only"
-        for rule in ["host:8080", "127.0.0.1", "10.0.0.0/8", "localhost:1"]:
+        for rule in ["host:8080", "HOST", "host.:8080", "127.0.0.1", "10.0.0.0/8"]:
             assert "more than this server allows" in (await ask(client, "set_network", fails=True, mode="only", allow=[rule]))[0].text, rule
         assert (await told(client, "set_network", mode="open", deny=["example.org"]))["net"] == "open"
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Kind};
 use crate::sys::{Answer, fd, worker};
 use crate::verbs::Method;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, pipe2, read, write};
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,6 @@ const NO_READER: &str = "the request's command reads no more";
 const LAST_WORDS: usize = 4 << 10;
 /// Pieces that hold a pipe.
 const PIPEFULS: usize = 4;
-/// Bytes that a pipe holds as it is made, and at most where nobody allows more.
-const USUAL_PIPE: usize = 64 << 10;
-const LARGE_PIPE: i32 = 1 << 20;
 /// The names of a worker's streams.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
 
@@ -127,10 +124,6 @@ impl Call {
             descriptors.push(end);
         }
         fd::set_nonblocking(ours.as_fd())?;
-        if given.len() > USUAL_PIPE {
-            // Fewer turns; where the user has too many pages in pipes it goes as it is.
-            let _ = fcntl(&ours, FcntlArg::F_SETPIPE_SZ(LARGE_PIPE));
-        }
         let method = work.method;
         let pid = worker::start(&descriptors, mask, move || work.run(stream))?;
         let mut outputs = outputs.into_iter();

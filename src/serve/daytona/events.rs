@@ -9,12 +9,13 @@ use crate::serve::failure::{Answer, Failure};
 use crate::serve::sockets;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Query, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast};
 
 /// Events that wait for a slow listener, who misses older ones.
 const WAITING: usize = 256;
@@ -24,19 +25,26 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The longest message that a listener has to say.
 const LONGEST: usize = 64 << 10;
 
+/// Listeners who have not said yet that they may.
+const MOST_STRANGERS: usize = 64;
+
 /// Tells whoever listens.
-pub struct Events(broadcast::Sender<String>);
+pub struct Events {
+    sender: broadcast::Sender<String>,
+    /// Room for those who come by without a token: they say it over the websocket.
+    strangers: Arc<Semaphore>,
+}
 
 impl Default for Events {
     fn default() -> Events {
-        Events(broadcast::channel(WAITING).0)
+        Events { sender: broadcast::channel(WAITING).0, strangers: Arc::new(Semaphore::new(MOST_STRANGERS)) }
     }
 }
 
 impl Events {
     fn tell(&self, name: &str, data: Value) {
         // Nobody may listen.
-        let _ = self.0.send(format!("42{}", json!([name, data])));
+        let _ = self.sender.send(format!("42{}", json!([name, data])));
     }
 
     /// A sandbox was made.
@@ -57,7 +65,7 @@ impl Events {
 ///
 /// # Errors
 ///
-/// It is not the websocket.
+/// It is not the websocket, or too many wait.
 pub async fn connect(
     State(app): State<Arc<App>>,
     Query(query): Query<HashMap<String, String>>,
@@ -66,13 +74,17 @@ pub async fn connect(
     let is = |key: &str, value: &str| query.get(key).is_some_and(|given| given == value);
     match upgrade {
         Ok(upgrade) if is("EIO", "4") && is("transport", "websocket") => {
-            Ok(upgrade.max_message_size(LONGEST).on_upgrade(move |socket| serve(app, socket)))
+            let Ok(stranger) = Arc::clone(&app.events.strangers).try_acquire_owned() else {
+                let why = "socket.io: too many listeners have not said yet who they are; come again";
+                return Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, why));
+            };
+            Ok(upgrade.max_message_size(LONGEST).on_upgrade(move |socket| serve(app, socket, stranger)))
         }
         _ => Err(Failure::bad("socket.io: version 4, over a websocket, is spoken here")),
     }
 }
 
-async fn serve(app: Arc<App>, mut socket: WebSocket) {
+async fn serve(app: Arc<App>, mut socket: WebSocket, stranger: OwnedSemaphorePermit) {
     let Ok(id) = unguessable() else { return sockets::close(socket, 1011, "no id can be made").await };
     let open = json!({
         "sid": &id[..20], "upgrades": [], "pingInterval": PING.as_millis() as u64,
@@ -92,7 +104,8 @@ async fn serve(app: Arc<App>, mut socket: WebSocket) {
         Ok(None) => return,
         Err(_) => return sockets::close(socket, 1008, "nothing was said in time").await,
     }
-    let mut events = app.events.0.subscribe();
+    drop(stranger);
+    let mut events = app.events.sender.subscribe();
     if socket.send(Message::text(format!("40{}", json!({ "sid": &id[20..40] })))).await.is_err() {
         return;
     }

@@ -7,6 +7,7 @@
 use super::{Told, Tools, invalid};
 use crate::error::{Error, Kind};
 use crate::serve::backend::Backend;
+use crate::spec::network::{Rule, parse_rule};
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::schemars::JsonSchema;
 use rmcp::{schemars, tool, tool_router};
@@ -144,6 +145,13 @@ impl Boxes {
 
     async fn create(&self, own: &mut Own, wanted: Wanted) -> Result<String, Error> {
         if own.ids.len() >= MOST {
+            // Some may have ended by themselves.
+            let told = self.backend.call("ls", json!({})).await?;
+            let there: Vec<&str> =
+                told["sandboxes"].as_array().into_iter().flatten().filter_map(|known| known["id"].as_str()).collect();
+            own.ids.retain(|id| there.contains(&id.as_str()));
+        }
+        if own.ids.len() >= MOST {
             return Err(
                 Error::new(Kind::Busy, format!("there are {MOST} sandboxes")).hint("remove_sandbox removes one")
             );
@@ -215,10 +223,12 @@ impl Terms {
             Mode::Open if self.net() == "open" => Ok(json!({ "net": "open", "deny": wanted.deny })),
             Mode::Open => Err(refused("mode: open")),
             Mode::Only => {
-                // An open network has every rule in it but those that lead to this machine and its neighbourhood.
-                let own = |rule: &String| {
-                    self.allow.iter().any(|allowed| covers(allowed, rule)) || (self.net() == "open" && is_name(rule))
-                };
+                let terms: Vec<Rule> = self.allow.iter().flat_map(|rule| parse_rule(rule)).flatten().collect();
+                // An open network has every name in it; addresses and this machine's loopback have to be in the terms themselves.
+                let open = self.net() == "open";
+                let is_in = |rule: &Rule| terms.iter().any(|own| own.includes(rule)) || (open && rule.is_of_names());
+                // What is no rule is refused by the verb, in better words.
+                let own = |rule: &String| parse_rule(rule).map_or(true, |rules| rules.iter().all(is_in));
                 match wanted.allow.iter().find(|rule| !own(rule)) {
                     Some(rule) => Err(refused(&format!("allow: `{}`", rule.escape_debug()))),
                     None => Ok(json!({ "net": "only", "allow": wanted.allow, "deny": wanted.deny })),
@@ -226,26 +236,6 @@ impl Terms {
             }
         }
     }
-}
-
-/// Whether what a rule allows is all in another: the same but for letters' case and a dot at the end, or one of its ports.
-fn covers(allowed: &str, rule: &str) -> bool {
-    let parts = |rule: &str| {
-        let rule = rule.to_ascii_lowercase();
-        let (name, port) =
-            rule.split_once(':').map_or((rule.clone(), None), |(name, port)| (name.to_owned(), Some(port.to_owned())));
-        (name.trim_end_matches('.').to_owned(), port)
-    };
-    let ((name, port), (wanted, wanted_port)) = (parts(allowed), parts(rule));
-    name == wanted && (port.is_none() || port == wanted_port)
-}
-
-/// Whether a rule names a host of the world, or a set of them: names that lead to this machine or its neighbourhood are refused where
-/// they are asked for.
-fn is_name(rule: &str) -> bool {
-    let name = rule.split_once(':').map_or(rule, |(name, _)| name).to_ascii_lowercase();
-    name.starts_with('@')
-        || (name.contains('.') && name.contains(|letter: char| letter.is_ascii_alphabetic()) && !name.contains('/'))
 }
 
 /// A new sandbox.

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, Method, Uri};
 use axum::routing::MethodFilter;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One route.
@@ -103,7 +102,6 @@ impl<T> Part for Query<T> {}
 impl Part for HeaderMap {}
 impl Part for Method {}
 impl Part for Uri {}
-impl Part for HashMap<String, String> {}
 
 impl Part for Request {
     fn tell(reads: &mut Reads) {

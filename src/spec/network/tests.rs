@@ -359,3 +359,33 @@ proptest! {
         prop_assert_eq!(one(&word).target, Target::Net(net));
     }
 }
+
+#[test]
+fn a_rule_includes_what_allows_no_more_than_it_does() {
+    let one = |word: &str| parse_rule(word).unwrap().remove(0);
+    for (own, other) in [
+        ("pypi.org", "PyPI.org.:443"),
+        ("pypi.org:1-500", "pypi.org:443"),
+        ("pypi.org", "tcp://pypi.org"),
+        ("*.example.org", "a.example.org"),
+        ("*.example.org", "*.b.example.org"),
+        ("10.0.0.0/8", "10.1.0.0/16:443"),
+        ("10.0.0.0/8", "udp://10.0.0.1"),
+        ("host:80", "host:80"),
+    ] {
+        assert!(one(own).includes(&one(other)), "{own} {other}");
+    }
+    for (own, other) in [
+        ("pypi.org:443", "pypi.org"),
+        ("pypi.org", "udp://pypi.org"),
+        ("tcp://10.0.0.0/8", "10.0.0.0/8"),
+        ("*.example.org", "example.org"),
+        ("a.example.org", "*.example.org"),
+        ("10.0.0.0/8", "10.0.0.0/7"),
+        ("10.0.0.0/8", "a.example.org"),
+        ("host:80", "host"),
+        ("0.0.0.0/0", "host"),
+    ] {
+        assert!(!one(own).includes(&one(other)), "{own} {other}");
+    }
+}
