@@ -88,6 +88,8 @@ pub struct App {
     storage: daytona::storage::Storage,
     /// Tells Daytona's clients of what changes.
     events: daytona::events::Events,
+    /// What models may ask for.
+    tools: mcp::Table,
     /// Who builds an image.
     builds: tokio::sync::Mutex<()>,
 }
@@ -107,6 +109,7 @@ impl App {
             has_page: wish.ui,
             storage: daytona::storage::Storage::new(directory),
             events: daytona::events::Events::default(),
+            tools: mcp::table(),
             builds: tokio::sync::Mutex::default(),
         })
     }

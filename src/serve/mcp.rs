@@ -37,7 +37,7 @@ use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, RoleServer, ServerHandler, ServiceExt as _};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// What a model is told of all tools at once.
 const INSTRUCTIONS: &str = "Sandboxes on this machine: isolated files, processes and network for code that nobody has read. \
@@ -74,7 +74,7 @@ pub fn serve(wish: Wish) -> Result<(), Error> {
     let told = runtime.block_on(async {
         let ended = ended()?;
         let boxes = Boxes::of_process(Backend::new(wish.program, wish.home), wish.terms, wish.sandboxes).await?;
-        let server = Tools::new(boxes, INSTRUCTIONS);
+        let server = Tools::new(boxes, table(), INSTRUCTIONS);
         let talk = async {
             // A client that goes before it has said who it is has not asked for anything.
             let (stream, written) = lines::between(tokio::io::stdin(), tokio::io::stdout());
@@ -109,7 +109,9 @@ async fn answer(State(app): State<Arc<App>>, request: Request) -> Response {
     }
     let terms = Terms { net: app.net.clone(), ..Terms::default() };
     let backend = app.backend.clone();
-    let tools = move || Ok(Tools::new(Boxes::labelled(backend.clone(), terms.clone()), INSTRUCTIONS_HTTP));
+    let table = Arc::clone(&app.tools);
+    let tools =
+        move || Ok(Tools::new(Boxes::labelled(backend.clone(), terms.clone()), Arc::clone(&table), INSTRUCTIONS_HTTP));
     // Names and pages were looked at by the guard.
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -126,19 +128,24 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// All tools and their schemas, which are the same for everybody.
-static ROUTER: LazyLock<ToolRouter<Tools>> =
-    LazyLock::new(|| Tools::box_tools() + Tools::run_tools() + Tools::file_tools() + Tools::git_tools());
+pub(super) type Table = Arc<ToolRouter<Tools>>;
+
+/// Makes it: once for a server, since schemas are a while in the making.
+pub(super) fn table() -> Table {
+    Arc::new(Tools::box_tools() + Tools::run_tools() + Tools::file_tools() + Tools::git_tools())
+}
 
 /// The tools of one program.
 #[derive(Clone)]
 pub(super) struct Tools {
     boxes: Arc<Boxes>,
+    table: Table,
     instructions: &'static str,
 }
 
 impl Tools {
-    fn new(boxes: Boxes, instructions: &'static str) -> Tools {
-        Tools { boxes: Arc::new(boxes), instructions }
+    fn new(boxes: Boxes, table: Table, instructions: &'static str) -> Tools {
+        Tools { boxes: Arc::new(boxes), table, instructions }
     }
 }
 
@@ -187,7 +194,7 @@ impl ServerHandler for Tools {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(ROUTER.list_all()))
+        Ok(ListToolsResult::with_all_items(self.table.list_all()))
     }
 
     async fn call_tool(
@@ -196,7 +203,7 @@ impl ServerHandler for Tools {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let cancelled = context.ct.clone();
-        let call = ROUTER.call(ToolCallContext::new(self, request, context));
+        let call = self.table.call(ToolCallContext::new(self, request, context));
         tokio::select! {
             told = call => told,
             // Whoever asked does not wait any more, and what was begun ends.
@@ -205,6 +212,6 @@ impl ServerHandler for Tools {
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        ROUTER.get(name).cloned()
+        self.table.get(name).cloned()
     }
 }

@@ -239,3 +239,12 @@ fn memory_is_counted_for_all_commands_together_and_each_is_told() {
         assert_eq!((run.code, &found["status"]), (Some(137), &json!("out_of_memory")), "{found}");
     }
 }
+
+#[test]
+fn files_of_the_kernels_that_cannot_be_read_keep_no_search_from_its_end() {
+    let sandboxes = Sandboxes::new("grep-proc");
+    sandboxes.create("box", &[]);
+    // Some answer EINVAL, some EIO, some EPERM.
+    let run = sandboxes.call(&["fs", "grep", "box", "/proc", "VmRSS:"]);
+    assert!(run.code == Some(0) && run.stdout.contains("/status:"), "{run:?}");
+}

@@ -61,9 +61,16 @@ pub fn grep(
         match lines(&entry.path, pattern, ignore_case, answer) {
             // Gone, or nobody's to read: like grep -r -s.
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EACCES)) => Ok(()),
+            // A file without a size that cannot be read is the kernel's, as those of `/proc` are.
+            Err(error) if entry.size == 0 && error.raw_os_error().is_some_and(is_the_kernels) => Ok(()),
             result => result,
         }
     })
+}
+
+/// How files of the kernel's refuse to be read.
+fn is_the_kernels(errno: i32) -> bool {
+    matches!(errno, libc::EINVAL | libc::EPERM | libc::ESRCH | libc::EIO)
 }
 
 /// The lines of one file, if it is text.
