@@ -170,6 +170,9 @@ pub struct Stats {
     pub disk_limit_bytes: u64,
     /// Milliseconds since it was ready.
     pub uptime_ms: u64,
+    /// Callers of `wait --lease` with whom it ends.
+    #[serde(default)]
+    pub leases: usize,
 }
 
 /// The address of a sandbox's socket: by a descriptor of its directory, since a name of a socket has 107 bytes at most.

@@ -4,9 +4,10 @@
 //! waits for a caller.
 
 mod reach;
+mod stats;
 mod term;
 
-use super::call::{self, Answer, Asked, Call, Line, Stats};
+use super::call::{self, Answer, Asked, Call, Line};
 use super::entry::GLANCE;
 use super::network;
 use super::orphans::Orphans;
@@ -18,7 +19,7 @@ use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::{Outcome, Status};
 use crate::process::{self, Attendant, Limits, Running};
-use crate::spec::{Order, Protection, Runs, Spec};
+use crate::spec::{Order, Protection, Runs};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use std::cell::{Cell, RefCell};
@@ -60,6 +61,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         quiet: false,
         frozen: Cell::new(false),
         asked: Cell::new(None),
+        leases: Cell::new(0),
         reason: None,
         ready,
         born: Instant::now(),
@@ -121,6 +123,8 @@ struct Supervisor<'a> {
     frozen: Cell<bool>,
     /// That somebody has just asked for the end, with so much time to do it.
     asked: Cell<Option<(Duration, Reason)>>,
+    /// How many have a lease: it ends with the last of them.
+    leases: Cell<usize>,
     /// Why everybody inside was asked to end, and how.
     reason: Option<(Reason, i32)>,
     ready: Ready<'a>,
@@ -332,7 +336,7 @@ impl Supervisor<'_> {
     fn answer(&mut self, running: &mut Running) {
         let mut lines = std::mem::take(&mut self.lines);
         let before = lines.len();
-        let (mut left, mut leases_end) = (Vec::new(), false);
+        let (mut left, mut lease_left) = (Vec::new(), false);
         lines.retain(|line| {
             let stays = loop {
                 match line.hear::<Call>() {
@@ -346,7 +350,10 @@ impl Supervisor<'_> {
                 }
             };
             if !stays {
-                leases_end |= line.asked.get() == Asked::Lease;
+                if line.asked.get() == Asked::Lease {
+                    self.leases.set(self.leases.get().saturating_sub(1));
+                    lease_left = true;
+                }
                 self.abandon(line, running);
                 left.extend(line.leader.take());
             }
@@ -358,7 +365,7 @@ impl Supervisor<'_> {
             self.frozen.set(false);
             lines.retain(|line| self.let_in_one(line, running));
         }
-        if leases_end && !lines.iter().any(|line| line.asked.get() == Asked::Lease) {
+        if lease_left && self.leases.get() == 0 {
             self.asked.set(Some((Duration::ZERO, Reason::LeaseOver)));
         }
         if lines.len() < before {
@@ -418,7 +425,9 @@ impl Supervisor<'_> {
             // As everybody who is there then.
             Call::Wait => Ok(()),
             Call::Lease => {
-                line.asked.set(Asked::Lease);
+                if line.asked.replace(Asked::Lease) != Asked::Lease {
+                    self.leases.set(self.leases.get() + 1);
+                }
                 Ok(())
             }
             Call::Stats => line.say(&Answer::Stats(self.stats(running)), &[]),
@@ -476,25 +485,6 @@ impl Supervisor<'_> {
         match self.reason {
             Some((reason, signal)) => line.say(&Answer::Ending { reason, signal }, &[]),
             None => Ok(()),
-        }
-    }
-
-    fn stats(&self, running: &mut Running) -> Stats {
-        let used = running.look();
-        let Limits { memory, millicpus, pids } = running.limits();
-        Stats {
-            memory_bytes: used.memory,
-            memory_limit_bytes: memory,
-            pids: used.pids,
-            pids_limit: pids,
-            cpu_ms: used.cpu.as_millis() as u64,
-            millicpus_limit: millicpus,
-            disk_bytes: self.quota.as_ref().map_or(0, |quota| quota.borrow().bytes()) + used.disk,
-            disk_limit_bytes: match self.quota {
-                Some(_) => self.disk.get(),
-                None => Spec { memory, disk: self.disk.get(), ..Spec::default() }.layer(),
-            },
-            uptime_ms: self.born.elapsed().as_millis() as u64,
         }
     }
 }

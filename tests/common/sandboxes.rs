@@ -93,12 +93,10 @@ impl Sandboxes {
         numbers.filter(ours).collect()
     }
 
-    /// Sockets that supervisors of these sandboxes have open.
-    pub fn sockets(&self) -> usize {
-        let open = |pid: i32| std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
-        let leads = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read_link(entry.ok()?.path()).ok();
-        let is_socket = |to: &PathBuf| to.to_string_lossy().starts_with("socket:");
-        self.supervisors().into_iter().flat_map(open).filter_map(leads).filter(is_socket).count()
+    /// How many hold a sandbox by a lease.
+    pub fn leases(&self, name: &str) -> u64 {
+        let stats: serde_json::Value = serde_json::from_str(&self.done(&["stats", "--json", name])).expect("an object");
+        stats["leases"].as_u64().expect("a number")
     }
 
     /// What is left of sandboxes on the disk.

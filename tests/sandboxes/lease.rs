@@ -8,10 +8,10 @@ use std::process::{Child, Stdio};
 
 /// Holds a sandbox, and has been heard.
 fn holder(sandboxes: &Sandboxes, name: &str) -> Child {
-    let before = sandboxes.sockets();
+    let before = sandboxes.leases(name);
     let mut command = sandboxes.command(&["wait", "--lease", name]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("start belljar");
-    assert!(eventually(10, || sandboxes.sockets() > before), "nobody holds it");
+    assert!(eventually(10, || sandboxes.leases(name) > before), "nobody holds it");
     child
 }
 
@@ -63,10 +63,9 @@ fn what_an_rpc_holds_ends_with_it_though_it_was_killed() {
     let mut rpc = Driver::new(&sandboxes);
     rpc.result("create", json!({ "name": "mine" }));
     rpc.result("create", json!({ "name": "other" }));
-    let before = sandboxes.sockets();
     rpc.asks(7, "wait", json!({ "name": "mine", "lease": true }));
     rpc.asks(8, "wait", json!({ "name": "other", "lease": true }));
-    assert!(eventually(10, || sandboxes.sockets() == before + 2));
+    assert!(eventually(10, || sandboxes.leases("mine") + sandboxes.leases("other") == 2));
     rpc.asks(9, "cancel", json!({ "id": 8 }));
     let left = || sandboxes.states().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert!(eventually(10, || left() == ["mine"]), "{:?}", left());

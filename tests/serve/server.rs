@@ -148,7 +148,8 @@ pub fn is_well(told: &Output) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert!(
         told.status.success() && text(&told.stdout).ends_with("ok\n"),
-        "{}\n{}",
+        "{}\n{}\n{}",
+        told.status,
         text(&told.stdout),
         text(&told.stderr)
     );

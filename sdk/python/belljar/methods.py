@@ -1470,6 +1470,8 @@ class Stats(TypedDict):
     disk_bytes: int
     # The limit.
     disk_limit_bytes: int
+    # Callers of `wait --lease` with whom it ends.
+    leases: int
     # Bytes of memory of all processes and of the files in memory.
     memory_bytes: int
     # The limit.

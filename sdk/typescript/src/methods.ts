@@ -1602,6 +1602,8 @@ export interface Stats {
   disk_bytes: number;
   /** The limit. */
   disk_limit_bytes: number;
+  /** Callers of `wait --lease` with whom it ends. */
+  leases: number;
   /** Bytes of memory of all processes and of the files in memory. */
   memory_bytes: number;
   /** The limit. */

@@ -1,7 +1,7 @@
 //! What changes in a directory, as it changes (inotify(7)).
 //!
 //! A file that is written all at once, as belljar writes files, was written: nothing is told of the draft. A directory that comes is
-//! watched with what is in it already. Changes that come faster than anybody takes them end the watching: none is left out unsaid.
+//! watched with what is in it already, which is told as created, whatever was written to it before. Changes that come faster than anybody takes them end the watching: none is left out unsaid.
 
 use super::Answer;
 use crate::error::{Error, Kind};

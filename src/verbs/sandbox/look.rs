@@ -386,7 +386,7 @@ impl Verb for Stats {
 
 impl Told for sandbox::Stats {
     fn people(&self) -> String {
-        let rows = [
+        let mut rows = vec![
             ("memory", format!("{} of {}", size(self.memory_bytes), show_bytes(self.memory_limit_bytes))),
             ("processes", format!("{} of {}", self.pids, self.pids_limit)),
             ("cpu time", format!("{:.2} s", self.cpu_ms as f64 / 1000.0)),
@@ -394,6 +394,9 @@ impl Told for sandbox::Stats {
             ("disk", format!("{} of {}", size(self.disk_bytes), show_bytes(self.disk_limit_bytes))),
             ("up", format!("{:.0} s", self.uptime_ms as f64 / 1000.0)),
         ];
-        table(&rows.map(|(name, value)| vec![name.to_owned(), value]))
+        if self.leases > 0 {
+            rows.push(("leases", self.leases.to_string()));
+        }
+        table(&rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect::<Vec<_>>())
     }
 }
