@@ -1,8 +1,9 @@
-//! Compiles the profiles of `seccomp/` with the same code that compiles a user's, so that a start has nothing to do.
+//! Compiles the profiles of `seccomp/` with the same code that compiles a user's, so that a start has nothing to do; and
+//! the shared object that a warm Python forks by, which belongs to no crate: nothing is linked to it.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 use seccompiler::TargetArch;
@@ -19,13 +20,17 @@ mod tree;
 
 const PROFILES: [&str; 8] = ["default", "strict", "debug", "packages", "build", "packet", "dialer", "publisher"];
 
+const FORK: &str = "src/warm/fork.rs";
+
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
     for source in ["error", "profile", "tree"] {
         println!("cargo::rerun-if-changed=src/seccomp/{source}.rs");
     }
     println!("cargo::rerun-if-changed=seccomp");
-    match compile_profiles() {
+    println!("cargo::rerun-if-changed={FORK}");
+    println!("cargo::rerun-if-changed=src/warm/arenas.rs");
+    match compile_profiles().and_then(|()| compile_fork()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             println!("cargo::error={problem}");
@@ -48,6 +53,29 @@ fn compile_profiles() -> Result<(), String> {
     }
     let target = directory("OUT_DIR")?.join("seccomp.rs");
     fs::write(&target, source).map_err(|e| format!("{}: {e}", target.display()))
+}
+
+/// Its calls of the C library and of Python stay open: the interpreter that loads it has them.
+fn compile_fork() -> Result<(), String> {
+    let variable = |name: &str| env::var_os(name).ok_or(format!("cargo sets no {name}"));
+    let object = PathBuf::from(variable("OUT_DIR")?).join("fork.so");
+    let mut rustc = Command::new(variable("RUSTC")?);
+    rustc.args(["--edition", "2024", "--crate-name", "belljar_fork", "--crate-type", "cdylib", "--target"]);
+    rustc.arg(variable("TARGET")?).arg("-o").arg(&object).arg(FORK);
+    for option in
+        ["target-feature=-crt-static", "opt-level=2", "panic=abort", "strip=symbols", "link-self-contained=no"]
+    {
+        rustc.args(["-C", option]);
+    }
+    for word in ["-nostdlib", "-nostartfiles", "-Wl,-z,now"] {
+        rustc.arg(format!("-Clink-arg={word}"));
+    }
+    if let Some(linker) = env::var_os("RUSTC_LINKER") {
+        rustc.arg(format!("-Clinker={}", linker.to_string_lossy()));
+    }
+    let output = rustc.output().map_err(|e| format!("start rustc: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("{FORK}: {}", said.trim().replace('\n', " "))) }
 }
 
 fn compile(path: &Path, arch: TargetArch) -> Result<Vec<seccompiler::sock_filter>, String> {

@@ -3,7 +3,7 @@
 //! The house is in layers, and a layer imports only lower ones (`tests/rules/house.rs` enforces it):
 //!
 //! 0. `sys`: one system call per function.
-//! 1. `spec`, `bundle`, `step`, `outcome`, `own`, `error`, `name`, `git`: words, plain data.
+//! 1. `spec`, `bundle`, `step`, `outcome`, `own`, `error`, `name`, `git`, `warm`: words, plain data.
 //! 2. `host`, `trees`, `images`, `identity`, `namespaces`, `network`, `mounts`, `landlock`, `seccomp`, `limits`, `inbound`, `program`, `cgroup`:
 //!    facilities.
 //! 3. `process`: plan, launch, child, init, payload, watch.
@@ -42,3 +42,4 @@ pub mod sys;
 pub mod tools;
 pub mod trees;
 pub mod verbs;
+pub mod warm;

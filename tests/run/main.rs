@@ -18,3 +18,4 @@ mod steps;
 mod streams;
 mod terminal;
 mod views;
+mod warm;
