@@ -62,11 +62,7 @@ pub enum Verb {
     /// Work with git repositories in a sandbox
     Git(Git),
     /// Answer requests of a program: JSON-RPC 2.0 over standard input and output
-    #[command(
-        after_help = "One object a line; every verb is a method, its options and words are parameters by name. `belljar schema rpc` prints all of \
-them, and docs/rpc.md tells the protocol."
-    )]
-    Rpc,
+    Rpc(Rpc),
     /// Serve programs that were written for Daytona or E2B, over HTTP
     Serve(Serve),
     /// Give sandboxes to a model as tools (Model Context Protocol)
@@ -219,6 +215,25 @@ pub struct Image {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::image::Image,
+}
+
+/// `belljar rpc`.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+#[command(
+    about = "Answer requests of a program: JSON-RPC 2.0 over standard input and output",
+    after_help = "One object a line; every verb is a method, its options and words are parameters by name. `belljar schema rpc` prints all of \
+them, and docs/rpc.md tells the protocol."
+)]
+pub struct Rpc {
+    /// How many processes wait for requests, so that none has to be made for one: 0 to 16 [default: 2]
+    #[arg(long, value_name = "N", value_parser = of_at_most::<{ super::rpc::MOST_AHEAD }>)]
+    pub workers: Option<u8>,
+}
+
+/// A number from 0 to `MOST`.
+fn of_at_most<const MOST: u8>(word: &str) -> Result<u8, String> {
+    let number = word.parse().ok().filter(|number| *number <= MOST);
+    number.ok_or_else(|| format!("is not a number from 0 to {MOST}"))
 }
 
 /// `belljar serve`.

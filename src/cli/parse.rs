@@ -3,7 +3,7 @@
 mod misuse;
 mod narrow;
 
-use super::args::{self, Cli, Verb};
+use super::args::{self, Cli, Rpc, Verb};
 use super::run::Commanded;
 use crate::error::Problem;
 use crate::own::Own;
@@ -40,7 +40,7 @@ pub enum Request {
     /// `net`.
     Net(verbs::net::Net),
     /// `rpc`.
-    Rpc,
+    Rpc(Rpc),
     /// `serve`.
     Serve(args::Serve),
     /// `mcp`.
@@ -124,7 +124,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
     }
     match rest.first().and_then(|word| word.to_str()) {
         // Without the definition of the whole command line, which would take the memory that is there for its workers.
-        Some("rpc") if rest.len() == 1 => Ok(Request::Rpc),
+        Some("rpc") if rest.len() == 1 => Ok(Request::Rpc(Rpc::default())),
         Some("exec") => Ok(Request::Exec(Box::new(alone("exec", "belljar exec", rest)?))),
         Some("run") => Ok(Request::Run(Box::new(alone("run", "belljar run", rest)?))),
         Some("code") => Ok(Request::Code(Box::new(alone("code", "belljar code", rest)?))),
@@ -150,7 +150,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Image(image) => Ok(Request::Image(image.verb)),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
             Verb::Net(net) => Ok(Request::Net(net.verb)),
-            Verb::Rpc => Ok(Request::Rpc),
+            Verb::Rpc(rpc) => Ok(Request::Rpc(rpc)),
             Verb::Serve(serve) => Ok(Request::Serve(serve)),
             Verb::Mcp(mcp) => Ok(Request::Mcp(mcp)),
             Verb::Host(verb) => Ok(Request::Host(verb)),

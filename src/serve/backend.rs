@@ -90,15 +90,16 @@ impl Backend {
             parameters.insert("stream".to_owned(), Value::Bool(true));
             parameters.entry("input").or_insert(Value::Bool(true));
         }
-        let (child, input, output) = self.start()?;
+        // One request, and no other.
+        let (child, input, output) = self.start(&["--workers", "0"])?;
         let mut sender = Sender { input };
         sender.say(&request(1, method, parameters)).await?;
         Ok((sender, Stream { _child: child, output: BufReader::new(output) }))
     }
 
-    fn start(&self) -> Result<(Child, ChildStdin, ChildStdout), Error> {
+    fn start(&self, options: &[&str]) -> Result<(Child, ChildStdin, ChildStdout), Error> {
         let mut command = Command::new(&self.inner.program);
-        command.arg("rpc").stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.arg("rpc").args(options).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         if let Some(home) = &self.inner.home {
             command.env("BELLJAR_HOME", home);
         }
@@ -115,7 +116,7 @@ impl Backend {
         if let Some(line) = shared.as_ref().filter(|line| !line.to_write.is_closed()) {
             return Ok(Arc::clone(line));
         }
-        let (child, input, output) = self.start()?;
+        let (child, input, output) = self.start(&[])?;
         let line = Line::over(child, input, output);
         *shared = Some(Arc::clone(&line));
         Ok(line)

@@ -13,6 +13,7 @@ pub mod clone;
 pub mod directory;
 pub mod fd;
 pub mod filesystem;
+pub mod inherited;
 pub mod net;
 pub mod packet;
 pub mod proc;

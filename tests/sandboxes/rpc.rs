@@ -17,7 +17,11 @@ pub struct Driver {
 
 impl Driver {
     pub fn new(sandboxes: &Sandboxes) -> Driver {
-        let mut command = sandboxes.command(&["rpc"]);
+        Driver::of(sandboxes.command(&["rpc"]))
+    }
+
+    /// By a command line that starts `belljar rpc`.
+    pub fn of(mut command: std::process::Command) -> Driver {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("start belljar");
         let requests = child.stdin.take().expect("its input");
         let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
@@ -31,6 +35,11 @@ impl Driver {
             }
         });
         Driver { child, requests, answers }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
     }
 
     pub fn says(&mut self, line: &str) {

@@ -1,26 +1,21 @@
-//! One request of `rpc`: a worker process that runs the verb, and the pipes to it.
+//! One request of `rpc`, and what comes and goes between its caller and its worker.
 
 use super::message::{self, Code, Refusal};
-use crate::cli::{render, terminal};
+use super::worker::{Answered, Worker};
 use crate::error::{Error, Kind};
-use crate::sys::{Answer, fd, worker};
 use crate::verbs::Method;
 use nix::errno::Errno;
-use nix::fcntl::OFlag;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::{Pid, pipe2, read, write};
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, read, write};
+use serde::Deserialize as _;
+use serde_json::{Value, json};
 use std::collections::VecDeque;
-use std::io::Write as _;
-use std::os::fd::{AsFd as _, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 /// Bytes that a call may print in all where nobody wants them as they come.
 const LONGEST: usize = 256 << 20;
 /// Bytes of input that may wait for a worker.
 pub const LONGEST_INPUT: usize = 64 << 20;
-/// The descriptor that a worker's result goes to.
-const RESULT: RawFd = 3;
 /// What is said of input that nobody takes.
 const NO_READER: &str = "the request's command reads no more";
 /// Bytes that are told of what a worker said that is no more.
@@ -29,6 +24,8 @@ const LAST_WORDS: usize = 4 << 10;
 const PIPEFULS: usize = 4;
 /// The names of a worker's streams.
 const STREAMS: [&str; 2] = ["stdout", "stderr"];
+/// Where its result is among its outputs.
+const RESULT: usize = 2;
 
 /// A call in flight.
 pub struct Call {
@@ -39,6 +36,8 @@ pub struct Call {
     stream: bool,
     input: Option<OwnedFd>,
     given: VecDeque<u8>,
+    /// Whether other requests give it.
+    given_later: bool,
     /// Whether the worker has closed its input with some of what was given unread.
     unread: bool,
     /// Whether nothing comes after what was given.
@@ -52,6 +51,33 @@ pub struct Call {
     cancelled: bool,
     /// How the worker ended: its exit code, or the signal.
     ended: Option<Result<i32, Signal>>,
+    /// The request's line, where the worker was forked before that came and may not have read it yet.
+    handed: Option<Handed>,
+}
+
+/// What became of a line that was handed to a worker that waits.
+enum Handed {
+    Sent(Vec<u8>),
+    /// It was gone before it had read it, and has done nothing therefore.
+    Unread(Vec<u8>),
+}
+
+impl Handed {
+    fn unread(self) -> Handed {
+        match self {
+            Handed::Sent(line) | Handed::Unread(line) => Handed::Unread(line),
+        }
+    }
+}
+
+/// What a call is told of its request.
+pub struct Asked {
+    /// The verb.
+    pub method: &'static Method,
+    /// Whether what it prints is told as it comes.
+    pub stream: bool,
+    /// Its standard input.
+    pub input: Input,
 }
 
 /// What standard input is.
@@ -64,87 +90,44 @@ pub enum Input {
     Given,
 }
 
-/// What a worker does: a verb, with its parameters.
-pub struct Work {
-    /// The verb.
-    pub method: &'static Method,
-    /// Its parameters.
-    pub given: Map<String, Value>,
-}
-
-/// What a worker answers, on its descriptor 3.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Answered {
-    Told(Value),
-    Error(Error),
-}
-
-impl Work {
-    /// Does it, in the worker; the exit code.
-    fn run(self, stream: bool) -> i32 {
-        let Work { method, given } = self;
-        // Closed in whatever it starts and leaves behind.
-        let Ok(result) = fd::inherited(RESULT) else { return render::FAILED };
-        let (answered, code) = match terminal::site(stream, |site| method.call(given, site)) {
-            Ok((told, code)) => (Answered::Told(told), code),
-            Err(error) => {
-                let code = method.exit_code(&error);
-                (Answered::Error(error), code)
-            }
-        };
-        let written = serde_json::to_vec(&answered).map_err(std::io::Error::from);
-        let mut out = std::fs::File::from(result);
-        match written.and_then(|text| out.write_all(&text)) {
-            Ok(()) => code,
-            // The broker is gone, and with it whoever asked.
-            Err(_) => render::FAILED,
-        }
+impl Input {
+    /// Whether other requests give it.
+    pub fn is_given(&self) -> bool {
+        matches!(self, Input::Given)
     }
 }
 
-fn pipe() -> Answer<(OwnedFd, OwnedFd)> {
-    pipe2(OFlag::O_CLOEXEC).map_err(|errno| errno as i32)
-}
-
 impl Call {
-    /// Starts it. `mask`: the signal mask of the worker.
-    pub fn start(id: Option<Value>, work: Work, stream: bool, input: Input, mask: &SigSet) -> Answer<Call> {
+    /// Of a worker that has its request, or was handed it: then `line` is that.
+    pub fn of(id: Option<Value>, asked: Asked, worker: Worker, line: Option<Vec<u8>>) -> Call {
+        let Asked { method, stream, input } = asked;
+        let given_later = input.is_given();
         let (given, last) = match input {
             Input::None => (VecDeque::new(), true),
             Input::All(bytes) => (bytes.into(), true),
             Input::Given => (VecDeque::new(), false),
         };
-        let (theirs, ours) = pipe()?;
-        let (mut outputs, mut descriptors) = (Vec::new(), vec![theirs]);
-        for _ in STREAMS.iter().chain([&"result"]) {
-            let (output, end) = pipe()?;
-            fd::set_nonblocking(output.as_fd())?;
-            outputs.push(output);
-            descriptors.push(end);
-        }
-        fd::set_nonblocking(ours.as_fd())?;
-        let method = work.method;
-        let pid = worker::start(&descriptors, mask, move || work.run(stream))?;
-        let mut outputs = outputs.into_iter();
+        let Worker { pid, input, outputs } = worker;
         let mut call = Call {
             id,
             method,
             pid,
             stream,
-            input: Some(ours),
+            input: Some(input),
             given,
+            given_later,
             unread: false,
             last,
             givers: Vec::new(),
-            outputs: [outputs.next(), outputs.next(), outputs.next()],
+            outputs: outputs.map(Some),
             kept: Default::default(),
             too_long: false,
             cancelled: false,
             ended: None,
+            handed: line.map(Handed::Sent),
         };
         call.feed();
-        Ok(call)
+        call
     }
 
     /// Tells it to end.
@@ -183,8 +166,11 @@ impl Call {
         Ok(())
     }
 
-    /// Writes input as far as the worker takes it.
+    /// Writes input as far as the worker takes it: what others give is not given twice, and waits until it is known who takes it.
     fn feed(&mut self) {
+        if self.given_later && self.handed.is_some() {
+            return;
+        }
         while let Some(input) = self.input.as_ref().filter(|_| !self.given.is_empty()) {
             match write(input, self.given.as_slices().0) {
                 Ok(count) => drop(self.given.drain(..count)),
@@ -204,7 +190,7 @@ impl Call {
 
     /// Answers for those whose input was taken, or never will be.
     pub fn fed(&mut self) -> Vec<Value> {
-        if !self.given.is_empty() && !self.is_over() {
+        if (!self.given.is_empty() && !self.is_over()) || self.undone().is_some() {
             return Vec::new();
         }
         let lost = self.unread || !self.given.is_empty();
@@ -217,7 +203,11 @@ impl Call {
 
     /// What it waits for: input to be taken, and, with `hear`, output.
     pub fn interests(&self, hear: bool) -> (Option<&OwnedFd>, impl Iterator<Item = &OwnedFd>) {
-        (self.input.as_ref().filter(|_| !self.given.is_empty()), self.outputs.iter().flatten().filter(move |_| hear))
+        let waits = self.given_later && self.handed.is_some();
+        (
+            self.input.as_ref().filter(|_| !self.given.is_empty() && !waits),
+            self.outputs.iter().flatten().filter(move |_| hear),
+        )
     }
 
     /// Moves what can be moved; what is to be told at once.
@@ -228,6 +218,9 @@ impl Call {
             let bytes = self.take(number, piece);
             let Some(kept) = self.kept.get_mut(number) else { continue };
             kept.extend_from_slice(bytes);
+            if number == RESULT && !kept.is_empty() && self.handed.take().is_some() {
+                self.feed();
+            }
             if self.ended.is_some() {
                 self.take_the_rest(number, piece);
             }
@@ -276,6 +269,11 @@ impl Call {
                     *slot = None;
                 }
             }
+            // What was sent there nobody has read (unix(7)).
+            Err(Errno::ECONNRESET) if number == RESULT => {
+                *slot = None;
+                self.handed = self.handed.take().map(Handed::unread);
+            }
             Ok(_) | Err(_) => *slot = None,
         }
         &[]
@@ -292,6 +290,31 @@ impl Call {
     /// Whether there is nothing more to come.
     pub fn is_over(&self) -> bool {
         self.ended.is_some() && self.outputs.iter().all(Option::is_none)
+    }
+
+    /// The line of a call that is over and of which nothing was done: its worker had gone before it had read it.
+    pub fn undone(&self) -> Option<&[u8]> {
+        match &self.handed {
+            Some(Handed::Unread(line)) if !self.cancelled => Some(line),
+            _ => None,
+        }
+    }
+
+    /// Nobody will do it.
+    pub fn give_up(&mut self) {
+        self.handed = None;
+    }
+
+    /// Begins anew with another worker, which has its request. `input` is as at the first time; what others gave meanwhile is
+    /// there still.
+    pub fn begin_anew(&mut self, worker: Worker, input: Input) {
+        if let Input::All(bytes) = input {
+            (self.given, self.last) = (bytes.into(), true);
+        }
+        let Worker { pid, input, outputs } = worker;
+        (self.pid, self.input, self.outputs) = (pid, Some(input), outputs.map(Some));
+        (self.handed, self.ended, self.unread) = (None, None, false);
+        self.feed();
     }
 
     /// The answer.
@@ -311,7 +334,7 @@ impl Call {
                 return Some(failed(Code::Internal, error));
             }
         };
-        Some(match serde_json::from_slice::<Answered>(&self.kept[2]) {
+        Some(match serde_json::from_slice::<Answered>(&self.kept[RESULT]) {
             Ok(Answered::Told(object)) => match object.get("error").filter(|error| !error.is_null()) {
                 Some(error) => of_verb(id, &known(error), code),
                 None => message::result(id, &object),

@@ -1,21 +1,25 @@
 //! `belljar rpc`: JSON-RPC 2.0 over standard input and output, one object a line, any number of requests in flight.
 //!
-//! A request is a verb of the front door, by name. Each is done by a copy of this process (fork(2)), which comes back through
-//! pipes; this process has one thread, waits for all of them, and never clones a sandbox itself. When input ends, what is in flight is
+//! A request is a verb of the front door, by name. Each is done by a copy of this process (fork(2)), made while nobody asks where there
+//! was time for it, which comes back through pipes; this process has one thread, waits for all of them, and never clones a sandbox itself. When input ends, what is in flight is
 //! brought to its end; when nobody hears us any more, it is cancelled. A reader that is slow slows the commands down, and nothing
 //! is dropped.
 
+mod ahead;
 mod call;
 mod message;
 mod own;
+mod worker;
 
 use super::{render, terminal};
 use crate::error::{Error, Kind, Problem};
 use crate::sys::fd::open_anew;
 use crate::sys::signal::default_action;
-use crate::sys::worker;
+use crate::sys::worker::prepare;
 use crate::verbs::{self, parameters};
-use call::{Call, Work};
+use ahead::Ahead;
+pub use ahead::{MOST as MOST_AHEAD, USUAL as USUALLY_AHEAD};
+use call::{Asked, Call};
 use message::{Code, Refusal, Request};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -28,6 +32,7 @@ use own::{Cancel, InputOf, Version, streams};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use worker::{Work, Worker};
 
 /// The longest line that is read.
 const LONGEST_LINE: usize = 96 << 20;
@@ -50,6 +55,7 @@ struct Broker {
     /// For what is read at once.
     piece: Vec<u8>,
     calls: Vec<Call>,
+    ahead: Ahead,
     /// Whether more requests may come.
     open: bool,
     /// Whether what is read belongs to a line that was too long, and refused.
@@ -69,13 +75,15 @@ pub fn understand(line: &[u8]) -> Result<(), String> {
     Err("no such method".to_owned())
 }
 
-/// Answers until input ends and everything is answered; the exit code.
-pub fn serve() -> i32 {
-    let served = Broker::new().and_then(|mut broker| {
-        while broker.open || !broker.calls.is_empty() || !broker.to_write.is_empty() {
-            broker.turn()?;
+/// Answers until input ends and everything is answered; the exit code. `ahead`: how many workers wait for requests.
+pub fn serve(ahead: u8) -> i32 {
+    let served = Broker::new(ahead).and_then(|mut broker| {
+        let mut turned = Ok(());
+        while turned.is_ok() && (broker.open || !broker.calls.is_empty() || !broker.to_write.is_empty()) {
+            turned = broker.turn();
         }
-        Ok(())
+        broker.ahead.end();
+        turned
     });
     match served {
         Ok(()) => 0,
@@ -89,8 +97,8 @@ pub fn serve() -> i32 {
 }
 
 impl Broker {
-    fn new() -> nix::Result<Broker> {
-        worker::prepare();
+    fn new(ahead: u8) -> nix::Result<Broker> {
+        prepare();
         // Where it is ignored, the kernel does not tell how a child ended.
         default_action(nix::libc::SIGCHLD);
         let heard: SigSet = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
@@ -106,6 +114,7 @@ impl Broker {
             to_write: VecDeque::new(),
             piece: vec![0; PIECE],
             calls: Vec::new(),
+            ahead: Ahead::new(ahead),
             open: true,
             overlong: false,
         })
@@ -125,8 +134,14 @@ impl Broker {
             list.extend(input.map(|input| PollFd::new(input.as_fd(), PollFlags::POLLOUT)));
             list.extend(outputs.map(|output| PollFd::new(output.as_fd(), PollFlags::POLLIN)));
         }
-        match poll(&mut list, PollTimeout::NONE) {
+        let patience = self.ahead.patience(self.calls.len(), MOST_CALLS).filter(|_| self.open);
+        match poll(&mut list, patience.unwrap_or(PollTimeout::NONE)) {
             Err(Errno::EINTR) => return Ok(()),
+            Ok(0) => {
+                drop(list);
+                self.ahead.make(&self.mask);
+                return Ok(());
+            }
             ready => ready?,
         };
         let told = |at: usize| list.get(at).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
@@ -171,7 +186,9 @@ impl Broker {
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno),
             };
-            self.calls.iter_mut().any(|call| call.reaped(pid, how));
+            if !self.calls.iter_mut().any(|call| call.reaped(pid, how)) {
+                self.ahead.reaped(pid);
+            }
         }
     }
 
@@ -184,8 +201,29 @@ impl Broker {
         let (over, going): (Vec<Call>, Vec<Call>) =
             std::mem::take(&mut self.calls).into_iter().partition(Call::is_over);
         self.calls = going;
+        let (anew, over): (Vec<Call>, Vec<Call>) = over.into_iter().partition(|call| call.undone().is_some());
+        for mut call in anew {
+            if self.begin_anew(&mut call) {
+                self.calls.push(call);
+            } else {
+                call.give_up();
+                lines.extend(call.fed());
+                lines.extend(call.answer());
+            }
+        }
         lines.extend(over.iter().filter_map(Call::answer));
         lines.iter().for_each(|line| self.tell(line));
+    }
+
+    /// Gives a request to another worker, whose first has not read it; whether there is one.
+    fn begin_anew(&self, call: &mut Call) -> bool {
+        let read = call.undone().and_then(|line| message::read(line).ok());
+        let Some(Request { method, mut parameters, .. }) = read else { return false };
+        let (Some(method), Ok((stream, input))) = (verbs::method(&method), streams(&mut parameters)) else {
+            return false;
+        };
+        let started = Worker::start(&mut Work { method, given: parameters, stream }, &self.mask);
+        started.map(|worker| call.begin_anew(worker, input)).is_ok()
     }
 
     fn tell(&mut self, line: &Value) {
@@ -266,7 +304,7 @@ impl Broker {
             "version" => parameters::read(&request.method, request.parameters, |_: Version| Vec::new())
                 .map(|_| Some(json!({ "version": env!("CARGO_PKG_VERSION") })))
                 .map_err(parameters_refused),
-            _ => self.call(request).map(|()| None),
+            _ => self.call(request, line).map(|()| None),
         };
         let Some(id) = id else { return };
         match done {
@@ -280,7 +318,7 @@ impl Broker {
         self.tell(&message::error(id, refusal.code, &refusal.error, refusal.exit_code));
     }
 
-    fn call(&mut self, request: Request) -> Result<(), Refusal> {
+    fn call(&mut self, request: Request, line: &[u8]) -> Result<(), Refusal> {
         let Request { id, method, mut parameters } = request;
         let Some(found) = verbs::method(&method) else {
             let why = format!("no method `{}`", method.escape_debug());
@@ -303,9 +341,20 @@ impl Broker {
             );
             of_method(Code::Parameters, Error::misused(problems))
         })?;
-        let work = Work { method: found, given: parameters };
-        let call = Call::start(id, work, stream, input, &self.mask)
-            .map_err(|errno| of_method(Code::Internal, Error::setup("start a worker", errno)))?;
+        let (worker, handed) = match self.ahead.take(line) {
+            Some(worker) => (worker, Some(line.to_vec())),
+            None => {
+                let mut work = Work { method: found, given: parameters, stream };
+                let mut started = Worker::start(&mut work, &self.mask);
+                // Those that wait have what it takes.
+                if started.is_err() && self.ahead.let_go() {
+                    started = Worker::start(&mut work, &self.mask);
+                }
+                let failed = |errno| of_method(Code::Internal, Error::setup("start a worker", errno));
+                (started.map_err(failed)?, None)
+            }
+        };
+        let call = Call::of(id, Asked { method: found, stream, input }, worker, handed);
         self.calls.push(call);
         Ok(())
     }

@@ -1,0 +1,140 @@
+//! A worker: a copy of this process that does one request and ends, with the pipes to it.
+//!
+//! Its descriptor 3 is a socket: there it hears its request, where it was forked before that was known, and there it answers. It works
+//! for one request only: nothing that was used is used again.
+
+use super::message;
+use super::own::streams;
+use crate::cli::{render, terminal};
+use crate::error::Error;
+use crate::sys::{Answer, fd, worker};
+use crate::verbs::{self, Method};
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::signal::SigSet;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, setsockopt, socketpair, sockopt};
+use nix::unistd::{Pid, pipe2};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+
+/// The descriptor that its request comes by and its result goes to.
+const RESULT: RawFd = 3;
+/// The longest line that is handed to a worker that waits: what a socket takes at once. Who is asked for more is forked for it.
+pub const LONGEST_HANDED: usize = 48 << 10;
+/// Bytes of a result that wait in the socket, twice that at most: no more than is read of a worker that has ended.
+const IN_SOCKET: usize = 64 << 10;
+/// What a worker says first that was forked ahead and whose input others give: it has its request, and is the one that reads it.
+/// Nothing, where what follows is read as JSON.
+const BEGUN: &[u8] = b"\n";
+
+/// A worker that has its request, or waits for it.
+pub struct Worker {
+    pub pid: Pid,
+    /// Its standard input.
+    pub input: OwnedFd,
+    /// Its standard output, standard error and result.
+    pub outputs: [OwnedFd; 3],
+}
+
+/// What it does: a verb, with its parameters.
+pub struct Work {
+    /// The verb.
+    pub method: &'static Method,
+    /// Its parameters.
+    pub given: Map<String, Value>,
+    /// Whether what it prints is told as it comes.
+    pub stream: bool,
+}
+
+/// What a worker answers.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answered {
+    Told(Value),
+    Error(Error),
+}
+
+impl Work {
+    /// Does it, in the worker; the exit code.
+    fn run(&mut self, mut result: File) -> i32 {
+        let (method, given) = (self.method, std::mem::take(&mut self.given));
+        let (answered, code) = match terminal::site(self.stream, |site| method.call(given, site)) {
+            Ok((told, code)) => (Answered::Told(told), code),
+            Err(error) => {
+                let code = method.exit_code(&error);
+                (Answered::Error(error), code)
+            }
+        };
+        let written = serde_json::to_vec(&answered).map_err(std::io::Error::from);
+        match written.and_then(|text| result.write_all(&text)) {
+            Ok(()) => code,
+            // The broker is gone, and with it whoever asked.
+            Err(_) => render::FAILED,
+        }
+    }
+}
+
+impl Worker {
+    /// Starts one for this work, which stays as it is here. `mask`: its signal mask.
+    pub fn start(work: &mut Work, mask: &SigSet) -> Answer<Worker> {
+        Worker::fork(mask, |result| work.run(result))
+    }
+
+    /// Starts one that waits for a request.
+    pub fn ahead(mask: &SigSet) -> Answer<Worker> {
+        Worker::fork(mask, await_request)
+    }
+
+    fn fork(mask: &SigSet, act: impl FnOnce(File) -> i32) -> Answer<Worker> {
+        let raw = |errno: Errno| errno as i32;
+        let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(raw);
+        let (stdin, input) = pipe()?;
+        let (output, stdout) = pipe()?;
+        let (error, stderr) = pipe()?;
+        let stream = (AddressFamily::Unix, SockType::Stream);
+        let (ours, theirs) = socketpair(stream.0, stream.1, None, SockFlag::SOCK_CLOEXEC).map_err(raw)?;
+        setsockopt(&theirs, sockopt::SndBuf, &IN_SOCKET).map_err(raw)?;
+        for end in [&input, &output, &error, &ours] {
+            fd::set_nonblocking(end.as_fd())?;
+        }
+        let descriptors = [stdin, stdout, stderr, theirs];
+        let pid = worker::start(&descriptors, mask, || match fd::inherited(RESULT) {
+            // Closed in whatever it starts and leaves behind.
+            Ok(result) => act(result.into()),
+            Err(_) => render::FAILED,
+        })?;
+        Ok(Worker { pid, input, outputs: [output, error, ours] })
+    }
+
+    /// Hands its request to one that waits; whether all of that has been taken.
+    pub fn ask(&self, line: &[u8]) -> bool {
+        let length = u32::try_from(line.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let frame = [&length, line].concat();
+        let sent = send(self.outputs[2].as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
+        sent.is_ok_and(|count| count == frame.len())
+    }
+}
+
+/// In a worker that waits: does what it is asked. Where nobody asks, and nobody will, it ends.
+fn await_request(mut line: File) -> i32 {
+    let mut length = [0; 4];
+    if line.read_exact(&mut length).is_err() {
+        return 0;
+    }
+    let mut request = vec![0; (u32::from_le_bytes(length) as usize).min(LONGEST_HANDED)];
+    if line.read_exact(&mut request).is_err() {
+        return 0;
+    }
+    // The broker has read the same line, and has said everything that is wrong with it.
+    let Ok(message::Request { method, mut parameters, .. }) = message::read(&request) else { return render::FAILED };
+    let (Some(method), Ok((stream, input))) = (verbs::method(&method), streams(&mut parameters)) else {
+        return render::FAILED;
+    };
+    if input.is_given() && line.write_all(BEGUN).is_err() {
+        return render::FAILED;
+    }
+    Work { method, given: parameters, stream }.run(line)
+}

@@ -1,0 +1,58 @@
+//! What a copy of a process has from it, and what others may change of it from outside while it runs: its limits (prlimit(2)), its
+//! place among those that compute (renice(1), taskset(1), chrt(1), ionice(1)), its cgroup, and how soon it is killed when memory is
+//! short. Nobody can change its environment, directory, umask or signal mask from outside.
+#![allow(unsafe_code)]
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
+/// What is told of it by files of its own.
+const FILES: [&str; 3] = ["limits", "cgroup", "oom_score_adj"];
+/// The process itself, in ioprio_get(2).
+const IOPRIO_WHO_PROCESS: libc::c_long = 1;
+
+/// What was found at one moment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Inherited {
+    told: [Vec<u8>; FILES.len()],
+    numbers: [libc::c_long; 3],
+    cpus: Option<CpuSet>,
+}
+
+impl Inherited {
+    /// How it is now. What a kernel does not tell cannot be seen to change.
+    pub fn now() -> Inherited {
+        let numbers = [
+            ask(libc::SYS_getpriority, libc::PRIO_PROCESS.into()),
+            ask(libc::SYS_sched_getscheduler, 0),
+            ask(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS),
+        ];
+        let told = FILES.map(|name| std::fs::read(format!("/proc/self/{name}")).unwrap_or_default());
+        Inherited { told, numbers, cpus: sched_getaffinity(Pid::from_raw(0)).ok() }
+    }
+}
+
+/// A number that the kernel knows of this process.
+fn ask(call: libc::c_long, what: libc::c_long) -> libc::c_long {
+    // SAFETY: numbers only; 0 is this process.
+    unsafe { libc::syscall(call, what, 0) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    #[test]
+    fn what_is_changed_is_seen_and_what_is_not_stays_the_same() {
+        let before = Inherited::now();
+        assert_eq!(before, Inherited::now());
+        assert!(before.told.iter().all(|told| !told.is_empty()), "{before:?}");
+        // A thing of this process that no other test looks at.
+        let (soft, hard) = getrlimit(Resource::RLIMIT_MSGQUEUE).unwrap();
+        setrlimit(Resource::RLIMIT_MSGQUEUE, soft.saturating_sub(1), hard).unwrap();
+        assert_ne!(before, Inherited::now());
+        setrlimit(Resource::RLIMIT_MSGQUEUE, soft, hard).unwrap();
+        assert_eq!(before, Inherited::now());
+    }
+}
