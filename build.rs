@@ -28,8 +28,9 @@ fn main() -> ExitCode {
         println!("cargo::rerun-if-changed=src/seccomp/{source}.rs");
     }
     println!("cargo::rerun-if-changed=seccomp");
-    println!("cargo::rerun-if-changed={FORK}");
-    println!("cargo::rerun-if-changed=src/warm/arenas.rs");
+    for part in [FORK, "src/warm/arenas.rs", "src/warm/serve.rs"] {
+        println!("cargo::rerun-if-changed={part}");
+    }
     match compile_profiles().and_then(|()| compile_fork()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {

@@ -1,8 +1,9 @@
 //! The fork of a warm Python: a shared object that a template's interpreter loads, freestanding, so that one file serves
 //! glibc and musl alike. `build.rs` compiles it alone and `script.rs` embeds it: it belongs to no module of belljar.
 //!
-//! [`belljar_fork`] makes the interpreter's process once more inside of a sandbox that somebody else has prepared. It
-//! decides nothing: the system calls that lead there come as three lists, and it makes them in their order.
+//! [`serve::belljar_serve`] makes the interpreter's process once more for each message, inside of a sandbox that somebody
+//! else has prepared. It decides nothing: the system calls that lead there come as three lists, and it makes them in their
+//! order.
 //!
 //! ```text
 //! Z, the interpreter   hooks before the fork; vfork
@@ -19,6 +20,7 @@
 #![allow(unsafe_code)]
 
 mod arenas;
+mod serve;
 
 use core::arch::{asm, global_asm};
 
@@ -115,10 +117,12 @@ const PUT: u64 = u64::MAX;
 /// Results that a list can keep; a longer one is refused.
 const LONGEST_LIST: usize = 512;
 
+/// The lists, and the places where the fork itself can fail, by their numbers.
+const PLACES: [&str; 9] =
+    ["outside", "inside", "child", "script", "clone outside", "clone inside", "descriptors", "fork", "killed"];
 const OUTSIDE: usize = 0;
 const INSIDE: usize = 1;
 const CHILD: usize = 2;
-/// Not lists: places where the fork itself can fail.
 const BLOB: usize = 3;
 const CLONE_OUTSIDE: usize = 4;
 const CLONE_INSIDE: usize = 5;
@@ -126,27 +130,31 @@ const DESCRIPTORS: usize = 6;
 const FORK: usize = 7;
 const KILLED: usize = 8;
 
-/// What the driver asks for, and where it finds what went wrong.
+/// One fork: what the driver says of all of them, what came with the message, and what became of it.
 #[repr(C)]
 pub struct Job {
-    blob: *mut u8,
-    length: u64,
-    descriptors: *const i32,
-    count: u64,
-    /// The child's socket, which becomes its descriptor 3.
-    socket: i32,
-    /// Whether the child waits until its parent is pid 1 of its sandbox.
+    /// The template's socket.
+    channel: i32,
+    /// Whether a copy waits until its parent is pid 1 of its sandbox.
     wait: i32,
     /// Where the C library keeps the thread's rseq area, from the thread pointer; used where `rseq_length` is not 0.
     rseq_offset: i64,
     rseq_length: u64,
-    /// What failed: a list or a place, the call in it, the errno; 0 in `errno` says a process was killed.
+    /// What failed: whether something did, the place, the call in it, the errno; 0 in `errno` says a process was killed.
     failed: i32,
     place: i32,
     call: i32,
     errno: i32,
-    /// The child's number in its own sandbox.
+    /// Whether the copy is made ahead of its code.
+    parked: i32,
+    /// The copy's socket, which becomes its descriptor 3.
+    socket: i32,
+    /// The copy's number in its own sandbox.
     pid: i64,
+    blob: *mut u8,
+    length: u64,
+    descriptors: *const i32,
+    count: u64,
     saved: u64,
     /// Of H, whom nobody returns to.
     unused: u64,
@@ -173,8 +181,12 @@ mod number {
     pub const MPROTECT: u64 = 10;
     pub const MUNMAP: u64 = 11;
     pub const RT_SIGPROCMASK: u64 = 14;
+    pub const CLOSE: u64 = 3;
+    pub const PREAD64: u64 = 17;
     pub const SCHED_YIELD: u64 = 24;
     pub const MADVISE: u64 = 28;
+    pub const SENDTO: u64 = 44;
+    pub const RECVMSG: u64 = 47;
     pub const WAIT4: u64 = 61;
     pub const GETPPID: u64 = 110;
     pub const EXIT_GROUP: u64 = 231;
@@ -241,7 +253,7 @@ impl Job {
         if (self.length as usize) < size_of::<Header>() {
             return None;
         }
-        // SAFETY: the driver's blob has room for the header, and ctypes aligns it.
+        // SAFETY: the blob has room for the header, and is aligned for it.
         let header = unsafe { &*self.blob.cast::<Header>() };
         let mut room = (self.length as usize - size_of::<Header>()) / size_of::<Call>();
         let mut lengths = [0; 3];
@@ -305,7 +317,7 @@ impl Job {
         match kind {
             LITERAL => Some(value),
             POINTER => (value < self.length).then(|| self.blob as u64 + value),
-            // SAFETY: the driver's array has `count` numbers.
+            // SAFETY: the message's array has `count` numbers.
             DESCRIPTOR => (value < self.count).then(|| unsafe { *self.descriptors.add(value as usize) as u64 }),
             RESULT => results.get(value as usize).map(|result| *result as u64),
             _ => None,
@@ -317,9 +329,8 @@ impl Job {
 ///
 /// # Safety
 ///
-/// `job` and what it points to are the driver's alone, the process has one thread, and that holds the interpreter.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn belljar_fork(job: *mut Job) -> i32 {
+/// `job` and what it points to are the caller's alone, the process has one thread, and that holds the interpreter.
+unsafe fn copy(job: *mut Job) -> i32 {
     // SAFETY: the caller's promise. H and H2 use the same job while this process waits, C a copy of it.
     let one = unsafe { &mut *job };
     if one.lengths().is_none() {
@@ -364,7 +375,7 @@ unsafe extern "C" fn outer(job: *mut Job) -> ! {
     let one = unsafe { &mut *job };
     if one.walk(OUTSIDE) {
         let unused = &raw mut one.unused;
-        // SAFETY: as in `belljar_fork`.
+        // SAFETY: as in `copy`.
         let pid = unsafe { belljar_split(CLONE_VM | CLONE_VFORK, top(&raw mut INNER_STACK), inner, job, unused) };
         if pid < 0 {
             one.fail(CLONE_INSIDE, 0, -(pid as i32));

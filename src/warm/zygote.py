@@ -17,7 +17,6 @@ import sys
 import types
 
 RIGHTS = _socket.CMSG_SPACE(4 * 253)
-PLACES = ("outside", "inside", "child", "script", "clone outside", "clone inside", "descriptors", "fork", "killed")
 DRIVER = sys._getframe().f_code.co_filename
 HUGE = 2 << 20
 COLLAPSE = 25
@@ -25,13 +24,12 @@ PR_SET_DUMPABLE = 4
 
 
 class Job(ctypes.Structure):
-    """What `belljar_fork` takes, field by field as in fork.rs."""
+    """What `belljar_serve` takes, field by field as in fork.rs."""
 
     _fields_ = [
-        ("blob", ctypes.c_void_p), ("length", ctypes.c_uint64), ("descriptors", ctypes.c_void_p), ("count", ctypes.c_uint64),
-        ("socket", ctypes.c_int32), ("wait", ctypes.c_int32), ("rseq_offset", ctypes.c_int64), ("rseq_length", ctypes.c_uint64),
+        ("channel", ctypes.c_int32), ("wait", ctypes.c_int32), ("rseq_offset", ctypes.c_int64), ("rseq_length", ctypes.c_uint64),
         ("failed", ctypes.c_int32), ("place", ctypes.c_int32), ("call", ctypes.c_int32), ("errno", ctypes.c_int32),
-        ("pid", ctypes.c_int64), ("saved", ctypes.c_uint64), ("unused", ctypes.c_uint64),
+        ("parked", ctypes.c_int32), ("socket", ctypes.c_int32), ("pid", ctypes.c_int64), ("more", ctypes.c_uint64 * 6),
     ]
 
 
@@ -212,41 +210,28 @@ def rseq_area():
 
 
 def serve(channel, library):
-    """Makes a copy for each message, until the other side ends. Returns in the copies: with what failed there, or None."""
+    """Makes copies, until the other side ends. Returns in the copies: what failed there, and whether it is made ahead."""
     offset, length = rseq_area()
-    while True:
-        message, descriptors = receive(channel)
-        if not message:
-            os._exit(0)
-        blob = ctypes.create_string_buffer(whole(descriptors[0]))
-        sent = (ctypes.c_int32 * len(descriptors))(*descriptors[1:])
-        job = Job(
-            blob=ctypes.addressof(blob), length=len(blob) - 1, descriptors=ctypes.addressof(sent), count=len(descriptors) - 1,
-            socket=descriptors[-1], wait=1, rseq_offset=offset, rseq_length=length,
-        )
-        result = library.belljar_fork(ctypes.byref(job))
-        failed = {"list": PLACES[job.place], "call": job.call, "errno": job.errno}
-        if result in (1, -2):
-            # The number may be a file of the run's by the time that the object goes.
-            channel.detach()
-            return failed if result == -2 else None
-        for descriptor in descriptors:
-            os.close(descriptor)
-        if result == 0:
-            say(channel, forked=True, pid=job.pid)
-        else:
-            say(channel, failed=failed)
+    job = Job(channel=channel.fileno(), wait=1, rseq_offset=offset, rseq_length=length)
+    result = library.belljar_serve(ctypes.byref(job))
+    # The number may be a file of the run's by the time that the object goes.
+    channel.detach()
+    return {"list": "child", "call": job.call, "errno": job.errno} if result == -2 else None, job.parked != 0
 
 
 class Copy:
     """One run: waits, is given code, and ends with it. What goes wrong here is a fault of ours, and ends with 125."""
 
-    def __init__(self, failed):
+    seeded = False
+
+    def __init__(self, failed, parked):
         """Waits for the request, and puts its descriptors in place."""
         channel = _socket.socket(fileno=3)
         if failed:
             say(channel, failed=failed)
             os._exit(125)
+        if parked:
+            self.rehearse()
         say(channel, pid=os.getpid())
         message, descriptors = receive(channel)
         if not message:
@@ -257,6 +242,17 @@ class Copy:
         for descriptor in descriptors:
             os.close(descriptor)
         channel.close()
+        self.take(request)
+
+    def rehearse(self):
+        """Takes code that does nothing and runs it: the pages that this touches are not touched while somebody waits."""
+        words = {"code": "import sys; print(file=sys.__stdout__)", "name": "<string>", "argv": ["-c"], "env": dict(os.environ), "cwd": "/", "seed": "00"}
+        self.take(json.loads(json.dumps(words)))
+        exec(self.compile(), sys.modules["__main__"].__dict__)
+        gc.collect()
+
+    def take(self, request):
+        """Makes of this process what an interpreter is where its code begins."""
         self.name, self.code = request["name"], request["code"]
         self.seed(bytes.fromhex(request["seed"]))
         self.reopen()
@@ -300,13 +296,15 @@ class Copy:
         except OSError:
             pass  # it is there, or cannot be: then only tracebacks lack its lines
 
-    @staticmethod
-    def seed(seed):
-        """Nothing random may be the same in two copies. What was random at import is made anew."""
+    def seed(self, seed):
+        """Nothing random may be the same in two copies. What was random at import is made anew, once in a copy."""
         known = sys.modules.get
         if known("_ssl"):
             # OpenSSL takes a process for a copy by its number, which may be the template's.
             known("_ssl").RAND_add(seed, float(len(seed)))
+        if self.seeded:
+            return
+        self.seeded = True
         if known("random"):
             known("random").seed(seed + os.urandom(32))
         if known("numpy.random"):
@@ -411,7 +409,7 @@ class Copy:
 
 COPY = RAISED = None
 try:
-    COPY = Copy(serve(*template()))
+    COPY = Copy(*serve(*template()))
 except BaseException:
     import traceback
 

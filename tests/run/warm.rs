@@ -86,7 +86,9 @@ fn has_numpy() -> bool {
 #[test]
 fn a_copy_says_and_ends_as_a_fresh_interpreter() {
     for python in pythons() {
-        assert_eq!(found_by(&python, "same", &[], true), json!([]), "{python}");
+        for case in ["same", "same_on_demand"] {
+            assert_eq!(found_by(&python, case, &[], true), json!([]), "{python}, {case}");
+        }
     }
 }
 

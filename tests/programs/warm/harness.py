@@ -48,6 +48,13 @@ def memfd(data):
     return number
 
 
+def contents(number):
+    try:
+        return os.pread(number, 1 << 20, 0).decode("utf-8", "replace")
+    except OSError:
+        return ""  # a pipe, which somebody else reads
+
+
 def send(channel, message, numbers=()):
     control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", numbers))] if numbers else []
     channel.sendmsg([message], control)
@@ -58,6 +65,8 @@ def hear(channel):
 
 
 class Template:
+    how = b"park"
+
     def __init__(self, directory, replaced, number=None):
         self.directory, self.replaced, self.number = directory, replaced, number
         self.script = open(directory + "/script.bin", "rb").read()
@@ -80,19 +89,19 @@ class Template:
             os.execv(words[0], words)
         inside.close()
         send(self.channel, json.dumps({"preload": preload}).encode(), [memfd(open(self.directory + "/fork.so", "rb").read())])
-        self.answer = hear(self.channel)
+        self.answer = self.first = hear(self.channel)
         return self
 
     def ready(self, preload="import json"):
         assert "ready" in (self.start(preload).answer or ()), self.answer
         return self
 
-    def fork(self, spare=None, script=None):
+    def fork(self, spare=None, script=None, how=None):
         spare = spare or Spare()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         null = os.open("/dev/null", os.O_RDWR)
         blob = memfd(self.script if script is None else script)
-        send(self.channel, b"{}", [blob] + spare.namespaces + [null, theirs.fileno()])
+        send(self.channel, how or self.how, [blob] + spare.namespaces + [null, theirs.fileno()])
         for number in (blob, null):
             os.close(number)
         theirs.close()
@@ -153,11 +162,11 @@ class Copy:
         self.spare, self.channel = spare, channel
         self.pid = hear(channel).get("pid")
 
-    def begin(self, code, *words, name="<string>", env=None, stdin=None, cwd="/"):
+    def begin(self, code, *words, name="<string>", env=None, stdin=None, cwd="/", out=None):
         argv = [{"<string>": "-c", "<stdin>": "-"}.get(name, name)] + list(words)
         request = dict(NULL, code=code, name=name, argv=argv, cwd=cwd)
         request["env"] = dict(request["env"], **(env or {}))
-        out, err = os.memfd_create("out"), os.memfd_create("err")
+        out, err = os.memfd_create("out") if out is None else os.dup(out), os.memfd_create("err")
         blob = memfd(json.dumps(request).encode())
         null = os.open("/dev/null", os.O_RDONLY) if stdin is None else memfd(stdin)
         os.lseek(null, 0, os.SEEK_SET)
@@ -170,7 +179,7 @@ class Copy:
     def end(self):
         """How it ended (a code, or a signal as a negative number), and what it wrote."""
         status = hear(self.spare.control)
-        said = [os.pread(number, 1 << 20, 0).decode("utf-8", "replace") for number in (self.out, self.err)]
+        said = [contents(number) for number in (self.out, self.err)]
         for number in (self.out, self.err):
             os.close(number)
         self.channel.close()
@@ -187,7 +196,10 @@ def inside(directory, case, replaced):
     os.setsid()
     own_proc()
     number = 3000 if case.endswith("_numbered") else None
-    found = CASES[case](Template(directory, replaced, number))
+    template = Template(directory, replaced, number)
+    if case.endswith("_on_demand"):
+        template.how = b"now"
+    found = CASES[case](template)
     print(json.dumps(found), flush=True)
 
 
@@ -197,22 +209,39 @@ def outs(template, preload, code, times=2, **more):
     return [template.run(code, **more) for _ in range(times)]
 
 
-def fork_times(template, preload="import json", times=50):
+def fork_times(template, preload="import json", times=60):
+    """Milliseconds (the least, the median) of a fork, of a parked copy's first line, of its end; bytes that a parked copy has of its own."""
     template.ready(preload)
-    figures = {"ready": template.answer["ready"], "fork": [], "parked": [], "demand": []}
+    found = {"fork": [], "first": [], "ended": [], "private": []}
     for _ in range(times):
         spare = Spare()
+        time.sleep(0.01)
         begin = time.perf_counter()
         copy = template.fork(spare)
-        forked = time.perf_counter()
+        found["fork"].append(time.perf_counter() - begin)
         time.sleep(0.02)
+        found["private"].append(own_memory(template, copy) / 1000)
+        reading, writing = os.pipe()
         given = time.perf_counter()
-        copy.begin("print(1)")
-        copy_end = copy.end()
-        assert copy_end == [0, "1\n", ""], copy_end
-        figures["fork"].append(forked - begin)
-        figures["parked"].append(time.perf_counter() - given)
-    return {key: value if key == "ready" else sorted(value)[len(value) // 2] * 1000 for key, value in figures.items() if value}
+        copy.begin("print(1)", out=writing)
+        os.close(writing)
+        assert os.read(reading, 10).startswith(b"1")
+        found["first"].append(time.perf_counter() - given)
+        assert copy.end()[0] == 0
+        os.close(reading)
+        found["ended"].append(time.perf_counter() - given)
+    rows = {name: [round(sorted(values)[at] * 1000, 2) for at in (0, times // 2)] for name, values in found.items()}
+    return dict(rows, ready=template.answer if "ready" in template.answer else template.first)
+
+
+def own_memory(template, copy):
+    """Bytes of private memory of the copy, who is the child of the spare's pid 1."""
+    children = lambda pid: [int(word) for word in open("/proc/%d/task/%d/children" % (pid, pid)).read().split()]
+    pid = children(children(copy.spare.maker)[0])[0]
+    for line in open("/proc/%d/smaps_rollup" % pid):
+        if line.startswith("Private_Dirty"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 RANDOM = """
@@ -424,6 +453,7 @@ CASES = {
     "dead": dead,
     "script": script_faults,
     "same": same,
+    "same_on_demand": same,
     "thread": lambda t: refusal(t, "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"),
     "blas": lambda t: "ready" in refusal(t, "import numpy; a = numpy.ones((512, 512)); a @ a"),
     "child": lambda t: refusal(t, "import subprocess; child = subprocess.Popen(['sleep', '60'])"),
