@@ -54,12 +54,27 @@ fn found_by(python: &str, case: &str, without: &[[&str; 2]], session: bool) -> V
     std::fs::write(scratch.0.join("fork.so"), warm::FORK).expect("write the fork");
     std::fs::write(scratch.0.join("script.bin"), script(session)).expect("write the script");
     std::fs::create_dir(scratch.0.join("files")).expect("make a directory");
-    let programs = std::env::var_os("BELLJAR_FIXTURES").map_or_else(|| "tests/programs".into(), PathBuf::from);
     let mut command = Command::new(python);
-    command.arg(programs.join("warm/harness.py")).arg(&scratch.0).arg(case).args(without.as_flattened());
+    command.arg(programs().join("warm/harness.py")).arg(&scratch.0).arg(case).args(without.as_flattened());
     let output = command.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("start Python");
     let said = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{case} of {python}: {error}: {said}"))
+}
+
+/// What a case of the harness for Node finds.
+fn found_of_node(case: &str) -> Value {
+    let scratch = Scratch::new("parked");
+    let words: Vec<String> = warm::node_words("").into_iter().map(|word| word.into_string().expect("UTF-8")).collect();
+    std::fs::write(scratch.0.join("node.json"), json!(words[..words.len() - 1]).to_string()).expect("write the words");
+    let output =
+        Command::new("/usr/bin/python3").arg(programs().join("warm/parked.py")).arg(&scratch.0).arg(case).output();
+    let output = output.expect("start Python");
+    let said = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{case}: {error}: {said}"))
+}
+
+fn programs() -> PathBuf {
+    std::env::var_os("BELLJAR_FIXTURES").map_or_else(|| "tests/programs".into(), PathBuf::from)
 }
 
 fn found(case: &str) -> Value {
@@ -237,4 +252,26 @@ fn a_template_goes_on_after_a_sandbox_that_is_dead_and_after_scripts_that_are_no
     let none = failed("script", libc::EINVAL);
     let refused = failed("outside", libc::EINVAL);
     assert_eq!(found("script"), json!([none, none, none, none, none, refused, "next\n"]));
+}
+
+#[test]
+fn a_parked_node_says_and_ends_as_a_fresh_one() {
+    if installed("python3") && installed("node") {
+        assert_eq!(found_of_node("same"), json!([]));
+    }
+}
+
+#[test]
+fn a_parked_node_has_loaded_what_it_was_told_to() {
+    if installed("python3") && installed("node") {
+        assert_eq!(found_of_node("loaded"), json!([0, "function\n", ""]));
+        assert_eq!(found_of_node("refused"), json!("exception"));
+    }
+}
+
+#[test]
+fn a_parked_node_that_nobody_sends_code_ends() {
+    if installed("python3") && installed("node") {
+        assert_eq!(found_of_node("left"), json!(125));
+    }
 }

@@ -1,0 +1,121 @@
+// A parked Node: loads modules, waits on descriptor 3 for one piece of code, becomes what a fresh Node would be, and runs it.
+//
+// Node cannot fork, so one is started in each sandbox beforehand, with the standard streams that the code will have. A request is
+// what `request.rs` writes, on a stream that ends behind it. Runs as `node -e FILE -- PRELOAD`, so that the globals of code that
+// comes as text are there already; in a block, so that it leaves no names behind.
+{
+  const fs = require('fs');
+  const path = require('path');
+  const vm = require('vm');
+  const Module = require('module');
+
+  const CHANNEL = 3;
+  // The names that `-e` gives to code besides Node's libraries, and that a file's code does not find; and libraries that it finds.
+  const GIVEN = ['module', 'exports', '__dirname', '__filename', 'require'];
+  const EVERYWHERE = ['console', 'process', 'crypto'];
+  // The module of code that comes as text. Node takes it away at this file's end.
+  const given = globalThis.module;
+  // Node's own loader for `import()`, in versions that let it be named.
+  const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER;
+
+  const say = (words) => fs.writeSync(CHANNEL, JSON.stringify(words));
+  const script = (code, name) => new vm.Script(code, { filename: name, importModuleDynamically: loader });
+
+  // Loads what code touches first, while nobody waits: streams as standard output is one, `console`, the loader. Standard output itself
+  // is left alone, because Node makes a pipe non-blocking, and code that writes to its descriptor would find it so.
+  const rehearse = async () => {
+    const { Writable } = require('stream');
+    const nowhere = new Writable({ write: (part, encoding, done) => done() });
+    new console.Console(nowhere).log('%s', { list: [1] });
+    new (require('net').Socket)({ readable: false, writable: true });
+    require('tty');
+    // That the loader is named so is an experiment, Node says once: not to the code.
+    const { emitWarning } = process;
+    process.emitWarning = () => {};
+    const loaded = script(loader ? "import('fs')" : '0', '[eval]').runInThisContext({ displayErrors: true });
+    process.emitWarning = emitWarning;
+    await loaded;
+  };
+
+  // Everything up to the end.
+  const receive = () => {
+    const parts = [];
+    const part = Buffer.allocUnsafe(1 << 16);
+    for (;;) {
+      const length = fs.readSync(CHANNEL, part);
+      if (length === 0) return Buffer.concat(parts).toString();
+      parts.push(Buffer.from(part.subarray(0, length)));
+    }
+  };
+
+  // Becomes it; how the code is run.
+  const become = ({ code, name, argv, env, cwd }) => {
+    for (const key of Object.keys(process.env)) if (!(key in env)) delete process.env[key];
+    Object.assign(process.env, env);
+    process.chdir(cwd);
+    return name.startsWith('<') ? text(code, name, cwd, argv.slice(1)) : file(code, name, argv.slice(1));
+  };
+
+  const text = (code, name, cwd, words) => {
+    const known = name === '<string>' ? '[eval]' : '[stdin]';
+    process.argv = [process.execPath, ...(name === '<string>' ? [] : ['-']), ...words];
+    process.execArgv = name === '<string>' ? ['-e', code] : [];
+    process._eval = code;
+    globalThis.module = given;
+    globalThis.__filename = known;
+    given.filename = path.join(cwd, known);
+    given.paths = Module._nodeModulePaths(cwd);
+    try {
+      if (!loader && /\bimport\b/.test(code)) throw new SyntaxError('a loader is needed');
+      const compiled = script(code, known);
+      return () => compiled.runInThisContext({ displayErrors: true });
+    } catch {
+      // What is no script may be a module, or Node says what is wrong with it: a fresh one.
+      return () => afresh(['-e', code, '--', ...words]);
+    }
+  };
+
+  const file = (code, name, words) => {
+    process.argv = [process.execPath, name, ...words];
+    process.execArgv = [];
+    process._eval = undefined;
+    const libraries = Module.builtinModules.filter((library) => {
+      return Object.getOwnPropertyDescriptor(globalThis, library)?.enumerable === false && !EVERYWHERE.includes(library);
+    });
+    for (const known of [...GIVEN, ...libraries]) delete globalThis[known];
+    if (!fs.existsSync(name)) {
+      fs.mkdirSync(path.dirname(name), { recursive: true });
+      fs.writeFileSync(name, code, { mode: 0o444 });
+    }
+    return () => Module.runMain(name);
+  };
+
+  const afresh = (words) => {
+    const { status, signal, error } = require('child_process').spawnSync(process.execPath, words, { stdio: 'inherit' });
+    if (error) throw error;
+    if (signal) process.kill(process.pid, signal);
+    process.exitCode = status;
+  };
+
+  const wait = () => {
+    say({ ready: { node: process.version, rss: process.memoryUsage.rss() } });
+    const request = receive();
+    fs.closeSync(CHANNEL);
+    if (request === '') process.exit(125);
+    // By itself, so that no frame of this file stands below the code's.
+    setImmediate(become(JSON.parse(request)));
+  };
+
+  const begin = async () => {
+    const preload = process.argv[1];
+    if (preload) new Function('require', preload)(require);
+    await rehearse();
+  };
+  begin().then(
+    () => setImmediate(wait),
+    (error) => {
+      say({ refused: { why: 'exception', what: String(error?.stack ?? error) } });
+      process.exit(0);
+    },
+  );
+}
