@@ -114,6 +114,9 @@ const RESULT: u8 = 3;
 /// A call that is none: puts its second argument to where the first points, as many bytes wide as the third says.
 const PUT: u64 = u64::MAX;
 
+/// Descriptors of libraries that a copy can keep.
+const KEPT: usize = 8;
+
 /// Results that a list can keep; a longer one is refused.
 const LONGEST_LIST: usize = 512;
 
@@ -147,8 +150,12 @@ pub struct Job {
     errno: i32,
     /// Whether the copy is made ahead of its code.
     parked: i32,
-    /// The copy's socket, which becomes its descriptor 3.
+    /// The copy's socket: first as it came, then its number in the copy.
     socket: i32,
+    /// Descriptors that libraries have of themselves, by rising number, and how many they are. A copy keeps them.
+    kept: [i32; KEPT],
+    kept_count: i32,
+    padding: i32,
     /// The copy's number in its own sandbox.
     pid: i64,
     blob: *mut u8,
@@ -301,6 +308,32 @@ impl Job {
         true
     }
 
+    /// Closes what is not the copy's, whatever was open: the table of H2 is its own. The kernel's answer to what failed.
+    fn close_others(&mut self) -> i64 {
+        let count = (self.kept_count.max(0) as usize).min(KEPT);
+        let kept = self.kept;
+        let kept = kept.get(..count).unwrap_or_default();
+        let mut place = 3;
+        while kept.contains(&place) {
+            place += 1;
+        }
+        let mut result = 0;
+        if self.socket != place {
+            result = call(number::DUP3, [self.socket as u64, place as u64, 0, 0, 0, 0]).min(0);
+        }
+        self.socket = place;
+        let mut from = 3;
+        for one in 3..=kept.last().copied().unwrap_or(3).max(place) {
+            if one == place || kept.contains(&one) {
+                if from < one {
+                    result = result.min(call(number::CLOSE_RANGE, [from as u64, one as u64 - 1, 0, 0, 0, 0]));
+                }
+                from = one + 1;
+            }
+        }
+        result.min(call(number::CLOSE_RANGE, [from as u64, u64::from(u32::MAX), 0, 0, 0, 0]))
+    }
+
     fn put(&mut self, [place, value, width, ..]: [u64; 6]) -> i64 {
         let within = place >= self.blob as u64 && place.saturating_add(width) <= self.blob as u64 + self.length;
         match width {
@@ -393,11 +426,9 @@ unsafe extern "C" fn inner(job: *mut Job) -> ! {
     if !one.walk(INSIDE) {
         exit(0);
     }
-    // No descriptor of the template comes along, whatever was open: the table of H2 is its own.
-    let kept = if one.socket == 3 { 3 } else { call(number::DUP3, [one.socket as u64, 3, 0, 0, 0, 0]) };
-    let closed = call(number::CLOSE_RANGE, [4, u64::from(u32::MAX), 0, 0, 0, 0]);
-    if kept < 0 || closed < 0 {
-        one.fail(DESCRIPTORS, 0, -(kept.min(closed) as i32));
+    let closed = one.close_others();
+    if closed < 0 {
+        one.fail(DESCRIPTORS, 0, -(closed as i32));
         exit(0);
     }
     // SAFETY: the C library's own, with the handlers of libraries; the process has one thread.

@@ -8,6 +8,7 @@ import _socket
 import array
 import builtins
 import ctypes
+import fcntl
 import gc
 import io
 import json
@@ -29,7 +30,7 @@ class Job(ctypes.Structure):
     _fields_ = [
         ("channel", ctypes.c_int32), ("wait", ctypes.c_int32), ("rseq_offset", ctypes.c_int64), ("rseq_length", ctypes.c_uint64),
         ("failed", ctypes.c_int32), ("place", ctypes.c_int32), ("call", ctypes.c_int32), ("errno", ctypes.c_int32),
-        ("parked", ctypes.c_int32), ("socket", ctypes.c_int32), ("pid", ctypes.c_int64), ("more", ctypes.c_uint64 * 6),
+        ("parked", ctypes.c_int32), ("socket", ctypes.c_int32), ("kept", ctypes.c_int32 * 8), ("kept_count", ctypes.c_int32), ("padding", ctypes.c_int32), ("pid", ctypes.c_int64), ("more", ctypes.c_uint64 * 6),
     ]
 
 
@@ -99,7 +100,7 @@ def template():
     try:
         preload(order["preload"])
         settle(libc, library)
-        check(number)
+        kept = check(number)
     except Refused as refusal:
         say(channel, refused={"why": refusal.why, "what": refusal.what})
         os._exit(0)
@@ -109,7 +110,7 @@ def template():
     with open("/proc/self/statm") as file:
         resident = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
     say(channel, ready={"python": "%d.%d.%d" % sys.version_info[:3], "modules": len(sys.modules), "rss": resident, "huge": huge})
-    return channel, library
+    return channel, library, kept
 
 
 def gather_arenas(library):
@@ -147,12 +148,12 @@ def settle(libc, library):
 
 
 def check(channel):
-    """Refuses what copies would share, or would miss."""
+    """Refuses what copies would share, or would miss. The descriptors that they keep: libraries have those of themselves."""
     threads = os.listdir("/proc/self/task")
     if len(threads) > 1:
         raise Refused("threads", sorted(read("/proc/self/task/%s/comm" % thread).strip() for thread in threads)[:20])
-    shared = [line.split(None, 5) for line in read("/proc/self/maps").splitlines()]
-    shared = [words[5] if len(words) > 5 else "anonymous" for words in shared if "w" in words[1] and "s" in words[1]]
+    maps = [line.split(None, 5) for line in read("/proc/self/maps").splitlines()]
+    shared = [words[5] if len(words) > 5 else "anonymous" for words in maps if "w" in words[1] and "s" in words[1]]
     if shared:
         raise Refused("shared memory", sorted(set(shared)))
     try:
@@ -161,15 +162,22 @@ def check(channel):
         raise Refused("children", [read("/proc/%s/comm" % name).strip() or name for name in names])
     except ChildProcessError:
         pass
-    unknown = []
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != channel:
+    programs = {words[5] for words in maps if len(words) > 5 and "x" in words[1]}
+    unknown, kept = [], []
+    for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+        if number > 2 and number != channel:
             try:
-                unknown.append("%s (%s)" % (name, os.readlink("/proc/self/fd/" + name)))
+                path = os.readlink("/proc/self/fd/%d" % number)
             except FileNotFoundError:
-                pass  # the listing's own
+                continue  # the listing's own
+            # libffi maps its own file again and again, by a number that it keeps.
+            if path in programs and len(kept) < 8 and fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+                kept.append(number)
+            else:
+                unknown.append("%d (%s)" % (number, path))
     if unknown:
         raise Refused("descriptors", unknown)
+    return kept
 
 
 def read(path):
@@ -209,14 +217,18 @@ def rseq_area():
     return offset, length and max(32, -(-length // 32) * 32)
 
 
-def serve(channel, library):
-    """Makes copies, until the other side ends. Returns in the copies: what failed there, and whether it is made ahead."""
+def serve(channel, library, kept):
+    """Makes copies, until the other side ends. Returns in the copies: their socket, what failed, whether it is made ahead."""
     offset, length = rseq_area()
-    job = Job(channel=channel.fileno(), wait=1, rseq_offset=offset, rseq_length=length)
+    job = Job(
+        channel=channel.fileno(), wait=1, rseq_offset=offset, rseq_length=length,
+        kept=(ctypes.c_int32 * 8)(*kept), kept_count=len(kept),
+    )
     result = library.belljar_serve(ctypes.byref(job))
     # The number may be a file of the run's by the time that the object goes.
     channel.detach()
-    return {"list": "child", "call": job.call, "errno": job.errno} if result == -2 else None, job.parked != 0
+    failed = {"list": "child", "call": job.call, "errno": job.errno} if result == -2 else None
+    return job.socket, failed, job.parked != 0
 
 
 class Copy:
@@ -224,9 +236,9 @@ class Copy:
 
     seeded = False
 
-    def __init__(self, failed, parked):
+    def __init__(self, number, failed, parked):
         """Waits for the request, and puts its descriptors in place."""
-        channel = _socket.socket(fileno=3)
+        channel = _socket.socket(fileno=number)
         if failed:
             say(channel, failed=failed)
             os._exit(125)
@@ -327,6 +339,11 @@ class Copy:
             stream.mode = "w" if number else "r"
 
     def compile(self):
+        if self.name == "<string>" and sys.version_info >= (3, 14) and self.code.lstrip("\r\n")[:1] in (" ", "\t"):
+            # Since then such code may be indented as a whole.
+            import textwrap
+
+            self.code = textwrap.dedent(self.code)
         source = self.code if self.name.startswith("<") else self.code.encode("utf-8", "surrogateescape")
         compiled = compile(source, self.name, "exec", dont_inherit=True)
         if self.name == "<string>" and sys.version_info >= (3, 13):
