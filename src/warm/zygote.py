@@ -4,18 +4,24 @@ Three lives in one file. `template` imports what is asked for and refuses what a
 copies, by scripts that belljar sends: it decides nothing about a sandbox. `Copy` is a copy: it waits for code, makes itself
 what a fresh interpreter would be, runs the code and ends as an interpreter does. Python 3.9 and later, glibc and musl.
 """
-import _socket
-import array
-import builtins
-import ctypes
-import fcntl
-import gc
-import io
 import json
 import os
-import signal
 import sys
-import types
+
+try:
+    import _socket
+    import array
+    import builtins
+    import ctypes
+    import fcntl
+    import gc
+    import io
+    import signal
+    import types
+except ImportError as exception:
+    # Small Pythons lack some of it. Descriptor 0 is the socket that an answer is awaited on.
+    os.write(0, json.dumps({"refused": {"why": "python", "what": str(exception)}}).encode())
+    os._exit(0)
 
 RIGHTS = _socket.CMSG_SPACE(4 * 253)
 DRIVER = sys._getframe().f_code.co_filename
@@ -90,11 +96,16 @@ def template():
     if not message:
         os._exit(0)
     order = json.loads(message)
-    library = ctypes.PyDLL("/proc/self/fd/%d" % descriptors[0])
+    try:
+        library = ctypes.PyDLL("/proc/self/fd/%d" % descriptors[0])
+        # Kept: the allocator must outlive every arena.
+        library.arenas = gather_arenas(library)
+    except (OSError, AttributeError) as exception:
+        # Another Python than CPython, which has none of the calls that the fork needs.
+        say(channel, refused={"why": "python", "what": str(exception)})
+        os._exit(0)
     for descriptor in descriptors:
         os.close(descriptor)
-    # Kept: the allocator must outlive every arena.
-    library.arenas = gather_arenas(library)
     # pyarrow's allocator begins a thread otherwise.
     os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     try:

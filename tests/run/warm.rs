@@ -186,6 +186,17 @@ fn children_of_a_preload_are_refused() {
 }
 
 #[test]
+fn a_python_that_lacks_a_module_or_a_call_is_refused() {
+    if installed("python3") {
+        let lacking = |what: &str| json!({"refused": {"why": "python", "what": what}});
+        let module = without("lacking", "    import ctypes", "    import _no_such_module");
+        assert_eq!(module, lacking("No module named '_no_such_module'"));
+        let call = without("lacking", "pythonapi.PyObject_SetArena", "pythonapi.PyNo_SetArena");
+        assert_eq!(call["refused"]["why"], "python");
+    }
+}
+
+#[test]
 fn a_preload_that_fails_is_refused_with_its_traceback() {
     if installed("python3") {
         let answer = found("exception");

@@ -454,6 +454,7 @@ CASES = {
     "script": script_faults,
     "same": same,
     "same_on_demand": same,
+    "lacking": lambda t: refusal(t, ""),
     "thread": lambda t: refusal(t, "import threading; threading.Thread(target=threading.Event().wait, daemon=True).start()"),
     "blas": lambda t: "ready" in refusal(t, "import numpy; a = numpy.ones((512, 512)); a @ a"),
     "child": lambda t: refusal(t, "import subprocess; child = subprocess.Popen(['sleep', '60'])"),
