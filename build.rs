@@ -21,6 +21,10 @@ mod tree;
 const PROFILES: [&str; 8] = ["default", "strict", "debug", "packages", "build", "packet", "dialer", "publisher"];
 
 const FORK: &str = "src/warm/fork.rs";
+/// What Python runs comes in the same file, behind the shared object, where no loader looks.
+const DRIVER: &str = "src/warm/zygote.py";
+/// Between the two; `src/warm.rs` splits by it.
+const BETWEEN: &[u8] = b"\n#belljar\n";
 
 fn main() -> ExitCode {
     println!("cargo::rerun-if-changed=build.rs");
@@ -28,7 +32,7 @@ fn main() -> ExitCode {
         println!("cargo::rerun-if-changed=src/seccomp/{source}.rs");
     }
     println!("cargo::rerun-if-changed=seccomp");
-    for part in [FORK, "src/warm/arenas.rs", "src/warm/serve.rs"] {
+    for part in [FORK, DRIVER, "src/warm/arenas.rs", "src/warm/serve.rs"] {
         println!("cargo::rerun-if-changed={part}");
     }
     match compile_profiles().and_then(|()| compile_fork()) {
@@ -76,7 +80,12 @@ fn compile_fork() -> Result<(), String> {
     }
     let output = rustc.output().map_err(|e| format!("start rustc: {e}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(()) } else { Err(format!("{FORK}: {}", said.trim().replace('\n', " "))) }
+    if !output.status.success() {
+        return Err(format!("{FORK}: {}", said.trim().replace('\n', " ")));
+    }
+    let read = |path: &Path| fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
+    let whole = [read(&object)?, BETWEEN.to_vec(), read(Path::new(DRIVER))?].concat();
+    fs::write(&object, whole).map_err(|e| format!("{}: {e}", object.display()))
 }
 
 fn compile(path: &Path, arch: TargetArch) -> Result<Vec<seccompiler::sock_filter>, String> {

@@ -10,10 +10,8 @@ pub mod script;
 
 use std::ffi::OsString;
 
-/// The driver: what Python runs before the preload.
-pub const DRIVER: &str = include_str!("warm/zygote.py");
-
-/// The fork, a shared object that asks for no library: the driver loads it.
+/// The fork, a shared object that asks for no library, and behind it the driver, which loads it. Goes along with the first
+/// message to a template's Python.
 pub static FORK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork.so"));
 
 /// What a parked Node runs before it waits for code.
@@ -26,9 +24,14 @@ pub fn node_words(preload: &str) -> Vec<OsString> {
     ["node", "-e", PARKED, "--", preload].map(OsString::from).into()
 }
 
+/// What a template's Python begins with: it takes the first message, and runs the driver that came with it. Short, because
+/// every copy has it for its command line.
+const START: &str = "import _socket, os; channel = _socket.socket(fileno=os.dup(0)); \
+    message, control, flags, _ = channel.recvmsg(1 << 18, 64, _socket.MSG_CMSG_CLOEXEC); \
+    program = int.from_bytes(control[0][2], 'little'); \
+    exec(compile(os.pread(program, 1 << 20, 0).split(b'\\n#belljar\\n')[1], '<belljar>', 'exec'))";
+
 /// The command line of a template's Python. Its standard input is the socket over which it is spoken to.
 pub fn words() -> Vec<OsString> {
-    // The driver's frames have a name by which it takes them out of tracebacks.
-    let start = "import sys; exec(compile(sys.argv.pop(), '<belljar>', 'exec'))";
-    ["python3", "-u", "-c", start, DRIVER].map(OsString::from).into()
+    ["python3", "-u", "-c", START].map(OsString::from).into()
 }

@@ -78,40 +78,34 @@ def say(channel, **words):
 # The template.
 
 
-def template():
+def template(message, program):
+    """Imports; what a copy needs of it. The message and the descriptor of this very file are what the first words brought."""
     libc = ctypes.CDLL(None, use_errno=True)
     # Before anything else: what sits inside of a spare shares this memory for a moment.
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-    number = os.dup(0)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     # What the preload says is nobody's, and a run must not find it in a buffer.
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     os.close(null)
-    channel = _socket.socket(fileno=number)
-    os.set_inheritable(number, False)
     if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    message, descriptors = receive(channel)
-    if not message:
-        os._exit(0)
     order = json.loads(message)
     try:
-        library = ctypes.PyDLL("/proc/self/fd/%d" % descriptors[0])
+        library = ctypes.PyDLL("/proc/self/fd/%d" % program)
         # Kept: the allocator must outlive every arena.
         library.arenas = gather_arenas(library)
     except (OSError, AttributeError) as exception:
         # Another Python than CPython, which has none of the calls that the fork needs.
         say(channel, refused={"why": "python", "what": str(exception)})
         os._exit(0)
-    for descriptor in descriptors:
-        os.close(descriptor)
+    os.close(program)
     # pyarrow's allocator begins a thread otherwise.
     os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
     try:
         preload(order["preload"])
         settle(libc, library)
-        kept = check(number)
+        kept = check(channel.fileno())
     except Refused as refusal:
         say(channel, refused={"why": refusal.why, "what": refusal.what})
         os._exit(0)
@@ -121,7 +115,7 @@ def template():
     with open("/proc/self/statm") as file:
         resident = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
     say(channel, ready={"python": "%d.%d.%d" % sys.version_info[:3], "modules": len(sys.modules), "rss": resident, "huge": huge})
-    return channel, library, kept
+    return library, kept
 
 
 def gather_arenas(library):
@@ -228,7 +222,7 @@ def rseq_area():
     return offset, length and max(32, -(-length // 32) * 32)
 
 
-def serve(channel, library, kept):
+def serve(library, kept):
     """Makes copies, until the other side ends. Returns in the copies: their socket, what failed, whether it is made ahead."""
     offset, length = rseq_area()
     job = Job(
@@ -437,7 +431,8 @@ class Copy:
 
 COPY = RAISED = None
 try:
-    COPY = Copy(*serve(*template()))
+    os.set_inheritable(channel.fileno(), False)
+    COPY = Copy(*serve(*template(message, program)))
 except BaseException:
     import traceback
 

@@ -73,9 +73,10 @@ class Template:
 
     def start(self, preload):
         words = json.load(open(self.directory + "/words.json"))
+        program = open(self.directory + "/fork.so", "rb").read()
         for old, new in self.replaced:
-            assert old in words[-1], "the driver has no %r" % old
-            words[-1] = words[-1].replace(old, new)
+            assert old.encode() in program, "the driver has no %r" % old
+            program = program.replace(old.encode(), new.encode())
         words[0] = sys.executable
         self.channel, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if self.number:
@@ -88,7 +89,7 @@ class Template:
             checked(LIBC.prctl(38, 1, 0, 0, 0), "no_new_privs")
             os.execv(words[0], words)
         inside.close()
-        send(self.channel, json.dumps({"preload": preload}).encode(), [memfd(open(self.directory + "/fork.so", "rb").read())])
+        send(self.channel, json.dumps({"preload": preload}).encode(), [memfd(program)])
         self.answer = self.first = hear(self.channel)
         return self
 
