@@ -266,7 +266,6 @@ class Copy:
         words = {"code": "import sys; print(file=sys.__stdout__)", "name": "<string>", "argv": ["-c"], "env": dict(os.environ), "cwd": "/", "seed": "00"}
         self.take(json.loads(json.dumps(words)))
         exec(self.compile(), sys.modules["__main__"].__dict__)
-        gc.collect()
 
     def take(self, request):
         """Makes of this process what an interpreter is where its code begins."""
