@@ -17,6 +17,11 @@ pub enum Own {
         /// The sandbox's id.
         id: String,
     },
+    /// Brings a leader into a sandbox that waits for a command: what it needs comes through its standard input, which is a socket.
+    StandBy {
+        /// The sandbox's id.
+        id: String,
+    },
     /// Brings our own program into a sandbox, as [`Own::Tools`].
     Enter {
         /// The sandbox's name or id.
@@ -55,6 +60,7 @@ pub enum Own {
 }
 
 const SUPERVISE: &str = "supervise-sandbox";
+const STAND_BY: &str = "stand-by";
 const ENTER: &str = "enter-sandbox";
 const TOOLS: &str = "serve-tools";
 const SESSION: &str = "keep-session";
@@ -69,6 +75,7 @@ impl Own {
     pub fn words(&self) -> Vec<OsString> {
         match self {
             Own::Supervise { id } => vec![SUPERVISE.into(), id.into()],
+            Own::StandBy { id } => vec![STAND_BY.into(), id.into()],
             Own::Enter { sandbox, stopped_too, descriptor } => {
                 let how = if *stopped_too { ANY } else { RUNNING };
                 vec![ENTER.into(), how.into(), sandbox.clone(), descriptor.to_string().into()]
@@ -95,6 +102,7 @@ impl Own {
         let verb = verb.to_str()?;
         let read = match (verb, rest) {
             (SUPERVISE, [id]) => text(id).map(|id| Own::Supervise { id }),
+            (STAND_BY, [id]) => text(id).map(|id| Own::StandBy { id }),
             (ENTER, [how, sandbox, descriptor]) => enter(how, sandbox, descriptor),
             (TOOLS, []) => Ok(Own::Tools { room: None }),
             (TOOLS, [room]) => number(room, "number of bytes").map(|room| Own::Tools { room: Some(room) }),
@@ -126,7 +134,7 @@ impl Own {
 /// The words behind a verb; `None` where it is no role.
 fn wanted(verb: &str) -> Option<&'static str> {
     Some(match verb {
-        SUPERVISE => "`ID`",
+        SUPERVISE | STAND_BY => "`ID`",
         ENTER => "`any|running SANDBOX DESCRIPTOR`",
         TOOLS => "`[BYTES]`",
         SESSION => "`ID KIND [WORD...]`",
@@ -175,6 +183,7 @@ mod tests {
         let command = || vec!["sh".into(), "-c".into(), "a b".into(), OsString::new(), bytes.clone()];
         vec![
             Own::Supervise { id: "0123456789abcdef".into() },
+            Own::StandBy { id: "0123456789abcdef".into() },
             Own::Enter { sandbox: "box".into(), stopped_too: true, descriptor: 3 },
             Own::Enter { sandbox: "--help".into(), stopped_too: false, descriptor: 1023 },
             Own::Enter { sandbox: bytes.clone(), stopped_too: false, descriptor: RawFd::MAX },

@@ -6,6 +6,7 @@
 //! that joins one is in its `Role`.
 
 mod acquire;
+mod ahead;
 mod child;
 mod confine;
 mod device;
@@ -29,6 +30,7 @@ mod tap;
 mod throttle;
 mod watch;
 
+pub use ahead::{Heard, Standing, ask_for_leader, hear_leaders, stand_by};
 pub use enlarge::enlarge;
 pub use joined::Joined;
 pub use meter::Nameless;
@@ -108,7 +110,12 @@ pub fn join(
     delivery: Delivery,
     attendant: &mut dyn Attendant,
 ) -> Result<Outcome, Error> {
-    start(order, store, Role::Leader(joined, delivery))?.watch(&mut [attendant])
+    let running = match start(order, store, Role::Leader(joined, delivery)) {
+        // Nothing has run: a leader of our own takes its place.
+        Err(_) if joined.leader_lost.take() => start(order, store, Role::Leader(joined, delivery)),
+        started => started,
+    };
+    running?.watch(&mut [attendant])
 }
 
 /// The way that all of them take.

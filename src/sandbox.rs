@@ -21,6 +21,7 @@
 //! one comes first; a sandbox whose supervisor is killed is known as such by the next call, and if nobody wanted it kept, the
 //! next call that lists or creates removes it. Nothing here follows a path that a sandbox controls.
 
+mod ahead;
 mod archive;
 mod call;
 mod capture;
@@ -45,6 +46,7 @@ mod start;
 mod supervise;
 mod volumes;
 
+pub use ahead::stand_by;
 pub use archive::{Brought, Export, export, import, read};
 pub use call::Stats;
 pub use capture::{fork, snapshot};

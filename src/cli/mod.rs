@@ -19,14 +19,21 @@ mod terminal;
 pub use parse::{Env, Report, Request, Usage, parse};
 pub use rpc::understand;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
 use crate::own::Own;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use terminal::Terminal;
 
 /// Does what the arguments ask; the exit code of the process.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
+    let ahead = match makes_ready(std::env::var_os(AHEAD).as_deref()) {
+        Ok(ahead) => ahead,
+        Err(problem) => {
+            render::problems(&[problem]);
+            return render::FAILED;
+        }
+    };
     match parse(args, &|name| std::env::var_os(name)) {
         Ok(Request::Run(asked)) => run::run(*asked),
         Ok(Request::Code(asked)) => run::code(*asked),
@@ -36,7 +43,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Snapshot(verb)) => verb.tell(&Terminal),
         Ok(Request::Copies(verb)) => verb.tell(&Terminal),
         Ok(Request::Fs(verb)) => verb.tell(&Terminal),
-        Ok(Request::Own(own, home)) => run_own(&own, home.as_deref()),
+        Ok(Request::Own(own, home)) => run_own(&own, home.as_deref(), ahead),
         Ok(Request::Pty(verb)) => verb.tell(&Terminal),
         Ok(Request::Preview(asked)) => sandbox::preview(asked),
         Ok(Request::Port(verb)) => verb.tell(&Terminal),
@@ -46,7 +53,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Image(verb)) => verb.tell(&Terminal),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Net(verb)) => verb.tell(&Terminal),
-        Ok(Request::Rpc(asked)) => rpc::serve(asked.workers.unwrap_or(rpc::USUALLY_AHEAD)),
+        Ok(Request::Rpc(asked)) => rpc::serve(asked.workers.unwrap_or(if ahead { rpc::USUALLY_AHEAD } else { 0 })),
         Ok(Request::Serve(asked)) => serve::serve(asked),
         Ok(Request::Mcp(asked)) => mcp::mcp(asked),
         Ok(Request::Completions(shell)) => generate::completions(&shell),
@@ -63,10 +70,31 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     }
 }
 
+/// The variable that says what may be made ready before it is asked for.
+const AHEAD: &str = "BELLJAR_AHEAD";
+/// Its one value: nothing.
+const NOTHING: &str = "none";
+
+/// Whether anything may be made ready where nobody has asked for that.
+fn makes_ready(ahead: Option<&OsStr>) -> Result<bool, Problem> {
+    match ahead {
+        None => Ok(true),
+        Some(word) if word == NOTHING => Ok(false),
+        Some(word) => {
+            let problem =
+                Problem::new(AHEAD, format!("`{}` is not `{NOTHING}`", word.to_string_lossy().escape_debug()));
+            Err(problem.hint(format!(
+                "`{AHEAD}={NOTHING}` has nothing made ready ahead; leave the variable out for what is usual"
+            )))
+        }
+    }
+}
+
 /// Does what belljar has started itself for; the exit code of the process.
-fn run_own(own: &Own, home: Option<&Path>) -> i32 {
+fn run_own(own: &Own, home: Option<&Path>, ahead: bool) -> i32 {
     match own {
-        Own::Supervise { id } => sandbox::supervise(id, home),
+        Own::Supervise { id } => sandbox::supervise(id, home, ahead),
+        Own::StandBy { id } => sandbox::stand_by(id, home),
         Own::Enter { sandbox, stopped_too, descriptor } => {
             files::enter_sandbox(sandbox, *stopped_too, *descriptor, home)
         }
@@ -85,7 +113,7 @@ fn run_own(own: &Own, home: Option<&Path>) -> i32 {
 }
 
 /// A run that cannot be understood still reports where its caller listens.
-fn refuse(mut problems: Vec<crate::error::Problem>, report: Report) -> i32 {
+fn refuse(mut problems: Vec<Problem>, report: Report) -> i32 {
     let status = run::status_fd(report).unwrap_or_else(|problem| {
         if !problems.iter().any(|said| said.field == problem.field) {
             problems.push(problem);

@@ -42,6 +42,8 @@ pub struct Context<'a> {
     pub command_line: (*mut u8, usize),
     /// Upper end of the payload's stack.
     pub stack_top: *mut c_void,
+    /// Whether the leader says what its command has used: nobody who wants to know is its parent.
+    pub tells_usage: bool,
     /// Step that is made to fail, for tests: of the payload, index.
     pub fail: Option<(bool, usize)>,
     /// Where the two meet.

@@ -41,7 +41,7 @@ fn run(context: &Context<'_>, in_cgroup: bool) -> ! {
 }
 
 /// Tells the supervisor what went wrong. Where the payload's own refusal is the reason for ours, tells that.
-fn give_up(context: &Context<'_>, refusal: Refusal) -> ! {
+pub fn give_up(context: &Context<'_>, refusal: Refusal) -> ! {
     // The payload waits for us, and does not end with a leader as it does with pid 1.
     context.meeting.release.store(NEVER, Ordering::Release);
     child::wake(&context.meeting.release);
@@ -159,7 +159,7 @@ pub fn report_users(context: &Context<'_>) -> Applied {
 }
 
 /// Reaps and forwards until the payload or the supervisor is gone.
-fn tend(context: &Context<'_>, state: &Walk) -> ! {
+pub fn tend(context: &Context<'_>, state: &Walk) -> ! {
     // The standard streams are the payload's: a reader of its output must see the end when it closes them.
     let kept = [context.control, if context.duty == Duty::Lead { state.proc } else { -1 }];
     let [first, last] = [kept[0].min(kept[1]), kept[0].max(kept[1])];
@@ -211,9 +211,18 @@ fn reap(context: &Context<'_>, state: &Walk) {
                 None if meeting.executing.load(Ordering::Acquire) == 0 => Frame::Lost(status),
                 None => Frame::Ended(status),
             };
+            tell_usage(context);
             send(context, frame);
             child::exit(0)
         }
+    }
+}
+
+/// Where our parent is not who wants to know: what the command and its children have used so far.
+pub fn tell_usage(context: &Context<'_>) {
+    if let Some((milliseconds, kib)) = context.tells_usage.then(child::usage_of_children).and_then(Result::ok) {
+        send(context, Frame::UsedCpu(milliseconds));
+        send(context, Frame::UsedMemory(kib));
     }
 }
 

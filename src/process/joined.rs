@@ -1,5 +1,6 @@
 //! What a command needs to join a sandbox, and what of the host's facts the sandbox has settled already.
 
+use super::ahead::Standing;
 use super::plan::Plan;
 use crate::error::Error;
 use crate::host::cgroup::{Cgroup, Controllers, Place};
@@ -7,6 +8,7 @@ use crate::host::{Host, Image};
 use crate::outcome::{Enforcement, Enforcements};
 use crate::spec::{CgroupParent, Order, Protection, Spec};
 use crate::{cgroup, namespaces};
+use std::cell::{Cell, RefCell};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 
@@ -25,9 +27,23 @@ pub struct Joined {
     pub enforced: Enforcements,
     /// Of each of the spec's mounts, whether it is a directory.
     pub mount_is_directory: Vec<bool>,
+    /// A leader that stands inside, until it is given the command.
+    pub leader: RefCell<Option<Standing>>,
+    /// Whether it could not be given to it.
+    pub leader_lost: Cell<bool>,
 }
 
 impl Joined {
+    /// The leader that stands inside, for whoever gives it the command.
+    pub(super) fn take_leader(&self) -> Option<Standing> {
+        self.leader.take()
+    }
+
+    /// There was one that could not take it.
+    pub(super) fn lose_leader(&self) {
+        self.leader_lost.set(true);
+    }
+
     /// The host as a command finds it that joins: the sandbox has its cgroup and its mounts, whatever has become of them outside.
     pub(super) fn probe(&self, spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
         let unasked = Spec { cgroup_parent: Some(CgroupParent::Without), mounts: Vec::new(), ..spec.clone() };
@@ -44,7 +60,15 @@ impl Joined {
         Ok(host)
     }
 
+    /// The way inside of a leader that waits there.
+    pub(super) fn way_of_a_leader(&self, order: &Order, host: &Host) -> Plan {
+        Plan::stand_by(order, host, &namespaces::to_join(order), &self.enforced)
+    }
+
     pub(super) fn plan(&self, order: &Order, host: &Host) -> Result<Plan, Error> {
+        if self.leader.borrow().is_some() {
+            return Plan::lead(order, host, &self.enforced);
+        }
         Plan::join(order, host, &namespaces::to_join(order), &self.enforced)
     }
 }

@@ -1,6 +1,7 @@
 //! Launch: acquire, clone, and what the supervisor has to do before the child can go on.
 
 use super::acquire::{Acquired, acquire};
+use super::ahead::Standing;
 use super::child::{Context, Duty, Meeting};
 use super::joined::Joined;
 use super::network::Network;
@@ -49,6 +50,10 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
     let mut acquired = acquire(order, &host, &plan, role)?;
     // The ports are the sandbox's, and open as long as it is there, whoever joins.
     let publisher = if purpose.duty == Duty::Lead { None } else { Publisher::of(&order.spec)? };
+    if let Some(standing) = purpose.joined.and_then(Joined::take_leader) {
+        let way = Way { lease, host, plan, purpose, capture: delivery.capture, started };
+        return hand_over(order, standing, acquired, way);
+    }
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
@@ -94,6 +99,41 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
     }
 }
 
+/// All that a launch has come to before anybody is cloned.
+struct Way<'a> {
+    lease: Option<Lease>,
+    host: Host,
+    plan: Plan,
+    purpose: Purpose<'a>,
+    capture: bool,
+    started: Instant,
+}
+
+/// Gives the command to a leader that stands inside. Where that cannot take it, nothing has run.
+fn hand_over(order: &Order, standing: Standing, mut acquired: Acquired, way: Way<'_>) -> Result<Running, Error> {
+    let Way { lease, host, plan, purpose, capture, started } = way;
+    crate::sys::fd::raise_limit();
+    let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
+    let handed = standing.hand(order, &acquired, purpose.until);
+    acquired.child_ends.clear();
+    match handed {
+        Ok(()) => {
+            let first = First::standing(standing.leader, standing.control);
+            let guards = Guards { lease, listening, cgroup: None, network: None, terminal: None, publisher: None };
+            let launched = Launched { duty: Duty::Lead, capture, relays: acquired.relays, started, first, guards };
+            Ok(Running::new(order, host, plan, launched))
+        }
+        Err(error) => {
+            // As where it cannot be cloned.
+            let _ = listening.close();
+            if let Some(joined) = purpose.joined {
+                joined.lose_leader();
+            }
+            Err(error)
+        }
+    }
+}
+
 /// What the first process is there for, and what it joins.
 struct Purpose<'a> {
     duty: Duty,
@@ -130,13 +170,8 @@ fn clone_init(
     kept.extend([control.as_raw_fd(), ruleset, code, cgroup_number]);
     kept.extend(&namespaces);
     let foreign = gaps(kept);
-    let (arguments, environment) = match plan.steps.payload.last() {
-        Some(Step::Execute(command)) => (pointers(&command.arguments), pointers(&command.environment)),
-        _ => (pointers(&[]), pointers(&[])),
-    };
-    let mut stack = vec![0u8; STACK];
-    // The ABI wants 16-byte alignment.
-    let top = (stack.as_mut_ptr_range().end as usize & !15) as *mut core::ffi::c_void;
+    let (arguments, environment) = words(plan);
+    let mut stack = stack();
     let context = Context {
         init: &plan.steps.init,
         payload: &plan.steps.payload,
@@ -152,11 +187,22 @@ fn clone_init(
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
         command_line: proc::command_line()?,
-        stack_top: top,
+        stack_top: top(&mut stack),
+        tells_usage: false,
         fail: fail_step.and_then(|number| fail(plan, number)),
         meeting: Meeting::default(),
     };
     init::start(&context, plan.namespaces, cgroup)
+}
+
+/// Memory for the payload until it executes.
+pub(super) fn stack() -> Vec<u8> {
+    vec![0u8; STACK]
+}
+
+/// Its upper end, as the ABI wants it: a multiple of 16.
+pub(super) fn top(stack: &mut [u8]) -> *mut core::ffi::c_void {
+    (stack.as_mut_ptr_range().end as usize & !15) as *mut core::ffi::c_void
 }
 
 /// The step that a test wants to fail, as list and index.
@@ -164,6 +210,14 @@ fn fail(plan: &Plan, number: usize) -> Option<(bool, usize)> {
     let index = number.checked_sub(1)?;
     let init = plan.steps.init.len();
     Some(if index < init { (false, index) } else { (true, index - init) })
+}
+
+/// `argv` and `envp`.
+pub(super) fn words(plan: &Plan) -> (Vec<*const c_char>, Vec<*const c_char>) {
+    match plan.steps.payload.last() {
+        Some(Step::Execute(command)) => (pointers(&command.arguments), pointers(&command.environment)),
+        _ => (pointers(&[]), pointers(&[])),
+    }
 }
 
 /// A null-terminated array of pointers.

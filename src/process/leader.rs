@@ -76,7 +76,10 @@ pub fn end_everybody(context: &Context<'_>, state: &Walk) -> ! {
         kill_children(state);
         // Whoever dies leaves its children to us: with the last of them we are done.
         match child::wait(-1, libc::__WALL) {
-            Ok((pid, status)) if pid == state.payload => init::send(context, report::Frame::Ended(status)),
+            Ok((pid, status)) if pid == state.payload => {
+                init::tell_usage(context);
+                init::send(context, report::Frame::Ended(status));
+            }
             Ok(_) | Err(libc::EINTR) => {}
             Err(_) => child::exit(0),
         }

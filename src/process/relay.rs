@@ -274,6 +274,8 @@ pub struct Outlet {
     lost: Option<i32>,
     /// How much is still taken, once that is known.
     left: Option<usize>,
+    /// What was read last: kept for its memory, of which no more is touched than there is output.
+    chunk: Vec<u8>,
 }
 
 /// Where output goes.
@@ -336,7 +338,15 @@ impl Outlet {
     /// From `source`, our end of a pipe or terminal, to `sink`.
     pub fn new(source: OwnedFd, sink: Sink) -> Result<Outlet, i32> {
         sys::set_nonblocking(source.as_fd())?;
-        Ok(Outlet { source: Some(source), sink, pending: Vec::new(), seen: 0, lost: None, left: None })
+        Ok(Outlet {
+            source: Some(source),
+            sink,
+            pending: Vec::new(),
+            seen: 0,
+            lost: None,
+            left: None,
+            chunk: Vec::new(),
+        })
     }
 
     /// Our end of the stream, until it has ended.
@@ -360,9 +370,8 @@ impl Outlet {
                 return Flow::Open;
             }
             let Some(source) = &self.source else { return Flow::Ended };
-            let mut chunk = [0u8; CHUNK];
             let length = self.left.unwrap_or(CHUNK).min(CHUNK);
-            match read(source, &mut chunk[..length]) {
+            match sys::read_anew(source.as_fd(), &mut self.chunk, length) {
                 Err(Errno::EAGAIN | Errno::EINTR) if self.left.is_none() => return Flow::Open,
                 // A terminal answers EIO when nobody has its other side open any more.
                 Ok(0) | Err(_) => {
@@ -371,7 +380,10 @@ impl Outlet {
                 }
                 Ok(count) => {
                     self.left = self.left.map(|left| left - count);
-                    if self.take(&chunk[..count]) == Flow::OverLimit {
+                    let chunk = std::mem::take(&mut self.chunk);
+                    let flow = self.take(&chunk);
+                    self.chunk = chunk;
+                    if flow == Flow::OverLimit {
                         return Flow::OverLimit;
                     }
                 }

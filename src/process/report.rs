@@ -23,6 +23,14 @@ pub enum Frame {
     Device,
     /// The user's quota of keys is used up, and the payload goes on with the caller's session keyring.
     KeyringShared,
+    /// A leader stands inside and waits for a command; comes with a pidfd of it.
+    Standing,
+    /// It leads the command that was handed to it from here on.
+    Taken,
+    /// What the command used, told before its end where the leader is nobody's child who asks: milliseconds of CPU time.
+    UsedCpu(i32),
+    /// And the memory of the largest of its processes, in KiB.
+    UsedMemory(i32),
     /// A step was refused.
     Refused {
         /// Whose list: the payload's, or pid 1's.
@@ -97,6 +105,10 @@ const JOINED: u8 = 7;
 const USERS: u8 = 8;
 const TERMINAL: u8 = 9;
 const DEVICE: u8 = 10;
+const STANDING: u8 = 11;
+const TAKEN: u8 = 12;
+const USED_CPU: u8 = 13;
+const USED_MEMORY: u8 = 14;
 
 impl Frame {
     /// The frame as bytes.
@@ -108,6 +120,10 @@ impl Frame {
             Frame::Terminal => (TERMINAL, 0, 0, 0),
             Frame::Device => (DEVICE, 0, 0, 0),
             Frame::KeyringShared => (KEYRING_SHARED, 0, 0, 0),
+            Frame::Standing => (STANDING, 0, 0, 0),
+            Frame::Taken => (TAKEN, 0, 0, 0),
+            Frame::UsedCpu(milliseconds) => (USED_CPU, 0, 0, milliseconds),
+            Frame::UsedMemory(kib) => (USED_MEMORY, 0, 0, kib),
             Frame::Refused { payload, refusal } => {
                 let Refusal { step, stop: Stop { stage, errno } } = refusal;
                 (if payload { REFUSED_PAYLOAD } else { REFUSED_INIT }, stage, step, errno)
@@ -132,6 +148,10 @@ impl Frame {
             USERS => Some(Frame::Users),
             TERMINAL => Some(Frame::Terminal),
             DEVICE => Some(Frame::Device),
+            STANDING => Some(Frame::Standing),
+            TAKEN => Some(Frame::Taken),
+            USED_CPU => Some(Frame::UsedCpu(value)),
+            USED_MEMORY => Some(Frame::UsedMemory(value)),
             KEYRING_SHARED => Some(Frame::KeyringShared),
             REFUSED_INIT => Some(Frame::Refused { payload: false, refusal }),
             REFUSED_PAYLOAD => Some(Frame::Refused { payload: true, refusal }),
@@ -172,6 +192,10 @@ mod tests {
             Frame::Users,
             Frame::Terminal,
             Frame::Device,
+            Frame::Standing,
+            Frame::Taken,
+            Frame::UsedCpu(i32::MAX),
+            Frame::UsedMemory(1),
             Frame::Refused { payload: false, refusal },
             Frame::Refused { payload: true, refusal },
             Frame::Ended(0x7f),

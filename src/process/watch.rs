@@ -184,7 +184,7 @@ impl Running {
         let wall = self.started.elapsed();
         self.relays.close_input();
         self.hear_publisher();
-        let waited = proc::wait_with_usage(self.first.pid);
+        let waited = self.first.wait();
         self.flush();
         if self.order.spec.timeout.is_some_and(|timeout| wall >= timeout) {
             self.ending.was_late();
@@ -199,7 +199,7 @@ impl Running {
             self.end_blind(errno);
             None
         });
-        let usage = self.usage(wall, waited.as_ref().ok().map(|(_, usage)| usage), counted);
+        let usage = self.usage(wall, waited.as_ref(), counted);
         self.finish_network();
         let result = self.conclude(usage, counted);
         for attendant in attendants.iter_mut() {

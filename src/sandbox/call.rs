@@ -37,6 +37,12 @@ pub enum Call {
     /// What a command needs to join. As long as the connection is there the sandbox counts as used, and when the sandbox
     /// ends the caller is told.
     Join,
+    /// The same, with a leader that stands inside, where there is one that was brought there with the same program from the same
+    /// surroundings.
+    JoinLed {
+        /// Which program, and what a process has from whoever starts it.
+        key: String,
+    },
     /// Of one who has joined: that the leader of its command, which comes with the call as a pidfd, ends with the connection, and so does
     /// everything that descends from it. Needs no answer.
     Lead,
@@ -121,6 +127,9 @@ pub enum Answer {
         /// Whether [`Call::Lead`] is understood.
         #[serde(default)]
         holds_leaders: bool,
+        /// Whether a leader and the socket to it follow.
+        #[serde(default)]
+        led: bool,
     },
     /// It was done.
     Done,
@@ -224,6 +233,8 @@ pub struct Line {
     pub own: Cell<bool>,
     /// The leader of the caller's command.
     pub leader: RefCell<Option<OwnedFd>>,
+    /// Which leader the caller can use that stands inside.
+    pub led: RefCell<Option<String>>,
 }
 
 /// What a caller waits for.
@@ -271,7 +282,18 @@ impl Line {
 
     /// The supervisor's side of an accepted call.
     pub fn of(socket: OwnedFd) -> Line {
-        Line { socket, asked: Cell::default(), own: Cell::default(), leader: RefCell::default() }
+        Line {
+            socket,
+            asked: Cell::default(),
+            own: Cell::default(),
+            leader: RefCell::default(),
+            led: RefCell::default(),
+        }
+    }
+
+    /// The socket, where other things are to go through it from here on.
+    pub fn into_socket(self) -> OwnedFd {
+        self.socket
     }
 
     /// The process that listens there, if it can be seen.
@@ -338,7 +360,7 @@ impl Line {
         self.say(call, descriptors).map_err(lost)?;
         let until = match call {
             // It may be held still, or be counted, for as long as that takes; and it lives as long as it likes.
-            Call::Join | Call::Freeze | Call::Wait | Call::Lease => None,
+            Call::Join | Call::JoinLed { .. } | Call::Freeze | Call::Wait | Call::Lease => None,
             Call::Stop { .. }
             | Call::Program { .. }
             | Call::KeepProgram { .. }

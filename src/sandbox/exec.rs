@@ -2,15 +2,16 @@
 
 use super::call::{Answer, Call, Line};
 use super::entry::GLANCE;
-use super::{Entry, Reason, Run, Sandboxes, errors, life, network, program};
+use super::{Entry, Reason, Run, Sandboxes, ahead, errors, life, network, program};
 use crate::error::{Error, Kind, Problem};
 use crate::images::Store;
 use crate::outcome::{Enforcement, Outcome, Status, signal_number};
 use crate::own::Own;
-use crate::process::{self, Attendant, Delivery, Joined, Running};
+use crate::process::{self, Attendant, Delivery, Joined, Running, Standing};
 use crate::spec::{Lasting, Order, OutputLimit, Program, Protection, Spec, User, Userns};
 use crate::trees::tree;
 use nix::poll::{PollFd, PollFlags};
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
@@ -100,9 +101,9 @@ pub fn exec(
     check_user(&own.spec, exec)?;
     let order = exec.over(&own);
     let ((answer, descriptors), line, program) = loop {
-        let called = Line::to(&entry).and_then(|line| {
+        let called = Line::to(&entry).and_then(|mut line| {
             let program = exec.own.as_ref().map(|_| program::of(&entry, &line)).transpose()?;
-            Ok((line.ask(&entry, &Call::Join)?, line, program))
+            Ok((ahead::join(&entry, &mut line, &order, delivery)?, line, program))
         });
         match called {
             // Files can be had without anything of the sandbox's running.
@@ -117,7 +118,8 @@ pub fn exec(
             called => break called?,
         }
     };
-    let hands_leader = matches!(answer, Answer::Joined { holds_leaders: true, .. });
+    // The supervisor has one that stood inside already.
+    let hands_leader = matches!(answer, Answer::Joined { holds_leaders: true, led: false, .. });
     let mut joined = joined(answer, descriptors).ok_or_else(|| entry.ended())?;
     joined.program = program;
     let mut lease = Lease { line, hands_leader, ending: None, ended: None, reached: Vec::new() };
@@ -192,12 +194,18 @@ fn run_on_stopped(
 }
 
 /// What the supervisor handed over, if it is what it says.
-fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
-    let Answer::Joined { namespaces, users, cgroup, enforcement, mount_is_directory, .. } = answer else { return None };
+pub(super) fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
+    let Answer::Joined { namespaces, users, cgroup, enforcement, mount_is_directory, led, .. } = answer else {
+        return None;
+    };
     let mut descriptors = descriptors.into_iter();
     let all: Vec<OwnedFd> = descriptors.by_ref().take(namespaces).collect();
     let users = if users { Some(descriptors.next()?) } else { None };
     let cgroup = if cgroup { Some(descriptors.next()?) } else { None };
+    let mut leader = None;
+    if led {
+        leader = Some(Standing { leader: descriptors.next()?, control: descriptors.next()? });
+    }
     let known = |(name, how): (String, Enforcement)| Some((Protection::from_name(&name)?, how));
     let enforced: BTreeMap<Protection, Enforcement> = enforcement.into_iter().filter_map(known).collect();
     (all.len() == namespaces).then_some(Joined {
@@ -207,6 +215,8 @@ fn joined(answer: Answer, descriptors: Vec<OwnedFd>) -> Option<Joined> {
         enforced,
         mount_is_directory,
         program: None,
+        leader: RefCell::new(leader),
+        leader_lost: Cell::default(),
     })
 }
 

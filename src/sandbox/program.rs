@@ -16,12 +16,17 @@ use std::time::{Duration, Instant};
 /// How long it is kept after its last use. An idle sandbox has nothing of it.
 const KEPT: Duration = Duration::from_secs(20);
 
+/// Which program this process runs.
+pub fn key() -> std::io::Result<String> {
+    let own = std::fs::metadata("/proc/self/exe")?;
+    let key = [own.dev(), own.ino(), own.size(), own.mtime() as u64, own.mtime_nsec() as u64, own.ctime_nsec() as u64];
+    Ok(key.map(|number| format!("{number:x}")).join("-"))
+}
+
 /// The caller's side: the supervisor's copy, or a new one, which it is given.
 pub fn of(entry: &Entry, line: &Line) -> Result<OwnedFd, Error> {
     let failed = |error: std::io::Error| Error::attempt("copy our own program into memory", &error);
-    let own = std::fs::metadata("/proc/self/exe").map_err(failed)?;
-    let key = [own.dev(), own.ino(), own.size(), own.mtime() as u64, own.mtime_nsec() as u64, own.ctime_nsec() as u64];
-    let key = key.map(|number| format!("{number:x}")).join("-");
+    let key = key().map_err(failed)?;
     let there = line.ask(entry, &Call::Program { key: key.clone() })?.1.pop();
     if let Some(program) = there.filter(fd::is_sealed) {
         return Ok(program);

@@ -3,10 +3,12 @@
 //! It is a process of its own, with nothing of its caller's but the environment. It answers one call after another and never
 //! waits for a caller.
 
+mod join;
 mod reach;
 mod stats;
 mod term;
 
+use super::ahead::Ahead;
 use super::call::{self, Answer, Asked, Call, Line};
 use super::entry::GLANCE;
 use super::network;
@@ -25,7 +27,7 @@ use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Write as _;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use term::Term;
 
@@ -35,12 +37,18 @@ pub(super) const LONGEST_LOG: u64 = 10 << 20;
 /// Who is told that the sandbox is ready, or why it is not: once.
 pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);
 
-/// Makes the sandbox and stays with it to its end. The caller's process is the supervisor from here on.
+/// Makes the sandbox and stays with it to its end. The caller's process is the supervisor from here on. `ahead`: whether leaders may
+/// stand inside.
 ///
 /// # Errors
 ///
 /// What kept the sandbox from being made; it was told to `ready` too.
-pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: Ready<'_>) -> Result<(), Error> {
+pub fn supervise(
+    sandboxes: &Sandboxes,
+    (id, ahead): (&str, bool),
+    store: Option<&Store>,
+    ready: Ready<'_>,
+) -> Result<(), Error> {
     let entry = sandboxes.find(id)?;
     let record = entry.record()?;
     let order = entry.order()?;
@@ -56,6 +64,7 @@ pub fn supervise(sandboxes: &Sandboxes, id: &str, store: Option<&Store>, ready: 
         listener,
         lines: Vec::new(),
         orphans: Orphans::default(),
+        ahead: Ahead::new(id, &order, ahead),
         run: None,
         quota: None,
         quiet: false,
@@ -113,6 +122,8 @@ struct Supervisor<'a> {
     lines: Vec<Line>,
     /// Commands whose caller is gone.
     orphans: Orphans,
+    /// A leader for the next command.
+    ahead: Ahead,
     /// What was written down when it was ready.
     run: Option<Run>,
     /// What counts the files that are kept, once there is a sandbox: a process with threads never clones.
@@ -143,7 +154,7 @@ impl Attendant for Supervisor<'_> {
             self.quota.as_ref().map(RefCell::borrow).filter(|quota| !self.quiet || quota.is_open() || self.waits());
         let look = look.map(|quota| quota.next());
         let begun = (self.run.is_none() && self.has_command()).then(|| Instant::now() + GLANCE);
-        let others = [self.program.until(), self.orphans.next(), begun];
+        let others = [self.program.until(), self.orphans.next(), begun, self.ahead.interests(list)];
         self.ends_at().into_iter().chain(look).chain(others.into_iter().flatten()).min()
     }
 
@@ -165,6 +176,7 @@ impl Attendant for Supervisor<'_> {
         if !self.orphans.tend(running, now) {
             self.asked.set(Some((Duration::ZERO, Reason::LeaderLost)));
         }
+        self.tend_ahead(running, now);
         running.set_busy(self.is_called());
         self.quiet = running.is_quiet();
         self.hold_disk(running, now);
@@ -257,7 +269,7 @@ impl Supervisor<'_> {
     }
 
     /// Answers one who waits for everybody to go on; whether it is still there. Those who are in stay known as such.
-    fn let_in_one(&self, line: &Line, running: &Running) -> bool {
+    fn let_in_one(&mut self, line: &Line, running: &Running) -> bool {
         if line.asked.get() != Asked::Join {
             return true;
         }
@@ -354,6 +366,9 @@ impl Supervisor<'_> {
                     self.leases.set(self.leases.get().saturating_sub(1));
                     lease_left = true;
                 }
+                if line.asked.get() == Asked::Joined {
+                    self.ahead.used(Instant::now());
+                }
                 self.abandon(line, running);
                 left.extend(line.leader.take());
             }
@@ -378,7 +393,7 @@ impl Supervisor<'_> {
     }
 
     fn answer_one(
-        &self,
+        &mut self,
         line: &Line,
         (call, descriptors): (Call, Vec<OwnedFd>),
         running: &mut Running,
@@ -394,11 +409,11 @@ impl Supervisor<'_> {
                 }
                 line.say(&Answer::Done, &[])
             }
-            Call::Join if self.frozen.get() => {
-                line.asked.set(Asked::Join);
-                Ok(())
+            Call::Join => self.join_in_time(line, running),
+            Call::JoinLed { key } => {
+                line.led.replace(Some(key));
+                self.join_in_time(line, running)
             }
-            Call::Join => self.join(line, running),
             Call::Lead => {
                 line.leader.replace(descriptors.into_iter().next());
                 Ok(())
@@ -453,38 +468,6 @@ impl Supervisor<'_> {
                 };
                 line.say(&answer, &[])
             }
-        }
-    }
-
-    fn join(&self, line: &Line, running: &Running) -> std::io::Result<()> {
-        // Our own tools delete and fetch, which must be possible; what they write beyond the limit is found as everybody's is.
-        match if line.own.get() { Some(true) } else { self.has_room() } {
-            Some(true) => {}
-            Some(false) => return line.say(&Answer::Full, &[]),
-            None => {
-                line.asked.set(Asked::Join);
-                return Ok(());
-            }
-        }
-        let (Some(held), Some(run)) = (running.held(), &self.run) else {
-            return line.say(&Answer::Refused("the sandbox is not ready".to_owned()), &[]);
-        };
-        let cgroup = running.cgroup();
-        let mut descriptors: Vec<RawFd> = held.namespaces.iter().chain(&held.users).map(|fd| fd.as_raw_fd()).collect();
-        descriptors.extend(cgroup.map(|cgroup| cgroup.as_raw_fd()));
-        let answer = Answer::Joined {
-            namespaces: held.namespaces.len(),
-            users: held.users.is_some(),
-            cgroup: cgroup.is_some(),
-            enforcement: run.enforcement.clone(),
-            mount_is_directory: run.mount_is_directory.clone(),
-            holds_leaders: true,
-        };
-        line.hand(&answer, &descriptors)?;
-        line.asked.set(Asked::Joined);
-        match self.reason {
-            Some((reason, signal)) => line.say(&Answer::Ending { reason, signal }, &[]),
-            None => Ok(()),
         }
     }
 }

@@ -149,6 +149,19 @@ unsafe impl GlobalAlloc for Allocator {
         }
     }
 
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        check();
+        match self.cut(layout) {
+            // SAFETY: so many bytes were just cut. A copy of this process may begin where another's blocks were.
+            Some(pointer) => unsafe {
+                pointer.write_bytes(0, layout.size());
+                pointer
+            },
+            // The system's is zero where it is new, and not touched for that. SAFETY: the caller's promise is passed on.
+            None => or_end(unsafe { System.alloc_zeroed(layout) }),
+        }
+    }
+
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         check();
         if self.owns(pointer) {

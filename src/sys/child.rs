@@ -6,9 +6,11 @@
 
 mod network;
 mod terminal;
+mod usage;
 
 pub use network::{bind_to_interface, loopback_up, network_of, set_option, socket, tun_attach, tun_index, tun_offload};
 pub use terminal::{terminal_peer, unlock_terminal};
+pub use usage::usage_of_children;
 
 use super::Answer;
 use core::ffi::CStr;

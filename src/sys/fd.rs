@@ -89,6 +89,25 @@ pub fn take_stdout() -> Option<std::fs::File> {
     Some(taken.into())
 }
 
+/// read(2) of up to `most` bytes into `bytes`, in the place of what was there. Memory that nothing is read into is not touched.
+pub fn read_anew(from: BorrowedFd<'_>, bytes: &mut Vec<u8>, most: usize) -> nix::Result<usize> {
+    bytes.clear();
+    bytes.reserve(most);
+    // SAFETY: so many bytes were reserved, and they are ours to be written during the call.
+    let count = nix::errno::Errno::result(unsafe { libc::read(from.as_raw_fd(), bytes.as_mut_ptr().cast(), most) })?;
+    // SAFETY: the kernel has written so many.
+    unsafe { bytes.set_len(count.unsigned_abs()) };
+    Ok(count.unsigned_abs())
+}
+
+/// Takes standard input away and leaves `/dev/null` in its place, where it is a socket to whoever started us.
+pub fn take_stdin() -> Option<OwnedFd> {
+    let taken = std::io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let null = std::fs::File::open("/dev/null").ok()?;
+    nix::unistd::dup2_stdin(&null).ok()?;
+    Some(taken)
+}
+
 /// A number that the kernel has just given us, and that nobody else knows.
 pub fn own(number: RawFd) -> OwnedFd {
     // SAFETY: callers pass what accept4(2) answered.

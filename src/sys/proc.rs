@@ -218,6 +218,44 @@ pub fn innermost_pid(pidfd: BorrowedFd<'_>) -> Option<u32> {
     pids.split_ascii_whitespace().last()?.parse().ok().filter(|pid| *pid > 0)
 }
 
+/// Asks a child that has ended how, without waiting, so that nothing of it is left; whether there is nothing left of it.
+pub fn reap(child: BorrowedFd<'_>) -> bool {
+    // SAFETY: `siginfo_t` is plain numbers, for which all-zero is a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let (id, flags) = (child.as_raw_fd() as libc::id_t, libc::WEXITED | libc::WNOHANG | libc::__WALL);
+    // SAFETY: the structure is writable during the call.
+    let waited = unsafe { libc::waitid(libc::P_PIDFD, id, &raw mut info, flags) };
+    // Nobody's child, or another's, is nothing to us. SAFETY: the kernel has filled it in, or left it 0.
+    waited != 0 || unsafe { info.si_pid() } != 0
+}
+
+/// The limits of all resources of this process, as soft and hard ones; of open files, whose soft limit is ours to raise, twice the hard
+/// one.
+pub fn limits() -> [(u64, u64); HARD_LIMITS] {
+    let mut limits = [(u64::MAX, u64::MAX); HARD_LIMITS];
+    for (resource, both) in (0..).zip(&mut limits) {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: `limit` is writable during the call.
+        if unsafe { libc::getrlimit(resource, &raw mut limit) } == 0 {
+            let soft = if resource == libc::RLIMIT_NOFILE { limit.rlim_max } else { limit.rlim_cur };
+            *both = (soft, limit.rlim_max);
+        }
+    }
+    limits
+}
+
+/// Who comes before whom: the priority, and the processors.
+pub fn place_in_the_queue() -> String {
+    // SAFETY: numbers only.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    let processors = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
+    let processors = processors.map(|set| {
+        let is_in = |number: &usize| set.is_set(*number).unwrap_or(false);
+        (0..nix::sched::CpuSet::count()).filter(is_in).map(|number| number.to_string()).collect::<Vec<_>>().join("+")
+    });
+    format!("{nice} {}", processors.unwrap_or_default())
+}
+
 /// Whether a process has ended, and leaves at most its status to be read.
 pub fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
     let mut list = [nix::poll::PollFd::new(pidfd, nix::poll::PollFlags::POLLIN)];
@@ -232,11 +270,16 @@ fn write_path(path: &mut [u8; 64], pid: u32, name: &str) {
     let _ = write!(rest, "{pid}/{name}");
 }
 
+/// What somebody used who used nothing.
+pub fn no_usage() -> libc::rusage {
+    // SAFETY: `rusage` is plain numbers, for which all-zero is a value.
+    unsafe { std::mem::zeroed() }
+}
+
 /// wait4(2) for one child: its wait status and what it and its waited-for children used.
 pub fn wait_with_usage(pid: i32) -> Answer<(i32, libc::rusage)> {
     let mut status = 0;
-    // SAFETY: `rusage` is plain numbers, for which all-zero is a value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let mut usage = no_usage();
     loop {
         // SAFETY: both are writable during the call.
         let result = unsafe { libc::wait4(pid, &raw mut status, libc::__WALL, &raw mut usage) };

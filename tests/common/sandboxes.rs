@@ -118,5 +118,6 @@ impl Drop for Sandboxes {
             let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         }
         eventually(5, || self.supervisors().is_empty());
+        super::reap_adopted();
     }
 }

@@ -120,10 +120,18 @@ fn nobody_outlives_a_killed_caller_by_having_stopped_the_leader() {
         let mut caller = Started::new(&mut sandboxes.command(&words));
         assert_eq!(caller.first_line(), "ready");
         if by_the_host {
-            let id = caller.pid();
-            let leader = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("read the children");
-            kill(nix::unistd::Pid::from_raw(leader.trim().parse().expect("one leader")), Signal::SIGSTOP)
-                .expect("stop");
+            // The caller's child, or one that stood inside: the one whose child is the command.
+            let parent = |pid: i32| {
+                let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+                status.lines().find_map(|line| line.strip_prefix("PPid:")?.trim().parse::<i32>().ok()).unwrap_or(0)
+            };
+            let command = |pid: i32| std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let own = processes_with(&own);
+            let leader = own
+                .iter()
+                .filter_map(|pid| Some(parent(pid.parse().ok()?)))
+                .find(|pid| command(*pid).starts_with(b"belljar"));
+            kill(nix::unistd::Pid::from_raw(leader.expect("one leader")), Signal::SIGSTOP).expect("stop");
         }
         caller.signal(Signal::SIGKILL);
         caller.end_signal();

@@ -211,9 +211,9 @@ fn every_step_of_a_command_that_joins_can_fail() {
         }
         assert_eq!(call(count + 1).code, Some(0));
     }
-    // pid 1, and the leader and the command that look.
+    // pid 1, the leader and the command that look, and at most two who stand inside for the next.
     let count = || sandboxes.shell("box", "ls -d /proc/[0-9]* | wc -l").stdout;
-    assert!(eventually(5, || count().trim() == "5"), "{}", count());
+    assert!(eventually(5, || ["5", "6", "7"].contains(&count().trim())), "{}", count());
     assert_eq!(sandboxes.states(), [("box".to_owned(), "running".to_owned())]);
 }
 

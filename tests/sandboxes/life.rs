@@ -314,7 +314,9 @@ fn a_supervisor_that_is_killed_takes_everything_with_it_and_the_next_call_tells_
         sandboxes.shell(name, &format!("echo data > $HOME/file; sh -c 'sleep 1000; :' {mark} >/dev/null 2>&1 &"));
     }
     let command = Started::new(&mut sandboxes.command(&["exec", "kept", "--", "sleep", "1000"]));
-    assert!(eventually(5, || sandboxes.done(&["stats", "--json", "kept"]).contains("\"pids\":4")));
+    // And at most two who stand inside for the next command.
+    let pids = || sandboxes.done(&["stats", "--json", "kept"]);
+    assert!(eventually(5, || [4, 5, 6].iter().any(|count| pids().contains(&format!("\"pids\":{count}")))));
     kill_all(sandboxes.supervisors());
     assert_eq!(command.finish().code, Some(125));
     // A process that was killed lives until it is its turn.

@@ -20,6 +20,7 @@ mod interrupts;
 mod keepers;
 mod kept;
 mod killed;
+mod leaders;
 mod lease;
 mod life;
 mod lost;

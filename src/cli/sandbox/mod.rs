@@ -6,7 +6,7 @@ mod preview;
 mod supervise;
 
 pub use preview::preview;
-pub use supervise::supervise;
+pub use supervise::{stand_by, supervise};
 
 use super::{render, terminal};
 

@@ -8,8 +8,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-/// Supervises; the exit code.
-pub fn supervise(id: &str, home: Option<&Path>) -> i32 {
+/// Supervises, with leaders that stand inside where `ahead`; the exit code.
+pub fn supervise(id: &str, home: Option<&Path>, ahead: bool) -> i32 {
     let Some(home) = home else { return render::FAILED };
     // Of its caller nothing stays: no session whose end would be ours, no directory that could not be unmounted.
     let _ = nix::unistd::setsid();
@@ -25,13 +25,24 @@ pub fn supervise(id: &str, home: Option<&Path>) -> i32 {
             },
         );
     };
-    match sandbox::supervise(&place(home), id, Some(&store), &mut ready) {
+    match sandbox::supervise(&place(home), (id, ahead), Some(&store), &mut ready) {
         Ok(()) => 0,
         Err(trouble) => {
             // Told already, if the sandbox was ever tried.
             ready(Err(&trouble));
             render::FAILED
         }
+    }
+}
+
+/// Brings a leader into a sandbox; the exit code of who brings it.
+pub fn stand_by(id: &str, home: Option<&Path>) -> i32 {
+    let Some(home) = home else { return render::FAILED };
+    let (Some(line), store) = (crate::sys::fd::take_stdin(), store(home)) else { return render::FAILED };
+    // Whoever has started it hears from the socket that it came to nothing, and does without.
+    match sandbox::stand_by(&place(home), id, Some(&store), line) {
+        Ok(()) => 0,
+        Err(_) => render::FAILED,
     }
 }
 

@@ -176,6 +176,11 @@ impl Running {
         }
     }
 
+    /// Says how many leaders stand inside that have no command: they do nothing, and are nobody.
+    pub fn set_standing(&mut self, standing: u32) {
+        self.holder.set_standing(standing);
+    }
+
     /// The signal by which everybody inside is asked to end.
     pub fn stop_signal(&self) -> i32 {
         self.plan.stop_signal.unwrap_or(Signal::SIGTERM as i32)

@@ -28,8 +28,19 @@ pub(in crate::process) struct First {
 struct Leading {
     /// Until then it is the messenger that brings it inside.
     inside: bool,
+    /// Whether it is another's child, whom nobody but that one can ask how it ended; what it says that its command has used.
+    stood: Option<Used>,
     /// When a leader that was told to end has had time enough.
     until: Option<Instant>,
+}
+
+/// What a command has used, as its leader tells it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    /// Milliseconds of CPU time.
+    pub(super) cpu_ms: i32,
+    /// KiB of the largest process.
+    pub(super) memory_kib: i32,
 }
 
 impl First {
@@ -41,6 +52,30 @@ impl First {
     /// The messenger that brings a leader inside.
     pub(in crate::process) fn messenger(pid: i32, pidfd: OwnedFd, control: OwnedFd) -> First {
         First { leading: Some(Leading::default()), ..First::init(pid, pidfd, control) }
+    }
+
+    /// A leader that stood inside, and leads our command now.
+    pub(in crate::process) fn standing(leader: OwnedFd, control: OwnedFd) -> First {
+        let leading = Leading { inside: true, stood: Some(Used::default()), until: None };
+        // Its number is its parent's to use.
+        First { leading: Some(leading), ..First::init(0, leader, control) }
+    }
+
+    /// What a leader that stood inside has told of its command's use.
+    pub(super) fn stood(&mut self) -> Option<&mut Used> {
+        self.leading.as_mut()?.stood.as_mut()
+    }
+
+    /// Waits for its end, which its pidfd has shown, and answers what it and its children have used.
+    pub(super) fn wait(&mut self) -> Option<libc::rusage> {
+        let Some(used) = self.stood().copied() else {
+            return proc::wait_with_usage(self.pid).ok().map(|(_, usage)| usage);
+        };
+        let mut usage = proc::no_usage();
+        usage.ru_utime.tv_sec = i64::from(used.cpu_ms / 1000);
+        usage.ru_utime.tv_usec = i64::from(used.cpu_ms % 1000 * 1000);
+        usage.ru_maxrss = i64::from(used.memory_kib);
+        Some(usage)
     }
 
     /// Whether it leads a command that joins.

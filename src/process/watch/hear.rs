@@ -2,6 +2,7 @@
 
 use super::Running;
 use super::ending::Ended;
+use super::first::Used;
 use crate::process::meter::{Meter, Sight};
 use crate::process::plan::files_in_memory;
 use crate::process::relay::{Inlet, Outlet};
@@ -36,6 +37,10 @@ impl Running {
             Some(Frame::Users) => self.held.users = descriptors.into_iter().next(),
             Some(Frame::Terminal) => self.terminal(descriptors),
             Some(Frame::Device) => self.device(descriptors),
+            Some(Frame::UsedCpu(milliseconds)) => self.used(|used| used.cpu_ms = milliseconds),
+            Some(Frame::UsedMemory(kib)) => self.used(|used| used.memory_kib = kib),
+            // Heard by whoever hands over, and by nobody later.
+            Some(Frame::Standing | Frame::Taken) => {}
             Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
             Some(Frame::Refused { payload, refusal }) => {
                 // As long as the mounts are there.
@@ -50,6 +55,12 @@ impl Running {
             }
             Some(Frame::Lost(status)) => self.ending.tell(Ended::Lost(status)),
             None => {}
+        }
+    }
+
+    fn used(&mut self, note: impl FnOnce(&mut Used)) {
+        if let Some(used) = self.first.stood() {
+            note(used);
         }
     }
 

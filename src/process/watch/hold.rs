@@ -137,9 +137,16 @@ pub(super) struct Holder {
     /// By how much it may grow before.
     room: u64,
     pub(super) peak: Peak,
+    /// How many leaders stand inside and wait for a command.
+    standing: u32,
 }
 
 impl Holder {
+    /// Says how many leaders wait inside.
+    pub(super) fn set_standing(&mut self, standing: u32) {
+        self.standing = standing;
+    }
+
     /// Holds nothing yet. `cgroup` is what a cgroup holds.
     pub(super) fn new(spec: &Spec, cpus: u32, cgroup: Option<&Wish>, started: Instant) -> Holder {
         Holder {
@@ -155,6 +162,7 @@ impl Holder {
             whole_reading: started,
             room: 0,
             peak: Peak::default(),
+            standing: 0,
         }
     }
 
@@ -300,7 +308,7 @@ impl Holder {
         self.peak.memory = self.peak.memory.max(events.memory);
         self.peak.pids = self.peak.pids.max(events.pids.saturating_sub(1));
         self.next_reading = now + IDLE;
-        let mut finding = Finding { empty: events.pids <= 1, passed: None };
+        let mut finding = Finding { empty: events.pids <= 1 + self.standing, passed: None };
         if let Some(limit) = self.cpu_time {
             let room = limit.saturating_sub(events.cpu);
             if room.is_zero() {
@@ -345,7 +353,8 @@ impl Holder {
             memory = meter.exact_memory(&reading);
         }
         self.peak.note(&reading, memory);
-        if reading.processes.is_empty() {
+        // Whose parent is outside leads a command, or waits for one.
+        if reading.processes.iter().all(|process| process.parent == 0) {
             return Ok(Finding { empty: true, passed: None });
         }
         let room = limit.saturating_sub(memory.at_most);
