@@ -1,5 +1,5 @@
 //! Compiles the profiles of `seccomp/` with the same code that compiles a user's, so that a start has nothing to do; and
-//! the shared object that a warm Python forks by, which belongs to no crate: nothing is linked to it.
+//! the shared objects that warm interpreters load, which belong to no crate: nothing is linked to them.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -21,6 +21,7 @@ mod tree;
 const PROFILES: [&str; 8] = ["default", "strict", "debug", "packages", "build", "packet", "dialer", "publisher"];
 
 const FORK: &str = "src/warm/fork.rs";
+const RECEIVE: &str = "src/warm/receive.rs";
 /// What Python runs comes in the same file, behind the shared object, where no loader looks.
 const DRIVER: &str = "src/warm/zygote.py";
 /// Between the two; `src/warm.rs` splits by it.
@@ -32,10 +33,10 @@ fn main() -> ExitCode {
         println!("cargo::rerun-if-changed=src/seccomp/{source}.rs");
     }
     println!("cargo::rerun-if-changed=seccomp");
-    for part in [FORK, DRIVER, "src/warm/arenas.rs", "src/warm/serve.rs"] {
+    for part in [FORK, RECEIVE, DRIVER, "src/warm/arenas.rs", "src/warm/serve.rs", "src/warm/calls.rs"] {
         println!("cargo::rerun-if-changed={part}");
     }
-    match compile_profiles().and_then(|()| compile_fork()) {
+    match compile_profiles().and_then(|()| compile_objects()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             println!("cargo::error={problem}");
@@ -60,13 +61,22 @@ fn compile_profiles() -> Result<(), String> {
     fs::write(&target, source).map_err(|e| format!("{}: {e}", target.display()))
 }
 
-/// Its calls of the C library and of Python stay open: the interpreter that loads it has them.
-fn compile_fork() -> Result<(), String> {
+/// Their calls of the C library and of Python stay open: the interpreter that loads one has them.
+fn compile_objects() -> Result<(), String> {
+    let fork = compile_object(FORK, "fork", &[])?;
+    compile_object(FORK, "spawn", &["--cfg", "node", "-Clink-arg=-Wl,-z,noseparate-code"])?;
+    compile_object(RECEIVE, "receive", &["-Clink-arg=-Wl,-z,noseparate-code"])?;
+    let read = |path: &Path| fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
+    let whole = [read(&fork)?, BETWEEN.to_vec(), read(Path::new(DRIVER))?].concat();
+    fs::write(&fork, whole).map_err(|e| format!("{}: {e}", fork.display()))
+}
+
+fn compile_object(source: &str, name: &str, options: &[&str]) -> Result<PathBuf, String> {
     let variable = |name: &str| env::var_os(name).ok_or(format!("cargo sets no {name}"));
-    let object = PathBuf::from(variable("OUT_DIR")?).join("fork.so");
+    let object = PathBuf::from(variable("OUT_DIR")?).join(name).with_extension("so");
     let mut rustc = Command::new(variable("RUSTC")?);
-    rustc.args(["--edition", "2024", "--crate-name", "belljar_fork", "--crate-type", "cdylib", "--target"]);
-    rustc.arg(variable("TARGET")?).arg("-o").arg(&object).arg(FORK);
+    rustc.args(["--edition", "2024", "--crate-name", name, "--crate-type", "cdylib", "--target"]);
+    rustc.arg(variable("TARGET")?).arg("-o").arg(&object).arg(source).args(options);
     for option in
         ["target-feature=-crt-static", "opt-level=2", "panic=abort", "strip=symbols", "link-self-contained=no"]
     {
@@ -80,12 +90,7 @@ fn compile_fork() -> Result<(), String> {
     }
     let output = rustc.output().map_err(|e| format!("start rustc: {e}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(format!("{FORK}: {}", said.trim().replace('\n', " ")));
-    }
-    let read = |path: &Path| fs::read(path).map_err(|e| format!("{}: {e}", path.display()));
-    let whole = [read(&object)?, BETWEEN.to_vec(), read(Path::new(DRIVER))?].concat();
-    fs::write(&object, whole).map_err(|e| format!("{}: {e}", object.display()))
+    if output.status.success() { Ok(object) } else { Err(format!("{source}: {}", said.trim().replace('\n', " "))) }
 }
 
 fn compile(path: &Path, arch: TargetArch) -> Result<Vec<seccompiler::sock_filter>, String> {

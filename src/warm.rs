@@ -2,26 +2,36 @@
 //!
 //! A template's Python imports once; for each run it is copied into a sandbox that was prepared for it. What is here is
 //! data: the driver that Python runs, the shared object that it forks by, the script of a fork and the request of a run.
-//! Who prepares the sandbox decides what stands in a script. Node has no fork: one is started in each sandbox beforehand,
-//! and takes the same request.
+//! Who prepares the sandbox decides what stands in a script. Node has no fork: a template's Node has another
+//! one executed in each sandbox, which takes the same request.
 
 pub mod request;
 pub mod script;
 
+use base64::Engine as _;
 use std::ffi::OsString;
 
 /// The fork, a shared object that asks for no library, and behind it the driver, which loads it. Goes along with the first
 /// message to a template's Python.
 pub static FORK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork.so"));
 
-/// What a parked Node runs before it waits for code.
-const PARKED: &str = include_str!("warm/parked.js");
+/// What a parked Node runs before it waits for code, and the shared object that it waits by.
+const PARKED: (&str, &[u8]) = (include_str!("warm/parked.js"), include_bytes!(concat!(env!("OUT_DIR"), "/receive.so")));
+/// What a template's Node runs, and the shared object that it has others executed by.
+const SPAWN: (&str, &[u8]) = (include_str!("warm/spawn.js"), include_bytes!(concat!(env!("OUT_DIR"), "/spawn.so")));
 
-/// The command line of a Node that is started ahead of its code, and what it loads, as code of its own. Its descriptor 3 is a
-/// stream socket: it says `{"ready": …}` or `{"refused": …}` on it, then takes a request's JSON up to the end of what the
-/// other side writes. Its standard streams are those of the run.
-pub fn node_words(preload: &str) -> Vec<OsString> {
-    ["node", "-e", PARKED, "--", preload].map(OsString::from).into()
+/// The command line of a template's Node, which is spoken to as Python is.
+pub fn node_words() -> Vec<OsString> {
+    ["node".into(), "-e".into(), with_library(SPAWN)].into()
+}
+
+/// The command line of a parked Node, which a script executes, with code that loads what it is to have loaded.
+pub fn parked_words(preload: &str) -> Vec<OsString> {
+    ["node".into(), "-e".into(), with_library(PARKED), "--".into(), preload.into()].into()
+}
+
+fn with_library((code, library): (&str, &[u8])) -> OsString {
+    code.replace("@LIBRARY@", &base64::engine::general_purpose::STANDARD.encode(library)).into()
 }
 
 /// What a template's Python begins with: it takes the first message, and runs the driver that came with it. Short, because

@@ -22,7 +22,8 @@ struct Region {
     count: usize,
 }
 
-static mut REGION: Region = Region { next: 0, end: 0, ready: 0, base: 0, length: 0, sealed: false, free: [0; 256], count: 0 };
+static mut REGION: Region =
+    Region { next: 0, end: 0, ready: 0, base: 0, length: 0, sealed: false, free: [0; 256], count: 0 };
 
 const HUGE: usize = 2 << 20;
 /// In 3.9; since 3.10 it is four times that.

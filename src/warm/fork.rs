@@ -18,13 +18,21 @@
 //! that for an overflow.
 #![no_std]
 #![allow(unsafe_code)]
+// Compiled once more for Node, which needs less of it.
+#![cfg_attr(node, allow(dead_code))]
 
+#[cfg(not(node))]
 mod arenas;
+mod calls;
 mod serve;
 
-use core::arch::{asm, global_asm};
+#[cfg(not(node))]
+use calls::{RSEQ_SIGNATURE, thread_pointer};
+use calls::{call, exit, number, reap, set_mask};
+use core::arch::global_asm;
 
 // The interpreter and its C library bring these; nothing else is linked.
+#[cfg(not(node))]
 unsafe extern "C" {
     fn fork() -> i32;
     fn __errno_location() -> *mut i32;
@@ -173,80 +181,17 @@ struct Stack<const LENGTH: usize>([u8; LENGTH]);
 
 /// H makes system calls only; H2 runs the handlers of pthread_atfork(3) too. Untouched pages cost nothing.
 static mut OUTER_STACK: Stack<{ 64 << 10 }> = Stack([0; 64 << 10]);
+#[cfg(node)]
+static mut LAST_STACK: Stack<{ 64 << 10 }> = Stack([0; 64 << 10]);
 static mut INNER_STACK: Stack<{ 1 << 20 }> = Stack([0; 1 << 20]);
 
 const CLONE_VM: u64 = 0x100;
 const CLONE_VFORK: u64 = 0x4000;
-const WAIT_ALL: u64 = 0x4000_0000;
-const SIG_SETMASK: u64 = 2;
 const EINVAL: i32 = 22;
-
-/// The system calls that it makes of itself.
-#[cfg(target_arch = "x86_64")]
-mod number {
-    pub const MMAP: u64 = 9;
-    pub const MPROTECT: u64 = 10;
-    pub const MUNMAP: u64 = 11;
-    pub const RT_SIGPROCMASK: u64 = 14;
-    pub const CLOSE: u64 = 3;
-    pub const PREAD64: u64 = 17;
-    pub const SCHED_YIELD: u64 = 24;
-    pub const MADVISE: u64 = 28;
-    pub const SENDTO: u64 = 44;
-    pub const RECVMSG: u64 = 47;
-    pub const WAIT4: u64 = 61;
-    pub const GETPPID: u64 = 110;
-    pub const EXIT_GROUP: u64 = 231;
-    pub const DUP3: u64 = 292;
-    pub const RSEQ: u64 = 334;
-    pub const CLOSE_RANGE: u64 = 436;
-}
-
-/// What rseq(2) knows the area of a library by.
-#[cfg(target_arch = "x86_64")]
-const RSEQ_SIGNATURE: u64 = 0x5305_3053;
-
-/// Makes one system call: the kernel's answer, negative for an errno.
-#[cfg(target_arch = "x86_64")]
-fn call(number: u64, a: [u64; 6]) -> i64 {
-    let result: i64;
-    // SAFETY: whoever wrote the script, or the caller in this file, answers for what the call does to this process.
-    unsafe {
-        asm!("syscall", inlateout("rax") number => result, in("rdi") a[0], in("rsi") a[1], in("rdx") a[2],
-            in("r10") a[3], in("r8") a[4], in("r9") a[5], lateout("rcx") _, lateout("r11") _, options(nostack));
-    }
-    result
-}
-
-/// The thread pointer, from which the C library counts its rseq area.
-#[cfg(target_arch = "x86_64")]
-fn thread_pointer() -> u64 {
-    let pointer: u64;
-    // SAFETY: the ABI keeps the pointer itself at its first word.
-    unsafe { asm!("mov {}, fs:0", out(reg) pointer, options(nostack, readonly, preserves_flags)) };
-    pointer
-}
-
-fn exit(status: u64) -> ! {
-    loop {
-        call(number::EXIT_GROUP, [status, 0, 0, 0, 0, 0]);
-    }
-}
-
-/// Sets the blocked signals; the mask before.
-fn set_mask(mask: u64) -> u64 {
-    let mut before = 0_u64;
-    let (new, old) = ((&raw const mask) as u64, (&raw mut before) as u64);
-    call(number::RT_SIGPROCMASK, [SIG_SETMASK, new, old, 8, 0, 0]);
-    before
-}
-
-/// Takes the dead child; its status as of wait4(2).
-fn reap(pid: i64) -> i32 {
-    let mut status = 0_i32;
-    call(number::WAIT4, [pid as u64, (&raw mut status) as u64, WAIT_ALL, 0, 0, 0]);
-    status
-}
+#[cfg(node)]
+const ENOENT: i32 = 2;
+#[cfg(node)]
+const SIGCHLD: u64 = 17;
 
 impl Job {
     fn fail(&mut self, place: usize, call: usize, errno: i32) {
@@ -372,10 +317,14 @@ unsafe fn copy(job: *mut Job) -> i32 {
     }
     let saved = &raw mut one.saved;
     // SAFETY: the driver holds the interpreter.
-    unsafe { PyOS_BeforeFork() };
+    #[cfg(not(node))]
+    unsafe {
+        PyOS_BeforeFork();
+    }
     let before = set_mask(u64::MAX);
     // SAFETY: nobody else uses the stack while this process waits, and a child's copy of it is the child's.
     let pid = unsafe { belljar_split(CLONE_VM | CLONE_VFORK, top(&raw mut OUTER_STACK), outer, job, saved) };
+    #[cfg(not(node))]
     if pid == 0 {
         return born(one);
     }
@@ -386,7 +335,10 @@ unsafe fn copy(job: *mut Job) -> i32 {
     }
     set_mask(before);
     // SAFETY: as before the fork.
-    unsafe { PyOS_AfterFork_Parent() };
+    #[cfg(not(node))]
+    unsafe {
+        PyOS_AfterFork_Parent();
+    }
     if one.failed == 0 { 0 } else { -1 }
 }
 
@@ -431,6 +383,49 @@ unsafe extern "C" fn inner(job: *mut Job) -> ! {
         one.fail(DESCRIPTORS, 0, -(closed as i32));
         exit(0);
     }
+    leave(one)
+}
+
+/// Node has threads that a copy would lack: what is left inside executes another one, which the list of the child does.
+/// Until then it shares Z's memory too, and H2 waits.
+#[cfg(node)]
+fn leave(one: &mut Job) -> ! {
+    let (job, unused) = (&raw mut *one, &raw mut one.unused);
+    // SAFETY: as in `copy`.
+    let pid =
+        unsafe { belljar_split(CLONE_VM | CLONE_VFORK | SIGCHLD, top(&raw mut LAST_STACK), execute, job, unused) };
+    if pid < 0 {
+        one.fail(FORK, 0, -(pid as i32));
+    }
+    one.pid = pid;
+    exit(0)
+}
+
+/// C, up to its execution.
+#[cfg(node)]
+unsafe extern "C" fn execute(job: *mut Job) -> ! {
+    // SAFETY: as in `outer`.
+    let one = unsafe { &mut *job };
+    set_mask(0);
+    if one.walk(CHILD) {
+        one.fail(CHILD, 0, ENOENT);
+    }
+    exit(125)
+}
+
+/// What Node calls when it has loaded this: serves the socket at descriptor 0, and never returns.
+#[cfg(node)]
+#[unsafe(no_mangle)]
+pub extern "C" fn napi_register_module_v1(_: *mut u8, exports: *mut u8) -> *mut u8 {
+    // SAFETY: nothing but numbers and pointers, which may be null until a message comes.
+    let mut job: Job = unsafe { core::mem::zeroed() };
+    // SAFETY: the job is this function's own. Node's other threads wait for its first one.
+    unsafe { serve::belljar_serve(&raw mut job) };
+    exports
+}
+
+#[cfg(not(node))]
+fn leave(one: &mut Job) -> ! {
     // SAFETY: the C library's own, with the handlers of libraries; the process has one thread.
     match unsafe { fork() } {
         // SAFETY: this is a copy of Z's memory, in which the frame that waits was left as it is.
@@ -444,6 +439,7 @@ unsafe extern "C" fn inner(job: *mut Job) -> ! {
 
 /// C, in Z's frame and on Z's stack, but in the sandbox. Until here no code of the template's preload ran that could
 /// reach outside.
+#[cfg(not(node))]
 fn born(job: &mut Job) -> i32 {
     // vfork(2) takes rseq away, and sched_getcpu(3) would read an old number for ever.
     if job.rseq_length != 0 {

@@ -1,10 +1,11 @@
 // A parked Node: loads modules, waits on descriptor 3 for one piece of code, becomes what a fresh Node would be, and runs it.
 //
-// Node cannot fork, so one is started in each sandbox beforehand, with the standard streams that the code will have. A request is
-// what `request.rs` writes, on a stream that ends behind it. Runs as `node -e FILE -- PRELOAD`, so that the globals of code that
-// comes as text are there already; in a block, so that it leaves no names behind.
+// Node cannot fork, so one is started in each sandbox beforehand. A request is what `request.rs` writes, and comes as to a copy of
+// Python. Runs as `node -e FILE -- PRELOAD`, so that the globals of code that comes as text are there already; in a block, so that it
+// leaves no names behind.
 {
   const fs = require('fs');
+  const os = require('os');
   const path = require('path');
   const vm = require('vm');
   const Module = require('module');
@@ -37,15 +38,16 @@
     await loaded;
   };
 
-  // Everything up to the end.
+  // Waits, as long as it takes to load `receive.rs`: then 0, 1 and 2 are the run's, and 3 is the request.
   const receive = () => {
-    const parts = [];
-    const part = Buffer.allocUnsafe(1 << 16);
-    for (;;) {
-      const length = fs.readSync(CHANNEL, part);
-      if (length === 0) return Buffer.concat(parts).toString();
-      parts.push(Buffer.from(part.subarray(0, length)));
-    }
+    const file = path.join(os.tmpdir(), `belljar-${process.pid}.node`);
+    fs.writeFileSync(file, Buffer.from('@LIBRARY@', 'base64'));
+    process.dlopen({ exports: {} }, file);
+    fs.unlinkSync(file);
+    const request = Buffer.alloc(fs.fstatSync(CHANNEL).size);
+    fs.readSync(CHANNEL, request, 0, request.length, 0);
+    fs.closeSync(CHANNEL);
+    return JSON.parse(request);
   };
 
   // Becomes it; how the code is run.
@@ -98,12 +100,9 @@
   };
 
   const wait = () => {
-    say({ ready: { node: process.version, rss: process.memoryUsage.rss() } });
-    const request = receive();
-    fs.closeSync(CHANNEL);
-    if (request === '') process.exit(125);
+    say({ pid: process.pid });
     // By itself, so that no frame of this file stands below the code's.
-    setImmediate(become(JSON.parse(request)));
+    setImmediate(become(receive()));
   };
 
   const begin = async () => {
@@ -115,7 +114,7 @@
     () => setImmediate(wait),
     (error) => {
       say({ refused: { why: 'exception', what: String(error?.stack ?? error) } });
-      process.exit(0);
+      process.exit(125);
     },
   );
 }

@@ -4,6 +4,8 @@
 //! a script decides; whoever walks it only resolves arguments: to the blob's own address, to descriptors that were sent
 //! along, to results of earlier calls.
 
+use std::ffi::CString;
+
 /// Calls that one list can have.
 pub const LONGEST_LIST: usize = 512;
 
@@ -83,6 +85,26 @@ impl Script {
         self.data.extend(bytes);
         self.data.resize(self.data.len().next_multiple_of(8), 0);
         place
+    }
+
+    /// Has the child execute the first of the candidates that can be executed.
+    pub fn execute(&mut self, candidates: &[CString], arguments: &[CString], environment: &[CString]) {
+        let [arguments, environment] = [arguments, environment].map(|words| self.keep_words(words));
+        for candidate in candidates {
+            let path = Argument::Pointer(self.keep(candidate.as_bytes_with_nul()));
+            let call = [path, Argument::Pointer(arguments), Argument::Pointer(environment)];
+            self.child.push(Call::new(libc::SYS_execve, &call).or_not());
+        }
+    }
+
+    /// An array of pointers to words, with none behind them. The child fills it.
+    fn keep_words(&mut self, words: &[CString]) -> Place {
+        let array = self.keep(&vec![0; 8 * (words.len() + 1)]);
+        for (word, offset) in words.iter().zip((0..).step_by(8)) {
+            let word = self.keep(word.as_bytes_with_nul());
+            self.child.push(Call::put(array.plus(offset), Argument::Pointer(word), 8));
+        }
+        array
     }
 
     /// The script as it goes into a memfd.

@@ -7,6 +7,8 @@ use belljar::warm;
 use belljar::warm::script::{Argument, Call, Script};
 use nix::libc;
 use serde_json::{Value, json};
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -22,7 +24,7 @@ const NAMESPACES: [libc::c_int; 6] = [
 
 /// The script of the tests: a copy in the namespaces of a sandbox, without capabilities, and in a session of its own if
 /// it is asked for.
-fn script(session: bool) -> Vec<u8> {
+fn script(session: bool) -> Script {
     let number = |value: i64| Argument::Number(value.cast_unsigned());
     let mut script = Script::default();
     for (index, kind) in (0..).zip(NAMESPACES) {
@@ -43,16 +45,29 @@ fn script(session: bool) -> Vec<u8> {
         script.child.push(Call::new(libc::SYS_setsid, &[]));
     }
     script.child.push(Call::new(libc::SYS_prctl, &[number(libc::PR_SET_DUMPABLE.into()), number(1)]));
-    script.encode()
+    script
+}
+
+/// The same for Node, which is executed.
+fn script_of_node() -> Script {
+    let mut script = script(true);
+    let own = |words: Vec<OsString>| -> Vec<CString> {
+        words.into_iter().map(|word| CString::new(word.into_vec()).expect("no NUL")).collect()
+    };
+    let environment = own(vec!["PATH=/usr/bin:/bin".into(), "HOME=/tmp".into()]);
+    script.execute(&own(vec!["/usr/bin/node".into()]), &own(warm::parked_words("")), &environment);
+    script
 }
 
 /// What a case of the harness finds, after each `old` in the driver became `new`.
 fn found_by(python: &str, case: &str, without: &[[&str; 2]], session: bool) -> Value {
     let scratch = Scratch::new("warm");
-    let words: Vec<String> = warm::words().into_iter().map(|word| word.into_string().expect("UTF-8")).collect();
-    std::fs::write(scratch.0.join("words.json"), json!(words).to_string()).expect("write the words");
+    for (name, words) in [("words.json", warm::words()), ("node-words.json", warm::node_words())] {
+        write_words(&scratch, name, words);
+    }
     std::fs::write(scratch.0.join("fork.so"), warm::FORK).expect("write the fork");
-    std::fs::write(scratch.0.join("script.bin"), script(session)).expect("write the script");
+    std::fs::write(scratch.0.join("script.bin"), script(session).encode()).expect("write the script");
+    std::fs::write(scratch.0.join("node-script.bin"), script_of_node().encode()).expect("write the script");
     std::fs::create_dir(scratch.0.join("files")).expect("make a directory");
     let mut command = Command::new(python);
     command.arg(programs().join("warm/harness.py")).arg(&scratch.0).arg(case).args(without.as_flattened());
@@ -64,13 +79,19 @@ fn found_by(python: &str, case: &str, without: &[[&str; 2]], session: bool) -> V
 /// What a case of the harness for Node finds.
 fn found_of_node(case: &str) -> Value {
     let scratch = Scratch::new("parked");
-    let words: Vec<String> = warm::node_words("").into_iter().map(|word| word.into_string().expect("UTF-8")).collect();
-    std::fs::write(scratch.0.join("node.json"), json!(words[..words.len() - 1]).to_string()).expect("write the words");
+    let mut words = warm::parked_words("");
+    words.pop();
+    write_words(&scratch, "node.json", words);
     let output =
         Command::new("/usr/bin/python3").arg(programs().join("warm/parked.py")).arg(&scratch.0).arg(case).output();
     let output = output.expect("start Python");
     let said = String::from_utf8_lossy(&output.stderr);
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{case}: {error}: {said}"))
+}
+
+fn write_words(scratch: &Scratch, name: &str, words: Vec<OsString>) {
+    let words: Vec<String> = words.into_iter().map(|word| word.into_string().expect("UTF-8")).collect();
+    std::fs::write(scratch.0.join(name), json!(words).to_string()).expect("write the words");
 }
 
 fn programs() -> PathBuf {
@@ -278,6 +299,16 @@ fn a_parked_node_has_loaded_what_it_was_told_to() {
         assert_eq!(found_of_node("loaded"), json!([0, "function\n", ""]));
         assert_eq!(found_of_node("refused"), json!("exception"));
     }
+}
+
+#[test]
+fn a_template_of_node_has_a_parked_one_executed_in_a_sandbox() {
+    if !installed("python3") || !installed("node") {
+        return;
+    }
+    let dead = json!({"list": "clone inside", "call": 0, "errno": libc::ENOMEM});
+    let said = json!([0, "true 1 [ 'a', 'b' ] b true\n", ""]);
+    assert_eq!(found("node"), json!([said, 1, dead, "child", [0, "next\n", ""]]));
 }
 
 #[test]

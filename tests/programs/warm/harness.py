@@ -66,18 +66,19 @@ def hear(channel):
 
 class Template:
     how = b"park"
+    node = False
 
     def __init__(self, directory, replaced, number=None):
         self.directory, self.replaced, self.number = directory, replaced, number
         self.script = open(directory + "/script.bin", "rb").read()
 
     def start(self, preload):
-        words = json.load(open(self.directory + "/words.json"))
+        words = json.load(open(self.directory + ("/node-words.json" if self.node else "/words.json")))
         program = open(self.directory + "/fork.so", "rb").read()
         for old, new in self.replaced:
             assert old.encode() in program, "the driver has no %r" % old
             program = program.replace(old.encode(), new.encode())
-        words[0] = sys.executable
+        words[0] = "/usr/bin/node" if self.node else sys.executable
         self.channel, inside = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if self.number:
             with open("/proc/sys/kernel/ns_last_pid", "w") as file:
@@ -233,6 +234,22 @@ def fork_times(template, preload="import json", times=60):
         found["ended"].append(time.perf_counter() - given)
     rows = {name: [round(sorted(values)[at] * 1000, 2) for at in (0, times // 2)] for name, values in found.items()}
     return dict(rows, ready=template.answer if "ready" in template.answer else template.first)
+
+
+def node_runs(template):
+    """Runs by a template of Node: what they print, and what becomes of the template."""
+    template.node = True
+    template.script = open(template.directory + "/node-script.bin", "rb").read()
+    template.ready("require('zlib')")
+    code = "console.log(process.pid > 1, process.ppid, process.argv.slice(1), process.env.A, require('fs').readdirSync('/proc/self/fd').length < 30)"
+    found = [template.run(code, "a", "b", env={"A": "b"}), template.run("throw 5")[0]]
+    dead = Spare()
+    dead.control.send(b"0")
+    os.waitpid(dead.maker, 0)
+    assert template.fork(dead) is None
+    found.append(template.answer["failed"])
+    assert template.fork(script=template.script.replace(b"/usr/bin/node", b"/usr/bin/none")) is None
+    return found + [template.answer["failed"]["list"], template.run("console.log('next')")]
 
 
 def own_memory(template, copy):
@@ -453,6 +470,7 @@ CASES = {
     "reaped": reaped,
     "dead": dead,
     "script": script_faults,
+    "node": node_runs,
     "same": same,
     "same_on_demand": same,
     "lacking": lambda t: refusal(t, ""),

@@ -1,4 +1,4 @@
-"""A parked Node without belljar, as a sandbox would have it: its streams are pipes, descriptor 3 is a socket.
+"""A parked Node without belljar, as a sandbox would have it: descriptor 3 is a socket, over which its streams come.
 
     parked.py DIRECTORY CASE
 
@@ -29,31 +29,31 @@ CODES = [
 ]
 
 
-def park(words, preload, given=b""):
-    ours, theirs = socket.socketpair()
-    (stdin, write), (out, stdout), (err, stderr) = (os.pipe() for _ in range(3))
+def park(words, preload):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def place():
         os.dup2(theirs.fileno(), 3)
 
-    process = subprocess.Popen(
-        words + [preload], stdin=stdin, stdout=stdout, stderr=stderr, env=ENVIRONMENT, cwd="/", preexec_fn=place, pass_fds=[3]
-    )
-    for number in (stdin, stdout, stderr):
-        os.close(number)
+    nowhere = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    process = subprocess.Popen(words + [preload], env=ENVIRONMENT, cwd="/", preexec_fn=place, pass_fds=[3], **nowhere)
     theirs.close()
-    os.write(write, given)
-    os.close(write)
-    return process, ours, out, err, json.loads(ours.recv(1 << 16) or b"null")
+    return process, ours, json.loads(ours.recv(1 << 16) or b"null")
 
 
 def run(words, code, name, preload="", given=b""):
-    process, channel, out, err, answer = park(words, preload, given)
-    assert "ready" in answer, answer
+    process, channel, answer = park(words, preload)
+    assert "pid" in answer, answer
+    (stdin, write), (out, stdout), (err, stderr) = (os.pipe() for _ in range(3))
+    os.write(write, given)
+    os.close(write)
     argv = ["-c" if name == "<string>" else name, "a", "-b"]
     request = {"code": code, "name": name, "argv": argv, "env": ENVIRONMENT, "cwd": "/tmp", "seed": ""}
-    channel.sendall(json.dumps(request).encode())
-    channel.shutdown(socket.SHUT_WR)
+    blob = os.memfd_create("request")
+    os.write(blob, json.dumps(request).encode())
+    socket.send_fds(channel, [b"{}"], [blob, stdin, stdout, stderr])
+    for number in (blob, stdin, stdout, stderr):
+        os.close(number)
     said = [open(number, "rb").read().decode() for number in (out, err)]
     return [process.wait()] + said
 
@@ -76,7 +76,7 @@ def same(words, directory):
 CASES = {
     "same": same,
     "loaded": lambda words, _: run(words, "console.log(globalThis.loaded)", "<string>", "globalThis.loaded = typeof require('zlib').gzip"),
-    "refused": lambda words, _: park(words, "require('./none')")[4]["refused"]["why"],
+    "refused": lambda words, _: park(words, "require('./none')")[2]["refused"]["why"],
     "left": lambda words, _: [(kept := park(words, ""))[1].close(), kept[0].wait()][1],
 }
 
