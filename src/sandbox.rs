@@ -14,6 +14,7 @@
 //! ID/upper, work   its files, where they are kept
 //! ID/image         the record of its image, which is kept as long as this link is there
 //! names/NAME       a link to ID
+//! ready.ID         one that nobody has asked for yet
 //! ended/AT-ID      how one that was not kept has ended, for an hour
 //! ```
 //!
@@ -40,6 +41,7 @@ mod ports;
 mod preview;
 mod program;
 mod quota;
+mod ready;
 mod record;
 mod silence;
 mod start;
@@ -59,7 +61,8 @@ pub use network::{follow_network, set_policy};
 pub use place::{Sandboxes, is_name};
 pub use ports::{Port, Ports, ports};
 pub use preview::{Preview, preview};
+pub use ready::{Facts, Ready, Template, end_nameless, prepare};
 pub use record::{End, Reason, Record, Run, State};
-pub use start::{Report, Wish, create, start};
+pub use start::{Report, Wish, create, create_or_take, start};
 pub use supervise::supervise;
 pub use volumes::{Volume, Volumes};

@@ -67,6 +67,8 @@ pub struct Wish {
     pub program: PathBuf,
     /// Where sandboxes are.
     pub home: Option<OsString>,
+    /// How many sandboxes are kept ready for whoever asks for one.
+    pub ready: u8,
 }
 
 /// What handlers know.
@@ -218,7 +220,7 @@ async fn listen(wish: Wish, tell: impl FnOnce(&Started)) -> Result<(), Error> {
     let key = if wish.ui { Some(access::unguessable()?) } else { None };
     let page = key.as_ref().map(|key| format!("{url}/ui/#{key}"));
     let access = Access::new(token.clone(), address, &wish.names).and(key);
-    let backend = Backend::new(wish.program.clone(), wish.home.clone());
+    let backend = Backend::new(wish.program.clone(), wish.home.clone(), wish.ready);
     let app = Arc::new(App::new(backend, access, url.clone(), &wish)?);
     let router = routes(Arc::clone(&app), wish.ui);
     let shown = match &wish.listen {
@@ -320,8 +322,9 @@ impl App {
             ui: false,
             program: "/nowhere".into(),
             home: None,
+            ready: 0,
         };
-        let backend = Backend::new(wish.program.clone(), None);
+        let backend = Backend::new(wish.program.clone(), None, wish.ready);
         App::new(backend, access, "http://localhost".to_owned(), &wish).unwrap()
     }
 }

@@ -36,7 +36,7 @@ pub mod words;
 use crate::error::{Error, Kind, Problem};
 use crate::images::Store;
 use crate::process::Delivery;
-use crate::sandbox::Sandboxes;
+use crate::sandbox::{Ready, Sandboxes};
 use crate::trees::progress::Progress;
 use clap::Args;
 use faults::Env;
@@ -126,6 +126,8 @@ pub struct Site<'s> {
     pub complain: &'s dyn Fn(&Error),
     /// Sees how far a long task is.
     pub progress: &'s dyn Fn() -> Box<dyn Progress>,
+    /// Sandboxes that wait to be taken by whoever makes one, where somebody keeps some ready.
+    pub ready: Option<&'s Ready>,
 }
 
 impl Site<'_> {

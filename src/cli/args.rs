@@ -228,6 +228,11 @@ pub struct Rpc {
     /// How many processes wait for requests, so that none has to be made for one: 0 to 16 [default: 2]
     #[arg(long, value_name = "N", value_parser = of_at_most::<{ super::rpc::MOST_AHEAD }>)]
     pub workers: Option<u8>,
+    /// How many sandboxes are made before somebody asks for them, of the last kind that was asked for: 0 to 64 [default: 0]
+    ///
+    /// Each takes up to 1 MB of memory, and a process id or two. They go with this process.
+    #[arg(long, value_name = "N", value_parser = of_at_most::<{ super::rpc::MOST_READY }>)]
+    pub ready: Option<u8>,
 }
 
 /// A number from 0 to `MOST`.
@@ -274,6 +279,9 @@ pub struct Serve {
     /// The network of sandboxes whose maker says nothing about it: none or open [default: open]
     #[arg(long, value_name = "MODE", value_parser = ["none", "open"], default_value = "open", hide_default_value = true, hide_possible_values = true)]
     pub net: String,
+    /// How many sandboxes are made before somebody asks for them, of the last kind that was asked for: 0 to 64 [default: 0]
+    #[arg(long, value_name = "N", value_parser = of_at_most::<{ super::rpc::MOST_READY }>)]
+    pub ready: Option<u8>,
 }
 
 /// `belljar mcp`.
@@ -306,6 +314,9 @@ pub struct Mcp {
     /// A sandbox that is there, which tools may use and which stays (repeatable); the first is the one that they mean by default
     #[arg(long, value_name = "NAME")]
     pub sandbox: Vec<String>,
+    /// How many sandboxes are made before somebody asks for them, of the last kind that was asked for: 0 to 64 [default: 0]
+    #[arg(long, value_name = "N", value_parser = of_at_most::<{ super::rpc::MOST_READY }>)]
+    pub ready: Option<u8>,
 }
 
 /// `belljar completions`.

@@ -20,7 +20,13 @@ pub fn mcp(asked: Mcp) -> i32 {
 
 fn wish(asked: Mcp) -> Result<Wish, Error> {
     let program = std::env::current_exe().map_err(|error| Error::attempt("find belljar itself", &error))?;
-    let Mcp { image, net, allow, memory, cpus, disk, sandbox } = asked;
+    let Mcp { image, net, allow, memory, cpus, disk, sandbox, ready } = asked;
     let terms = Terms { image, net: net.unwrap_or_default(), allow, memory, cpus, disk };
-    Ok(Wish { program, home: verbs::wish::home(terminal::ENV).map(OsString::from), terms, sandboxes: sandbox })
+    Ok(Wish {
+        program,
+        home: verbs::wish::home(terminal::ENV).map(OsString::from),
+        terms,
+        sandboxes: sandbox,
+        ready: ready.unwrap_or_default(),
+    })
 }

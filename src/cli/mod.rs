@@ -53,7 +53,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Image(verb)) => verb.tell(&Terminal),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
         Ok(Request::Net(verb)) => verb.tell(&Terminal),
-        Ok(Request::Rpc(asked)) => rpc::serve(asked.workers.unwrap_or(if ahead { rpc::USUALLY_AHEAD } else { 0 })),
+        Ok(Request::Rpc(asked)) => {
+            let workers = asked.workers.unwrap_or(if ahead { rpc::USUALLY_AHEAD } else { 0 });
+            rpc::serve(workers, asked.ready.unwrap_or_default())
+        }
         Ok(Request::Serve(asked)) => serve::serve(asked),
         Ok(Request::Mcp(asked)) => mcp::mcp(asked),
         Ok(Request::Completions(shell)) => generate::completions(&shell),

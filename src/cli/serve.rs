@@ -68,6 +68,7 @@ fn wish(asked: Serve) -> Result<Wish, Error> {
         ui: asked.ui,
         program,
         home: home.map(OsString::from),
+        ready: asked.ready.unwrap_or_default(),
     })
 }
 

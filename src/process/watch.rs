@@ -118,6 +118,11 @@ impl Running {
         self.plan.id_maps.clone()
     }
 
+    /// It counts as begun now: until now nobody had asked for it.
+    pub fn count_from_now(&mut self) {
+        self.started = Instant::now();
+    }
+
     /// Takes hold of pid 1's user namespace; later the kernel lets nobody look at pid 1.
     pub(super) fn hold_user_namespace(&mut self) -> std::io::Result<()> {
         let file = std::fs::File::open(format!("/proc/{}/ns/user", self.first.pid))?;

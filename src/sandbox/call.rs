@@ -3,7 +3,7 @@
 //! Only its owner, and root, can call: the socket lies in a directory that nobody else may enter, and the supervisor asks the
 //! kernel who is there. It runs nothing for a caller, and reads no path that a caller sent.
 
-use super::{Entry, Reason, Run, errors, silence};
+use super::{Entry, Reason, Record, Run, errors, silence};
 use crate::error::{Error, Failure};
 use crate::outcome::Enforcement;
 use crate::sys::fd;
@@ -73,6 +73,11 @@ pub enum Call {
     },
     /// What it uses now.
     Stats,
+    /// Of one that waits: to be this sandbox from now on.
+    Adopt {
+        /// All that is written about it.
+        record: Record,
+    },
     /// To last as long as its record says now.
     Life,
     /// To be held to other limits.
@@ -149,6 +154,8 @@ pub enum Answer {
         /// The signal that asks them.
         signal: i32,
     },
+    /// To [`Call::Adopt`]: it is, and this is what is known of it.
+    Adopted(Run),
     /// It ended so.
     Ended(Run),
     /// To [`Call::Join`]: there is more in the writable layer than there may be.
@@ -251,6 +258,8 @@ pub enum Asked {
     Joined,
     /// That the sandbox is not there without the caller.
     Fill,
+    /// To be told that it has become a sandbox.
+    Adopt,
     /// That the sandbox ends when the last who has asked so is gone.
     Lease,
 }
@@ -365,6 +374,7 @@ impl Line {
             | Call::Program { .. }
             | Call::KeepProgram { .. }
             | Call::Stats
+            | Call::Adopt { .. }
             | Call::Life
             | Call::Limits { .. }
             | Call::Policy

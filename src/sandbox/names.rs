@@ -92,6 +92,11 @@ impl Sandboxes {
         if self.place(&format!("{NEW}{id}")).exists() {
             return false;
         }
+        // Whoever takes one that waits has its turn; the next who does gives it a name of his own.
+        let ready = self.ready(&id);
+        if ready.directory.exists() {
+            return ready.try_turn().is_some_and(|_turn| ready.directory.exists());
+        }
         let Some(entry) = self.entry(&id) else { return true };
         let is_anothers = |entry: &Entry| entry.record().is_ok_and(|record| record.name != name);
         is_anothers(&entry) && entry.try_turn().is_some_and(|_turn| is_anothers(&entry))

@@ -1,6 +1,7 @@
 //! Directory of all sandboxes: lookup, listing, and removal of leftovers.
 
 use super::entry::sync_directory;
+use super::ready::READY;
 use super::{Entry, Record, errors};
 use crate::error::Error;
 use crate::host::{UNPRIVILEGED_ID, is_real_root};
@@ -114,7 +115,7 @@ impl Sandboxes {
         Ok(self.everything()?.into_iter().filter(|name| is_id(name)).collect())
     }
 
-    fn everything(&self) -> Result<Vec<String>, Error> {
+    pub(super) fn everything(&self) -> Result<Vec<String>, Error> {
         let listed = match fs::read_dir(&self.root) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             listed => listed.map_err(|error| Error::attempt(format!("read `{}`", self.root.display()), &error))?,
@@ -141,6 +142,8 @@ impl Sandboxes {
                 self.discard(&name)?;
             } else if let Some(id) = name.strip_prefix(NEW) {
                 self.sweep_new(&name, id)?;
+            } else if let Some(id) = name.strip_prefix(READY) {
+                self.sweep_ready(id)?;
             } else if let Some(entry) = self.entry(&name) {
                 self.sweep_one(&entry)?;
             }
@@ -187,6 +190,29 @@ impl Sandboxes {
 
     /// Makes the directory of a new sandbox and writes what is known of it. The caller has its turn.
     pub(super) fn add(&self, record: &Record, order: &Order) -> Result<(Entry, Flock<File>), Error> {
+        self.add_as(&record.id, (record, order), record.keep || record.filling, || {
+            // Before anybody sees it: whoever makes it may be killed at any moment.
+            self.claim(&record.name, &record.id)
+        })
+    }
+
+    /// The same of one that waits for somebody who wants it: it has no name, and may be kept by him.
+    pub(super) fn add_ready(
+        &self,
+        record: &Record,
+        order: &Order,
+        keeps_files: bool,
+    ) -> Result<(Entry, Flock<File>), Error> {
+        self.add_as(&format!("{READY}{}", record.id), (record, order), keeps_files, || Ok(()))
+    }
+
+    fn add_as(
+        &self,
+        name: &str,
+        (record, order): (&Record, &Order),
+        keeps_files: bool,
+        claim: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(Entry, Flock<File>), Error> {
         self.make()?;
         let filling = self.root.join(format!("{NEW}{}", record.id));
         let attempt = || format!("make `{}`", filling.display());
@@ -195,7 +221,7 @@ impl Sandboxes {
         let filled = || -> Result<(Entry, Flock<File>), Error> {
             let turn = entry.first_turn()?;
             File::create(entry.path("alive")).map_err(|error| Error::attempt("make `alive`", &error))?;
-            for name in ["upper", "work"].iter().filter(|_| record.keep || record.filling) {
+            for name in ["upper", "work"].iter().filter(|_| keeps_files) {
                 let made = DirBuilder::new().mode(0o755).create(entry.path(name));
                 made.map_err(|error| Error::attempt(format!("make `{name}`"), &error))?;
                 // Root's own id is not inside.
@@ -209,11 +235,10 @@ impl Sandboxes {
             if entry.keeps_files() {
                 sync_directory(&filling)?;
             }
-            // Before anybody sees it: whoever makes it may be killed at any moment.
-            self.claim(&record.name, &record.id)?;
-            let directory = self.root.join(&record.id);
+            claim()?;
+            let directory = self.root.join(name);
             fs::rename(&filling, &directory).map_err(|error| Error::attempt(attempt(), &error))?;
-            if record.keep || record.filling {
+            if keeps_files {
                 sync_directory(&self.names())?;
                 sync_directory(&self.root)?;
             }
@@ -224,7 +249,7 @@ impl Sandboxes {
             // What kept it from being made is what the caller has to know.
             let _ = self.discard(&format!("{NEW}{}", record.id));
             // By that name where it was not known to have reached the disk.
-            let _ = self.discard(&record.id);
+            let _ = self.discard(name);
         })
     }
 

@@ -1,6 +1,7 @@
 //! Makes a sandbox and starts its supervisor.
 
 use super::place::{is_name, now};
+use super::ready::{READY, Ready};
 use super::{Entry, Record, Run, Sandboxes, errors, silence};
 use crate::error::{Error, Kind, Problem};
 use crate::images::{self, Store};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -46,11 +47,21 @@ pub enum Report {
 /// # Errors
 ///
 /// `NameTaken`, and whatever keeps the sandbox from being made; nothing is left of it then.
-pub fn create(
+pub fn create(sandboxes: &Sandboxes, store: Option<&Store>, order: Order, wish: &Wish) -> Result<(Entry, Run), Error> {
+    create_or_take(sandboxes, store, order, wish, None)
+}
+
+/// The same, or takes one of those that wait, where that is what would be made.
+///
+/// # Errors
+///
+/// As [`create`].
+pub fn create_or_take(
     sandboxes: &Sandboxes,
     store: Option<&Store>,
     mut order: Order,
     wish: &Wish,
+    ready: Option<&Ready>,
 ) -> Result<(Entry, Run), Error> {
     order.lasting = Some(Lasting::default());
     check_wish(&order, wish)?;
@@ -59,10 +70,10 @@ pub fn create(
         order.spec.image = Some(images::store::HOST.to_owned());
     }
     // Not the name: that may stand for another image by the time the sandbox is entered.
-    if let Some(lease) = images::lease(&order, store)? {
+    let lease = images::lease(&order, store)?;
+    if let Some(lease) = &lease {
         order.spec.image = Some(lease.record.manifest.to_string());
     }
-    sandboxes.sweep()?;
     let id = new_id();
     let name = wish.name.clone().unwrap_or_else(|| id.clone());
     let seconds = |time: Option<Duration>| time.map(|time| time.as_secs().max(1));
@@ -79,9 +90,17 @@ pub fn create(
         idle_rm: seconds(wish.idle_rm),
     };
     if let Some((lease, store)) = on_the_host.zip(store) {
+        sandboxes.sweep()?;
         let draft = super::capture::Draft { record, order };
         return super::capture::restore(sandboxes, store, &lease, draft);
     }
+    if let Some(ready) = ready
+        && let Some(taken) = ready.take(sandboxes, store, &order, &record)?
+    {
+        return Ok(taken);
+    }
+    drop(lease);
+    sandboxes.sweep()?;
     if wish.keep {
         order.lasting = Some(Lasting { kept: Some(sandboxes.place(&id)), guest: false });
     }
@@ -98,7 +117,9 @@ pub fn create(
 /// Keeps the image of a sandbox that is kept from being removed, as long as the sandbox's directory is there.
 pub(super) fn pin_image(entry: &Entry, record: &Record, order: &Order, store: Option<&Store>) -> Result<(), Error> {
     match (store, images::lease(order, store)?) {
-        (Some(store), Some(lease)) if record.keep => Ok(store.pin(&lease.record.manifest, &entry.path("image"))?),
+        (Some(store), Some(lease)) if record.keep && !entry.path("image").exists() => {
+            Ok(store.pin(&lease.record.manifest, &entry.path("image"))?)
+        }
         _ => Ok(()),
     }
 }
@@ -164,13 +185,22 @@ pub fn start(sandboxes: &Sandboxes, word: &str) -> Result<(Entry, Run), Error> {
 
 /// Starts the supervisor, and waits until it is ready or has said why it is not.
 pub(super) fn launch(entry: &Entry) -> Result<Run, Error> {
+    launch_as(entry, &entry.id, Stdio::null())
+}
+
+/// The same of one that waits, whose supervisor ends when nobody has the other end of `lease`.
+pub(super) fn launch_ready(entry: &Entry, lease: OwnedFd) -> Result<Run, Error> {
+    launch_as(entry, &format!("{READY}{}", entry.id), lease.into())
+}
+
+fn launch_as(entry: &Entry, name: &str, stdin: Stdio) -> Result<Run, Error> {
     let attempt = "start the supervisor";
-    let mut command = Own::Supervise { id: entry.id.clone() }.command();
+    let mut command = Own::Supervise { id: name.to_owned() }.command();
     // Of its last run nothing is told any more.
     entry.note("run.json", &Run::default())?;
     // It has another working directory, from which a home that counts from ours cannot be found.
     command.envs(entry.directory.ancestors().nth(2).map(|home| ("BELLJAR_HOME", home)));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn().map_err(|error| Error::attempt(attempt, &error))?;
     let mut line = String::new();
     if let Some(pipe) = child.stdout.take() {

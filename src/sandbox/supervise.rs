@@ -3,6 +3,8 @@
 //! It is a process of its own, with nothing of its caller's but the environment. It answers one call after another and never
 //! waits for a caller.
 
+mod adopt;
+mod disk;
 mod join;
 mod reach;
 mod stats;
@@ -15,13 +17,15 @@ use super::network;
 use super::orphans::Orphans;
 use super::place::now;
 use super::program::Kept;
-use super::quota::{Next, Quota};
+use super::quota::Quota;
+use super::ready::READY;
 use super::{End, Entry, Reason, Run, Sandboxes};
 use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::{Outcome, Status};
 use crate::process::{self, Attendant, Limits, Running};
-use crate::spec::{Order, Protection, Runs};
+use crate::spec::{Order, Runs};
+use adopt::Waiting;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use std::cell::{Cell, RefCell};
@@ -49,28 +53,34 @@ pub fn supervise(
     store: Option<&Store>,
     ready: Ready<'_>,
 ) -> Result<(), Error> {
-    let entry = sandboxes.find(id)?;
+    let (entry, waiting) = match id.strip_prefix(READY) {
+        Some(id) => (sandboxes.ready(id), true),
+        None => (sandboxes.find(id)?, false),
+    };
     let record = entry.record()?;
     let order = entry.order()?;
     let life = entry.life()?;
     entry.note("run.json", &Run::default())?;
     let listener = call::open(&entry)?;
     let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
+    let failed = |error| Error::attempt("hold on to its maker", &error);
+    let (waiting, lease) = if waiting { Some(Waiting::begin().map_err(failed)?).unzip() } else { (None, None) };
     let mut supervisor = Supervisor {
-        entry: &entry,
+        entry: entry.clone(),
         order: &order,
         disk: Cell::new(order.spec.disk),
         program: Kept::default(),
         listener,
-        lines: Vec::new(),
+        leases: Cell::new(lease.iter().len()),
+        lines: lease.into_iter().collect(),
+        waiting: waiting.unwrap_or_default(),
         orphans: Orphans::default(),
-        ahead: Ahead::new(id, &order, ahead),
+        ahead: Ahead::new(&entry.id, &order, ahead),
         run: None,
         quota: None,
         quiet: false,
         frozen: Cell::new(false),
         asked: Cell::new(None),
-        leases: Cell::new(0),
         reason: None,
         ready,
         born: Instant::now(),
@@ -81,18 +91,20 @@ pub fn supervise(
     let told = outcome.map(|_| ());
     let used = now().saturating_sub(supervisor.used.elapsed().as_secs());
     // Nobody may call any more who then would have to hear that it has ended.
+    let (entry, nobodys) = (supervisor.entry.clone(), supervisor.waiting.is_nobodys());
     drop(supervisor);
     // Somebody may have given it another life meanwhile.
     let record = entry.record().unwrap_or(record);
+    let keep = record.keep && !nobodys;
     if let Err(error) = &told
-        && record.keep
+        && keep
         && entry.run().end.is_none()
     {
         entry.write("run.json", &Run { end: Some(End::of_error(error, now())), ..Run::default() })?;
     }
     // Whatever has ended it, what is kept stays. A sandbox that could not be made is removed by its maker.
-    if !record.keep || record.is_over(used) {
-        if told.is_ok() {
+    if !keep || record.is_over(used) {
+        if told.is_ok() && !nobodys {
             sandboxes.remember(&entry, &record.name, &entry.run());
         }
         sandboxes.remove(&entry)?;
@@ -113,7 +125,9 @@ fn keep(mut log: File) -> process::Follower {
 }
 
 struct Supervisor<'a> {
-    entry: &'a Entry,
+    entry: Entry,
+    /// Whether it waits for somebody who wants it.
+    waiting: Waiting,
     order: &'a Order,
     /// The limit of the writable layer.
     disk: Cell<u64>,
@@ -154,7 +168,8 @@ impl Attendant for Supervisor<'_> {
             self.quota.as_ref().map(RefCell::borrow).filter(|quota| !self.quiet || quota.is_open() || self.waits());
         let look = look.map(|quota| quota.next());
         let begun = (self.run.is_none() && self.has_command()).then(|| Instant::now() + GLANCE);
-        let others = [self.program.until(), self.orphans.next(), begun, self.ahead.interests(list)];
+        let rest = self.run.as_ref().and_then(|_| self.waiting.next());
+        let others = [self.program.until(), self.orphans.next(), begun, rest, self.ahead.interests(list)];
         self.ends_at().into_iter().chain(look).chain(others.into_iter().flatten()).min()
     }
 
@@ -184,6 +199,7 @@ impl Attendant for Supervisor<'_> {
             self.asked.set(Some((Duration::ZERO, self.term.reason(now))));
         }
         self.ask_to_end(running);
+        self.waiting.rest(now);
     }
 
     fn ended(&mut self, result: &Result<Outcome, Error>) {
@@ -224,45 +240,6 @@ impl Supervisor<'_> {
         self.order.runs() != Runs::Nothing
     }
 
-    /// Begins to count the files that are kept.
-    fn count(&mut self) -> std::io::Result<()> {
-        if self.order.keeps_files() {
-            let empty = !self.has_command();
-            self.quota = Some(RefCell::new(Quota::new(File::open(self.entry.path("upper"))?, empty)?));
-        }
-        Ok(())
-    }
-
-    /// Kills what writes beyond the disk limit, and says so to everybody who has a command inside.
-    fn hold_disk(&mut self, running: &mut Running, now: Instant) {
-        let Some(quota) = &self.quota else { return };
-        let (mut quota, limit) = (quota.borrow_mut(), self.disk.get());
-        let passed = match quota.look(now, limit, self.quiet) {
-            Next::Nothing => {
-                drop(quota);
-                if self.waits() && !self.frozen.get() {
-                    self.let_in(running);
-                }
-                return;
-            }
-            Next::Stop => {
-                running.hold_still();
-                return quota.count(now);
-            }
-            Next::Judge => quota.judge(limit, running.nameless()),
-        };
-        drop(quota);
-        if passed {
-            // First: the news of the kill must not be quicker than its reason.
-            self.tell_joined(&Answer::Reached(Protection::Disk.name().to_owned()));
-            running.kill_commands();
-        }
-        if !self.frozen.get() {
-            running.thaw();
-            self.let_in(running);
-        }
-    }
-
     /// Whether somebody waits to be let in.
     fn waits(&self) -> bool {
         self.lines.iter().any(|line| line.asked.get() == Asked::Join)
@@ -282,11 +259,6 @@ impl Supervisor<'_> {
         let mut lines = std::mem::take(&mut self.lines);
         lines.retain(|line| self.let_in_one(line, running));
         self.lines = lines;
-    }
-
-    /// Whether a command may begin that may write: none, as long as that has to be found out.
-    fn has_room(&self) -> Option<bool> {
-        self.quota.as_ref().map_or(Some(true), |quota| quota.borrow_mut().has_room(self.disk.get()))
     }
 
     /// Says something to everybody who has a command inside.
@@ -383,6 +355,7 @@ impl Supervisor<'_> {
         if lease_left && self.leases.get() == 0 {
             self.asked.set(Some((Duration::ZERO, Reason::LeaseOver)));
         }
+        self.adopt(&mut lines, running);
         if lines.len() < before {
             self.used = Instant::now();
             if lines.is_empty() {
@@ -446,7 +419,11 @@ impl Supervisor<'_> {
                 Ok(())
             }
             Call::Stats => line.say(&Answer::Stats(self.stats(running)), &[]),
-            Call::Life => line.say(&self.term.renew(self.entry), &[]),
+            Call::Adopt { record } => {
+                self.waiting.ask(line, record);
+                Ok(())
+            }
+            Call::Life => line.say(&self.term.renew(&self.entry), &[]),
             Call::Layer => {
                 let held = running.held().into_iter();
                 let places = held.flat_map(|held| {

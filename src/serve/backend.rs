@@ -38,13 +38,15 @@ pub struct Backend {
 struct Inner {
     program: PathBuf,
     home: Option<OsString>,
+    /// How many sandboxes are kept ready.
+    ready: u8,
     shared: Mutex<Option<Arc<Line>>>,
 }
 
 impl Backend {
-    /// `program` is belljar itself, `home` what it is told of where sandboxes are.
-    pub fn new(program: PathBuf, home: Option<OsString>) -> Backend {
-        Backend { inner: Arc::new(Inner { program, home, shared: Mutex::default() }) }
+    /// `program` is belljar itself, `home` what it is told of where sandboxes are; so many sandboxes are kept `ready`.
+    pub fn new(program: PathBuf, home: Option<OsString>, ready: u8) -> Backend {
+        Backend { inner: Arc::new(Inner { program, home, ready, shared: Mutex::default() }) }
     }
 
     /// Asks for a verb by its method's name.
@@ -74,6 +76,7 @@ impl Backend {
                 say: &|_| {},
                 complain: &|_| {},
                 progress: &|| Box::new(Quiet),
+                ready: None,
             };
             method.call(parameters, &site).map(|(told, _)| told)
         });
@@ -116,7 +119,8 @@ impl Backend {
         if let Some(line) = shared.as_ref().filter(|line| !line.to_write.is_closed()) {
             return Ok(Arc::clone(line));
         }
-        let (child, input, output) = self.start(&[])?;
+        let ready = self.inner.ready.to_string();
+        let (child, input, output) = self.start(&["--ready", &ready])?;
         let line = Line::over(child, input, output);
         *shared = Some(Arc::clone(&line));
         Ok(line)

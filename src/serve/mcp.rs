@@ -62,6 +62,8 @@ pub struct Wish {
     pub terms: Terms,
     /// Sandboxes that are there, and that it may use too; the first is the one that tools mean which name none.
     pub sandboxes: Vec<String>,
+    /// How many sandboxes are kept ready for whoever asks for one.
+    pub ready: u8,
 }
 
 /// Serves until its input ends or it is told to end. The sandboxes that it made go with it, even where it is killed.
@@ -73,7 +75,8 @@ pub fn serve(wish: Wish) -> Result<(), Error> {
     let runtime = runtime()?;
     let told = runtime.block_on(async {
         let ended = ended()?;
-        let boxes = Boxes::of_process(Backend::new(wish.program, wish.home), wish.terms, wish.sandboxes).await?;
+        let boxes =
+            Boxes::of_process(Backend::new(wish.program, wish.home, wish.ready), wish.terms, wish.sandboxes).await?;
         let server = Tools::new(boxes, table(), INSTRUCTIONS);
         let talk = async {
             // A client that goes before it has said who it is has not asked for anything.

@@ -127,10 +127,22 @@ pub fn command_line() -> Answer<(*mut u8, usize)> {
 /// Lets go of the memory that holds our own program's instructions: they are read again when they are needed, and as long as
 /// others run the same program they are in the host's memory all the same (madvise(2), `MADV_DONTNEED`).
 pub fn release_instructions() {
+    release(false);
+}
+
+/// The same, and of what our own program has that never changes.
+pub fn release_program() {
+    release(true);
+}
+
+fn release(constants_too: bool) {
     // Without a look nothing is released, which costs memory and nothing else.
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     // Nobody writes there, so that nothing is lost (proc_pid_maps(5)).
-    let text = maps.lines().filter(|line| line.split_ascii_whitespace().nth(1) == Some("r-xp") && line.contains('/'));
+    let is_of = |line: &str, rights: &str| line.split_ascii_whitespace().nth(1) == Some(rights) && line.contains('/');
+    // Constants lie before the instructions; what lies behind them was written to before it was made read-only.
+    let constants = maps.lines().take_while(|line| constants_too && is_of(line, "r--p"));
+    let text = constants.chain(maps.lines().filter(|line| is_of(line, "r-xp")));
     for (start, end) in text.filter_map(|line| line.split_once(' ')?.0.split_once('-')) {
         let parse = |number| usize::from_str_radix(number, 16);
         if let (Ok(start), Ok(end)) = (parse(start), parse(end)) {

@@ -155,7 +155,9 @@ impl Verb for Create {
         let repository = from.open(&reach, site)?;
         let lent = repository.as_ref().map(|wanted| wanted.lent(&mut order.spec)).transpose()?.flatten();
         let wanted = order.spec.publish.clone();
-        let (entry, run) = sandbox::create(&sandboxes, Some(&store), order, &wish)?;
+        // What is lent for a repository is of this one only.
+        let ready = site.ready.filter(|_| repository.is_none());
+        let (entry, run) = sandbox::create_or_take(&sandboxes, Some(&store), order, &wish, ready)?;
         let mut made = Made::of((entry.clone(), run));
         if let Some(repository) = repository {
             match repository.bring(site, entry, lent) {

@@ -2,6 +2,7 @@
 
 use super::{Run, Scratch, allowed_to_be_missing, command, eventually, result};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -97,6 +98,24 @@ impl Sandboxes {
     pub fn leases(&self, name: &str) -> u64 {
         let stats: serde_json::Value = serde_json::from_str(&self.done(&["stats", "--json", name])).expect("an object");
         stats["leases"].as_u64().expect("a number")
+    }
+
+    /// Ids of those that wait for somebody who wants one.
+    pub fn ready(&self) -> BTreeSet<String> {
+        let started = |id: &String| {
+            let run = std::fs::read(self.home().join(format!("sandboxes/ready.{id}/run.json"))).unwrap_or_default();
+            serde_json::from_slice::<Value>(&run).is_ok_and(|run| run["started"].as_u64().is_some_and(|at| at > 0))
+        };
+        let ids = self.leavings().into_iter().filter_map(|name| name.strip_prefix("ready.").map(str::to_owned));
+        ids.filter(started).collect()
+    }
+
+    /// The only one, once it is there.
+    pub fn one_ready(&self) -> String {
+        assert!(eventually(20, || self.ready().len() == 1), "{:?}", self.leavings());
+        // Whoever makes it knows by then.
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        self.ready().pop_first().expect("one")
     }
 
     /// What is left of sandboxes on the disk.

@@ -25,6 +25,7 @@ mod lease;
 mod life;
 mod lost;
 mod published;
+mod ready;
 mod requests;
 mod rpc;
 mod sessions;

@@ -269,3 +269,28 @@ fn strangers_at_the_channel_of_events_have_room_for_so_many_and_keep_nobody_else
     // Their places are free when they have gone.
     assert!(eventually(20, || come("").0 == "101"));
 }
+
+#[test]
+fn whoever_asks_for_a_sandbox_gets_one_that_was_ready() {
+    let server = Server::with("serve-ready", &["--ready", "1", "--net", "none"]);
+    let headers =
+        format!("Authorization: Bearer {0}\r\nX-API-Key: {0}\r\nContent-Type: application/json\r\n", server.token);
+    for (path, body, id) in [("/api/sandbox", "{}", "id"), ("/sandboxes", r#"{"templateID":"base"}"#, "sandboxID")] {
+        let create = || {
+            let (status, told) = server.ask("POST", path, &headers, body);
+            assert!(status == 200 || status == 201, "{path}: {status} {told}");
+            serde_json::from_str::<serde_json::Value>(&told).expect("an object")[id].as_str().expect("an id").to_owned()
+        };
+        create();
+        let from = server.sandboxes.one_ready();
+        assert!(create().contains(&from), "{path}");
+        assert_eq!(server.sandboxes.shell(&from, "echo here").stdout, "here\n");
+        server.sandboxes.done(&["rm", "-f", &from]);
+    }
+    let sandboxes = server.kill();
+    assert!(
+        eventually(20, || sandboxes.leavings().iter().all(|name| !name.starts_with("ready."))),
+        "{:?}",
+        sandboxes.leavings()
+    );
+}

@@ -155,6 +155,21 @@ fn its_sandboxes_go_with_it_though_it_was_killed() {
 }
 
 #[test]
+fn a_tool_that_makes_a_sandbox_gets_one_that_was_ready() {
+    let sandboxes = Sandboxes::new("mcp-ready");
+    let mut raw = Raw::new(&sandboxes, &["--ready", "1"]);
+    raw.greet();
+    raw.call("create_sandbox", serde_json::json!({}));
+    let from = sandboxes.one_ready();
+    let told = raw.call("create_sandbox", serde_json::json!({}));
+    assert!(told.to_string().contains(&from), "{told}, {from}");
+    assert!(eventually(20, || sandboxes.states().iter().all(|(name, _)| sandboxes.leases(name) == 1)), "it holds them");
+    raw.child.kill().expect("kill it");
+    raw.child.wait().expect("its end");
+    assert!(eventually(20, || sandboxes.supervisors().is_empty()), "{:?}", sandboxes.leavings());
+}
+
+#[test]
 fn lines_that_are_no_messages_do_not_end_it() {
     let sandboxes = Sandboxes::new("mcp-lines");
     let mut raw = Raw::new(&sandboxes, &[]);

@@ -53,15 +53,15 @@ impl Ahead {
         }
     }
 
-    /// One that has been handed this line.
-    pub fn take(&mut self, line: &[u8]) -> Option<Worker> {
+    /// One that has been handed this line, and what is offered to it.
+    pub fn take(&mut self, line: &[u8], offered: Option<&[String]>) -> Option<Worker> {
         self.lost = 0;
         if line.len() > LONGEST_HANDED || self.waiting.is_empty() {
             return None;
         }
         let now = Inherited::now();
         while let Some((worker, inherited)) = self.waiting.pop_front() {
-            if inherited == now && worker.ask(line) {
+            if inherited == now && worker.ask(line, offered) {
                 return Some(worker);
             }
             end(&worker);

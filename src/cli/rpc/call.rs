@@ -1,8 +1,9 @@
 //! One request of `rpc`, and what comes and goes between its caller and its worker.
 
 use super::message::{self, Code, Refusal};
-use super::worker::{Answered, Worker};
+use super::worker::{Answered, Reply, Worker};
 use crate::error::{Error, Kind};
+use crate::sandbox::Template;
 use crate::verbs::Method;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -317,8 +318,15 @@ impl Call {
         self.feed();
     }
 
-    /// The answer.
-    pub fn answer(&self) -> Option<Value> {
+    /// The answer, and what sandbox was asked for.
+    pub fn answer(&self) -> (Option<Value>, Option<Template>) {
+        match serde_json::from_slice::<Reply>(&self.kept[RESULT]) {
+            Ok((answered, wanted)) => (self.answer_of(Some(answered)), wanted),
+            Err(_) => (self.answer_of(None), None),
+        }
+    }
+
+    fn answer_of(&self, answered: Option<Answered>) -> Option<Value> {
         let id = self.id.as_ref()?;
         let failed = |code, error: Error| message::error(id, code, &error, self.method.exit_code(&error));
         if self.too_long {
@@ -334,14 +342,14 @@ impl Call {
                 return Some(failed(Code::Internal, error));
             }
         };
-        Some(match serde_json::from_slice::<Answered>(&self.kept[RESULT]) {
-            Ok(Answered::Told(object)) => match object.get("error").filter(|error| !error.is_null()) {
+        Some(match answered {
+            Some(Answered::Told(object)) => match object.get("error").filter(|error| !error.is_null()) {
                 Some(error) => of_verb(id, &known(error), code),
                 None => message::result(id, &object),
             },
-            Ok(Answered::Error(error)) => of_verb(id, &error, code),
-            Err(_) if self.cancelled => cancelled(),
-            Err(_) => {
+            Some(Answered::Error(error)) => of_verb(id, &error, code),
+            None if self.cancelled => cancelled(),
+            None => {
                 let said = self.kept[1].get(..LAST_WORDS).unwrap_or(&self.kept[1]);
                 let said = String::from_utf8_lossy(said).trim_end().to_owned();
                 let error = Error::new(Kind::Failed, "its worker ended without an answer");

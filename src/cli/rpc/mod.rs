@@ -9,6 +9,7 @@ mod ahead;
 mod call;
 mod message;
 mod own;
+mod ready;
 mod worker;
 
 use super::{render, terminal};
@@ -29,6 +30,8 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{read, write};
 use own::{Cancel, InputOf, Version, streams};
+use ready::Kept;
+pub use ready::MOST as MOST_READY;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
@@ -56,6 +59,8 @@ struct Broker {
     piece: Vec<u8>,
     calls: Vec<Call>,
     ahead: Ahead,
+    /// Sandboxes that are made before they are asked for.
+    kept: Kept,
     /// Whether more requests may come.
     open: bool,
     /// Whether what is read belongs to a line that was too long, and refused.
@@ -75,9 +80,10 @@ pub fn understand(line: &[u8]) -> Result<(), String> {
     Err("no such method".to_owned())
 }
 
-/// Answers until input ends and everything is answered; the exit code. `ahead`: how many workers wait for requests.
-pub fn serve(ahead: u8) -> i32 {
-    let served = Broker::new(ahead).and_then(|mut broker| {
+/// Answers until input ends and everything is answered; the exit code. `ahead`: how many workers wait for requests; `ready`: how many
+/// sandboxes for their creation.
+pub fn serve(ahead: u8, ready: u8) -> i32 {
+    let served = Broker::new(ahead, ready).and_then(|mut broker| {
         let mut turned = Ok(());
         while turned.is_ok() && (broker.open || !broker.calls.is_empty() || !broker.to_write.is_empty()) {
             turned = broker.turn();
@@ -97,7 +103,7 @@ pub fn serve(ahead: u8) -> i32 {
 }
 
 impl Broker {
-    fn new(ahead: u8) -> nix::Result<Broker> {
+    fn new(ahead: u8, ready: u8) -> nix::Result<Broker> {
         prepare();
         // Where it is ignored, the kernel does not tell how a child ended.
         default_action(nix::libc::SIGCHLD);
@@ -115,6 +121,7 @@ impl Broker {
             piece: vec![0; PIECE],
             calls: Vec::new(),
             ahead: Ahead::new(ahead),
+            kept: Kept::new(ready),
             open: true,
             overlong: false,
         })
@@ -135,18 +142,28 @@ impl Broker {
             list.extend(outputs.map(|output| PollFd::new(output.as_fd(), PollFlags::POLLIN)));
         }
         let patience = self.ahead.patience(self.calls.len(), MOST_CALLS).filter(|_| self.open);
-        match poll(&mut list, patience.unwrap_or(PollTimeout::NONE)) {
+        let to_make = self.kept.patience().filter(|_| self.open);
+        let others = list.len();
+        list.extend(self.kept.interests().map(|kept| PollFd::new(kept.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut list, patience.or(to_make).unwrap_or(PollTimeout::NONE)) {
             Err(Errno::EINTR) => return Ok(()),
             Ok(0) => {
                 drop(list);
-                self.ahead.make(&self.mask);
+                match patience {
+                    Some(_) => self.ahead.make(&self.mask),
+                    None => self.kept.make(&self.mask),
+                }
                 return Ok(());
             }
             ready => ready?,
         };
         let told = |at: usize| list.get(at).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
         let (signalled, writable, asked) = (!told(0).is_empty(), told(1), asks && !told(2).is_empty());
+        let stirred = list.iter().skip(others).any(|kept| kept.any() == Some(true));
         drop(list);
+        if stirred {
+            self.kept.tend();
+        }
         if writable.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) {
             return Err(Errno::EPIPE);
         }
@@ -176,6 +193,7 @@ impl Broker {
                 continue;
             }
             self.open = false;
+            self.kept.end();
             self.calls.iter_mut().for_each(Call::cancel);
         }
         loop {
@@ -208,10 +226,14 @@ impl Broker {
             } else {
                 call.give_up();
                 lines.extend(call.fed());
-                lines.extend(call.answer());
+                lines.extend(call.answer().0);
             }
         }
-        lines.extend(over.iter().filter_map(Call::answer));
+        for call in over {
+            let (answer, wanted) = call.answer();
+            lines.extend(answer);
+            wanted.into_iter().for_each(|wanted| self.kept.want(wanted));
+        }
         lines.iter().for_each(|line| self.tell(line));
     }
 
@@ -222,7 +244,7 @@ impl Broker {
         let (Some(method), Ok((stream, input))) = (verbs::method(&method), streams(&mut parameters)) else {
             return false;
         };
-        let started = Worker::start(&mut Work { method, given: parameters, stream }, &self.mask);
+        let started = Worker::start(&mut Work { method, given: parameters, stream, offered: None }, &self.mask);
         started.map(|worker| call.begin_anew(worker, input)).is_ok()
     }
 
@@ -278,6 +300,7 @@ impl Broker {
         if !self.open {
             let line = std::mem::take(&mut self.read);
             self.ask(&line);
+            self.kept.end();
             self.calls.iter_mut().for_each(Call::end_input);
         } else if self.read.len() > LONGEST_LINE {
             let error = Error::new(Kind::TooLarge, "a line is longer than 96 MiB");
@@ -341,10 +364,11 @@ impl Broker {
             );
             of_method(Code::Parameters, Error::misused(problems))
         })?;
-        let (worker, handed) = match self.ahead.take(line) {
+        let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered());
+        let (worker, handed) = match self.ahead.take(line, offered.as_deref()) {
             Some(worker) => (worker, Some(line.to_vec())),
             None => {
-                let mut work = Work { method: found, given: parameters, stream };
+                let mut work = Work { method: found, given: parameters, stream, offered };
                 let mut started = Worker::start(&mut work, &self.mask);
                 // Those that wait have what it takes.
                 if started.is_err() && self.ahead.let_go() {

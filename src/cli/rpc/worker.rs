@@ -7,6 +7,7 @@ use super::message;
 use super::own::streams;
 use crate::cli::{render, terminal};
 use crate::error::Error;
+use crate::sandbox::{Ready, Template, prepare};
 use crate::sys::{Answer, fd, worker};
 use crate::verbs::{self, Method};
 use nix::errno::Errno;
@@ -22,6 +23,8 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 
 /// The descriptor that its request comes by and its result goes to.
 const RESULT: RawFd = 3;
+/// That of a maker by which its sandbox is held.
+const LEASE: RawFd = 4;
 /// The longest line that is handed to a worker that waits: what a socket takes at once. Who is asked for more is forked for it.
 pub const LONGEST_HANDED: usize = 48 << 10;
 /// Bytes of a result that wait in the socket, twice that at most: no more than is read of a worker that has ended.
@@ -47,7 +50,12 @@ pub struct Work {
     pub given: Map<String, Value>,
     /// Whether what it prints is told as it comes.
     pub stream: bool,
+    /// Sandboxes that wait and may be taken, where any are kept ready.
+    pub offered: Option<Vec<String>>,
 }
+
+/// What a worker answers, and what sandbox it was asked for.
+pub type Reply = (Answered, Option<Template>);
 
 /// What a worker answers.
 #[derive(Serialize, Deserialize)]
@@ -61,14 +69,17 @@ impl Work {
     /// Does it, in the worker; the exit code.
     fn run(&mut self, mut result: File) -> i32 {
         let (method, given) = (self.method, std::mem::take(&mut self.given));
-        let (answered, code) = match terminal::site(self.stream, |site| method.call(given, site)) {
+        let ready = self.offered.take().map(Ready::new);
+        let done = terminal::site_with(self.stream, ready.as_ref(), |site| method.call(given, site));
+        let (answered, code) = match done {
             Ok((told, code)) => (Answered::Told(told), code),
             Err(error) => {
                 let code = method.exit_code(&error);
                 (Answered::Error(error), code)
             }
         };
-        let written = serde_json::to_vec(&answered).map_err(std::io::Error::from);
+        let reply: Reply = (answered, ready.and_then(Ready::wanted));
+        let written = serde_json::to_vec(&reply).map_err(std::io::Error::from);
         match written.and_then(|text| result.write_all(&text)) {
             Ok(()) => code,
             // The broker is gone, and with it whoever asked.
@@ -80,15 +91,25 @@ impl Work {
 impl Worker {
     /// Starts one for this work, which stays as it is here. `mask`: its signal mask.
     pub fn start(work: &mut Work, mask: &SigSet) -> Answer<Worker> {
-        Worker::fork(mask, |result| work.run(result))
+        Worker::fork(mask, None, |result| work.run(result))
     }
 
     /// Starts one that waits for a request.
     pub fn ahead(mask: &SigSet) -> Answer<Worker> {
-        Worker::fork(mask, await_request)
+        Worker::fork(mask, None, await_request)
     }
 
-    fn fork(mask: &SigSet, act: impl FnOnce(File) -> i32) -> Answer<Worker> {
+    /// Starts one that makes a sandbox which waits for somebody, and answers its id. It is there as long as the other end of `lease` is.
+    pub fn maker(template: Template, lease: OwnedFd, mask: &SigSet) -> Answer<Worker> {
+        Worker::fork(mask, Some(lease), |mut result| {
+            let Ok(lease) = fd::inherited(LEASE) else { return render::FAILED };
+            let made = terminal::site(false, |site| prepare(&site.sandboxes()?, template, lease));
+            // Without an answer it is not there, and another is made when somebody has asked again.
+            made.map_or(render::FAILED, |id| result.write_all(id.as_bytes()).map_or(render::FAILED, |()| 0))
+        })
+    }
+
+    fn fork(mask: &SigSet, lease: Option<OwnedFd>, act: impl FnOnce(File) -> i32) -> Answer<Worker> {
         let raw = |errno: Errno| errno as i32;
         let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(raw);
         let (stdin, input) = pipe()?;
@@ -100,7 +121,7 @@ impl Worker {
         for end in [&input, &output, &error, &ours] {
             fd::set_nonblocking(end.as_fd())?;
         }
-        let descriptors = [stdin, stdout, stderr, theirs];
+        let descriptors: Vec<OwnedFd> = [stdin, stdout, stderr, theirs].into_iter().chain(lease).collect();
         let pid = worker::start(&descriptors, mask, || match fd::inherited(RESULT) {
             // Closed in whatever it starts and leaves behind.
             Ok(result) => act(result.into()),
@@ -110,9 +131,11 @@ impl Worker {
     }
 
     /// Hands its request to one that waits; whether all of that has been taken.
-    pub fn ask(&self, line: &[u8]) -> bool {
-        let length = u32::try_from(line.len()).unwrap_or(u32::MAX).to_le_bytes();
-        let frame = [&length, line].concat();
+    pub fn ask(&self, line: &[u8], offered: Option<&[String]>) -> bool {
+        // A line has no end in it: what stands behind one is what is offered.
+        let offered = offered.map_or(String::new(), |ids| format!("\n{}", ids.join(" ")));
+        let length = u32::try_from(line.len() + offered.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let frame = [&length, line, offered.as_bytes()].concat();
         let sent = send(self.outputs[2].as_raw_fd(), &frame, MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT);
         sent.is_ok_and(|count| count == frame.len())
     }
@@ -124,17 +147,25 @@ fn await_request(mut line: File) -> i32 {
     if line.read_exact(&mut length).is_err() {
         return 0;
     }
-    let mut request = vec![0; (u32::from_le_bytes(length) as usize).min(LONGEST_HANDED)];
+    let mut request = vec![0; u32::from_le_bytes(length) as usize];
     if line.read_exact(&mut request).is_err() {
         return 0;
     }
+    let (request, offered) = match request.iter().position(|byte| *byte == b'\n') {
+        Some(end) => {
+            let ids = request.get(end + 1..).unwrap_or_default();
+            let ids = String::from_utf8_lossy(ids).split_ascii_whitespace().map(str::to_owned).collect();
+            (request.get(..end).unwrap_or_default(), Some(ids))
+        }
+        None => (request.as_slice(), None),
+    };
     // The broker has read the same line, and has said everything that is wrong with it.
-    let Ok(message::Request { method, mut parameters, .. }) = message::read(&request) else { return render::FAILED };
+    let Ok(message::Request { method, mut parameters, .. }) = message::read(request) else { return render::FAILED };
     let (Some(method), Ok((stream, input))) = (verbs::method(&method), streams(&mut parameters)) else {
         return render::FAILED;
     };
     if input.is_given() && line.write_all(BEGUN).is_err() {
         return render::FAILED;
     }
-    Work { method, given: parameters, stream }.run(line)
+    Work { method, given: parameters, stream, offered }.run(line)
 }

@@ -6,6 +6,7 @@ use crate::images::garbage;
 use crate::images::reference::shortened;
 use crate::images::store::{Named, short};
 use crate::images::{Digest, Reference, Store};
+use crate::sandbox;
 use crate::verbs::faults::{all, both};
 use crate::verbs::text::size;
 use crate::verbs::words::{Text, some};
@@ -118,6 +119,7 @@ impl Verb for Rm {
         for name in &going {
             store.unname(name)?;
         }
+        sandbox::end_nameless(&site.sandboxes()?, &store)?;
         let removed = store.collect(false)?.map(|removed| Collected { version: 1, freed: Freed::of(removed) });
         Ok(Removed { names: going.iter().map(Reference::name).collect(), removed })
     }
@@ -171,6 +173,7 @@ impl Verb for Gc {
 
     fn run(self, site: &Site<'_>) -> Result<Freed, Error> {
         let store = site.store()?;
+        sandbox::end_nameless(&site.sandboxes()?, &store)?;
         if let Some(removed) = store.collect(false)? {
             return Ok(Freed::of(removed));
         }
