@@ -21,6 +21,8 @@ pub mod number {
     pub const SENDTO: u64 = 44;
     pub const RECVMSG: u64 = 47;
     pub const WAIT4: u64 = 61;
+    #[cfg(node)]
+    pub const PRCTL: u64 = 157;
     pub const GETPPID: u64 = 110;
     pub const EXIT_GROUP: u64 = 231;
     pub const DUP3: u64 = 292;

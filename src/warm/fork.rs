@@ -192,6 +192,8 @@ const EINVAL: i32 = 22;
 const ENOENT: i32 = 2;
 #[cfg(node)]
 const SIGCHLD: u64 = 17;
+#[cfg(node)]
+const PR_SET_DUMPABLE: u64 = 4;
 
 impl Job {
     fn fail(&mut self, place: usize, call: usize, errno: i32) {
@@ -413,10 +415,12 @@ unsafe extern "C" fn execute(job: *mut Job) -> ! {
     exit(125)
 }
 
-/// What Node calls when it has loaded this: serves the socket at descriptor 0, and never returns.
+/// What Node calls when it has loaded this: serves the socket at descriptor 0, and never returns. Nobody looks into its memory
+/// from a sandbox; what is executed there has its own, and a script must not make this one dumpable again.
 #[cfg(node)]
 #[unsafe(no_mangle)]
 pub extern "C" fn napi_register_module_v1(_: *mut u8, exports: *mut u8) -> *mut u8 {
+    call(number::PRCTL, [PR_SET_DUMPABLE, 0, 0, 0, 0, 0]);
     // SAFETY: nothing but numbers and pointers, which may be null until a message comes.
     let mut job: Job = unsafe { core::mem::zeroed() };
     // SAFETY: the job is this function's own. Node's other threads wait for its first one.

@@ -44,7 +44,13 @@ fn script(session: bool) -> Script {
     if session {
         script.child.push(Call::new(libc::SYS_setsid, &[]));
     }
-    script.child.push(Call::new(libc::SYS_prctl, &[number(libc::PR_SET_DUMPABLE.into()), number(1)]));
+    script
+}
+
+/// Has a copy be dumpable, which the template is not.
+fn dumpable(mut script: Script) -> Script {
+    let arguments = [libc::PR_SET_DUMPABLE as u64, 1].map(Argument::Number);
+    script.child.push(Call::new(libc::SYS_prctl, &arguments));
     script
 }
 
@@ -66,7 +72,7 @@ fn found_by(python: &str, case: &str, without: &[[&str; 2]], session: bool) -> V
         write_words(&scratch, name, words);
     }
     std::fs::write(scratch.0.join("fork.so"), warm::FORK).expect("write the fork");
-    std::fs::write(scratch.0.join("script.bin"), script(session).encode()).expect("write the script");
+    std::fs::write(scratch.0.join("script.bin"), dumpable(script(session)).encode()).expect("write the script");
     std::fs::write(scratch.0.join("node-script.bin"), script_of_node().encode()).expect("write the script");
     std::fs::create_dir(scratch.0.join("files")).expect("make a directory");
     let mut command = Command::new(python);
@@ -308,7 +314,7 @@ fn a_template_of_node_has_a_parked_one_executed_in_a_sandbox() {
     }
     let dead = json!({"list": "clone inside", "call": 0, "errno": libc::ENOMEM});
     let said = json!([0, "true 1 [ 'a', 'b' ] b true\n", ""]);
-    assert_eq!(found("node"), json!([said, 1, dead, "child", [0, "next\n", ""]]));
+    assert_eq!(found("node"), json!([said, 1, false, dead, "child", [0, "next\n", ""]]));
 }
 
 #[test]

@@ -113,7 +113,9 @@ class Template:
         return Copy(spare, ours)
 
     def run(self, code, *words, **more):
-        return self.fork().run(code, *words, **more)
+        copy = self.fork()
+        assert copy is not None, self.answer
+        return copy.run(code, *words, **more)
 
 
 class Spare:
@@ -243,6 +245,8 @@ def node_runs(template):
     template.ready("require('zlib')")
     code = "console.log(process.pid > 1, process.ppid, process.argv.slice(1), process.env.A, require('fs').readdirSync('/proc/self/fd').length < 30)"
     found = [template.run(code, "a", "b", env={"A": "b"}), template.run("throw 5")[0]]
+    # Files of a process that is not dumpable are nobody's here.
+    found.append(os.stat("/proc/%d/environ" % template.pid).st_uid == os.getuid())
     dead = Spare()
     dead.control.send(b"0")
     os.waitpid(dead.maker, 0)
@@ -313,7 +317,7 @@ def group(template):
     first = template.run("import os, signal; os.kill(0, signal.SIGTERM)")[0]
     try:
         return [first, template.run("print('alive')")[1]]
-    except (OSError, AttributeError):
+    except (OSError, TypeError):
         return [first, "the template has ended"]
 
 
