@@ -5,9 +5,13 @@
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
+use std::fs::File;
+use std::io::Read as _;
 
 /// What is told of it by files of its own.
 const FILES: [&str; 3] = ["limits", "cgroup", "oom_score_adj"];
+/// More than one of them says, mostly: each is read in one go.
+const PIECE: usize = 8 << 10;
 /// The process itself, in ioprio_get(2).
 const IOPRIO_WHO_PROCESS: libc::c_long = 1;
 
@@ -27,8 +31,21 @@ impl Inherited {
             ask(libc::SYS_sched_getscheduler, 0),
             ask(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS),
         ];
-        let told = FILES.map(|name| std::fs::read(format!("/proc/self/{name}")).unwrap_or_default());
+        let mut piece = [0; PIECE];
+        let told = FILES.map(|name| told(name, &mut piece).unwrap_or_default());
         Inherited { told, numbers, cpus: sched_getaffinity(Pid::from_raw(0)).ok() }
+    }
+}
+
+/// What one of the files says.
+fn told(name: &str, piece: &mut [u8; PIECE]) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(format!("/proc/self/{name}"))?;
+    let mut told = Vec::new();
+    loop {
+        match file.read(piece)? {
+            0 => return Ok(told),
+            count => told.extend_from_slice(piece.get(..count).unwrap_or_default()),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
+use std::cell::LazyCell;
 use std::collections::VecDeque;
 
 /// How many wait where nobody says.
@@ -21,6 +22,9 @@ const MOST_LOST: usize = 4;
 /// How long nothing may happen before another is forked beside one that is there, in milliseconds: whoever has just been answered
 /// may ask again at once.
 const QUIET: u8 = 2;
+
+/// How we are at this moment: looked at once, by whoever has to know.
+pub type Now = LazyCell<Inherited>;
 
 /// Those that wait.
 pub struct Ahead {
@@ -53,15 +57,14 @@ impl Ahead {
         }
     }
 
-    /// One that has been handed this line, and what is offered to it.
-    pub fn take(&mut self, line: &[u8], offered: Option<&[String]>) -> Option<Worker> {
+    /// One that has been handed this line, and what is offered to it. `now`: how we are.
+    pub fn take(&mut self, line: &[u8], offered: Option<&[String]>, now: &Now) -> Option<Worker> {
         self.lost = 0;
         if line.len() > LONGEST_HANDED || self.waiting.is_empty() {
             return None;
         }
-        let now = Inherited::now();
         while let Some((worker, inherited)) = self.waiting.pop_front() {
-            if inherited == now && worker.ask(line, offered) {
+            if inherited == **now && worker.ask(line, offered) {
                 return Some(worker);
             }
             end(&worker);

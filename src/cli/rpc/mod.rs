@@ -15,10 +15,11 @@ mod worker;
 use super::{render, terminal};
 use crate::error::{Error, Kind, Problem};
 use crate::sys::fd::open_anew;
+use crate::sys::inherited::Inherited;
 use crate::sys::signal::default_action;
 use crate::sys::worker::prepare;
 use crate::verbs::{self, parameters};
-use ahead::Ahead;
+use ahead::{Ahead, Now};
 pub use ahead::{MOST as MOST_AHEAD, USUAL as USUALLY_AHEAD};
 use call::{Asked, Call};
 use message::{Code, Refusal, Request};
@@ -364,8 +365,9 @@ impl Broker {
             );
             of_method(Code::Parameters, Error::misused(problems))
         })?;
-        let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered());
-        let (worker, handed) = match self.ahead.take(line, offered.as_deref()) {
+        let now = Now::new(Inherited::now);
+        let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered(&now));
+        let (worker, handed) = match self.ahead.take(line, offered.as_deref(), &now) {
             Some(worker) => (worker, Some(line.to_vec())),
             None => {
                 let mut work = Work { method: found, given: parameters, stream, offered };

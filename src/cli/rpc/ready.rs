@@ -3,6 +3,7 @@
 //! Each is made by a worker, and held by us with a lease: it ends with us, and with the next kind that somebody asks for. What has changed
 //! since of the host or of us ([`Inherited`]) it would not show, and it is not offered then.
 
+use super::ahead::Now;
 use super::worker::Worker;
 use crate::sandbox::{Facts, Template};
 use crate::sys::inherited::Inherited;
@@ -35,7 +36,6 @@ struct Made {
 }
 
 /// What one was made with.
-#[derive(PartialEq)]
 struct Known(Inherited, Facts);
 
 struct Making {
@@ -143,13 +143,13 @@ impl Kept {
         }
     }
 
-    /// Those that may be taken.
-    pub fn offered(&mut self) -> Vec<String> {
+    /// Those that may be taken. `now`: how we are.
+    pub fn offered(&mut self, now: &Now) -> Vec<String> {
         if self.ready.is_empty() {
             return Vec::new();
         }
-        let now = Known::now();
-        self.ready.retain(|made| made.known == now);
+        let facts = Facts::now();
+        self.ready.retain(|Made { known, .. }| known.0 == **now && known.1 == facts);
         self.ready.iter().map(|made| made.id.clone()).collect()
     }
 
