@@ -18,7 +18,8 @@ mod profile;
 #[path = "src/seccomp/tree.rs"]
 mod tree;
 
-const PROFILES: [&str; 8] = ["default", "strict", "debug", "packages", "build", "packet", "dialer", "publisher"];
+const PROFILES: [&str; 9] =
+    ["default", "strict", "debug", "packages", "build", "zygote", "packet", "dialer", "publisher"];
 
 const FORK: &str = "src/warm/fork.rs";
 const RECEIVE: &str = "src/warm/receive.rs";

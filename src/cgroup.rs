@@ -134,6 +134,26 @@ impl Cgroup {
         Err(failure("keep a new cgroup, which others remove again and again", None))
     }
 
+    /// The sandbox's cgroup that somebody else has made, who holds its lock.
+    pub fn adopt(directory: PathBuf) -> Cgroup {
+        Cgroup { directory, lock: None }
+    }
+
+    /// Where it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What a process is put into it by, that of whoever writes there: the right to is the opener's.
+    ///
+    /// # Errors
+    ///
+    /// `Setup`, where it cannot be opened.
+    pub fn door(&self) -> Result<File, Error> {
+        let opened = File::options().write(true).open(self.directory.join("cgroup.procs"));
+        opened.map_err(|error| failure("open cgroup.procs of the sandbox's cgroup", error.raw_os_error()))
+    }
+
     /// Makes the directory and locks it. Until it is locked somebody who sweeps takes it for a leftover: `None`.
     fn claim(parent: &Path) -> Result<Option<Cgroup>, Error> {
         let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(std::process::id()));

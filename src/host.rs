@@ -39,6 +39,8 @@ pub struct Host {
     /// The caller is the real root of the machine, whom no per-user limit binds. The sandbox then gets
     /// [`UNPRIVILEGED_ID`] on the host.
     pub real_root: bool,
+    /// For root inside of a template's namespace of users: what [`UNPRIVILEGED_ID`] is called there, as a user and as a group.
+    pub nested: Option<[u32; 2]>,
     /// The ids that the caller may map beside the own; only where they are asked for.
     pub ranges: Option<Ranges>,
     /// Landlock ABI; 0 when the kernel has none.
@@ -125,6 +127,7 @@ impl Host {
             uid,
             gid,
             real_root,
+            nested: None,
             ranges,
             landlock_abi: crate::sys::proc::landlock_abi(),
             last_capability: last_capability(),

@@ -113,9 +113,10 @@ fn maps(spec: &Spec, host: &Host) -> (String, String) {
     let user = user(spec, host);
     if host.real_root {
         let (mounting_uid, mounting_gid) = mounting_ids(user);
+        let [nobody, nogroup] = host.nested.unwrap_or([UNPRIVILEGED_ID; 2]);
         (
-            format!("{} {UNPRIVILEGED_ID} 1\n{mounting_uid} {} 1\n", user.uid, host.uid),
-            format!("{} {UNPRIVILEGED_ID} 1\n{mounting_gid} {} 1\n", user.gid, host.gid),
+            format!("{} {nobody} 1\n{mounting_uid} {} 1\n", user.uid, host.uid),
+            format!("{} {nogroup} 1\n{mounting_gid} {} 1\n", user.gid, host.gid),
         )
     } else {
         (format!("{} {} 1\n", user.uid, host.uid), format!("{} {} 1\n", user.gid, host.gid))
@@ -145,6 +146,15 @@ fn mounting_ids(user: User) -> (u32, u32) {
     (other(user.uid), other(user.gid))
 }
 
+/// For root inside of a template: pid 1 begins as the sandbox's user, who must own its namespace of users, and becomes root's id for as
+/// long as it mounts.
+pub fn plan_nested(spec: &Spec, host: &Host, steps: &mut Steps) {
+    if host.real_root && host.nested.is_some() {
+        let (uid, gid) = mounting_ids(user(spec, host));
+        steps.init.extend([Step::AwaitIdMaps, Step::BecomeMounter { uid, gid }]);
+    }
+}
+
 /// First step of pid 1: the id maps.
 ///
 /// # Errors
@@ -156,6 +166,9 @@ pub fn plan_maps(spec: &Spec, host: &Host, steps: &mut Steps) -> Result<(), Erro
         let problem = Problem::new("user", format!("the image's user {uid}:{gid} is not in the range"));
         let hint = format!("a range has the ids 0 to {}; choose another by `--user`", RANGE - 1);
         return Err(Error::invalid(vec![problem.hint(hint)]));
+    }
+    if host.real_root && host.nested.is_some() {
+        return Ok(());
     }
     let (uid_map, gid_map) = maps(spec, host);
     steps.init.push(if host.real_root || host.ranges.is_some() {

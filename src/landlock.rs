@@ -7,7 +7,7 @@
 use crate::error::{Error, Failure, used_up};
 use crate::host::Host;
 use crate::outcome::Enforcement;
-use crate::spec::{Network, Spec};
+use crate::spec::{Network, Order, Spec};
 use crate::step::{Step, Steps, c_string};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, NetPort, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
@@ -37,8 +37,16 @@ fn known(abi: u32) -> ABI {
 }
 
 /// Restricts the payload; `writable` are the directories and files that it may write.
-pub fn plan(spec: &Spec, host: &Host, writable: &[String], steps: &mut Steps) {
+pub fn plan(order: &Order, host: &Host, writable: &[String], steps: &mut Steps) {
+    let spec = &order.spec;
     if host.landlock_abi == 0 {
+        return;
+    }
+    if order.warm.is_some() {
+        // A rule about files would keep its copies from the files of their sandboxes, which are not beneath any of ours.
+        if host.landlock_abi >= 6 {
+            steps.payload.push(Step::Landlock { rules: Vec::new() });
+        }
         return;
     }
     let all = rights(host.landlock_abi);
@@ -70,8 +78,9 @@ pub fn plan(spec: &Spec, host: &Host, writable: &[String], steps: &mut Steps) {
 /// # Errors
 ///
 /// `Setup`, when the kernel refuses it.
-pub fn create_ruleset(spec: &Spec, host: &Host) -> Result<Option<OwnedFd>, Error> {
-    if host.landlock_abi == 0 {
+pub fn create_ruleset(order: &Order, host: &Host) -> Result<Option<OwnedFd>, Error> {
+    let spec = &order.spec;
+    if host.landlock_abi == 0 || (order.warm.is_some() && host.landlock_abi < 6) {
         return Ok(None);
     }
     let refused = |error: landlock::RulesetError| {
@@ -87,6 +96,11 @@ pub fn create_ruleset(spec: &Spec, host: &Host) -> Result<Option<OwnedFd>, Error
             }),
         }
     };
+    if order.warm.is_some() {
+        // It signals nobody of those who make and hold the sandboxes of its copies.
+        let scoped = Ruleset::default().scope(Scope::Signal | Scope::AbstractUnixSocket).map_err(refused)?;
+        return Ok(scoped.create().map_err(refused)?.into());
+    }
     let mut ruleset = Ruleset::default().handle_access(rights(host.landlock_abi)).map_err(refused)?;
     if spec.net == Network::Host && host.landlock_abi >= 6 {
         ruleset = ruleset.scope(Scope::AbstractUnixSocket).map_err(refused)?;

@@ -25,6 +25,9 @@ const LOCKED_MEMORY: u64 = 8 << 20;
 const MESSAGE_QUEUES: u64 = 204_800;
 const PENDING_SIGNALS: u64 = 4096;
 
+/// Runs of a template at a time whose processes find room.
+const MOST_RUNS: u64 = 1024;
+
 /// What the kernel counts for each user. Whoever makes a user namespace passes these limits on to all of its users together
 /// (since Linux 5.14): a step of the payload where it has one id, and of pid 1 before it makes the payload's namespace where it
 /// has many.
@@ -32,8 +35,13 @@ pub fn plan_counted(order: &Order, host: &Host, steps: &mut Vec<Step>) {
     if !host.cgroup.controllers().pids {
         // pid 1 counts too, and the publisher, which joins the user namespace. Whoever asked for it has it or hears why not.
         let ours = 1 + u64::from(!order.spec.publish.is_empty());
-        let processes = u64::from(order.spec.pids) + ours;
         let resource = libc::RLIMIT_NPROC as u32;
+        let mut processes = u64::from(order.spec.pids) + ours;
+        if order.warm.is_some() {
+            // What its copies start counts for a template too, and is limited for each of them.
+            let most = host.hard_limits.get(resource as usize).copied().unwrap_or(u64::MAX);
+            processes = (processes * MOST_RUNS).min(most);
+        }
         steps.push(Step::Limit { resource, name: "RLIMIT_NPROC", soft: processes, hard: processes });
     }
     steps.push(unasked(host, libc::RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK", (LOCKED_MEMORY, LOCKED_MEMORY)));

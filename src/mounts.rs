@@ -144,7 +144,7 @@ pub fn plan(
     init.push(Step::MaskSources);
     bundle::seal(order.bundle.as_ref(), init);
     views::show_sys(cgroup, init);
-    proc::plan(host, init);
+    proc::plan(order, host, init);
     views::show_proc(host, init);
     nested::plan_proc(order, init);
 }

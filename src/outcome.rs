@@ -44,8 +44,47 @@ pub struct Outcome {
     pub network: Option<Network>,
     /// Ports that were reached from the host; none where none were asked for.
     pub published: Vec<Published>,
+    /// How a warm template came into it; null where none was asked for.
+    pub warm: Option<Warm>,
     /// Why no command ran, or why it was ended together with the sandbox that it had joined; null when one did.
     pub error: Option<Error>,
+}
+
+/// How code came to be run that was to be run by a warm template.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Warm {
+    /// Which of the ways.
+    pub how: How,
+    /// Why it was none of the template's; null where it was.
+    pub why: Option<String>,
+    /// What it had in common with other runs of the template, each being a copy of the same process.
+    pub shares: &'static [&'static str],
+}
+
+impl Warm {
+    /// By a copy.
+    pub fn copied(how: How) -> Warm {
+        Warm { how, why: None, shares: &["hash seed", "layout of memory", "stack canary"] }
+    }
+
+    /// By none, and why.
+    pub fn cold(why: String) -> Warm {
+        Warm { how: How::Cold, why: Some(why), shares: &[] }
+    }
+}
+
+/// The ways in which code is run by a warm template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// By a copy of the interpreter that had waited.
+    Parked,
+    /// By one that was made for it.
+    Forked,
+    /// By an interpreter of its own, which had to begin anew.
+    Cold,
 }
 
 /// What a sandbox did on its network.
@@ -273,6 +312,7 @@ mod tests {
             enforcement: BTreeMap::new(),
             network: None,
             published: Vec::new(),
+            warm: None,
             error: None,
         }
     }

@@ -22,6 +22,11 @@ pub enum Own {
         /// The sandbox's id.
         id: String,
     },
+    /// Makes sandboxes ahead for the runs of a template.
+    Spares {
+        /// The template's id.
+        id: String,
+    },
     /// Brings our own program into a sandbox, as [`Own::Tools`].
     Enter {
         /// The sandbox's name or id.
@@ -61,6 +66,7 @@ pub enum Own {
 
 const SUPERVISE: &str = "supervise-sandbox";
 const STAND_BY: &str = "stand-by";
+const SPARES: &str = "make-spares";
 const ENTER: &str = "enter-sandbox";
 const TOOLS: &str = "serve-tools";
 const SESSION: &str = "keep-session";
@@ -76,6 +82,7 @@ impl Own {
         match self {
             Own::Supervise { id } => vec![SUPERVISE.into(), id.into()],
             Own::StandBy { id } => vec![STAND_BY.into(), id.into()],
+            Own::Spares { id } => vec![SPARES.into(), id.into()],
             Own::Enter { sandbox, stopped_too, descriptor } => {
                 let how = if *stopped_too { ANY } else { RUNNING };
                 vec![ENTER.into(), how.into(), sandbox.clone(), descriptor.to_string().into()]
@@ -103,6 +110,7 @@ impl Own {
         let read = match (verb, rest) {
             (SUPERVISE, [id]) => text(id).map(|id| Own::Supervise { id }),
             (STAND_BY, [id]) => text(id).map(|id| Own::StandBy { id }),
+            (SPARES, [id]) => text(id).map(|id| Own::Spares { id }),
             (ENTER, [how, sandbox, descriptor]) => enter(how, sandbox, descriptor),
             (TOOLS, []) => Ok(Own::Tools { room: None }),
             (TOOLS, [room]) => number(room, "number of bytes").map(|room| Own::Tools { room: Some(room) }),
@@ -134,7 +142,7 @@ impl Own {
 /// The words behind a verb; `None` where it is no role.
 fn wanted(verb: &str) -> Option<&'static str> {
     Some(match verb {
-        SUPERVISE | STAND_BY => "`ID`",
+        SUPERVISE | STAND_BY | SPARES => "`ID`",
         ENTER => "`any|running SANDBOX DESCRIPTOR`",
         TOOLS => "`[BYTES]`",
         SESSION => "`ID KIND [WORD...]`",
@@ -184,6 +192,7 @@ mod tests {
         vec![
             Own::Supervise { id: "0123456789abcdef".into() },
             Own::StandBy { id: "0123456789abcdef".into() },
+            Own::Spares { id: "0123456789abcdef".into() },
             Own::Enter { sandbox: "box".into(), stopped_too: true, descriptor: 3 },
             Own::Enter { sandbox: "--help".into(), stopped_too: false, descriptor: 1023 },
             Own::Enter { sandbox: bytes.clone(), stopped_too: false, descriptor: RawFd::MAX },

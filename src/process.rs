@@ -26,6 +26,9 @@ mod publish;
 mod relay;
 mod report;
 mod role;
+mod script;
+mod spare;
+mod taken;
 mod tap;
 mod throttle;
 mod watch;
@@ -38,6 +41,9 @@ pub use plan::Plan;
 pub use publish::{News, Publisher};
 pub use relay::Follower;
 pub use role::Delivery;
+pub use script::{in_memory, write as write_script};
+pub use spare::{Ground, Held as SpareHeld, Spare};
+pub use taken::{Handed, Reaper, Waited, take};
 pub use watch::{Attendant, Limits, Running};
 
 use crate::error::Error;
@@ -47,6 +53,7 @@ use crate::outcome::Outcome;
 use crate::spec::{Order, check_order};
 use role::{Output, Role};
 use std::fs::File;
+use std::os::fd::OwnedFd;
 
 /// Runs one command in a fresh sandbox and says what became of it. The sandbox is gone when this returns. Images are
 /// looked up in `store`.
@@ -82,8 +89,17 @@ pub fn follow(order: &Order, follower: Follower) -> Result<Outcome, Error> {
     start(order, None, Role::Command(Output::Follow(follower)))?.watch(&mut [])
 }
 
-/// Makes a persistent sandbox, and stays with it until it ends. What its own command writes is told to `log`, and its
-/// connections to `network_log`, where it has a network to reach.
+/// What a persistent sandbox is heard and spoken to through.
+pub struct Lines {
+    /// Is told what its own command writes.
+    pub log: Follower,
+    /// Where its connections are written down.
+    pub network_log: Option<File>,
+    /// Standard input of its own command, where that is ours to speak to.
+    pub input: Option<OwnedFd>,
+}
+
+/// Makes a persistent sandbox, and stays with it until it ends.
 ///
 /// # Errors
 ///
@@ -91,10 +107,10 @@ pub fn follow(order: &Order, follower: Follower) -> Result<Outcome, Error> {
 pub fn last(
     order: &Order,
     store: Option<&Store>,
-    (log, network_log): (Follower, Option<File>),
+    lines: Lines,
     attendant: &mut dyn Attendant,
 ) -> Result<Outcome, Error> {
-    start(order, store, Role::Persistent(log, network_log))?.watch(&mut [attendant])
+    start(order, store, Role::Persistent(lines.log, lines.network_log, lines.input))?.watch(&mut [attendant])
 }
 
 /// Runs one command in a sandbox that is there already. `order` is the sandbox's own but for the program, and what belongs to

@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::identity;
 use crate::spec::{Code, Language, Order, Runs, Source};
 use crate::step::{Command, Slot, Step, c_string};
+use crate::warm;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -51,6 +52,11 @@ pub fn code_file(order: &Order, place: impl Fn(&str) -> String) -> Option<Step> 
     Some(Step::CopyIn { path: c_string(place(path.trim_start_matches('/'))), mode: 0o444, from: Slot::Code })
 }
 
+/// Where code from that file is inside.
+pub fn code_file_path(path: &Path, language: Language) -> OsString {
+    format!("{CODE_DIRECTORY}/{}", file_name(path, language)).into()
+}
+
 /// Where the code is inside, if it is a file.
 fn code_path(order: &Order) -> Option<String> {
     let Runs::Code(code) = order.runs() else { return None };
@@ -76,6 +82,9 @@ pub fn file_name(path: &Path, language: Language) -> String {
 /// The command line. An image's entry point comes before the command that is asked for, or before the image's own;
 /// code needs none.
 fn words(order: &Order, host: &Host) -> Vec<OsString> {
+    if order.warm.is_some() {
+        return warm::words();
+    }
     match order.runs() {
         Runs::Command(words) => {
             let Some(config) = host.image.as_ref().map(|image| &image.config) else { return words.to_vec() };

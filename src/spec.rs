@@ -25,7 +25,7 @@ pub use check::{check, check_network, check_order};
 pub use fields::KEYS;
 pub use load::{LoadError, MAX_FILE, from_json, from_toml, position};
 pub use network::{DEFAULT_CONNECTIONS, MOST_CONNECTIONS, Policy, Rule};
-pub use order::{Lasting, Order, Privileges, Runs};
+pub use order::{Lasting, Order, Privileges, Runs, Warm};
 pub use partial::{NetworkWish, PartialSpec};
 pub use publish::{Publish, parse_listen, parse_publish};
 pub use units::{

@@ -357,6 +357,13 @@ pub enum Step {
         /// These stay.
         keep: Capabilities,
     },
+    /// Becomes the user who may read what is mounted, with all capabilities, and as open to looks as before.
+    BecomeMounter {
+        /// User id inside.
+        uid: u32,
+        /// Group id inside.
+        gid: u32,
+    },
     /// Becomes the payload's user.
     BecomeUser {
         /// User id inside.

@@ -30,6 +30,7 @@ pub mod sandbox;
 pub mod session;
 pub mod text;
 pub mod volume;
+pub mod warm;
 pub mod wish;
 pub mod words;
 
@@ -336,6 +337,7 @@ pub fn methods() -> impl Iterator<Item = &'static Method> {
         sandbox::METHODS,
         sandbox::SNAPSHOT_METHODS,
         volume::METHODS,
+        warm::METHODS,
         net::METHODS,
         files::COPY_METHODS,
         files::METHODS,

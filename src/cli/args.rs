@@ -42,6 +42,8 @@ pub enum Verb {
     Snapshot(Snapshot),
     /// Directories that several sandboxes share
     Volume(Volume),
+    /// Interpreters that have imported what every run needs, copied into a fresh sandbox for each
+    Warm(Warm),
     /// What sandboxes may reach, and what they did
     Net(Net),
     /// What to do with files on their way.
@@ -129,6 +131,19 @@ pub struct Volume {
     /// What to do.
     #[command(subcommand)]
     pub verb: verbs::volume::Volume,
+}
+
+/// `belljar warm`.
+#[derive(Debug, Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "`belljar code python --warm NAME -e CODE` runs code by a template. What runs of one template have in common is in docs/warm.md."
+)]
+pub struct Warm {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: verbs::warm::Warm,
 }
 
 /// `belljar net`.

@@ -52,6 +52,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
         Ok(Request::Lsp(verb)) => verb.tell(&Terminal),
         Ok(Request::Image(verb)) => verb.tell(&Terminal),
         Ok(Request::Volume(verb)) => verb.tell(&Terminal),
+        Ok(Request::Warm(verb)) => verb.tell(&Terminal),
         Ok(Request::Net(verb)) => verb.tell(&Terminal),
         Ok(Request::Rpc(asked)) => {
             let workers = asked.workers.unwrap_or(if ahead { rpc::USUALLY_AHEAD } else { 0 });
@@ -98,6 +99,7 @@ fn run_own(own: &Own, home: Option<&Path>, ahead: bool) -> i32 {
     match own {
         Own::Supervise { id } => sandbox::supervise(id, home, ahead),
         Own::StandBy { id } => sandbox::stand_by(id, home),
+        Own::Spares { id } => sandbox::make_spares(id, home),
         Own::Enter { sandbox, stopped_too, descriptor } => {
             files::enter_sandbox(sandbox, *stopped_too, *descriptor, home)
         }

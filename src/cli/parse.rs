@@ -37,6 +37,8 @@ pub enum Request {
     Host(verbs::host::Host),
     /// `volume`, and where volumes are.
     Volume(verbs::volume::Volume),
+    /// `warm`.
+    Warm(Box<verbs::warm::Warm>),
     /// `net`.
     Net(verbs::net::Net),
     /// `rpc`.
@@ -149,6 +151,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>, env: Env<'_>) -> Result<R
             Verb::Git(git) => Ok(Request::Git(Box::new(git.verb.inside(git.sandbox)))),
             Verb::Image(image) => Ok(Request::Image(image.verb)),
             Verb::Volume(volume) => Ok(Request::Volume(volume.verb)),
+            Verb::Warm(warm) => Ok(Request::Warm(Box::new(warm.verb))),
             Verb::Net(net) => Ok(Request::Net(net.verb)),
             Verb::Rpc(rpc) => Ok(Request::Rpc(rpc)),
             Verb::Serve(serve) => Ok(Request::Serve(serve)),

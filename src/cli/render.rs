@@ -206,6 +206,7 @@ pub fn failed(error: &Error, spec: Option<&Spec>) -> Outcome {
         enforcement: BTreeMap::new(),
         network: None,
         published: Vec::new(),
+        warm: None,
         error: Some(error.clone()),
     }
 }
@@ -290,7 +291,7 @@ mod tests {
         let whole = concat!(
             r#"{"version":1,"sandbox":"","image":"host","status":"setup_failed","exit_code":null,"signal":null,"#,
             r#""usage":{"wall_ms":0,"cpu_ms":0,"peak_memory_bytes":0,"peak_pids":0,"disk_bytes":0},"#,
-            r#""limits_reached":[],"enforcement":{},"network":null,"published":[],"error":{"kind":"invalid","#,
+            r#""limits_reached":[],"enforcement":{},"network":null,"published":[],"warm":null,"error":{"kind":"invalid","#,
             r#""message":"memory: `0` is zero; pids: is zero","hint":"give more","step":null,"#,
             r#""fields":["memory","pids"],"problems":[{"field":"memory","message":"`0` is zero","hint":"give more"},"#,
             r#"{"field":"pids","message":"is zero","hint":null}],"path":null,"errno":null}}"#,

@@ -122,7 +122,7 @@ pub fn code(asked: Commanded<Code>) -> i32 {
                 return render::error(&makes_no_sandbox().into(), None, report, status);
             }
             Place::Existing(there) => there.context.is_some(),
-            Place::Fresh(_) => false,
+            Place::Fresh(_) | Place::Warm(..) => false,
         };
         terminal::site_of_people(!report.json, |site| match code::carry_out(place, site) {
             Ok(Coded::Ran(ran)) => told(&ran, report, status),

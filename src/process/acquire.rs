@@ -46,21 +46,53 @@ pub struct Acquired {
 ///
 /// `Invalid` for a file that cannot be opened, `Setup` when the kernel has no descriptor left.
 pub fn acquire(order: &Order, host: &Host, plan: &Plan, role: Role<'_>) -> Result<Acquired, Error> {
-    let (spec, delivery) = (&order.spec, role.delivery());
-    let mut acquired = Acquired {
+    let acquired = Acquired {
         cgroup: plan.cgroup.as_ref().map(Cgroup::create).transpose()?,
-        ruleset: landlock::create_ruleset(spec, host)?.map(above).transpose()?,
+        ruleset: landlock::create_ruleset(order, host)?.map(above).transpose()?,
         code: code(order, role.program())?.map(above).transpose()?,
         streams: [0, 1, 2],
         child_ends: Vec::new(),
         relays: Relays::default(),
         network_log: role.network_log()?,
     };
+    if role.is_spare() {
+        return Ok(acquired);
+    }
+    streams(order, host, role, acquired)
+}
+
+/// The same for a sandbox that is there already, with all that its plan needs.
+///
+/// # Errors
+///
+/// As [`acquire`].
+pub fn acquire_streams(order: &Order, host: &Host, role: Role<'_>) -> Result<Acquired, Error> {
+    let acquired = Acquired {
+        cgroup: None,
+        ruleset: None,
+        code: None,
+        streams: [0, 1, 2],
+        child_ends: Vec::new(),
+        relays: Relays::default(),
+        network_log: None,
+    };
+    streams(order, host, role, acquired)
+}
+
+fn streams(order: &Order, host: &Host, mut role: Role<'_>, mut acquired: Acquired) -> Result<Acquired, Error> {
+    let (spec, delivery) = (&order.spec, role.delivery());
     if spec.tty {
         acquired.relays.terminal = Some(sink(spec, delivery, 1)?);
         return Ok(acquired);
     }
-    standard_input(order, host, &mut acquired)?;
+    match role.input() {
+        Some(input) => {
+            let input = above(input)?;
+            acquired.streams[0] = input.as_raw_fd();
+            acquired.child_ends.push(input);
+        }
+        None => standard_input(order, host, &mut acquired)?,
+    }
     match role.follower() {
         Some(follower) => followed_output(host, follower, &mut acquired)?,
         None => standard_output(order, host, delivery, &mut acquired)?,

@@ -295,7 +295,7 @@ impl Inside<'_> {
         // From here on the command's process shares our memory.
         allocator::enter_child();
         match walk(context.init, false, &context, &mut state) {
-            Ok(()) => init::tend(&context, &state),
+            Ok(()) => init::tend(&context, &mut state),
             Err(refusal) => init::give_up(&context, refusal),
         }
     }

@@ -59,6 +59,9 @@ pub enum Duty {
     Wait,
     /// The leader of a command that joins: ends with the command, and ends what is left of it when it is told to.
     Lead,
+    /// pid 1 of a sandbox that is made before anybody has a command for it: it is told which process that is, which somebody else
+    /// brings inside, and ends with it.
+    Spare,
 }
 
 /// Words in the memory that both share.
@@ -103,6 +106,10 @@ pub struct Walk {
     pub network: Fd,
     /// The payload's process, in pid 1.
     pub payload: i32,
+    /// Whether that is one that somebody else has brought inside.
+    pub taken: bool,
+    /// After how long pid 1 or the leader ends the command by itself.
+    pub time_left: Option<libc::timespec>,
     /// The same as a descriptor.
     pub payload_pidfd: Fd,
 }
@@ -122,6 +129,8 @@ impl Walk {
             device: -1,
             network: -1,
             payload: -1,
+            taken: false,
+            time_left: None,
             payload_pidfd: -1,
         }
     }
@@ -259,7 +268,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             Ok(())
         }
         Step::WorkingDirectory(path) => at(Call::Only, child::change_directory(path)),
-        Step::DefaultSignals => default_signals(),
+        Step::DefaultSignals => super::payload::default_signals(),
         Step::Limit { resource, soft, hard, .. } => at(Call::Only, child::set_limit(*resource, *soft, *hard)),
         Step::SessionKeyring { needed } => match child::new_session_keyring() {
             // A kernel without keyrings, or the filter of a container around us, has none to share.
@@ -271,6 +280,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
             other => at(if *needed { Call::Only } else { Call::KeyControl }, other),
         },
         Step::DropBounding { last, keep } => drop_bounding(*last, *keep),
+        Step::BecomeMounter { uid, gid } => super::init::become_mounter(*uid, *gid),
         Step::BecomeUser { uid, gid } => {
             at(Call::SetGroups, child::clear_groups())?;
             at(Call::SetGid, child::set_gid(*gid))?;
@@ -460,15 +470,6 @@ fn standard_streams(streams: [Fd; 3]) -> Applied {
             at(Call::Only, child::keep_at_exec(fd))?;
         } else {
             at(Call::Only, child::duplicate(fd, standard, 0))?;
-        }
-    }
-    Ok(())
-}
-
-fn default_signals() -> Applied {
-    for signal in 1..=64 {
-        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-            at(Call::Only, child::default_action(signal))?;
         }
     }
     Ok(())

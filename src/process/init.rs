@@ -4,7 +4,7 @@
 
 use super::child::{Context, Duty, NEVER, Walk, walk};
 use super::leader;
-use super::report::{Applied, Frame, Refusal, Stop};
+use super::report::{Applied, Errand, Frame, Refusal, Stop, at};
 use crate::step::Call;
 use crate::sys::allocator;
 use crate::sys::child;
@@ -17,7 +17,7 @@ pub fn start(context: &Context<'_>, namespaces: i32, cgroup: Option<BorrowedFd<'
     // SAFETY: the supervisor has no other threads (adapters with threads start the binary itself), and the child
     // goes on with `run`, which uses `sys::child` on the memory that `context` prepared and never returns.
     match unsafe { clone::clone_process(namespaces, cgroup) }? {
-        clone::Cloned::Child { in_cgroup } => run(context, in_cgroup),
+        clone::Cloned::Child { in_cgroup } => run(context, in_cgroup && cgroup.is_some()),
         clone::Cloned::Parent(pid, pidfd) => Ok((pid, pidfd)),
     }
 }
@@ -35,7 +35,7 @@ fn run(context: &Context<'_>, in_cgroup: bool) -> ! {
     let _ = child::new_session();
     let mut state = Walk { in_cgroup, ..Walk::new() };
     match walk(context.init, false, context, &mut state) {
-        Ok(()) => tend(context, &state),
+        Ok(()) => tend(context, &mut state),
         Err(refusal) => give_up(context, refusal),
     }
 }
@@ -94,6 +94,16 @@ pub fn start_payload(context: &Context<'_>, state: &mut Walk, namespaces: i32) -
     state.payload = pid;
     state.payload_pidfd = pidfd;
     Ok(())
+}
+
+/// Step `BecomeMounter`.
+pub fn become_mounter(uid: u32, gid: u32) -> Applied {
+    at(Call::SetUid, child::keep_capabilities())?;
+    at(Call::SetGroups, child::clear_groups())?;
+    at(Call::SetGid, child::set_gid(gid))?;
+    at(Call::SetUid, child::set_uid(uid))?;
+    // A change of ids takes it back, and to join the payload's network is to look at the payload.
+    at(Call::Only, child::process_control(libc::PR_SET_DUMPABLE, 1, 0)).map(|_| ())
 }
 
 /// Step `ReportReady`.
@@ -159,7 +169,7 @@ pub fn report_users(context: &Context<'_>) -> Applied {
 }
 
 /// Reaps and forwards until the payload or the supervisor is gone.
-pub fn tend(context: &Context<'_>, state: &Walk) -> ! {
+pub fn tend(context: &Context<'_>, state: &mut Walk) -> ! {
     // The standard streams are the payload's: a reader of its output must see the end when it closes them.
     let kept = [context.control, if context.duty == Duty::Lead { state.proc } else { -1 }];
     let [first, last] = [kept[0].min(kept[1]), kept[0].max(kept[1])];
@@ -175,14 +185,17 @@ pub fn tend(context: &Context<'_>, state: &Walk) -> ! {
         libc::pollfd { fd: context.control, events: libc::POLLIN, revents: 0 },
         libc::pollfd { fd: children, events: libc::POLLIN, revents: 0 },
     ];
-    let mut left = context.time_left;
+    state.time_left = context.time_left;
+    if context.duty == Duty::Spare {
+        send(context, Frame::Waiting);
+    }
     loop {
         reap(context, state);
-        if child::poll(&mut watched, left.as_mut()) == Ok(0) {
+        if child::poll(&mut watched, state.time_left.as_mut()) == Ok(0) {
             // The supervisor should have ended everybody by now, and is kept from its clock.
             match context.duty {
                 Duty::Lead => leader::end_everybody(context, state),
-                Duty::Run | Duty::Wait => child::exit(0),
+                Duty::Run | Duty::Wait | Duty::Spare => child::exit(0),
             }
         }
         forward(context, state);
@@ -199,7 +212,12 @@ fn reap(context: &Context<'_>, state: &Walk) {
             return;
         }
         if pid == state.payload {
-            if context.duty == Duty::Wait && context.meeting.refusal.load(Ordering::Acquire) == 0 {
+            if state.taken {
+                send(context, Frame::Ended(status));
+                child::exit(0)
+            }
+            let waits = matches!(context.duty, Duty::Wait | Duty::Spare);
+            if waits && context.meeting.refusal.load(Ordering::Acquire) == 0 {
                 continue;
             }
             let meeting = &context.meeting;
@@ -227,19 +245,24 @@ pub fn tell_usage(context: &Context<'_>) {
 }
 
 /// Passes signals on to the payload's process group.
-fn forward(context: &Context<'_>, state: &Walk) {
+fn forward(context: &Context<'_>, state: &mut Walk) {
     let mut signals = [0u8; 16];
     match child::receive_waiting(context.control, &mut signals) {
         // The supervisor is gone.
         Ok(0) if context.duty == Duty::Lead => leader::end_everybody(context, state),
         Ok(0) => child::exit(0),
         Ok(count) => {
+            let told = signals.get(..count).unwrap_or_default();
+            if let Some(errand) = Errand::decode(told).filter(|_| context.duty == Duty::Spare) {
+                return run_errand(context, state, errand);
+            }
             for signal in signals.iter().take(count).map(|signal| i32::from(*signal)) {
                 match context.duty {
                     // To everybody but ourselves.
                     Duty::Wait => drop(child::kill(-1, signal)),
                     Duty::Lead if signal == libc::SIGKILL => leader::end_everybody(context, state),
-                    Duty::Run | Duty::Lead => {
+                    Duty::Spare if !state.taken => {}
+                    Duty::Run | Duty::Lead | Duty::Spare => {
                         if child::kill(-state.payload, signal).is_err() {
                             // It has not made its session yet.
                             let _ = child::kill(state.payload, signal);
@@ -250,5 +273,23 @@ fn forward(context: &Context<'_>, state: &Walk) {
         }
         // Nothing has come.
         Err(_) => {}
+    }
+}
+
+/// What pid 1 of a spare is told.
+fn run_errand(context: &Context<'_>, state: &mut Walk, errand: Errand) {
+    match errand {
+        Errand::Payload(pid) => {
+            (state.payload, state.taken) = (pid, true);
+            if child::kill(pid, 0).is_err() {
+                // It has ended before anybody knew that it was to be waited for.
+                send(context, Frame::Lost(libc::SIGKILL));
+                child::exit(0)
+            }
+        }
+        Errand::TimeLeft(milliseconds) => {
+            let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
+            state.time_left = Some(libc::timespec { tv_sec: seconds.into(), tv_nsec: i64::from(rest) * 1_000_000 });
+        }
     }
 }

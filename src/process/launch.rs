@@ -31,7 +31,7 @@ const STACK: usize = 256 << 10;
 
 /// The deadline is the supervisor's to keep. When that is away from its clock, since somebody made it hard to see what is used,
 /// pid 1 or the leader keeps it so much later.
-const BACKSTOP: Duration = Duration::from_millis(50);
+pub(super) const BACKSTOP: Duration = Duration::from_millis(50);
 
 /// Clones pid 1 and sets it going.
 ///
@@ -61,7 +61,7 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
     proc::be_dumpable();
     crate::sys::fd::raise_limit();
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
-    let cloned = clone_init(&plan, &acquired, &theirs, &purpose);
+    let cloned = as_owner(&host, || clone_init(&plan, &acquired, &theirs, &purpose));
     drop(theirs);
     acquired.child_ends.clear();
     acquired.ruleset = None;
@@ -75,7 +75,7 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
         }
     };
     let first = match purpose.duty {
-        Duty::Run | Duty::Wait => First::init(pid, pidfd, ours),
+        Duty::Run | Duty::Wait | Duty::Spare => First::init(pid, pidfd, ours),
         Duty::Lead => First::messenger(pid, pidfd, ours),
     };
     let launched = Launched {
@@ -132,6 +132,19 @@ fn hand_over(order: &Order, standing: Standing, mut acquired: Acquired, way: Way
             Err(error)
         }
     }
+}
+
+/// Makes a namespace of users whose owner is the user of the sandbox. That is the caller, but for root inside of a template.
+fn as_owner<T>(host: &Host, clone: impl FnOnce() -> Result<T, i32>) -> Result<T, i32> {
+    let (Some([uid, _]), true) = (host.nested, host.real_root) else { return clone() };
+    let errno = |errno: nix::errno::Errno| errno as i32;
+    crate::sys::child::keep_capabilities()?;
+    nix::unistd::seteuid(uid.into()).map_err(errno)?;
+    // A change of ids takes it back.
+    proc::be_dumpable();
+    let cloned = clone();
+    nix::unistd::seteuid(host.uid.into()).map_err(errno)?;
+    cloned
 }
 
 /// What the first process is there for, and what it joins.
@@ -192,7 +205,9 @@ fn clone_init(
         fail: fail_step.and_then(|number| fail(plan, number)),
         meeting: Meeting::default(),
     };
-    init::start(&context, plan.namespaces, cgroup)
+    // Of one that begins as somebody else the kernel would ask whether that may put it there.
+    let own = nix::unistd::geteuid() == nix::unistd::getuid();
+    init::start(&context, plan.namespaces, cgroup.filter(|_| own))
 }
 
 /// Memory for the payload until it executes.
@@ -243,7 +258,7 @@ fn gaps(mut kept: Vec<RawFd>) -> Vec<(u32, u32)> {
 
 /// Who maps ids that are not the caller's stands outside; then the child goes on.
 fn map_ids(mut running: Running, maps: &IdMaps) -> Result<Running, Error> {
-    let mapped = ids::write(running.pid(), maps).and_then(|()| {
+    let mapped = ids::write(running.seen_pid(), maps).and_then(|()| {
         let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
         running.hold_user_namespace().map_err(|error| refused("open pid 1's user namespace", errno(error)))
     });

@@ -9,6 +9,7 @@ mod fleeting;
 mod kernel;
 mod memory;
 mod nameless;
+mod nested;
 
 pub use memory::Use;
 pub use nameless::Nameless;
@@ -47,6 +48,8 @@ pub struct Meter {
     cpus: f64,
     memory: Memory,
     kernel: Kernel,
+    /// Of a sandbox with others below it.
+    nested: Option<nested::Nested>,
     blind: Option<i32>,
 }
 
@@ -138,6 +141,7 @@ impl Meter {
             cpus: value(nix::unistd::SysconfVar::_NPROCESSORS_ONLN).unwrap_or(1).max(1) as f64,
             memory: Memory::default(),
             kernel: Kernel::default(),
+            nested: None,
             blind: None,
         };
         let disk = meter.disk().0;
@@ -309,6 +313,7 @@ impl Meter {
         // Fails only when the procfs is gone, and then there is nobody left.
         let _ = proc::for_each_number(self.proc.as_fd(), &mut self.buffer, |pid| listed.push(pid));
         self.listed.sort_unstable();
+        self.sift();
     }
 
     /// Bytes used in the writable layer, with the file systems that have a size of their own, and whether one is full.

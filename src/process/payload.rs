@@ -5,7 +5,8 @@
 #![allow(unsafe_code)]
 
 use super::child::{Context, NEVER, Walk, walk};
-use super::report::{Applied, Stop};
+use super::report::{Applied, Stop, at};
+use crate::step::Call;
 use crate::sys::child;
 use core::ffi::c_void;
 use core::sync::atomic::Ordering;
@@ -24,6 +25,16 @@ pub extern "C" fn enter(argument: *mut c_void) -> i32 {
         }
     }
     child::exit(125)
+}
+
+/// Step `DefaultSignals`.
+pub fn default_signals() -> Applied {
+    for signal in 1..=64 {
+        if signal != libc::SIGKILL && signal != libc::SIGSTOP {
+            at(Call::Only, child::default_action(signal))?;
+        }
+    }
+    Ok(())
 }
 
 /// execve(2) of the first candidate that can be executed, as execvp(3) chooses: what does not exist is passed over,

@@ -44,6 +44,7 @@ impl Plan {
         // Enough for most plans: a list that has to grow is copied, and nothing comes back from the arena.
         let mut steps = Steps { init: Vec::with_capacity(160), payload: Vec::with_capacity(48) };
         steps.init.extend([Step::DieWithSupervisor, Step::BeExpendable]);
+        identity::plan_nested(&order.spec, host, &mut steps);
         // First of all, since the network takes as long as everything else.
         namespaces::plan_start(&order.spec, host, &mut steps);
         let maker = if host.ranges.is_some() { &mut steps.init } else { &mut steps.payload };
@@ -228,7 +229,7 @@ fn restrict(order: &Order, host: &Host, filter: Step, steps: &mut Steps) {
     let workdir = identity::working_directory(&order.spec, host).unwrap_or_else(home);
     steps.payload.push(Step::WorkingDirectory(crate::step::c_string(workdir.into_os_string().into_encoded_bytes())));
     limits::plan_descriptors(order, host, &mut steps.payload);
-    landlock::plan(&order.spec, host, &mounts::writable_directories(order, host), steps);
+    landlock::plan(order, host, &mounts::writable_directories(order, host), steps);
     steps.payload.push(Step::CloseDescriptors);
     steps.payload.push(Step::UnblockSignals);
     // To install a filter takes as long as pid 1 still needs. But a profile of the caller's may forbid to wait.
@@ -278,6 +279,9 @@ fn filter(order: &Order) -> Result<Step, Error> {
     };
     if let Privileges::Build { .. } = order.privileges {
         return built_in(seccomp::BUILD);
+    }
+    if order.warm.is_some() {
+        return built_in(seccomp::ZYGOTE);
     }
     match &order.spec.seccomp {
         Seccomp::Builtin(name) => built_in(name),

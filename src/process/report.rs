@@ -42,6 +42,43 @@ pub enum Frame {
     Ended(i32),
     /// The payload was gone before it executed anything, without saying why, with this wait status.
     Lost(i32),
+    /// pid 1 of a spare has nothing left to do, and waits for the process that is to be its payload.
+    Waiting,
+}
+
+/// What pid 1 of a spare is told beside the signals that it passes on: eight bytes, of which the first is no signal's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Errand {
+    /// The process of this number, which somebody has brought inside, is the payload.
+    Payload(i32),
+    /// When so many milliseconds have passed it is to end by itself.
+    TimeLeft(i32),
+}
+
+const PAYLOAD: u8 = 0x81;
+const TIME_LEFT: u8 = 0x82;
+
+impl Errand {
+    /// The errand as bytes.
+    pub fn encode(self) -> [u8; SIZE] {
+        let (kind, value) = match self {
+            Errand::Payload(pid) => (PAYLOAD, pid),
+            Errand::TimeLeft(milliseconds) => (TIME_LEFT, milliseconds),
+        };
+        let [a, b, c, d] = value.to_le_bytes();
+        [kind, 0, 0, 0, a, b, c, d]
+    }
+
+    /// The errand that these bytes are; `None` for numbers of signals.
+    pub fn decode(bytes: &[u8]) -> Option<Errand> {
+        let [kind, 0, 0, 0, a, b, c, d] = *<&[u8; SIZE]>::try_from(bytes).ok()? else { return None };
+        let value = i32::from_le_bytes([a, b, c, d]);
+        match kind {
+            PAYLOAD => Some(Errand::Payload(value)),
+            TIME_LEFT => Some(Errand::TimeLeft(value)),
+            _ => None,
+        }
+    }
 }
 
 /// Where and why a walk through the steps stopped.
@@ -109,6 +146,7 @@ const STANDING: u8 = 11;
 const TAKEN: u8 = 12;
 const USED_CPU: u8 = 13;
 const USED_MEMORY: u8 = 14;
+const WAITING: u8 = 15;
 
 impl Frame {
     /// The frame as bytes.
@@ -130,6 +168,7 @@ impl Frame {
             }
             Frame::Ended(status) => (ENDED, 0, 0, status),
             Frame::Lost(status) => (LOST, 0, 0, status),
+            Frame::Waiting => (WAITING, 0, 0, 0),
         };
         let [step_low, step_high] = step.to_le_bytes();
         let [a, b, c, d] = value.to_le_bytes();
@@ -157,6 +196,7 @@ impl Frame {
             REFUSED_PAYLOAD => Some(Frame::Refused { payload: true, refusal }),
             ENDED => Some(Frame::Ended(value)),
             LOST => Some(Frame::Lost(value)),
+            WAITING => Some(Frame::Waiting),
             _ => None,
         }
     }
@@ -200,9 +240,21 @@ mod tests {
             Frame::Refused { payload: true, refusal },
             Frame::Ended(0x7f),
             Frame::Lost(9),
+            Frame::Waiting,
         ] {
             assert_eq!(Frame::decode(frame.encode()), Some(frame));
         }
+    }
+
+    #[test]
+    fn an_errand_survives_the_wire_and_is_no_signal() {
+        for errand in [Errand::Payload(4), Errand::TimeLeft(i32::MAX)] {
+            let bytes = errand.encode();
+            assert_eq!(Errand::decode(&bytes), Some(errand));
+            assert!(bytes[0] > 64);
+        }
+        assert_eq!(Errand::decode(&[15]), None);
+        assert_eq!(Errand::decode(&[15, 0, 0, 0, 4, 0, 0, 0]), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a launch is for: the three kinds of life that the main path starts, each with what only it needs.
+//! What a launch is for: the kinds of life that the main path starts, each with what only it needs.
 //!
 //! Everything that depends on the kind is decided here or is data that was made here. The loop that watches asks for what it has
 //! (a leader, a place to wait), not for what it is.
@@ -36,8 +36,12 @@ pub enum Role<'a> {
     /// A sandbox that ends with its command.
     Command(Output),
     /// A persistent sandbox: ends with its own command, whose output the follower is told, or, without one, when it is told to. Its
-    /// connections are written to the file.
-    Persistent(Follower, Option<File>),
+    /// connections are written to the file, and a command that is ours to speak to has the descriptor for standard input.
+    Persistent(Follower, Option<File>, Option<OwnedFd>),
+    /// A sandbox that is made before anybody has a command for it.
+    Spare,
+    /// A command for such a sandbox, which is there already with the process that becomes the command.
+    Taken(Delivery),
     /// A command that joins a sandbox.
     Leader(&'a Joined, Delivery),
 }
@@ -48,14 +52,17 @@ impl<'a> Role<'a> {
         match (self, order.runs()) {
             (Role::Leader(..), _) => Duty::Lead,
             (Role::Persistent(..), Runs::Nothing) => Duty::Wait,
-            (Role::Command(_) | Role::Persistent(..), _) => Duty::Run,
+            (Role::Spare, _) => Duty::Spare,
+            (Role::Command(_) | Role::Persistent(..) | Role::Taken(_), _) => Duty::Run,
         }
     }
 
     /// What the host can do for it; of what it makes itself, with the place for its cgroup ready.
     pub fn probe(&self, spec: &Spec, image: Option<Image>) -> Result<Host, Error> {
         match self {
-            Role::Command(_) | Role::Persistent(..) => cgroup::settle(spec, Host::probe(spec, image)?),
+            Role::Command(_) | Role::Persistent(..) | Role::Spare | Role::Taken(_) => {
+                cgroup::settle(spec, Host::probe(spec, image)?)
+            }
             Role::Leader(joined, _) => joined.probe(spec, image),
         }
     }
@@ -63,7 +70,7 @@ impl<'a> Role<'a> {
     /// The steps.
     pub fn plan(&self, order: &Order, host: &Host) -> Result<Plan, Error> {
         match self {
-            Role::Command(_) | Role::Persistent(..) => Plan::new(order, host),
+            Role::Command(_) | Role::Persistent(..) | Role::Spare | Role::Taken(_) => Plan::new(order, host),
             Role::Leader(joined, _) => joined.plan(order, host),
         }
     }
@@ -71,7 +78,7 @@ impl<'a> Role<'a> {
     /// What it joins.
     pub fn joined(&self) -> Option<&'a Joined> {
         match self {
-            Role::Command(_) | Role::Persistent(..) => None,
+            Role::Command(_) | Role::Persistent(..) | Role::Spare | Role::Taken(_) => None,
             Role::Leader(joined, _) => Some(joined),
         }
     }
@@ -88,27 +95,42 @@ impl<'a> Role<'a> {
     /// `Setup`, where there is no descriptor left.
     pub fn network_log(&self) -> Result<Option<File>, Error> {
         match self {
-            Role::Persistent(_, log) => {
+            Role::Persistent(_, log, _) => {
                 let log = log.as_ref().map(File::try_clone).transpose();
                 log.map_err(|error| Error::attempt("hold the network log", &error))
             }
-            Role::Command(_) | Role::Leader(..) => Ok(None),
+            Role::Command(_) | Role::Leader(..) | Role::Spare | Role::Taken(_) => Ok(None),
         }
     }
 
     /// How its output is delivered. What is followed goes nowhere else.
     pub fn delivery(&self) -> Delivery {
         match self {
-            Role::Command(Output::Deliver(delivery)) | Role::Leader(_, delivery) => *delivery,
-            Role::Command(Output::Follow(_)) | Role::Persistent(..) => Delivery { capture: true, fail_step: None },
+            Role::Command(Output::Deliver(delivery)) | Role::Leader(_, delivery) | Role::Taken(delivery) => *delivery,
+            Role::Command(Output::Follow(_)) | Role::Persistent(..) | Role::Spare => {
+                Delivery { capture: true, fail_step: None }
+            }
         }
+    }
+
+    /// What standard input is, where it is ours to speak through.
+    pub fn input(&mut self) -> Option<OwnedFd> {
+        match self {
+            Role::Persistent(_, _, input) => input.take(),
+            Role::Command(_) | Role::Leader(..) | Role::Spare | Role::Taken(_) => None,
+        }
+    }
+
+    /// Whether nothing runs that would have streams.
+    pub fn is_spare(&self) -> bool {
+        matches!(self, Role::Spare)
     }
 
     /// Who is told what it writes.
     pub fn follower(self) -> Option<Follower> {
         match self {
-            Role::Command(Output::Follow(follower)) | Role::Persistent(follower, _) => Some(follower),
-            Role::Command(Output::Deliver(_)) | Role::Leader(..) => None,
+            Role::Command(Output::Follow(follower)) | Role::Persistent(follower, ..) => Some(follower),
+            Role::Command(Output::Deliver(_)) | Role::Leader(..) | Role::Spare | Role::Taken(_) => None,
         }
     }
 }

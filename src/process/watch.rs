@@ -16,6 +16,7 @@ mod hold;
 mod network;
 mod polled;
 mod published;
+mod spare;
 mod verdict;
 
 pub use attend::{Attendant, Held};
@@ -33,7 +34,6 @@ use crate::identity::IdMaps;
 use crate::outcome::{self, Outcome};
 use crate::process::publish::Publisher;
 use crate::spec::Order;
-use crate::sys::proc;
 use crate::sys::signal::stop_self;
 use crate::sys::tty::{RawTerminal, copy_size};
 use attend::Waiting;
@@ -125,14 +125,14 @@ impl Running {
 
     /// Takes hold of pid 1's user namespace; later the kernel lets nobody look at pid 1.
     pub(super) fn hold_user_namespace(&mut self) -> std::io::Result<()> {
-        let file = std::fs::File::open(format!("/proc/{}/ns/user", self.first.pid))?;
+        let file = std::fs::File::open(format!("/proc/{}/ns/user", self.seen_pid()))?;
         self.first.user_namespace = Some(file.into());
         Ok(())
     }
 
-    /// pid 1, as the host numbers it.
-    pub(super) fn pid(&self) -> i32 {
-        self.first.pid
+    /// pid 1, as `/proc` numbers it.
+    pub(super) fn seen_pid(&self) -> i32 {
+        crate::sys::proc::seen_pid(self.first.pidfd.as_fd()).unwrap_or(self.first.pid)
     }
 
     /// The socket to pid 1.
@@ -144,7 +144,7 @@ impl Running {
     pub(super) fn abandon(mut self, error: Error) -> Error {
         self.end();
         // The only child we have; its end is not asked about.
-        let _ = proc::wait_with_usage(self.first.pid);
+        let _ = self.first.wait();
         while self.ending.is_hearing() {
             self.hear();
         }

@@ -3,7 +3,7 @@
 //! Only its owner, and root, can call: the socket lies in a directory that nobody else may enter, and the supervisor asks the
 //! kernel who is there. It runs nothing for a caller, and reads no path that a caller sent.
 
-use super::{Entry, Reason, Record, Run, errors, silence};
+use super::{Entry, Reason, Record, Run, WarmStats, errors, silence};
 use crate::error::{Error, Failure};
 use crate::outcome::Enforcement;
 use crate::sys::fd;
@@ -102,6 +102,10 @@ pub enum Call {
     Filled,
     /// What leads to its ports: the answer comes with the user and the network namespace.
     Network,
+    /// Of a template, to run code in a copy: the answer comes with a socket to its maker.
+    Warm,
+    /// Of a template, what it has now.
+    WarmStats,
     /// Its processes: the answer comes with its procfs, opened anew.
     Processes,
     /// Its writable layer, where that is in memory: the answer comes with the user and the mount namespace, and with the layer.
@@ -145,6 +149,8 @@ pub enum Answer {
     },
     /// To [`Call::Stats`].
     Stats(Stats),
+    /// To [`Call::WarmStats`].
+    Warm(WarmStats),
     /// To [`Call::Join`], at any time: this limit was reached, and what ran inside was killed for it.
     Reached(String),
     /// To [`Call::Join`], at any time: everybody inside is asked to end.
@@ -318,10 +324,14 @@ impl Line {
 
     /// Says something, with descriptors.
     pub fn say(&self, words: &impl Serialize, descriptors: &[RawFd]) -> io::Result<()> {
-        let text = serde_json::to_vec(words)?;
+        self.say_text(&serde_json::to_vec(words)?, descriptors)
+    }
+
+    /// The same of a text that is no JSON.
+    pub fn say_text(&self, text: &[u8], descriptors: &[RawFd]) -> io::Result<()> {
         let control = [ControlMessage::ScmRights(descriptors)];
         let control = if descriptors.is_empty() { &control[..0] } else { &control[..] };
-        let vector = [io::IoSlice::new(&text)];
+        let vector = [io::IoSlice::new(text)];
         sendmsg::<UnixAddr>(self.socket.as_raw_fd(), &vector, control, MsgFlags::MSG_NOSIGNAL, None)?;
         Ok(())
     }
@@ -382,6 +392,8 @@ impl Line {
             | Call::Filled
             | Call::Layer
             | Call::Network
+            | Call::Warm
+            | Call::WarmStats
             | Call::Processes
             | Call::Lead => Some(Instant::now() + PATIENCE),
         };

@@ -76,6 +76,7 @@ impl Exec {
         };
         Order {
             spec,
+            warm: None,
             lasting: sandbox.lasting.clone().map(|lasting| Lasting { guest, ..lasting }),
             term: self.term.clone(),
             own: self.own.clone(),

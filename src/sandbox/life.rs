@@ -1,7 +1,7 @@
 //! Changes to an existing sandbox: stop, remove, rename, label, resize; and waiting for its end.
 
 use super::call::{Answer, Call, Line, Stats};
-use super::{Entry, Reason, Record, Run, Sandboxes, State, errors, silence};
+use super::{Entry, Reason, Record, Run, Sandboxes, State, WarmStats, errors, silence};
 use crate::error::{Error, Kind, Problem};
 use crate::process;
 use crate::spec::{self, PartialSpec, Spec};
@@ -232,6 +232,14 @@ pub fn wait(sandboxes: &Sandboxes, word: &str, lease: bool) -> Result<Run, Error
 pub fn stats(entry: &Entry) -> Result<Stats, Error> {
     match Line::to(entry)?.ask(entry, &Call::Stats)? {
         (Answer::Stats(stats), _) => Ok(stats),
+        _ => Err(entry.ended()),
+    }
+}
+
+/// What a template has now.
+pub fn warm_stats(entry: &Entry) -> Result<WarmStats, Error> {
+    match Line::to(entry)?.ask(entry, &Call::WarmStats)? {
+        (Answer::Warm(stats), _) => Ok(stats),
         _ => Err(entry.ended()),
     }
 }

@@ -142,6 +142,7 @@ impl End {
             enforcement: BTreeMap::new(),
             network: None,
             published: Vec::new(),
+            warm: None,
             error: None,
         }
     }

@@ -6,9 +6,11 @@
 mod adopt;
 mod disk;
 mod join;
+mod log;
 mod reach;
 mod stats;
 mod term;
+mod warm;
 
 use super::ahead::Ahead;
 use super::call::{self, Answer, Asked, Call, Line};
@@ -19,24 +21,22 @@ use super::place::now;
 use super::program::Kept;
 use super::quota::Quota;
 use super::ready::READY;
-use super::{End, Entry, Reason, Run, Sandboxes};
+use super::{End, Entry, Reason, Record, Run, Sandboxes};
 use crate::error::Error;
 use crate::images::Store;
 use crate::outcome::{Outcome, Status};
 use crate::process::{self, Attendant, Limits, Running};
 use crate::spec::{Order, Runs};
 use adopt::Waiting;
+pub(super) use log::LONGEST_LOG;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{SockFlag, accept4, getsockopt, sockopt};
 use std::cell::{Cell, RefCell};
 use std::fs::File;
-use std::io::Write as _;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use term::Term;
-
-/// Bytes of what the sandbox's own command writes that are kept.
-pub(super) const LONGEST_LOG: u64 = 10 << 20;
+use warm::{Forge, Progress};
 
 /// Who is told that the sandbox is ready, or why it is not: once.
 pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);
@@ -60,39 +60,14 @@ pub fn supervise(
     let record = entry.record()?;
     let order = entry.order()?;
     let life = entry.life()?;
-    entry.note("run.json", &Run::default())?;
-    let listener = call::open(&entry)?;
-    let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
-    let failed = |error| Error::attempt("hold on to its maker", &error);
-    let (waiting, lease) = if waiting { Some(Waiting::begin().map_err(failed)?).unzip() } else { (None, None) };
-    let mut supervisor = Supervisor {
-        entry: entry.clone(),
-        order: &order,
-        disk: Cell::new(order.spec.disk),
-        program: Kept::default(),
-        listener,
-        leases: Cell::new(lease.iter().len()),
-        lines: lease.into_iter().collect(),
-        waiting: waiting.unwrap_or_default(),
-        orphans: Orphans::default(),
-        ahead: Ahead::new(&entry.id, &order, ahead),
-        run: None,
-        quota: None,
-        quiet: false,
-        frozen: Cell::new(false),
-        asked: Cell::new(None),
-        reason: None,
-        ready,
-        born: Instant::now(),
-        term: Term::of(&record),
-        used: Instant::now(),
+    let lived = loop {
+        let wanted = Wanted { record: &record, order: &order, ahead, waiting };
+        let lived = lead(&entry, wanted, store, &mut *ready)?;
+        if !lived.again {
+            break lived;
+        }
     };
-    let outcome = process::last(&order, store, (keep(log), network::new_log(&entry, &order)?), &mut supervisor);
-    let told = outcome.map(|_| ());
-    let used = now().saturating_sub(supervisor.used.elapsed().as_secs());
-    // Nobody may call any more who then would have to hear that it has ended.
-    let (entry, nobodys) = (supervisor.entry.clone(), supervisor.waiting.is_nobodys());
-    drop(supervisor);
+    let Lived { told, used, entry, nobodys, .. } = lived;
     // Somebody may have given it another life meanwhile.
     let record = entry.record().unwrap_or(record);
     let keep = record.keep && !nobodys;
@@ -113,15 +88,70 @@ pub fn supervise(
     told
 }
 
-/// Writes down what the command says, up to a limit.
-fn keep(mut log: File) -> process::Follower {
-    let mut room = LONGEST_LOG;
-    Box::new(move |bytes| {
-        let kept = bytes.get(..bytes.len().min(room as usize)).unwrap_or_default();
-        room -= kept.len() as u64;
-        // A full disk must not end the sandbox; what is there can still be read.
-        let _ = log.write_all(kept);
-    })
+/// What is to be made.
+struct Wanted<'a> {
+    record: &'a Record,
+    order: &'a Order,
+    /// Whether leaders may stand inside.
+    ahead: bool,
+    /// Whether it waits for somebody to have it.
+    waiting: bool,
+}
+
+/// What came of a sandbox that was made.
+struct Lived {
+    told: Result<(), Error>,
+    /// When it was last used.
+    used: u64,
+    /// Where it is by now.
+    entry: Entry,
+    /// Whether nobody has ever had it.
+    nobodys: bool,
+    /// Whether it is to be made once more.
+    again: bool,
+}
+
+/// Makes it and stays with it once.
+fn lead(entry: &Entry, wanted: Wanted<'_>, store: Option<&Store>, ready: Ready<'_>) -> Result<Lived, Error> {
+    let Wanted { record, order, ahead, waiting } = wanted;
+    entry.note("run.json", &Run::default())?;
+    let listener = call::open(entry)?;
+    let (forge, input) = order.warm.as_ref().map(|_| Forge::new(&entry.id)).transpose()?.unzip();
+    let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
+    let failed = |error| Error::attempt("hold on to its maker", &error);
+    let (waiting, lease) = if waiting { Some(Waiting::begin().map_err(failed)?).unzip() } else { (None, None) };
+    let mut supervisor = Supervisor {
+        entry: entry.clone(),
+        order,
+        disk: Cell::new(order.spec.disk),
+        program: Kept::default(),
+        forge,
+        listener,
+        leases: Cell::new(lease.iter().len()),
+        lines: lease.into_iter().collect(),
+        waiting: waiting.unwrap_or_default(),
+        orphans: Orphans::default(),
+        ahead: Ahead::new(&entry.id, order, ahead && order.warm.is_none()),
+        run: None,
+        quota: None,
+        quiet: false,
+        frozen: Cell::new(false),
+        asked: Cell::new(None),
+        reason: None,
+        ready,
+        born: Instant::now(),
+        term: Term::of(record),
+        used: Instant::now(),
+    };
+    let network_log = network::new_log(entry, order)?;
+    let lines = process::Lines { log: log::keep(log), network_log, input };
+    let outcome = process::last(order, store, lines, &mut supervisor);
+    let again = Forge::is_made_anew(&supervisor, &outcome);
+    let used = now().saturating_sub(supervisor.used.elapsed().as_secs());
+    // Nobody may call any more who then would have to hear that it has ended.
+    let (entry, nobodys) = (supervisor.entry.clone(), supervisor.waiting.is_nobodys());
+    drop(supervisor);
+    Ok(Lived { told: outcome.map(|_| ()), used, entry, nobodys, again })
 }
 
 struct Supervisor<'a> {
@@ -132,6 +162,8 @@ struct Supervisor<'a> {
     /// The limit of the writable layer.
     disk: Cell<u64>,
     program: Kept,
+    /// Of a template.
+    forge: Option<Forge>,
     listener: OwnedFd,
     lines: Vec<Line>,
     /// Commands whose caller is gone.
@@ -163,6 +195,7 @@ impl Attendant for Supervisor<'_> {
     fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) -> Option<Instant> {
         list.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
         list.extend(self.lines.iter().map(|line| PollFd::new(line.descriptor(), PollFlags::POLLIN)));
+        list.extend(self.forge.iter().flat_map(Forge::descriptors).map(|maker| PollFd::new(maker, PollFlags::POLLIN)));
         // Nobody writes while nobody runs.
         let look =
             self.quota.as_ref().map(RefCell::borrow).filter(|quota| !self.quiet || quota.is_open() || self.waits());
@@ -174,6 +207,12 @@ impl Attendant for Supervisor<'_> {
     }
 
     fn attend(&mut self, running: &mut Running, now: Instant) {
+        let forged = self.forge.as_mut().filter(|_| running.held().is_some()).map(|forge| forge.tend(running));
+        match forged {
+            Some(Err(error)) => return running.fail_for(error),
+            Some(Ok(Progress::Waits)) => return,
+            Some(Ok(Progress::Ready)) | None => {}
+        }
         if self.run.is_none() {
             // A command that cannot be begun is a sandbox that cannot be made.
             if running.held().is_none() || (self.has_command() && !running.has_executed()) {
@@ -435,6 +474,7 @@ impl Supervisor<'_> {
             Call::Policy => line.say(&self.set_policy(running), &[]),
             Call::Fill { policy } => self.fill(line, policy, running),
             Call::Filled => self.filled(line, running),
+            Call::Warm | Call::WarmStats => Forge::answer(self.forge.as_ref(), &call, line),
             Call::Network => reach::hand_namespaces(line, running),
             Call::Processes => reach::hand_processes(line, running),
             Call::Limits { memory, millicpus, pids, disk } => {

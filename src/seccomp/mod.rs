@@ -29,6 +29,9 @@ pub const NAMES: [&str; 4] = ["default", "strict", "debug", "packages"];
 /// The profile under which images are built. Not for `--seccomp`: it answers with success to what it does not do.
 pub const BUILD: &str = "build";
 
+/// The profile of a warm template's interpreter, which enters the sandboxes that are made for its copies. Not for `--seccomp`.
+pub const ZYGOTE: &str = "zygote";
+
 /// The profile of the process that moves a sandbox's packets. Not for `--seccomp`.
 pub const PACKET: &str = "packet";
 
@@ -46,6 +49,7 @@ pub fn builtin(name: &str) -> Option<&'static [libc::sock_filter]> {
         "debug" => Some(&built::DEBUG),
         "packages" => Some(&built::PACKAGES),
         BUILD => Some(&built::BUILD),
+        ZYGOTE => Some(&built::ZYGOTE),
         PACKET => Some(&built::PACKET),
         DIALER => Some(&built::DIALER),
         PUBLISHER => Some(&built::PUBLISHER),

@@ -25,6 +25,9 @@ pub struct Order {
     /// How the sandbox outlives its command. `None`: it does not.
     #[serde(default)]
     pub lasting: Option<Lasting>,
+    /// What the sandbox is a template for. `None`: for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm: Option<Warm>,
     /// What the payload may do that a sandbox's may not.
     #[serde(skip)]
     pub privileges: Privileges,
@@ -45,6 +48,15 @@ pub struct Lasting {
     /// Of a command that joins: it is another user than the sandbox was made for, and nothing there is that user's.
     #[serde(default)]
     pub guest: bool,
+}
+
+/// A template: its command is an interpreter that has done what every run begins with, and is copied into a sandbox for each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// The code that it has run.
+    pub preload: String,
+    /// How many copies wait.
+    pub ready: u32,
 }
 
 /// What belljar's own work takes beyond what a sandbox is given.

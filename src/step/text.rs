@@ -121,6 +121,7 @@ impl fmt::Display for Step {
                 f.write_str("join a new session keyring, unless the quota of keys is used up")
             }
             Step::DropBounding { keep, .. } => write!(f, "drop ambient and bounding capabilities{keep}"),
+            Step::BecomeMounter { uid, gid } => write!(f, "become {uid}:{gid} to mount"),
             Step::BecomeUser { uid, gid } => write!(f, "become {uid}:{gid}"),
             Step::ClearCapabilities { keep } => write!(f, "clear capabilities{keep}"),
             Step::NoNewPrivileges => f.write_str("set no_new_privs"),

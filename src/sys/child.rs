@@ -266,6 +266,12 @@ pub fn process_control(option: i32, a: u64, b: u64) -> Answer<usize> {
     answer(unsafe { syscall!(Sysno::prctl, option, a, b, NONE, NONE) })
 }
 
+/// prctl(2) `PR_SET_SECUREBITS`: a change of users takes no capability away.
+pub fn keep_capabilities() -> Answer<()> {
+    const SECBIT_NO_SETUID_FIXUP: u64 = 1 << 2;
+    process_control(libc::PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0).map(|_| ())
+}
+
 /// sched_setaffinity(2) of the caller itself.
 pub fn set_affinity(mask: &[u64]) -> Answer<()> {
     // SAFETY: the words are readable for their size during the call.

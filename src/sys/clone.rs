@@ -89,6 +89,25 @@ pub unsafe fn clone_sibling() -> Answer<Sibling> {
     }
 }
 
+/// Joins `namespaces`, each with its kind, and goes on in a sibling, which is in the namespace of pids among them from its first
+/// instruction; the caller is left behind with the sibling's pid and a descriptor of it. `None` in the sibling. EBUSY in a process with
+/// threads, whose locks it would hold for ever.
+pub fn go_on_inside(namespaces: &[(BorrowedFd<'_>, i32)]) -> Answer<Option<(i32, OwnedFd)>> {
+    let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    if std::fs::read_dir("/proc/self/task").map_err(errno)?.count() != 1 {
+        return Err(libc::EBUSY);
+    }
+    for (namespace, kind) in namespaces {
+        super::child::join_namespace(namespace.as_raw_fd(), *kind)?;
+    }
+    // SAFETY: there is no other thread, as was just seen, and so the sibling may do what the caller may.
+    match unsafe { clone_sibling() }? {
+        Sibling::Child => Ok(None),
+        // SAFETY: the kernel has just given us this descriptor.
+        Sibling::Parent(pid, pidfd) => Ok(Some((pid, unsafe { OwnedFd::from_raw_fd(pidfd) }))),
+    }
+}
+
 /// Runs `look` in a process of its own that has joined `user_namespace`, and answers what it answers. EBUSY in a process with threads, whose locks it would hold for ever.
 pub fn in_user_namespace(user_namespace: BorrowedFd<'_>, look: impl FnOnce() -> Vec<u8>) -> Answer<Vec<u8>> {
     let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);

@@ -133,6 +133,18 @@ pub fn own_program() -> std::io::Result<OwnedFd> {
     Ok(copy.into())
 }
 
+/// A file in memory of these bytes, which nobody can change any more.
+pub fn sealed_file(name: &std::ffi::CStr, bytes: &[u8]) -> std::io::Result<OwnedFd> {
+    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use std::io::Write as _;
+    let mut file = std::fs::File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
+    file.write_all(bytes)?;
+    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file.into())
+}
+
 /// Whether it is a file in memory that nobody can change any more.
 pub fn is_sealed(fd: &OwnedFd) -> bool {
     use nix::fcntl::SealFlag;

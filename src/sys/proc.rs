@@ -268,6 +268,13 @@ pub fn place_in_the_queue() -> String {
     format!("{nice} {}", processors.unwrap_or_default())
 }
 
+/// The pid of a process as `/proc` numbers it; `None` where it has ended.
+pub fn seen_pid(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    let told = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
+    let pid = told.lines().find_map(|line| line.strip_prefix("Pid:"))?;
+    pid.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
 /// Whether a process has ended, and leaves at most its status to be read.
 pub fn has_ended(pidfd: BorrowedFd<'_>) -> bool {
     let mut list = [nix::poll::PollFd::new(pidfd, nix::poll::PollFlags::POLLIN)];

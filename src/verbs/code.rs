@@ -1,13 +1,14 @@
 //! `code`: a piece of code, in a fresh sandbox or in a persistent one.
 
 mod existing;
+mod warm;
 
 use super::faults::{Env, Faults, problems_of};
 use super::options::{EXIT_CODES, Options};
 use super::parameters::Take;
 use super::run::{self, Unrun};
 use super::wish::{self, Request};
-use super::words::{Word, many};
+use super::words::{Text, Word, many};
 use super::{Site, Told, Verb, session};
 use crate::error::{Error, Kind, Problem};
 use crate::sandbox;
@@ -40,6 +41,12 @@ pub struct What {
     /// Run it in this persistent sandbox instead of a fresh one [default: none]
     #[arg(long, value_name = "NAME")]
     pub sandbox: Option<Word>,
+    /// Run it by this warm template: in a fresh sandbox, with its imports done [default: none]
+    ///
+    /// `belljar warm create` makes one. Limits, image and network are the template's. Where no copy of it can be had the code is run
+    /// without, and the result says so and why.
+    #[arg(long, value_name = "NAME")]
+    pub warm: Option<Text>,
     /// In an interpreter of this id that stays in the sandbox, with all that it knows from call to call [default: none]
     #[arg(long, value_name = "ID")]
     pub context: Option<String>,
@@ -84,6 +91,8 @@ pub enum Place {
     Fresh(Box<Request>),
     /// In one that is there.
     Existing(Box<Existing>),
+    /// In one of its own, by the template of that name.
+    Warm(String, Box<sandbox::Piece>),
 }
 
 /// What is wrong with a wish that makes no sandbox.
@@ -118,6 +127,10 @@ impl Code {
             faults.0.push(problem.hint("put one of them into a file"));
         }
         let request = wish::finish(options, program, None, env, &mut faults)?;
+        if let Some(Text(name)) = what.warm {
+            let piece = warm::piece(request, what.sandbox.is_some())?;
+            return Ok(Place::Warm(name, Box::new(piece)));
+        }
         let Some(name) = what.sandbox else { return Ok(Place::Fresh(Box::new(request))) };
         let wish = request.wish;
         let own = PartialSpec {
@@ -204,6 +217,7 @@ pub fn carry_out(place: Place, site: &Site<'_>) -> Result<Coded, Unrun> {
     let there = match place {
         Place::Fresh(request) => return run::carry_out(Ok(*request), site).map(Coded::Ran),
         Place::Existing(there) => there,
+        Place::Warm(name, piece) => return warm::run(&name, &piece, site).map(Coded::Ran),
     };
     let unrun = |error| Box::new((error, None));
     match there.context.clone() {

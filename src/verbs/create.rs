@@ -129,13 +129,13 @@ impl Create {
 }
 
 /// It lasts until it is stopped, unless somebody says otherwise.
-fn lasting(mut request: Request) -> Request {
+pub fn lasting(mut request: Request) -> Request {
     request.ambient.timeout = Some(None);
     request
 }
 
 /// A spec that cannot be is a request that is not understood.
-fn misused(error: Error) -> Error {
+pub fn misused(error: Error) -> Error {
     let kind = if error.kind == Kind::Invalid { Kind::Misused } else { error.kind };
     Error { kind, ..error }
 }

@@ -8,7 +8,7 @@ mod look;
 pub use copies::{Diff, Export, Fork, SnapshotCreate, SnapshotLs, SnapshotRm};
 pub use lasting::Life;
 pub use life::{Label, Rename, Resize, Rm, Start, Stop};
-pub use look::{End, Inspect, Logs, Ls, Stats, Wait};
+pub use look::{End, Inspect, Limits, Logs, Ls, Stats, Wait};
 
 use super::create::{Create, Import};
 use super::git::Cloned;

@@ -147,6 +147,7 @@ pub fn document() -> Value {
     super::sandbox::described(&mut schemas);
     super::sandbox::snapshots_described(&mut schemas);
     super::volume::described(&mut schemas);
+    super::warm::described(&mut schemas);
     super::files::described(&mut schemas);
     super::session::described(&mut schemas);
     super::git::described(&mut schemas);

@@ -98,6 +98,8 @@ def template(message, program):
     except (OSError, AttributeError) as exception:
         # Another Python than CPython, which has none of the calls that the fork needs.
         say(channel, refused={"why": "python", "what": str(exception)})
+        # Who hears it ends with this process.
+        receive(channel)
         os._exit(0)
     os.close(program)
     # pyarrow's allocator begins a thread otherwise.
@@ -108,6 +110,8 @@ def template(message, program):
         kept = check(channel.fileno())
     except Refused as refusal:
         say(channel, refused={"why": refusal.why, "what": refusal.what})
+        # Who hears it ends with this process.
+        receive(channel)
         os._exit(0)
     gc.collect()
     gc.freeze()

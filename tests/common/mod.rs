@@ -112,7 +112,7 @@ pub fn command<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Command {
     // What outlives its supervisor becomes ours, and is seen (`assert_gone`).
     nix::sys::prctl::set_child_subreaper(true).expect("become a subreaper");
     let mut words: Vec<OsString> = args.into_iter().map(|word| word.as_ref().to_owned()).collect();
-    let joins = words.iter().take_while(|word| *word != "--").any(|word| word == "--sandbox");
+    let joins = words.iter().take_while(|word| *word != "--").any(|word| word == "--sandbox" || word == "--warm");
     if words.first().is_some_and(|verb| verb == "run" || verb == "code") && !joins {
         words.splice(1..1, allowed_to_be_missing().iter().map(OsString::from));
     }

@@ -53,7 +53,7 @@ class Cgroup(TypedDict):
 class Change(TypedDict):
     """One difference."""
     # What became of the path.
-    change: How
+    change: How2
     # What is there now; null where it is gone.
     kind: Optional[EntryKind]
     # From the root.
@@ -1576,6 +1576,90 @@ class Waited(TypedDict):
     end: Optional[End]
 
 
+class Warm(TypedDict):
+    """How code came to be run that was to be run by a warm template."""
+    # Which of the ways.
+    how: How
+    # What it had in common with other runs of the template, each being a copy of the same process.
+    shares: List[str]
+    # Why it was none of the template's; null where it was.
+    why: Optional[str]
+
+
+class WarmInterpreter(TypedDict):
+    """What the interpreter says of itself when it is ready."""
+    # Modules that it has imported.
+    modules: int
+    # Its version.
+    python: str
+    # Bytes that it has in memory.
+    rss: int
+
+
+class WarmNotRemoved(TypedDict):
+    """A template that was not removed."""
+    # Why.
+    error: Error
+    # As it was asked for.
+    name: str
+
+
+class WarmRemoved(TypedDict):
+    """What became of each template that was named."""
+    # Those that are not; where one alone was asked for, that is an error.
+    failed: List[WarmNotRemoved]
+    # Those that are gone, in the order in which they were asked for.
+    removed: List[str]
+
+
+class WarmStats(TypedDict):
+    """What a template has at one moment."""
+    # Runs so far that were forked for.
+    from_forked: int
+    # Runs so far that a parked copy was there for.
+    from_parked: int
+    # Its interpreter.
+    interpreter: WarmInterpreter
+    # Copies that wait.
+    parked: int
+    # Runs under way.
+    running: int
+    # Why the last copy could not be made; null where it could.
+    trouble: Optional[str]
+
+
+class WarmTemplate(TypedDict):
+    """A template."""
+    # When it was made, as RFC 3339 has it.
+    created: str
+    # Each protection of its sandbox, and how far it is enforced.
+    enforcement: Dict[str, Enforcement]
+    # Its id, unique on this host.
+    id: str
+    # The root file system: `host`, or an image with its digest.
+    image: str
+    # Its labels.
+    labels: Dict[str, str]
+    # The limits of its sandbox, and of each run's.
+    limits: Limits
+    # Its name.
+    name: str
+    # What it has now; null where it does not run.
+    now: Optional[WarmStats]
+    # Code that it has run before all runs.
+    preload: str
+    # How many copies are to wait.
+    ready: int
+    # What its sandbox is doing.
+    state: State
+
+
+class WarmTemplates(TypedDict):
+    """The templates that there are."""
+    # In the order in which they were made.
+    templates: List[WarmTemplate]
+
+
 class VersionResult(TypedDict):
     version: str
 
@@ -1686,6 +1770,8 @@ class ExecToldValue1(TypedDict):
     usage: Usage
     # Version of this object; 1.
     version: int
+    # How a warm template came into it; null where none was asked for.
+    warm: Optional[Warm]
 
 
 class ExecToldValue2(TypedDict):
@@ -1750,6 +1836,8 @@ class RunToldValue1(TypedDict):
     usage: Usage
     # Version of this object; 1.
     version: int
+    # How a warm template came into it; null where none was asked for.
+    warm: Optional[Warm]
 
 
 class RunToldValue2(TypedDict):
@@ -1802,7 +1890,8 @@ GitStashDeed = Literal["push", "pop", "apply", "drop", "list"]
 GitStatusTold = GitStatus
 GitUntracked = Literal["all", "normal", "no"]
 Happening = Literal["opened", "refused", "closed", "query", "lost"]
-How = Literal["added", "changed", "deleted"]
+How = Literal["parked", "forked", "cold"]
+How2 = Literal["added", "changed", "deleted"]
 Ids = Union[str, float]
 Kind = Literal["invalid", "misused", "host", "setup", "no_command", "not_executable", "not_found", "ambiguous", "name_taken", "not_running", "running", "ended", "silent", "out_of_reach", "exists", "not_a_directory", "is_a_directory", "not_empty", "denied", "no_space", "not_a_file", "too_large", "session_ended", "lost", "busy", "cancelled", "broken", "not_a_repository", "repository_not_found", "ref_not_found", "branch_exists", "authentication", "push_rejected", "remote_rejected", "dirty_tree", "conflict", "diverged", "nothing_to_commit", "network_refused", "transport", "timed_out", "malformed", "failed"]
 LanguageServerState = Literal["starting", "running", "stopped", "ended"]
@@ -1823,6 +1912,7 @@ State = Literal["starting", "running", "stopping", "stopped", "lost", "broken"]
 Status = Literal["exited", "signaled", "timed_out", "cpu_time_exceeded", "out_of_memory", "output_limit", "forbidden_syscall", "cancelled", "setup_failed"]
 Time = Union[str, float]
 Verified = Union[Literal["yes"], VerifiedValue2, VerifiedValue3]
+WarmCreated = WarmTemplate
 Which = Literal["result", "spec", "doctor", "rpc"]
 Word = Union[bytes, Union[Union[str, float], WordValue2]]
 OneOrManyWord = Union[List[Word], Word]
@@ -2212,6 +2302,29 @@ class VolumeMethods:
         return self._call("volume.rm", {"name": name, "input": input}, on_output)
 
 
+class WarmMethods:
+    """`belljar warm`."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+
+    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, preload: Optional[Word] = None, preload_file: Optional[Word] = None, ready: Optional[Count] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> WarmCreated:
+        """Make a warm template: a Python that has imported what every run needs"""
+        return self._call("warm.create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "preload": preload, "preload_file": preload_file, "ready": ready, "ttl": ttl, "idle_stop": idle_stop, "label": label, "name": name, "input": input}, on_output)
+
+    def ls(self, *, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> WarmTemplates:
+        """List warm templates, and what they have ready"""
+        return self._call("warm.ls", {"input": input}, on_output)
+
+    def inspect(self, *, name: Union[str, float], input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> WarmTemplate:
+        """Show all that is known of a warm template, as JSON"""
+        return self._call("warm.inspect", {"name": name, "input": input}, on_output)
+
+    def rm(self, *, name: OneOrSomeText, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> WarmRemoved:
+        """End and remove warm templates, and what runs by them"""
+        return self._call("warm.rm", {"name": name, "input": input}, on_output)
+
+
 class Methods:
     """Every verb of belljar."""
 
@@ -2227,14 +2340,15 @@ class Methods:
         self.session = SessionMethods(call)
         self.snapshot = SnapshotMethods(call)
         self.volume = VolumeMethods(call)
+        self.warm = WarmMethods(call)
 
     def run(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, bundle: Optional[Word] = None, command: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> RunTold:
         """Run one command in a fresh sandbox that is destroyed afterwards"""
         return self._call("run", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "bundle": bundle, "command": command, "input": input}, on_output)
 
-    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
+    def code(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, output_limit: Optional[OutputLimit] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, dry_run: Optional[bool] = None, sandbox: Optional[Word] = None, warm: Optional[Union[str, float]] = None, context: Optional[str] = None, save: Optional[Word] = None, code: Optional[Word] = None, lang: Optional[Word] = None, file: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> CodeTold:
         """Run a piece of code in a fresh sandbox that is destroyed afterwards"""
-        return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
+        return self._call("code", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "output_limit": output_limit, "stdin": stdin, "tty": tty, "dry_run": dry_run, "sandbox": sandbox, "warm": warm, "context": context, "save": save, "code": code, "lang": lang, "file": file, "input": input}, on_output)
 
     def exec(self, *, detach: Optional[bool] = None, timeout: Optional[Deadline] = None, output_limit: Optional[OutputLimit] = None, workdir: Optional[Word] = None, user: Optional[Ids] = None, env: Optional[Pairs] = None, stdin: Optional[Word] = None, tty: Optional[bool] = None, interactive: Optional[bool] = None, name: Optional[Union[str, float]] = None, command: Optional[OneOrManyWord] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> ExecTold:
         """Run a command in a persistent sandbox"""

@@ -15,6 +15,7 @@ pub fn read(words: &[OsString]) -> Option<Verb> {
     Some(match name {
         "snapshot" => Verb::Snapshot(group(rest)?),
         "volume" => Verb::Volume(group(rest)?),
+        "warm" => Verb::Warm(group(rest)?),
         "net" => Verb::Net(group(rest)?),
         "session" => Verb::Session(group(rest)?),
         "pty" => Verb::Pty(group(rest)?),
@@ -61,6 +62,7 @@ mod tests {
             "ls --json",
             "snapshot create box one",
             "volume ls",
+            "warm create --ready 3 numbers",
             "net log box",
             "session ls box",
             "pty attach box one",

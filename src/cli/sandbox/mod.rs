@@ -6,7 +6,7 @@ mod preview;
 mod supervise;
 
 pub use preview::preview;
-pub use supervise::{stand_by, supervise};
+pub use supervise::{make_spares, stand_by, supervise};
 
 use super::{render, terminal};
 

@@ -46,6 +46,16 @@ pub fn stand_by(id: &str, home: Option<&Path>) -> i32 {
     }
 }
 
+/// Makes sandboxes ahead for the runs of a template; the exit code.
+pub fn make_spares(id: &str, home: Option<&Path>) -> i32 {
+    let Some(home) = home else { return render::FAILED };
+    match sandbox::make_spares(&place(home), id, &store(home)) {
+        Ok(()) => 0,
+        // Told to the supervisor, who waits for it.
+        Err(_) => render::FAILED,
+    }
+}
+
 /// One line, once; then nobody listens any more.
 fn tell(pipe: Option<File>, report: Report) {
     if let (Some(mut pipe), Ok(mut line)) = (pipe, serde_json::to_string(&report)) {

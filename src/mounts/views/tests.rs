@@ -11,6 +11,7 @@ fn host(processors: &[u32]) -> Host {
     Host {
         uid: 1000,
         gid: 1000,
+        nested: None,
         real_root: false,
         ranges: None,
         image: None,

@@ -59,6 +59,8 @@ pub struct Memory {
     complete: Option<Instant>,
     /// Where files in memory are.
     place: Option<Place>,
+    /// Private memory, and all of it, that a process had from its beginning and shares with others outside.
+    lent: (u64, u64),
 }
 
 impl Memory {
@@ -76,6 +78,19 @@ impl Memory {
 }
 
 impl Meter {
+    /// What the processes inside have by now they share with others outside, who have it in any case: it does not count. A page of it that
+    /// is written to is one that counts too little: there cannot be more of those than were lent.
+    pub fn lend(&mut self) {
+        let reading = self.read();
+        let private = reading.processes.iter().map(|process| self.full_shares(process.pid).0).sum();
+        self.memory.lent = (private, reading.resident);
+    }
+
+    /// Bytes that were lent.
+    pub fn lent(&self) -> u64 {
+        self.memory.lent.1
+    }
+
     /// Bytes by which the memory of the whole host has grown since the last reading: one file, however many processes
     /// there are. Who reads each of them all the time has no time left when they run all the time.
     pub fn host_growth(&mut self) -> u64 {
@@ -105,13 +120,14 @@ impl Meter {
         }
         // No less than it uses, unless somebody else on the host has given shared memory back.
         let shared = reading.host_shared.saturating_sub(self.memory.foreign);
-        let estimate = reading.resident + reading.disk.max(shared) + reading.kernel;
+        let resident = reading.resident.saturating_sub(self.memory.lent.1);
+        let estimate = resident + reading.disk.max(shared) + reading.kernel;
         let since = self.memory.taken.map(|(when, _)| when.elapsed());
         let cost = self.memory.taken.map_or(Duration::ZERO, |(_, cost)| cost);
-        let hidden = reading.resident + reading.host_shared > limit;
+        let hidden = resident + reading.host_shared > limit;
         let rested = |pause: Duration| since.is_none_or(|since| since >= pause.max(cost * THRIFT));
         if estimate <= limit && !(hidden && rested(SOMETIMES)) {
-            let bytes = reading.resident + reading.disk + reading.kernel;
+            let bytes = resident + reading.disk + reading.kernel;
             return Some(Use { bytes, at_most: estimate, exact: false });
         }
         let shared_growth = shared.saturating_sub(self.memory.own);
@@ -127,6 +143,7 @@ impl Meter {
         let begun = Instant::now();
         self.read_shares(reading);
         let private: u64 = self.memory.shares.values().map(|(private, _)| private).sum();
+        let private = private.saturating_sub(self.memory.lent.0);
         let mapped = self.memory.shares.values().map(|(_, mapped)| mapped).sum();
         let sharers: Vec<u32> =
             self.memory.shares.iter().filter(|(_, (_, mapped))| *mapped > 0).map(|(pid, _)| *pid).collect();

@@ -168,6 +168,22 @@ impl Running {
         self.end_with(Error::setup(attempt, errno));
     }
 
+    /// Holds from here on only who is in no sandbox below this one, and not the process of that descriptor, which makes those.
+    pub fn leave_nested_out(&mut self, maker: BorrowedFd<'_>) {
+        let maker = proc::innermost_pid(maker).unwrap_or_default();
+        self.holder.meter.iter_mut().for_each(|meter| meter.leave_nested_out(maker));
+    }
+
+    /// What runs inside does nothing of its own from here on, and is looked at less often as long as that is so.
+    pub fn doze(&mut self) {
+        self.holder.doze();
+    }
+
+    /// The same for this reason.
+    pub fn fail_for(&mut self, fault: Error) {
+        self.end_with(fault);
+    }
+
     /// Says whether somebody may join at any moment. As long as nobody may and nothing runs inside, nothing is sampled.
     pub fn set_busy(&mut self, busy: bool) {
         if let Some(waiting) = &mut self.waiting {

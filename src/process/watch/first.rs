@@ -2,6 +2,7 @@
 
 use super::polled;
 use crate::cgroup::Cgroup;
+use crate::process::taken::Reaper;
 use crate::sys::proc;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ pub(in crate::process) struct First {
     /// Its user namespace, where there are users inside who are not the caller.
     pub(super) user_namespace: Option<OwnedFd>,
     leading: Option<Leading>,
+    /// Who waits for it, where that is not us.
+    reaper: Option<Reaper>,
 }
 
 /// How far a leader is.
@@ -46,7 +49,13 @@ pub(super) struct Used {
 impl First {
     /// pid 1.
     pub(in crate::process) fn init(pid: i32, pidfd: OwnedFd, control: OwnedFd) -> First {
-        First { pid, pidfd, control, user_namespace: None, leading: None }
+        First { pid, pidfd, control, user_namespace: None, leading: None, reaper: None }
+    }
+
+    /// pid 1 of a sandbox that somebody else has made, who waits for it.
+    pub(in crate::process) fn taken(pidfd: OwnedFd, control: OwnedFd, reaper: Reaper) -> First {
+        // Nobody here has a child of that number, which is no pid.
+        First { reaper: Some(reaper), ..First::init(i32::MAX, pidfd, control) }
     }
 
     /// The messenger that brings a leader inside.
@@ -68,6 +77,9 @@ impl First {
 
     /// Waits for its end, which its pidfd has shown, and answers what it and its children have used.
     pub(super) fn wait(&mut self) -> Option<libc::rusage> {
+        if let Some(reaper) = &mut self.reaper {
+            return reaper().map(|waited| waited.usage());
+        }
         let Some(used) = self.stood().copied() else {
             return proc::wait_with_usage(self.pid).ok().map(|(_, usage)| usage);
         };
@@ -76,6 +88,11 @@ impl First {
         usage.ru_utime.tv_usec = i64::from(used.cpu_ms % 1000 * 1000);
         usage.ru_maxrss = i64::from(used.memory_kib);
         Some(usage)
+    }
+
+    /// Its pid, the descriptor of it, and the socket to it.
+    pub(super) fn into_parts(self) -> (i32, OwnedFd, OwnedFd) {
+        (self.pid, self.pidfd, self.control)
     }
 
     /// Whether it leads a command that joins.

@@ -54,7 +54,8 @@ impl Running {
                 self.ending.tell(Ended::Status(status));
             }
             Some(Frame::Lost(status)) => self.ending.tell(Ended::Lost(status)),
-            None => {}
+            // Whoever prepares a spare hears it without us.
+            Some(Frame::Waiting) | None => {}
         }
     }
 
@@ -116,6 +117,14 @@ impl Running {
         }
         self.held.namespaces = rest;
         self.publish()
+    }
+
+    /// The same of a sandbox that was ready before, and of the process in it: what that has in memory by now it shares with others.
+    pub(in crate::process) fn take_over_spare(&mut self, sights: Vec<OwnedFd>) -> Result<(), i32> {
+        let lists = sights.len().saturating_sub(2);
+        self.take_over(sights, lists)?;
+        self.holder.meter.iter_mut().for_each(Meter::lend);
+        Ok(())
     }
 
     fn take_terminal(&mut self, master: OwnedFd) -> Result<(), i32> {

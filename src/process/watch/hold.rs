@@ -18,6 +18,8 @@ const FAST: Duration = Duration::from_micros(500);
 const QUICK: Duration = Duration::from_millis(4);
 /// Between two looks at counters that no limit waits for.
 const IDLE: Duration = Duration::from_millis(50);
+/// Between two at what does nothing of its own.
+const DOZE: Duration = Duration::from_millis(500);
 /// Between two looks at the CPU time, at least.
 const CLOSE: Duration = Duration::from_millis(1);
 /// How fast a machine can fill memory, bytes a second for each CPU: what may happen between two readings.
@@ -126,6 +128,8 @@ pub(super) struct Holder {
     cpus: u32,
     /// Whether no cgroup holds the memory limit.
     samples_memory: bool,
+    /// Whether what is inside does nothing of its own.
+    dozes: bool,
     throttle: Option<Throttle>,
     /// When a rest is over.
     resume_at: Option<Instant>,
@@ -155,6 +159,7 @@ impl Holder {
             cpu_time: spec.cpu_time,
             cpus,
             samples_memory: cgroup.is_none_or(|cgroup| cgroup.memory.is_none()),
+            dozes: false,
             throttle: None,
             resume_at: None,
             frozen: None,
@@ -179,6 +184,11 @@ impl Holder {
     /// Whether there is anything to hold to a limit: there is nothing in a sandbox that stands still.
     pub(super) fn can_hold(&self) -> bool {
         self.is_ready() && self.frozen.is_none()
+    }
+
+    /// Looks less often as long as nobody runs inside.
+    pub(super) fn doze(&mut self) {
+        self.dozes = true;
     }
 
     /// When to read the next time.
@@ -307,7 +317,7 @@ impl Holder {
         // For kernels that keep no record of the highest values; pid 1 is not the payload's.
         self.peak.memory = self.peak.memory.max(events.memory);
         self.peak.pids = self.peak.pids.max(events.pids.saturating_sub(1));
-        self.next_reading = now + IDLE;
+        self.next_reading = now + if self.dozes { DOZE } else { IDLE };
         let mut finding = Finding { empty: events.pids <= 1 + self.standing, passed: None };
         if let Some(limit) = self.cpu_time {
             let room = limit.saturating_sub(events.cpu);
@@ -362,7 +372,7 @@ impl Holder {
         self.room = room.saturating_sub(COUNTED_LATE * u64::from(self.cpus));
         // Who comes and goes is seen the better the more often somebody looks.
         let whole = unforeseen(if reading.fleeting && holds_cpu { QUICK } else { SLOW });
-        let pause = pause.min(whole);
+        let pause = if self.dozes && reading.running == 0 { DOZE } else { pause.min(whole) };
         self.whole_reading = now + whole;
         if memory.bytes > limit {
             // What it is judged by is what is told of it.

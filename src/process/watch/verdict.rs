@@ -21,6 +21,7 @@ impl Running {
         };
         let cpu = waited.map_or(Duration::ZERO, |usage| time(usage.ru_utime) + time(usage.ru_stime));
         let largest = waited.map_or(0, |usage| usage.ru_maxrss.unsigned_abs() << 10);
+        let largest = largest.saturating_sub(self.holder.meter.as_ref().map_or(0, Meter::lent));
         let counted = counted.unwrap_or_default();
         // Where the kernel counted, the largest single process says nothing more.
         let largest = if counted.memory_peak > 0 { counted.memory_peak } else { largest.max(self.holder.peak.memory) };
@@ -88,6 +89,7 @@ impl Running {
                 .collect(),
             network: self.network.take(),
             published: self.published().to_vec(),
+            warm: None,
             error: None,
         })
     }

@@ -67,6 +67,7 @@ fn debian() -> Host {
         uid: 1000,
         gid: 1000,
         real_root: false,
+        nested: None,
         ranges: None,
         image: None,
         landlock_abi: 6,

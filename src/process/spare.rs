@@ -1,0 +1,124 @@
+//! A spare: a sandbox that is made before anybody has a command for it, empty and restricted, and used once.
+//!
+//! Its first process does what that of any sandbox does, and then waits to be told which process is the payload: somebody else brings
+//! one inside. What the payload of such a sandbox would have done to itself before it executes is data here ([`Spare::plan`]), for
+//! whoever does it to that process.
+//!
+//! Spares of a template are made inside of its namespaces of users and of pids, so that each is below them, and everywhere else where
+//! sandboxes are made: [`Ground`] is looked at before, as anybody looks at the machine.
+
+use super::plan::Plan;
+use super::report::Errand;
+use super::role::Role;
+use super::{launch, root};
+use crate::cgroup::{self, Cgroup};
+use crate::error::Error;
+use crate::host::Host;
+use crate::images::{self, Lease, Store};
+use crate::spec::{Code, Language, Lasting, Order, Program, Source, Spec, User};
+use crate::sys::child;
+use crate::{identity, landlock, namespaces};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+/// What there is of a spare that waits.
+#[derive(Debug)]
+pub struct Held {
+    /// Its first process, as its maker numbers it.
+    pub pid: i32,
+    /// The same as a descriptor.
+    pub pidfd: OwnedFd,
+    /// The socket to it: the sandbox ends when nobody has it any more.
+    pub control: OwnedFd,
+    /// Its `/`, its `/proc`, and lists of System V IPC.
+    pub sights: Vec<OwnedFd>,
+    /// Its cgroup.
+    pub cgroup: Option<Cgroup>,
+    /// Its namespaces, each with its kind, in the order in which they are joined.
+    pub namespaces: Vec<(OwnedFd, i32)>,
+}
+
+impl Held {
+    /// Tells its first process that the process of that number, which is inside, is the payload.
+    ///
+    /// # Errors
+    ///
+    /// It has ended.
+    pub fn name_payload(&self, pid: i32) -> nix::Result<()> {
+        nix::unistd::write(self.control.as_fd(), &Errand::Payload(pid).encode()).map(drop)
+    }
+}
+
+/// A spare, and what is to be done to its payload.
+#[derive(Debug)]
+pub struct Spare {
+    /// The sandbox.
+    pub held: Held,
+    /// The plan of a sandbox that runs the command; its payload's steps are not taken yet.
+    pub plan: Plan,
+    /// What the rules of its Landlock step are added to.
+    pub ruleset: Option<OwnedFd>,
+}
+
+/// What spares are made from.
+pub struct Ground {
+    order: Order,
+    host: Host,
+    /// The image stays as long as spares are made.
+    _lease: Option<Lease>,
+}
+
+impl Ground {
+    /// Looks at the machine, for code in the language Python in sandboxes of `order`.
+    ///
+    /// # Errors
+    ///
+    /// As of a sandbox that runs the code.
+    pub fn survey(order: &Order, store: Option<&Store>) -> Result<Ground, Error> {
+        let code = Code { language: Language::Python, source: Source::Text("".into()), args: Vec::new() };
+        let spec = Spec { program: Program::Code(code), timeout: None, ..order.spec.clone() };
+        let mut order = Order { spec, lasting: None, warm: None, ..order.clone() };
+        let lease = images::lease(&order, store)?;
+        let image = root(&order, lease.as_ref());
+        let host = cgroup::settle(&order.spec, Host::probe(&order.spec, image)?)?;
+        // Who we are inside of the template is its user already.
+        order.spec.user = Some(identity::user(&order.spec, &host));
+        Ok(Ground { order, host, _lease: lease })
+    }
+
+    /// From here on the caller's process is inside of the template's namespace of users, where it has other numbers.
+    pub fn enter(&mut self) {
+        self.host.uid = nix::unistd::geteuid().as_raw();
+        self.host.gid = nix::unistd::getegid().as_raw();
+        let User { uid, gid } = identity::user(&self.order.spec, &self.host);
+        self.host.nested = Some([uid, gid]);
+    }
+
+    /// The order of what runs.
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// What the machine can do.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Makes a spare. The caller's process is its parent, and has no other threads.
+    ///
+    /// # Errors
+    ///
+    /// As of a sandbox that runs the command.
+    pub fn prepare(&mut self) -> Result<Spare, Error> {
+        // Each on another CPU, where it may not have all of them.
+        self.host.machine.processors.rotate_left(1);
+        let spec = Spec { program: Program::Nothing, ..self.order.spec.clone() };
+        let empty = Order { spec, lasting: Some(Lasting::default()), ..self.order.clone() };
+        let plan = Plan::new(&self.order, &self.host)?;
+        let ruleset = landlock::create_ruleset(&self.order, &self.host)?;
+        let made = launch::launch(&empty, None, self.host.clone(), Plan::new(&empty, &self.host)?, Role::Spare);
+        // A launch needs to be; nobody inside of the template looks at us.
+        child::process_control(libc::PR_SET_DUMPABLE, 0, 0).map_err(|errno| Error::setup("be undumpable", errno))?;
+        let kinds = namespaces::to_join(&empty);
+        Ok(Spare { held: made?.await_spare(&kinds)?, plan, ruleset })
+    }
+}

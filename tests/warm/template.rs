@@ -1,0 +1,61 @@
+//! A template as a sandbox that lasts.
+
+use crate::common::{eventually, processes_with};
+use crate::{known, run, template};
+use serde_json::Value;
+
+#[test]
+fn a_template_is_listed_and_is_gone_with_everything_that_waits() {
+    let sandboxes = template("warm-listed", &["--ready", "3", "--preload", "import json"]);
+    assert!(eventually(20, || known(&sandboxes)["now"]["parked"] == 3), "{}", known(&sandboxes));
+    let listed = sandboxes.done(&["warm", "ls"]);
+    assert!(listed.contains("numbers") && listed.contains("3/3") && listed.contains("import json"), "{listed}");
+    let mark = sandboxes.inspect("numbers")["id"].as_str().expect("an id").to_owned();
+    assert_eq!(processes_with(&mark).len(), 2, "its supervisor, and its maker");
+    assert_eq!(sandboxes.done(&["warm", "rm", "numbers"]), "numbers\n");
+    assert!(eventually(10, || processes_with(&mark).is_empty()), "{:?}", processes_with(&mark));
+    assert_eq!(sandboxes.leavings(), Vec::<String>::new());
+}
+
+#[test]
+fn a_template_that_nobody_uses_ends_by_itself() {
+    let sandboxes = template("warm-idle", &["--idle-stop", "1s"]);
+    run(&sandboxes, &[], "print(1)");
+    assert!(eventually(20, || sandboxes.states().is_empty()), "{:?}", sandboxes.states());
+}
+
+#[test]
+fn its_stats_say_what_it_costs() {
+    let sandboxes = template("warm-stats", &[]);
+    let stats: Value = serde_json::from_str(&sandboxes.done(&["stats", "--json", "numbers"])).expect("an object");
+    assert!(stats["memory_bytes"].as_u64().expect("a number") > 1 << 20, "{stats}");
+    let now = known(&sandboxes)["now"].clone();
+    assert!(now["interpreter"]["rss"].as_u64().expect("a number") > 1 << 20, "{now}");
+    assert!(now["interpreter"]["python"].as_str().expect("text").starts_with("3."), "{now}");
+}
+
+/// The process of the template's interpreter.
+fn interpreter(sandboxes: &crate::Sandboxes) -> i32 {
+    let home = sandboxes.home().to_string_lossy().into_owned();
+    let supervisors = sandboxes.supervisors();
+    let children = |of: i32| -> Vec<i32> {
+        let listed = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+        listed.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    let below: Vec<i32> = supervisors.iter().flat_map(|pid| children(*pid)).flat_map(children).collect();
+    let python =
+        |pid: &&i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("python"));
+    // Copies are below spares, and those below the maker: further down.
+    *below.iter().find(python).unwrap_or_else(|| panic!("no interpreter below {supervisors:?} of {home}"))
+}
+
+#[test]
+fn a_template_whose_interpreter_was_killed_is_made_anew() {
+    let sandboxes = template("warm-anew", &["--preload", "import decimal"]);
+    std::thread::sleep(std::time::Duration::from_millis(1200));
+    let before = interpreter(&sandboxes);
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(before), nix::sys::signal::Signal::SIGKILL).expect("kill it");
+    let parked = || run(&sandboxes, &[], "import sys; print('decimal' in sys.modules)")["warm"]["how"] == "parked";
+    assert!(eventually(20, parked), "{}", sandboxes.done(&["warm", "ls", "--json"]));
+    assert_ne!(interpreter(&sandboxes), before);
+}
