@@ -93,6 +93,7 @@ bench: setup-test build ## start-up, rate, memory and imports, next to bubblewra
 	@$(if $(ROOT),tests/run-as-user )bench/copies | tee -a bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/completions | tee -a bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/serve | tee -a bench/out/latest.md
+	@$(if $(ROOT),tests/run-as-user )bench/ready | tee -a bench/out/latest.md
 	@$(CARGO) bench --quiet $(LOCKED) --bench filter | tee -a bench/out/latest.md
 	@$(CARGO) bench --quiet $(LOCKED) --bench network | tee -a bench/out/latest.md
 
