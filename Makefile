@@ -90,6 +90,7 @@ bench: setup-test build ## start-up, rate, memory and imports, next to bubblewra
 	@mkdir -p bench/out
 	@$(if $(ROOT),tests/run-as-user )bench/run | tee bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/lasting | tee -a bench/out/latest.md
+	@$(if $(ROOT),tests/run-as-user )bench/warm | tee -a bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/copies | tee -a bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/completions | tee -a bench/out/latest.md
 	@$(if $(ROOT),tests/run-as-user )bench/serve | tee -a bench/out/latest.md

@@ -278,7 +278,8 @@ class Copy:
         self.reopen()
         os.environ.clear()
         os.environ.update(request["env"])
-        if "time" in sys.modules:
+        # Not every build has it.
+        if hasattr(sys.modules.get("time"), "tzset"):
             sys.modules["time"].tzset()
         os.chdir(request["cwd"])
         self.arrange(request["argv"])
