@@ -24,8 +24,8 @@ use std::path::Path;
 const READY: u32 = 2;
 /// The most.
 const MOST: u32 = 64;
-/// The longest preload.
-const LONGEST: u64 = 1 << 20;
+/// The longest preload: it goes to the interpreter in one message.
+const LONGEST: u64 = 1 << 17;
 
 const LIFE: &str = "Life";
 
