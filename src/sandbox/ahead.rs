@@ -28,6 +28,9 @@ const KEPT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(2);
 /// So often in a row it may come to nothing before nobody tries any more.
 const TRIES: u32 = 3;
+/// Between two looks for those of whom nobody was told, and how long somebody looks.
+const ROUND: Duration = Duration::from_millis(20);
+const STRAYS: Duration = Duration::from_secs(2);
 /// Of a sandbox that may have fewer processes, none of them is ours.
 const FEW_PROCESSES: u32 = 16;
 
@@ -100,6 +103,8 @@ pub struct Ahead {
     failed: u32,
     /// Whoever has a command, or leaves; they are our children.
     left: Vec<OwnedFd>,
+    /// When to look next for those of whom nobody was told, and until when.
+    strays: Option<(Instant, Instant)>,
 }
 
 /// Who is inside, or on the way.
@@ -150,7 +155,7 @@ impl Ahead {
     /// Nobody yet.
     pub fn new(id: &str, order: &Order, may: bool) -> Ahead {
         let can = may && can_be_led(order);
-        Ahead { id: id.to_owned(), can, stage: None, wanted: None, failed: 0, left: Vec::new() }
+        Ahead { id: id.to_owned(), can, stage: None, wanted: None, failed: 0, left: Vec::new(), strays: None }
     }
 
     /// A command has ended.
@@ -165,11 +170,12 @@ impl Ahead {
     /// Adds what to wait for; when to be asked at the latest.
     pub fn interests<'a>(&'a self, list: &mut Vec<PollFd<'a>>) -> Option<Instant> {
         list.extend(self.left.iter().map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
-        let Some(stage) = &self.stage else { return self.wanted };
+        let strays = self.strays.map(|(next, _)| next);
+        let Some(stage) = &self.stage else { return self.wanted.into_iter().chain(strays).min() };
         // Its end is an end of the socket too.
         list.push(PollFd::new(stage.control.as_fd(), PollFlags::POLLIN));
         list.extend(stage.leader.as_ref().map(|leader| PollFd::new(leader.as_fd(), PollFlags::POLLIN)));
-        Some(stage.until)
+        Some(strays.map_or(stage.until, |next| stage.until.min(next)))
     }
 
     /// How many are inside without a command.
@@ -187,6 +193,10 @@ impl Ahead {
     pub fn tend(&mut self, now: Instant, handed: Option<(Answer, Vec<RawFd>)>) {
         // Who has ended is asked how, or would stay for ever.
         self.left.retain(|one| !proc::reap(one.as_fd()));
+        if let Some((_, until)) = self.strays.filter(|(next, _)| now >= *next) {
+            proc::reap_inside();
+            self.strays = (now < until).then_some((now + ROUND, until));
+        }
         self.hear();
         if self.stage.as_ref().is_some_and(|stage| now >= stage.until) {
             self.let_go();
@@ -254,6 +264,10 @@ impl Ahead {
     pub fn let_go(&mut self) {
         self.wanted = None;
         let Some(mut stage) = self.stage.take() else { return };
+        // Whoever clones may be killed, with everybody inside or by us, before it says whom it has cloned. Until that one is asked how it
+        // ended, pid 1 cannot end.
+        let now = Instant::now();
+        self.strays = Some((now + ROUND, now + STRAYS));
         if let Some(messenger) = &mut stage.messenger {
             let _ = messenger.kill();
             let _ = messenger.wait();

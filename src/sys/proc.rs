@@ -241,6 +241,23 @@ pub fn reap(child: BorrowedFd<'_>) -> bool {
     waited != 0 || unsafe { info.si_pid() } != 0
 }
 
+/// Asks all children that have ended inside of a namespace of processes how, but for its first: of whom nobody may have been told.
+pub fn reap_inside() {
+    let own = format!("PPid:\t{}\n", std::process::id());
+    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()) {
+        // Gone by now, or another's.
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{pid}/status")) else { continue };
+        let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+        let mut pids = pids.split_ascii_whitespace();
+        let inside = pids.next().is_some() && pids.next_back().is_some_and(|pid| pid != "1");
+        if inside && status.contains(&own) && status.contains("State:\tZ") {
+            let _ =
+                nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
 /// The limits of all resources of this process, as soft and hard ones; of open files, whose soft limit is ours to raise, twice the hard
 /// one.
 pub fn limits() -> [(u64, u64); HARD_LIMITS] {

@@ -169,9 +169,9 @@ fn whatever_ends_rpc_ends_those_that_are_ready() {
         std::thread::sleep(Duration::from_millis(moment));
         driver.killed();
         assert!(eventually(20, || sandboxes.supervisors().is_empty()), "{moment}: {:?}", sandboxes.supervisors());
-        // What a maker that was killed leaves on the disk goes with the next look.
+        // What a maker that was killed leaves on the disk goes with the next look; an empty directory, after a minute.
         assert!(
-            sandboxes.states().is_empty() && eventually(5, || sandboxes.states().is_empty() && gone()),
+            sandboxes.states().is_empty() && eventually(90, || sandboxes.states().is_empty() && gone()),
             "{moment}: {:?}",
             sandboxes.leavings()
         );

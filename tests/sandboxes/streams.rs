@@ -233,20 +233,9 @@ fn who_goes_away_leaves_the_process_running() {
     assert_eq!(error.message, "the session `sh` is one of shell, and no stream");
 }
 
-/// Processes below that of the box `name`'s tool that brings it in: it has a name that no other test gives.
-fn processes_of_tool(name: &str) -> Vec<u32> {
-    let mark = format!("enter-sandbox\0running\0{name}\0");
-    let all: Vec<u32> = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(pid).collect();
-    let parent = |pid: &u32| status_of(&format!("/proc/{pid}/status"), "PPid:").unwrap_or_default();
-    let mut found: Vec<u32> = all.iter().copied().filter(|pid| words_of(*pid).contains(&mark)).collect();
-    assert_eq!(found.len(), 1, "{found:?}");
-    for _ in 0..3 {
-        let below: Vec<u32> = all.iter().copied().filter(|pid| found.contains(&(parent(pid) as u32))).collect();
-        found.extend(below);
-        found.sort_unstable();
-        found.dedup();
-    }
-    found
+/// The namespace of processes that a process is in.
+fn namespace(pid: u32) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
 }
 
 /// How often the threads of a process have gone to sleep.
@@ -275,8 +264,11 @@ fn keys_are_answered_without_anybody_looking_for_them() {
     }
     // Whoever looked every 100 ms would have done so ten times in a second in which nothing comes.
     let keeper = keeper(&id);
-    let tool = processes_of_tool(&name);
-    let tool: Vec<u32> = tool.into_iter().filter(|pid| words_of(*pid).contains("serve-tools")).collect();
+    // Who brought it inside, or a leader that stood there, is its parent: by the sandbox it is known all the same.
+    let inside = namespace(keeper);
+    let all: Vec<u32> = std::fs::read_dir("/proc").expect("/proc").flatten().filter_map(pid).collect();
+    let tool: Vec<u32> =
+        all.into_iter().filter(|pid| namespace(*pid) == inside && words_of(*pid).contains("serve-tools")).collect();
     assert_eq!(tool.len(), 1, "{tool:?}");
     let asleep = || sleeps(keeper) + sleeps(tool[0]);
     let before = asleep();

@@ -48,7 +48,7 @@ export interface Cgroup {
 /** One difference. */
 export interface Change {
   /** What became of the path. */
-  change: How;
+  change: How2;
   /** What is there now; null where it is gone. */
   kind: EntryKind | null;
   /** From the root. */
@@ -305,7 +305,7 @@ export interface Event {
 export type Examined = Report | { apparmor_profile: string };
 
 /** What came of it. */
-export type ExecTold = { enforcement: Record<string, Enforcement>; error: Error | null; exit_code: number | null; image: string; limits_reached: Array<string>; network: Network | null; published: Array<Published>; sandbox: string; signal: string | null; status: Status; stderr?: string; stderr_encoding?: Encoding; stderr_truncated?: boolean; stdout?: string; stdout_encoding?: Encoding; stdout_truncated?: boolean; usage: Usage; version: number } | { job: number; session: string; version: number };
+export type ExecTold = { enforcement: Record<string, Enforcement>; error: Error | null; exit_code: number | null; image: string; limits_reached: Array<string>; network: Network | null; published: Array<Published>; sandbox: string; signal: string | null; status: Status; stderr?: string; stderr_encoding?: Encoding; stderr_truncated?: boolean; stdout?: string; stdout_encoding?: Encoding; stdout_truncated?: boolean; usage: Usage; version: number; warm: Warm | null } | { job: number; session: string; version: number };
 
 /** A sandbox as a file. */
 export interface Exported {
@@ -838,8 +838,11 @@ export interface Hovered {
   hover: HoverText | null;
 }
 
+/** The ways in which code is run by a warm template. */
+export type How = "parked" | "forked" | "cold";
+
 /** What became of a path. */
-export type How = "added" | "changed" | "deleted";
+export type How2 = "added" | "changed" | "deleted";
 
 /** Ranges of ids. */
 export interface IdRanges {
@@ -1459,7 +1462,7 @@ export interface RpcError {
 }
 
 /** What came of it. */
-export type RunTold = { enforcement: Record<string, Enforcement>; error: Error | null; exit_code: number | null; image: string; limits_reached: Array<string>; network: Network | null; published: Array<Published>; sandbox: string; signal: string | null; status: Status; stderr?: string; stderr_encoding?: Encoding; stderr_truncated?: boolean; stdout?: string; stdout_encoding?: Encoding; stdout_truncated?: boolean; usage: Usage; version: number } | { image: string; steps: Array<string>; version: number };
+export type RunTold = { enforcement: Record<string, Enforcement>; error: Error | null; exit_code: number | null; image: string; limits_reached: Array<string>; network: Network | null; published: Array<Published>; sandbox: string; signal: string | null; status: Status; stderr?: string; stderr_encoding?: Encoding; stderr_truncated?: boolean; stdout?: string; stdout_encoding?: Encoding; stdout_truncated?: boolean; usage: Usage; version: number; warm: Warm | null } | { image: string; steps: Array<string>; version: number };
 
 /** The sandboxes that last. */
 export interface Sandboxes {
@@ -1715,6 +1718,93 @@ export interface VolumesRemoved {
 export interface Waited {
   /** How it ended; null where nobody knows. */
   end: End | null;
+}
+
+/** How code came to be run that was to be run by a warm template. */
+export interface Warm {
+  /** Which of the ways. */
+  how: How;
+  /** What it had in common with other runs of the template, each being a copy of the same process. */
+  shares: Array<string>;
+  /** Why it was none of the template's; null where it was. */
+  why: string | null;
+}
+
+/** A template that was made. */
+export type WarmCreated = WarmTemplate;
+
+/** What the interpreter says of itself when it is ready. */
+export interface WarmInterpreter {
+  /** Modules that it has imported. */
+  modules: number;
+  /** Its version. */
+  python: string;
+  /** Bytes that it has in memory. */
+  rss: number;
+}
+
+/** A template that was not removed. */
+export interface WarmNotRemoved {
+  /** Why. */
+  error: Error;
+  /** As it was asked for. */
+  name: string;
+}
+
+/** What became of each template that was named. */
+export interface WarmRemoved {
+  /** Those that are not; where one alone was asked for, that is an error. */
+  failed: Array<WarmNotRemoved>;
+  /** Those that are gone, in the order in which they were asked for. */
+  removed: Array<string>;
+}
+
+/** What a template has at one moment. */
+export interface WarmStats {
+  /** Runs so far that were forked for. */
+  from_forked: number;
+  /** Runs so far that a parked copy was there for. */
+  from_parked: number;
+  /** Its interpreter. */
+  interpreter: WarmInterpreter;
+  /** Copies that wait. */
+  parked: number;
+  /** Runs under way. */
+  running: number;
+  /** Why the last copy could not be made; null where it could. */
+  trouble: string | null;
+}
+
+/** A template. */
+export interface WarmTemplate {
+  /** When it was made, as RFC 3339 has it. */
+  created: string;
+  /** Each protection of its sandbox, and how far it is enforced. */
+  enforcement: Record<string, Enforcement>;
+  /** Its id, unique on this host. */
+  id: string;
+  /** The root file system: `host`, or an image with its digest. */
+  image: string;
+  /** Its labels. */
+  labels: Record<string, string>;
+  /** The limits of its sandbox, and of each run's. */
+  limits: Limits;
+  /** Its name. */
+  name: string;
+  /** What it has now; null where it does not run. */
+  now: WarmStats | null;
+  /** Code that it has run before all runs. */
+  preload: string;
+  /** How many copies are to wait. */
+  ready: number;
+  /** What its sandbox is doing. */
+  state: State;
+}
+
+/** The templates that there are. */
+export interface WarmTemplates {
+  /** In the order in which they were made. */
+  templates: Array<WarmTemplate>;
 }
 
 /** Which schema. */
@@ -2202,6 +2292,35 @@ export class VolumeMethods {
   }
 }
 
+/** `belljar warm`. */
+export class WarmMethods {
+  protected readonly call: Ask;
+
+  constructor(call: Ask) {
+    this.call = call;
+  }
+
+  /** Make a warm template: a Python that has imported what every run needs */
+  create(given: { memory?: Size | null; cpus?: Cpus | null; pids?: Count | null; disk?: Size | null; disk_bandwidth?: Size | null; timeout?: Deadline | null; cpu_time?: Time | null; cgroup_parent?: Word | null; image?: Word | null; mount?: OneOrManyWord; volume?: OneOrManyWord; workdir?: Word | null; net?: Word | null; allow?: OneOrManyWord; deny?: OneOrManyWord; net_rate?: Size | null; net_connections?: Count | null; publish?: OneOrManyWord; user?: Ids | null; userns?: Word | null; hostname?: Word | null; env?: Pairs; spec?: Word | null; seccomp?: Word | null; require?: OneOrManyWord; allow_missing?: OneOrManyWord; preload?: Word | null; preload_file?: Word | null; ready?: Count | null; ttl?: Time | null; idle_stop?: Time | null; label?: Pairs; name?: Word | null; input?: Word } = {}, onOutput?: OnOutput): Promise<WarmCreated> {
+    return this.call("warm.create", given, onOutput) as Promise<WarmCreated>;
+  }
+
+  /** List warm templates, and what they have ready */
+  ls(given: { input?: Word } = {}, onOutput?: OnOutput): Promise<WarmTemplates> {
+    return this.call("warm.ls", given, onOutput) as Promise<WarmTemplates>;
+  }
+
+  /** Show all that is known of a warm template, as JSON */
+  inspect(given: { name: string | number; input?: Word }, onOutput?: OnOutput): Promise<WarmTemplate> {
+    return this.call("warm.inspect", given, onOutput) as Promise<WarmTemplate>;
+  }
+
+  /** End and remove warm templates, and what runs by them */
+  rm(given: { name: OneOrSomeText; input?: Word }, onOutput?: OnOutput): Promise<WarmRemoved> {
+    return this.call("warm.rm", given, onOutput) as Promise<WarmRemoved>;
+  }
+}
+
 /** Every verb of belljar. */
 export class Methods {
   readonly fs: FsMethods;
@@ -2214,6 +2333,7 @@ export class Methods {
   readonly session: SessionMethods;
   readonly snapshot: SnapshotMethods;
   readonly volume: VolumeMethods;
+  readonly warm: WarmMethods;
   protected readonly call: Ask;
 
   constructor(call: Ask) {
@@ -2228,6 +2348,7 @@ export class Methods {
     this.session = new SessionMethods(call);
     this.snapshot = new SnapshotMethods(call);
     this.volume = new VolumeMethods(call);
+    this.warm = new WarmMethods(call);
   }
 
   /** Run one command in a fresh sandbox that is destroyed afterwards */
@@ -2236,7 +2357,7 @@ export class Methods {
   }
 
   /** Run a piece of code in a fresh sandbox that is destroyed afterwards */
-  code(given: { memory?: Size | null; cpus?: Cpus | null; pids?: Count | null; disk?: Size | null; disk_bandwidth?: Size | null; timeout?: Deadline | null; cpu_time?: Time | null; cgroup_parent?: Word | null; image?: Word | null; mount?: OneOrManyWord; volume?: OneOrManyWord; workdir?: Word | null; net?: Word | null; allow?: OneOrManyWord; deny?: OneOrManyWord; net_rate?: Size | null; net_connections?: Count | null; publish?: OneOrManyWord; user?: Ids | null; userns?: Word | null; hostname?: Word | null; env?: Pairs; spec?: Word | null; seccomp?: Word | null; require?: OneOrManyWord; allow_missing?: OneOrManyWord; output_limit?: OutputLimit | null; stdin?: Word | null; tty?: boolean; dry_run?: boolean; sandbox?: Word | null; context?: string | null; save?: Word | null; code?: Word | null; lang?: Word | null; file?: OneOrManyWord; input?: Word } = {}, onOutput?: OnOutput): Promise<CodeTold> {
+  code(given: { memory?: Size | null; cpus?: Cpus | null; pids?: Count | null; disk?: Size | null; disk_bandwidth?: Size | null; timeout?: Deadline | null; cpu_time?: Time | null; cgroup_parent?: Word | null; image?: Word | null; mount?: OneOrManyWord; volume?: OneOrManyWord; workdir?: Word | null; net?: Word | null; allow?: OneOrManyWord; deny?: OneOrManyWord; net_rate?: Size | null; net_connections?: Count | null; publish?: OneOrManyWord; user?: Ids | null; userns?: Word | null; hostname?: Word | null; env?: Pairs; spec?: Word | null; seccomp?: Word | null; require?: OneOrManyWord; allow_missing?: OneOrManyWord; output_limit?: OutputLimit | null; stdin?: Word | null; tty?: boolean; dry_run?: boolean; sandbox?: Word | null; warm?: string | number | null; context?: string | null; save?: Word | null; code?: Word | null; lang?: Word | null; file?: OneOrManyWord; input?: Word } = {}, onOutput?: OnOutput): Promise<CodeTold> {
     return this.call("code", given, onOutput) as Promise<CodeTold>;
   }
 
