@@ -29,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// So often in a row it may come to nothing before nobody tries any more.
 const TRIES: u32 = 3;
 /// Between two looks for those of whom nobody was told, and how long somebody looks.
-const ROUND: Duration = Duration::from_millis(20);
-const STRAYS: Duration = Duration::from_secs(2);
+const ROUND: Duration = Duration::from_millis(30);
+const STRAYS: Duration = Duration::from_secs(15);
 /// Of a sandbox that may have fewer processes, none of them is ours.
 const FEW_PROCESSES: u32 = 16;
 
@@ -264,16 +264,18 @@ impl Ahead {
     pub fn let_go(&mut self) {
         self.wanted = None;
         let Some(mut stage) = self.stage.take() else { return };
-        // Whoever clones may be killed, with everybody inside or by us, before it says whom it has cloned. Until that one is asked how it
-        // ended, pid 1 cannot end.
-        let now = Instant::now();
-        self.strays = Some((now + ROUND, now + STRAYS));
         if let Some(messenger) = &mut stage.messenger {
             let _ = messenger.kill();
             let _ = messenger.wait();
         }
         // Of some nobody was told yet. Once who clones is gone there are no more.
         let _ = stage.hear();
+        // Whoever clones may be killed, with everybody inside or by us, before it says whom it has cloned. Until that one is asked how it
+        // ended, pid 1 cannot end.
+        if stage.cloner.is_none() || stage.leader.is_none() {
+            let now = Instant::now();
+            self.strays = Some((now + ROUND, now + STRAYS));
+        }
         for one in [stage.cloner, stage.leader].into_iter().flatten() {
             // It would leave by itself, with its socket; but somebody inside may have stopped it. It may have ended, which is as good.
             let _ = proc::send_signal(one.as_raw_fd(), libc::SIGKILL);

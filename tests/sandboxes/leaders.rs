@@ -232,3 +232,18 @@ fn nobody_stands_inside_where_nothing_is_to_be_made_ready() {
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
     assert!(!wrong.status.success() && said.starts_with("belljar: BELLJAR_AHEAD: `3` is not `none`\nhint: "), "{said}");
 }
+
+#[test]
+fn a_sandbox_ends_at_whatever_moment_somebody_is_brought_inside() {
+    let sandboxes = Sandboxes::new("leaders-moment");
+    for moment in (0..24).map(|step| step * 2) {
+        sandboxes.create("box", &["--keep"]);
+        sandboxes.shell("box", "true");
+        std::thread::sleep(Duration::from_millis(moment));
+        let began = Instant::now();
+        sandboxes.done(&["stop", "box"]);
+        assert_eq!(sandboxes.states(), [("box".to_owned(), "stopped".to_owned())], "after {moment} ms");
+        assert!(began.elapsed() < Duration::from_secs(8), "after {moment} ms: {:?}", began.elapsed());
+        sandboxes.done(&["rm", "box"]);
+    }
+}
