@@ -1,7 +1,7 @@
 //! A server of the test's own, at a port that was free.
 
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{available, languages};
+use crate::common::{available, eventually, languages};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -192,7 +192,7 @@ fn walk_in(
     // Clients look for a file of settings where they are.
     program.current_dir(&server.sandboxes.0.0).envs(variables(server));
     is_well(&program.output().expect("start the script"));
-    // What the script made it also removed.
-    let left: Value = serde_json::from_str(&server.sandboxes.done(&["ls", "--json"])).expect("an object");
-    assert_eq!(left["sandboxes"], serde_json::json!([]));
+    // What the script made it also removed, the last of it perhaps in this moment.
+    let left = || -> Value { serde_json::from_str(&server.sandboxes.done(&["ls", "--json"])).expect("an object") };
+    assert!(eventually(10, || left()["sandboxes"] == serde_json::json!([])), "{}", left());
 }
