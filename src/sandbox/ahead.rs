@@ -4,8 +4,8 @@
 //! supervisor has somebody brought there who clones leaders, and has one wait: the next caller is handed it with the namespaces, and gives it
 //! its command. It leads that one and leaves, and the next is cloned meanwhile. Ten seconds after the last command nobody waits any more.
 //!
-//! A command has a few things from the process that leads it: limits of resources, the priority, the processors. So a caller gets only a
-//! leader whose own are the same as the caller's, and which runs the very program that the caller runs.
+//! A command has a few things from the process that leads it: limits of resources, the priority, the processors, and where the sandbox has no
+//! cgroup, that. So a caller gets only a leader whose own are the same as the caller's, and which runs the very program that the caller runs.
 
 use super::call::{Answer, Call, Line};
 use super::{Entry, Sandboxes, exec, program};
@@ -14,9 +14,9 @@ use crate::images::Store;
 use crate::own::Own;
 use crate::process::{self, Delivery, Heard, Standing};
 use crate::spec::{Order, Privileges, Userns};
-use crate::sys::proc;
+use crate::sys::inherited::Inherited;
+use crate::sys::{fd, proc};
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::process::{Child, Stdio};
@@ -45,10 +45,13 @@ fn can_be_led(order: &Order) -> bool {
         && spec.pids >= FEW_PROCESSES
 }
 
-/// What a process has of our program and from whoever started it, and passes on to a command.
-fn key() -> io::Result<String> {
-    let limits = proc::limits().map(|(soft, hard)| format!("{soft:x}:{hard:x}")).join(",");
-    Ok(format!("{} {limits} {}", program::key()?, proc::place_in_the_queue()))
+/// What a process has from whoever started it and passes on to a command, with the program that it runs; and its cgroup, which only counts
+/// where the sandbox has none.
+pub type Surroundings = (String, String);
+
+fn surroundings() -> io::Result<Surroundings> {
+    let inherited = Inherited::now();
+    Ok((format!("{} {}", program::key()?, inherited.place()), inherited.cgroup()))
 }
 
 /// Asks to join, with a leader where there is one.
@@ -64,10 +67,10 @@ pub fn join(
 ) -> Result<(Answer, Vec<OwnedFd>), Error> {
     // A test counts the steps of the whole way.
     let led = can_be_led(order) && delivery.fail_step.is_none();
-    let Some(key) = led.then(key).and_then(Result::ok) else {
+    let Some((key, cgroup)) = led.then(surroundings).and_then(Result::ok) else {
         return line.ask(entry, &Call::Join);
     };
-    match line.ask(entry, &Call::JoinLed { key }) {
+    match line.ask(entry, &Call::JoinLed { key, cgroup }) {
         // A supervisor of an older program hangs up on what it does not know; one that has ended answers neither.
         Err(error) if error.kind == Kind::Ended => {
             *line = Line::to(entry)?;
@@ -118,12 +121,14 @@ struct Stage {
     socket: Option<OwnedFd>,
     leader: Option<OwnedFd>,
     until: Instant,
+    /// What they have from us, as we were when they were brought there.
+    surroundings: Surroundings,
 }
 
 impl Stage {
     /// Asks for the next leader.
     fn ask(&mut self) -> io::Result<()> {
-        let (ours, theirs) = pair()?;
+        let (ours, theirs) = fd::pair()?;
         process::ask_for_leader(self.control.as_fd(), theirs.as_fd()).map_err(io::Error::from_raw_os_error)?;
         self.socket = Some(ours);
         Ok(())
@@ -145,10 +150,6 @@ impl Stage {
             }
         }
     }
-}
-
-fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
-    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
 impl Ahead {
@@ -213,7 +214,7 @@ impl Ahead {
     }
 
     fn bring(&self, answer: &Answer, descriptors: &[RawFd], now: Instant) -> io::Result<Stage> {
-        let (ours, theirs) = pair()?;
+        let (ours, theirs) = fd::pair()?;
         let line = Line::of(ours);
         line.say(answer, descriptors)?;
         let mut stage = Stage {
@@ -223,6 +224,7 @@ impl Ahead {
             socket: None,
             leader: None,
             until: now + KEPT,
+            surroundings: surroundings()?,
         };
         stage.ask()?;
         let mut command = Own::StandBy { id: self.id.clone() }.command();
@@ -245,11 +247,11 @@ impl Ahead {
         }
     }
 
-    /// The leader that waits, for a caller who can use it; and asks for the next.
-    pub fn take(&mut self, wanted: &str) -> Option<Standing> {
+    /// The leader that waits, for a caller who can use it; and asks for the next. `held`: whether the sandbox has a cgroup.
+    pub fn take(&mut self, (key, cgroup): &Surroundings, held: bool) -> Option<Standing> {
         self.hear();
         let stage = self.stage.as_mut().filter(|stage| stage.leader.is_some() && stage.socket.is_some())?;
-        if key().ok().as_deref() != Some(wanted) {
+        if stage.surroundings.0 != *key || !held && stage.surroundings.1 != *cgroup {
             return None;
         }
         let (leader, control) = (stage.leader.take()?, stage.socket.take()?);

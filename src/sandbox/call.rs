@@ -42,6 +42,8 @@ pub enum Call {
     JoinLed {
         /// Which program, and what a process has from whoever starts it.
         key: String,
+        /// The cgroup that it is in.
+        cgroup: String,
     },
     /// Of one who has joined: that the leader of its command, which comes with the call as a pidfd, ends with the connection, and so does
     /// everything that descends from it. Needs no answer.
@@ -247,7 +249,7 @@ pub struct Line {
     /// The leader of the caller's command.
     pub leader: RefCell<Option<OwnedFd>>,
     /// Which leader the caller can use that stands inside.
-    pub led: RefCell<Option<String>>,
+    pub led: RefCell<Option<(String, String)>>,
 }
 
 /// What a caller waits for.

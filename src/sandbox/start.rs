@@ -105,6 +105,7 @@ pub fn create_or_take(
         order.lasting = Some(Lasting { kept: Some(sandboxes.place(&id)), guest: false });
     }
     let (entry, turn) = sandboxes.add(&record, &order)?;
+    let launch = if order.warm.is_some() { launch_template } else { launch };
     let started = pin_image(&entry, &record, &order, store).and_then(|()| launch(&entry));
     if started.is_err() {
         // What kept it from being made is what the caller has to know.
@@ -186,6 +187,12 @@ pub fn start(sandboxes: &Sandboxes, word: &str) -> Result<(Entry, Run), Error> {
 /// Starts the supervisor, and waits until it is ready or has said why it is not.
 pub(super) fn launch(entry: &Entry) -> Result<Run, Error> {
     launch_as(entry, &entry.id, Stdio::null())
+}
+
+/// The same of a template, which ends with us until it is ready: what it runs first may take any time.
+fn launch_template(entry: &Entry) -> Result<Run, Error> {
+    let (theirs, _ours) = std::io::pipe().map_err(|error| Error::attempt("start the supervisor", &error))?;
+    launch_as(entry, &entry.id, theirs.into())
 }
 
 /// The same of one that waits, whose supervisor ends when nobody has the other end of `lease`.

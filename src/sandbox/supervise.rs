@@ -27,6 +27,7 @@ use crate::images::Store;
 use crate::outcome::{Outcome, Status};
 use crate::process::{self, Attendant, Limits, Running};
 use crate::spec::{Order, Runs};
+use crate::sys::fd;
 use adopt::Waiting;
 pub(super) use log::LONGEST_LOG;
 use nix::poll::{PollFd, PollFlags};
@@ -60,8 +61,10 @@ pub fn supervise(
     let record = entry.record()?;
     let order = entry.order()?;
     let life = entry.life()?;
+    // Whoever has a template made is at the other end of our standard input, for as long as that takes.
+    let mut maker = order.warm.as_ref().and_then(|_| fd::take_stdin());
     let lived = loop {
-        let wanted = Wanted { record: &record, order: &order, ahead, waiting };
+        let wanted = Wanted { record: &record, order: &order, ahead, waiting, maker: maker.take() };
         let lived = lead(&entry, wanted, store, &mut *ready)?;
         if !lived.again {
             break lived;
@@ -96,6 +99,8 @@ struct Wanted<'a> {
     ahead: bool,
     /// Whether it waits for somebody to have it.
     waiting: bool,
+    /// Whoever has a template made, until it is ready.
+    maker: Option<OwnedFd>,
 }
 
 /// What came of a sandbox that was made.
@@ -113,10 +118,10 @@ struct Lived {
 
 /// Makes it and stays with it once.
 fn lead(entry: &Entry, wanted: Wanted<'_>, store: Option<&Store>, ready: Ready<'_>) -> Result<Lived, Error> {
-    let Wanted { record, order, ahead, waiting } = wanted;
+    let Wanted { record, order, ahead, waiting, maker } = wanted;
     entry.note("run.json", &Run::default())?;
     let listener = call::open(entry)?;
-    let (forge, input) = order.warm.as_ref().map(|_| Forge::new(&entry.id)).transpose()?.unzip();
+    let (forge, input) = order.warm.as_ref().map(|_| Forge::new(&entry.id, maker)).transpose()?.unzip();
     let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
     let failed = |error| Error::attempt("hold on to its maker", &error);
     let (waiting, lease) = if waiting { Some(Waiting::begin().map_err(failed)?).unzip() } else { (None, None) };
@@ -422,8 +427,8 @@ impl Supervisor<'_> {
                 line.say(&Answer::Done, &[])
             }
             Call::Join => self.join_in_time(line, running),
-            Call::JoinLed { key } => {
-                line.led.replace(Some(key));
+            Call::JoinLed { key, cgroup } => {
+                line.led.replace(Some((key, cgroup)));
                 self.join_in_time(line, running)
             }
             Call::Lead => {

@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::Answer;
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, SealFlag, fcntl, open};
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg};
 use nix::sys::stat::Mode;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -119,38 +119,42 @@ pub fn memory_file(name: &std::ffi::CStr) -> Answer<OwnedFd> {
     nix::sys::memfd::memfd_create(name, nix::sys::memfd::MFdFlags::MFD_CLOEXEC).map_err(|errno| errno as i32)
 }
 
+/// Nobody changes a file with these any more, nor takes them away (memfd_create(2)).
+const SEALS: SealFlag =
+    SealFlag::F_SEAL_SEAL.union(SealFlag::F_SEAL_SHRINK).union(SealFlag::F_SEAL_GROW).union(SealFlag::F_SEAL_WRITE);
+
 /// A copy in memory of the program that we are, which nobody can change any more (CVE-2019-5736). All of it is the kernel's to
 /// copy.
 pub fn own_program() -> std::io::Result<OwnedFd> {
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-    use nix::sys::memfd::{MFdFlags, memfd_create};
-    let mut own = std::fs::File::open("/proc/self/exe")?;
-    let sealed = memfd_create(c"belljar", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-    let mut copy = std::fs::File::from(sealed);
-    std::io::copy(&mut own, &mut copy)?;
-    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
-    fcntl(&copy, FcntlArg::F_ADD_SEALS(seals))?;
-    Ok(copy.into())
+    sealed(c"belljar", |copy| std::io::copy(&mut std::fs::File::open("/proc/self/exe")?, copy).map(drop))
 }
 
 /// A file in memory of these bytes, which nobody can change any more.
 pub fn sealed_file(name: &std::ffi::CStr, bytes: &[u8]) -> std::io::Result<OwnedFd> {
-    use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+    sealed(name, |file| std::io::Write::write_all(file, bytes))
+}
+
+fn sealed(
+    name: &std::ffi::CStr,
+    fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> std::io::Result<OwnedFd> {
     use nix::sys::memfd::{MFdFlags, memfd_create};
-    use std::io::Write as _;
     let mut file = std::fs::File::from(memfd_create(name, MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?);
-    file.write_all(bytes)?;
-    let seals = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    fill(&mut file)?;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(SEALS))?;
     Ok(file.into())
 }
 
 /// Whether it is a file in memory that nobody can change any more.
 pub fn is_sealed(fd: &OwnedFd) -> bool {
-    use nix::fcntl::SealFlag;
-    let wanted = SealFlag::F_SEAL_SEAL | SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE;
     let seals = fcntl(fd, FcntlArg::F_GET_SEALS).map(SealFlag::from_bits_truncate);
-    seals.is_ok_and(|seals| seals.contains(wanted))
+    seals.is_ok_and(|seals| seals.contains(SEALS))
+}
+
+/// Two ends of a connection that keeps messages apart and is closed at exec (unix(7), SOCK_SEQPACKET).
+pub fn pair() -> nix::Result<(OwnedFd, OwnedFd)> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
 }
 
 /// Lets the empty file `to` share the blocks of `from` (`FICLONE`); `false` where the file system cannot.

@@ -3,13 +3,14 @@
 //! short. Nobody can change its environment, directory, umask or signal mask from outside.
 #![allow(unsafe_code)]
 
+use super::proc::{self, Limits};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::Read as _;
 
 /// What is told of it by files of its own.
-const FILES: [&str; 3] = ["limits", "cgroup", "oom_score_adj"];
+const FILES: [&str; 2] = ["cgroup", "oom_score_adj"];
 /// More than one of them says, mostly: each is read in one go.
 const PIECE: usize = 8 << 10;
 /// The process itself, in ioprio_get(2).
@@ -18,6 +19,7 @@ const IOPRIO_WHO_PROCESS: libc::c_long = 1;
 /// What was found at one moment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Inherited {
+    limits: Limits,
     told: [Vec<u8>; FILES.len()],
     numbers: [libc::c_long; 3],
     cpus: Option<CpuSet>,
@@ -33,7 +35,18 @@ impl Inherited {
         ];
         let mut piece = [0; PIECE];
         let told = FILES.map(|name| told(name, &mut piece).unwrap_or_default());
-        Inherited { told, numbers, cpus: sched_getaffinity(Pid::from_raw(0)).ok() }
+        Inherited { limits: proc::limits(), told, numbers, cpus: sched_getaffinity(Pid::from_raw(0)).ok() }
+    }
+
+    /// What a command has of it wherever it runs: the limits, and its place among those that compute. The same words for the same.
+    pub fn place(&self) -> String {
+        format!("{:?} {:?} {:?}", self.limits, self.numbers, self.cpus)
+    }
+
+    /// What a command has of it that no cgroup of its own holds.
+    pub fn cgroup(&self) -> String {
+        let [cgroup, _] = &self.told;
+        String::from_utf8_lossy(cgroup).into_owned()
     }
 }
 

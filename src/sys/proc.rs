@@ -74,17 +74,25 @@ pub fn total_memory() -> u64 {
     }
 }
 
-/// The caller's hard limits, by the number of the resource (getrlimit(2)). What cannot be asked about binds nobody.
-pub fn hard_limits() -> [u64; HARD_LIMITS] {
-    let mut limits = [u64::MAX; HARD_LIMITS];
-    for (resource, hard) in (0..).zip(&mut limits) {
+/// The soft and the hard limit of each resource.
+pub type Limits = [(u64, u64); HARD_LIMITS];
+
+/// The limits of this process, as getrlimit(2) tells them; without one where a resource is not known.
+pub fn limits() -> Limits {
+    let mut limits = [(u64::MAX, u64::MAX); HARD_LIMITS];
+    for (resource, both) in (0..).zip(&mut limits) {
         let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
         // SAFETY: `limit` is writable during the call.
         if unsafe { libc::getrlimit(resource, &raw mut limit) } == 0 {
-            *hard = limit.rlim_max;
+            *both = (limit.rlim_cur, limit.rlim_max);
         }
     }
     limits
+}
+
+/// The hard ones among them.
+pub fn hard_limits() -> [u64; HARD_LIMITS] {
+    limits().map(|(_, hard)| hard)
 }
 
 /// Resources that the kernel limits: `RLIM_NLIMITS`.
@@ -256,33 +264,6 @@ pub fn reap_inside() {
                 nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), Some(nix::sys::wait::WaitPidFlag::WNOHANG));
         }
     }
-}
-
-/// The limits of all resources of this process, as soft and hard ones; of open files, whose soft limit is ours to raise, twice the hard
-/// one.
-pub fn limits() -> [(u64, u64); HARD_LIMITS] {
-    let mut limits = [(u64::MAX, u64::MAX); HARD_LIMITS];
-    for (resource, both) in (0..).zip(&mut limits) {
-        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-        // SAFETY: `limit` is writable during the call.
-        if unsafe { libc::getrlimit(resource, &raw mut limit) } == 0 {
-            let soft = if resource == libc::RLIMIT_NOFILE { limit.rlim_max } else { limit.rlim_cur };
-            *both = (soft, limit.rlim_max);
-        }
-    }
-    limits
-}
-
-/// Who comes before whom: the priority, and the processors.
-pub fn place_in_the_queue() -> String {
-    // SAFETY: numbers only.
-    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    let processors = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
-    let processors = processors.map(|set| {
-        let is_in = |number: &usize| set.is_set(*number).unwrap_or(false);
-        (0..nix::sched::CpuSet::count()).filter(is_in).map(|number| number.to_string()).collect::<Vec<_>>().join("+")
-    });
-    format!("{nice} {}", processors.unwrap_or_default())
 }
 
 /// The pid of a process as `/proc` numbers it; `None` where it has ended.

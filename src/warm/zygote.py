@@ -21,6 +21,9 @@ try:
 except ImportError as exception:
     # Small Pythons lack some of it. Descriptor 0 is the socket that an answer is awaited on.
     os.write(0, json.dumps({"refused": {"why": "python", "what": str(exception)}}).encode())
+    # Who hears it ends with this process.
+    while os.read(0, 1):
+        pass
     os._exit(0)
 
 RIGHTS = _socket.CMSG_SPACE(4 * 253)

@@ -1,6 +1,6 @@
 //! What a run by a template finds, and what is told of it.
 
-use crate::common::{Scratch, ended, eventually, python_result, said, stdout};
+use crate::common::{Scratch, Started, ended, eventually, python_result, result, said, stdout};
 use crate::{known, run, template};
 use serde_json::json;
 
@@ -119,6 +119,20 @@ fn a_run_whose_caller_is_killed_ends_with_it() {
     caller.kill().expect("kill the caller");
     caller.wait().expect("its end");
     assert!(eventually(20, || known(&sandboxes)["now"]["running"] == 0), "{}", known(&sandboxes));
+}
+
+#[test]
+fn a_run_whose_template_is_removed_says_that_it_ran_and_what_it_wrote() {
+    let sandboxes = template("warm-removed", &[]);
+    let code = "import time; print('began', flush=True); time.sleep(600)";
+    let mut command = sandboxes.command(&["code", "python", "--json", "--warm", "numbers", "-e", code]);
+    let running = Started::new(&mut command);
+    assert!(eventually(20, || known(&sandboxes)["now"]["running"] == 1), "{}", known(&sandboxes));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    sandboxes.done(&["warm", "rm", "numbers"]);
+    let told = result(&running.finish());
+    assert_eq!((&told["status"], stdout(&told)), (&json!("cancelled"), "began\n"), "{told}");
+    assert!(told["error"]["message"].as_str().is_some_and(|message| message.contains("numbers")), "{told}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A template as a sandbox that lasts.
 
-use crate::common::{eventually, processes_with};
+use crate::common::{Started, eventually, processes_with};
 use crate::{known, run, template};
 use serde_json::Value;
 
@@ -58,4 +58,21 @@ fn a_template_whose_interpreter_was_killed_is_made_anew() {
     let parked = || run(&sandboxes, &[], "import sys; print('decimal' in sys.modules)")["warm"]["how"] == "parked";
     assert!(eventually(20, parked), "{}", sandboxes.done(&["warm", "ls", "--json"]));
     assert_ne!(interpreter(&sandboxes), before);
+}
+
+#[test]
+fn a_template_that_nobody_waits_for_any_more_is_not_made() {
+    let sandboxes = crate::Sandboxes::new("warm-left");
+    let words = [&["warm", "create", "--image", "host"], crate::allowed_to_be_missing()].concat();
+    let words = [&words[..], &["--preload", "while True: pass", "numbers"]].concat();
+    for signal in [nix::sys::signal::Signal::SIGINT, nix::sys::signal::Signal::SIGKILL] {
+        let maker = Started::new(&mut sandboxes.command(&words));
+        assert!(eventually(20, || !sandboxes.supervisors().is_empty()), "nobody makes it");
+        // Its interpreter has begun.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        maker.signal(signal);
+        assert_ne!(maker.end_signal(), None);
+        assert!(eventually(20, || sandboxes.supervisors().is_empty()), "{signal}: {:?}", sandboxes.states());
+        assert_eq!(sandboxes.leavings(), Vec::<String>::new());
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::polled;
 use crate::cgroup::Cgroup;
-use crate::process::taken::Reaper;
+use crate::process::taken::{Reaper, Waited};
 use crate::sys::proc;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -32,18 +32,9 @@ struct Leading {
     /// Until then it is the messenger that brings it inside.
     inside: bool,
     /// Whether it is another's child, whom nobody but that one can ask how it ended; what it says that its command has used.
-    stood: Option<Used>,
+    stood: Option<Waited>,
     /// When a leader that was told to end has had time enough.
     until: Option<Instant>,
-}
-
-/// What a command has used, as its leader tells it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Used {
-    /// Milliseconds of CPU time.
-    pub(super) cpu_ms: i32,
-    /// KiB of the largest process.
-    pub(super) memory_kib: i32,
 }
 
 impl First {
@@ -65,13 +56,13 @@ impl First {
 
     /// A leader that stood inside, and leads our command now.
     pub(in crate::process) fn standing(leader: OwnedFd, control: OwnedFd) -> First {
-        let leading = Leading { inside: true, stood: Some(Used::default()), until: None };
+        let leading = Leading { inside: true, stood: Some(Waited::default()), until: None };
         // Its number is its parent's to use.
         First { leading: Some(leading), ..First::init(0, leader, control) }
     }
 
     /// What a leader that stood inside has told of its command's use.
-    pub(super) fn stood(&mut self) -> Option<&mut Used> {
+    pub(super) fn stood(&mut self) -> Option<&mut Waited> {
         self.leading.as_mut()?.stood.as_mut()
     }
 
@@ -80,14 +71,10 @@ impl First {
         if let Some(reaper) = &mut self.reaper {
             return reaper().map(|waited| waited.usage());
         }
-        let Some(used) = self.stood().copied() else {
-            return proc::wait_with_usage(self.pid).ok().map(|(_, usage)| usage);
-        };
-        let mut usage = proc::no_usage();
-        usage.ru_utime.tv_sec = i64::from(used.cpu_ms / 1000);
-        usage.ru_utime.tv_usec = i64::from(used.cpu_ms % 1000 * 1000);
-        usage.ru_maxrss = i64::from(used.memory_kib);
-        Some(usage)
+        match self.stood() {
+            Some(used) => Some(used.usage()),
+            None => proc::wait_with_usage(self.pid).ok().map(|(_, usage)| usage),
+        }
     }
 
     /// Its pid, the descriptor of it, and the socket to it.

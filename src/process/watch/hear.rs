@@ -2,17 +2,18 @@
 
 use super::Running;
 use super::ending::Ended;
-use super::first::Used;
 use crate::process::meter::{Meter, Sight};
 use crate::process::plan::files_in_memory;
 use crate::process::relay::{Inlet, Outlet};
 use crate::process::report::{Frame, SIZE};
+use crate::process::taken::Waited;
 use crate::sys::directory::open_within;
 use crate::sys::fd;
 use crate::sys::tty::copy_size;
 use nix::fcntl::{OFlag, ResolveFlag};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 impl Running {
     /// A frame of pid 1 or the payload, or their end.
@@ -37,8 +38,10 @@ impl Running {
             Some(Frame::Users) => self.held.users = descriptors.into_iter().next(),
             Some(Frame::Terminal) => self.terminal(descriptors),
             Some(Frame::Device) => self.device(descriptors),
-            Some(Frame::UsedCpu(milliseconds)) => self.used(|used| used.cpu_ms = milliseconds),
-            Some(Frame::UsedMemory(kib)) => self.used(|used| used.memory_kib = kib),
+            Some(Frame::UsedCpu(milliseconds)) => {
+                self.used(|used| used.cpu = Duration::from_millis(milliseconds.unsigned_abs().into()));
+            }
+            Some(Frame::UsedMemory(kib)) => self.used(|used| used.largest = u64::from(kib.unsigned_abs()) << 10),
             // Heard by whoever hands over, and by nobody later.
             Some(Frame::Standing | Frame::Taken) => {}
             Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
@@ -59,7 +62,7 @@ impl Running {
         }
     }
 
-    fn used(&mut self, note: impl FnOnce(&mut Used)) {
+    fn used(&mut self, note: impl FnOnce(&mut Waited)) {
         if let Some(used) = self.first.stood() {
             note(used);
         }

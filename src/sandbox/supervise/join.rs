@@ -31,7 +31,7 @@ impl Supervisor<'_> {
         let Some((mut answer, mut descriptors)) = self.handed(running) else {
             return line.say(&Answer::Refused("the sandbox is not ready".to_owned()), &[]);
         };
-        let standing = line.led.take().and_then(|key| self.ahead.take(&key));
+        let standing = line.led.take().and_then(|key| self.ahead.take(&key, running.cgroup().is_some()));
         if let (Some(standing), Answer::Joined { led, .. }) = (&standing, &mut answer) {
             *led = true;
             descriptors.extend([standing.leader.as_raw_fd(), standing.control.as_raw_fd()]);

@@ -5,12 +5,11 @@ use super::super::WarmStats;
 use super::super::call::{Answer, Call, Line};
 use super::super::warm::message::{News, Ready, State, Task};
 use super::Supervisor;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::outcome::{Outcome, Status};
 use crate::own::Own;
 use crate::process::Running;
-use crate::sys::proc;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use crate::sys::{fd, proc};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::Stdio;
 use std::time::Duration;
@@ -30,6 +29,8 @@ pub(super) enum Progress {
 /// The template's side of a supervisor.
 pub(super) struct Forge {
     id: String,
+    /// Whoever has it made, until it is ready.
+    wanted_by: Option<OwnedFd>,
     /// Our end of the interpreter's standard input, until the maker has it.
     interpreter: Option<OwnedFd>,
     maker: Option<Line>,
@@ -42,11 +43,12 @@ pub(super) struct Forge {
 }
 
 impl Forge {
-    /// One for the template of that id, and the interpreter's standard input.
-    pub(super) fn new(id: &str) -> Result<(Forge, OwnedFd), Error> {
+    /// One for the template of that id, and the interpreter's standard input. It ends with `wanted_by`, as long as it is not ready.
+    pub(super) fn new(id: &str, wanted_by: Option<OwnedFd>) -> Result<(Forge, OwnedFd), Error> {
         let (ours, theirs) = pair()?;
         let forge = Forge {
             id: id.to_owned(),
+            wanted_by,
             interpreter: Some(ours),
             maker: None,
             inside: None,
@@ -68,7 +70,8 @@ impl Forge {
     /// To wait for.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let maker = self.maker.as_ref().filter(|_| !self.over).map(Line::descriptor);
-        maker.into_iter().chain(self.inside.iter().map(|(_, pidfd)| pidfd.as_fd()))
+        let wanted_by = self.wanted_by.as_ref().filter(|_| !self.over).map(OwnedFd::as_fd);
+        maker.into_iter().chain(self.inside.iter().map(|(_, pidfd)| pidfd.as_fd())).chain(wanted_by)
     }
 
     /// Waits for a maker that has ended: the namespace of pids that it is in ends no sooner.
@@ -87,6 +90,10 @@ impl Forge {
         self.bury();
         if self.over {
             return Ok(Progress::Waits);
+        }
+        if self.wanted_by.as_ref().is_some_and(|maker| proc::has_ended(maker.as_fd())) {
+            self.over = true;
+            return Err(Error::new(Kind::Cancelled, "nobody waits for the template any more"));
         }
         let tended = if self.maker.is_none() { self.start(running) } else { Ok(()) };
         // It is said once.
@@ -130,7 +137,7 @@ impl Forge {
         loop {
             match line.hear::<News>() {
                 Ok(Some((News::Ready(ready), _))) => {
-                    self.ready = Some(ready);
+                    (self.ready, self.wanted_by) = (Some(ready), None);
                     running.doze();
                 }
                 Ok(Some((News::State(state), _))) => self.state = state,
@@ -172,6 +179,5 @@ impl Forge {
 }
 
 fn pair() -> Result<(OwnedFd, OwnedFd), Error> {
-    socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .map_err(|errno| Error::setup("make a socket pair", errno as i32))
+    fd::pair().map_err(|errno| Error::setup("make a socket pair", errno as i32))
 }

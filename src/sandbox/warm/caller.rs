@@ -4,10 +4,10 @@ use super::message::{Given, Wish};
 use crate::error::{Error, Kind, Problem};
 use crate::host::cgroup::Controllers;
 use crate::images::Store;
-use crate::outcome::{How, Outcome, Warm};
+use crate::outcome::{How, Outcome, Status, Warm};
 use crate::process::{self, Attendant, Delivery, Handed, Running, Waited};
-use crate::sandbox::call::{Answer, Call, Line};
-use crate::sandbox::{Entry, Sandboxes};
+use crate::sandbox::call::{Call, Line};
+use crate::sandbox::{Entry, Sandboxes, silence};
 use crate::spec::{Code, Language, Order, OutputLimit, Program, Protection, Source, Spec};
 use crate::warm::request::{INPUT, Request, TEXT};
 use nix::poll::{PollFd, PollFlags};
@@ -101,7 +101,12 @@ pub fn run(
     let mut lease = Lease { line, over: false };
     let outcome = process::take(&order, handed, request.as_bytes(), delivery, &mut lease);
     match outcome {
-        Ok(outcome) => Ok((Outcome { warm: Some(Warm::copied(how)), ..outcome }, order.spec)),
+        Ok(outcome) => {
+            // It ran, and all that it wrote is here; what has ended it is the template's end.
+            let ended = lease.over && outcome.status == Status::Cancelled && outcome.error.is_none();
+            let error = if ended { Some(entry.ended()) } else { outcome.error };
+            Ok((Outcome { warm: Some(Warm::copied(how)), error, ..outcome }, order.spec))
+        }
         Err(error) if error.kind == Kind::Setup && lease.is_over() => Err(entry.ended()),
         Err(error) => Err(error),
     }
@@ -126,7 +131,7 @@ fn take(entry: &Entry) -> Result<Copy, String> {
     };
     let gone = |_| "its maker is gone".to_owned();
     maker.say(&Wish::Take, &[]).map_err(gone)?;
-    if !crate::sandbox::silence::await_word(maker.descriptor(), None, Some(Instant::now() + PATIENCE)) {
+    if !silence::await_word(maker.descriptor(), None, Some(Instant::now() + PATIENCE)) {
         return Err(format!("its maker has said nothing for {} s", PATIENCE.as_secs()));
     }
     let (given, descriptors) = maker.hear::<Given>().map_err(gone)?.ok_or_else(|| "its maker is gone".to_owned())?;
@@ -169,7 +174,7 @@ fn take(entry: &Entry) -> Result<Copy, String> {
 
 /// What the maker says of a sandbox that has ended.
 fn reap(maker: &Line) -> Option<Waited> {
-    if !crate::sandbox::silence::await_word(maker.descriptor(), None, Some(Instant::now() + LAST_WORD)) {
+    if !silence::await_word(maker.descriptor(), None, Some(Instant::now() + LAST_WORD)) {
         return None;
     }
     match maker.hear::<Given>() {
@@ -242,11 +247,22 @@ struct Lease {
 }
 
 impl Lease {
-    /// Whether the template has ended, or is ending.
+    /// Whether the template has ended, or is ending: it speaks to us of nothing else.
     fn is_over(&mut self) -> bool {
+        self.hears(LAST_WORD)
+    }
+
+    fn hears(&mut self, patience: Duration) -> bool {
+        let until = Some(Instant::now() + patience);
+        self.over = self.over || silence::await_word(self.line.descriptor(), None, until);
         self.over
-            || (crate::sandbox::silence::await_word(self.line.descriptor(), None, Some(Instant::now() + LAST_WORD))
-                && matches!(self.line.hear::<Answer>(), Ok(Some((Answer::Ended(_), _)) | None) | Err(_)))
+    }
+
+    /// With the template ends the run.
+    fn tell(&mut self, running: &mut Running, patience: Duration) {
+        if !self.over && self.hears(patience) {
+            running.sandbox_ended(false);
+        }
     }
 }
 
@@ -258,11 +274,12 @@ impl Attendant for Lease {
         None
     }
 
-    fn attend(&mut self, _running: &mut Running, _now: Instant) {
-        let mut list = [PollFd::new(self.line.descriptor(), PollFlags::POLLIN)];
-        if !self.over && nix::poll::poll(&mut list, nix::poll::PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
-            // Whatever it is: it speaks to us only of its end.
-            self.over = true;
-        }
+    fn attend(&mut self, running: &mut Running, _now: Instant) {
+        self.tell(running, Duration::ZERO);
+    }
+
+    fn gone(&mut self, running: &mut Running) {
+        // The kernel is quicker than the supervisor of the template.
+        self.tell(running, LAST_WORD);
     }
 }

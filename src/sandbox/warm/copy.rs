@@ -5,16 +5,16 @@ use crate::error::{Error, Kind};
 use crate::outcome::Enforcement;
 use crate::process::{self, Ground, Spare, SpareHeld};
 use crate::sandbox::call::Line;
-use crate::sys::proc;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use crate::sandbox::silence;
+use crate::sys::{fd, proc};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
+use std::time::{Duration, Instant};
 
 /// How long the interpreter may take for a copy, and the copy for its first word.
-const PATIENCE: u16 = 20_000;
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A copy that waits for code.
 pub struct Parked {
@@ -31,9 +31,14 @@ pub struct Parked {
 impl Parked {
     /// Ends it, which nobody has used.
     pub fn end(self) {
-        let _ = proc::send_signal(self.held.pidfd.as_raw_fd(), libc::SIGKILL);
-        let _ = proc::wait_with_usage(self.held.pid);
+        end(&self.held);
     }
+}
+
+/// Ends a sandbox that is nobody's. Where it has ended, that is as good.
+fn end(held: &SpareHeld) {
+    let _ = proc::send_signal(held.pidfd.as_raw_fd(), libc::SIGKILL);
+    let _ = proc::wait_with_usage(held.pid);
 }
 
 /// Bytes as the system's strings are.
@@ -54,8 +59,7 @@ pub fn make(ground: &mut Ground, interpreter: &Line, ahead: bool) -> Result<Park
     match made {
         Ok(socket) => Ok(Parked { held, socket, image: plan.image, enforcement }),
         Err(error) => {
-            let _ = proc::send_signal(held.pidfd.as_raw_fd(), libc::SIGKILL);
-            let _ = proc::wait_with_usage(held.pid);
+            end(&held);
             Err(error)
         }
     }
@@ -71,8 +75,7 @@ fn fork(
     let door = held.cgroup.as_ref().map(|cgroup| cgroup.door().map(OwnedFd::from)).transpose()?;
     let script = process::write_script(plan, std::mem::take(&mut held.namespaces), door, ruleset)?;
     let blob = process::in_memory(&script.encode())?;
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
-        .map_err(|errno| Error::setup("make a socket pair", errno as i32))?;
+    let (ours, theirs) = fd::pair().map_err(|errno| Error::setup("make a socket pair", errno as i32))?;
     let sent = std::iter::once(blob.as_raw_fd()).chain(script.descriptors().map(|fd| fd.as_raw_fd()));
     let sent: Vec<_> = sent.chain([theirs.as_raw_fd()]).collect();
     // One that waits touches beforehand what every run touches.
@@ -99,13 +102,6 @@ fn fork(
 }
 
 fn await_word(line: &Line, otherwise: &str) -> Result<(), Error> {
-    let mut list = [PollFd::new(line.descriptor(), PollFlags::POLLIN)];
-    loop {
-        match poll(&mut list, PollTimeout::from(PATIENCE)) {
-            Err(nix::errno::Errno::EINTR) => {}
-            Ok(1..) => return Ok(()),
-            Ok(_) => return Err(Error::setup(otherwise, libc::ETIMEDOUT)),
-            Err(errno) => return Err(Error::setup(otherwise, errno as i32)),
-        }
-    }
+    let told = silence::await_word(line.descriptor(), None, Some(Instant::now() + PATIENCE));
+    told.then_some(()).ok_or_else(|| Error::setup(otherwise, libc::ETIMEDOUT))
 }

@@ -34,11 +34,14 @@ const REST: Duration = Duration::from_secs(1);
 pub fn make_spares(sandboxes: &Sandboxes, id: &str, store: &Store) -> Result<(), Error> {
     let line = std::io::stdin().as_fd().try_clone_to_owned().map(Line::of);
     let line = line.map_err(|error| Error::attempt("speak to the supervisor", &error))?;
-    let made = serve(&line, sandboxes, id, store);
+    // As long as the interpreter hears that there is somebody it stays, and with it the template that we are in.
+    let mut held = None;
+    let made = serve(&line, (sandboxes, id), store, &mut held);
     if let Err(error) = &made {
         // A supervisor that is gone has ended the template.
         let _ = line.say(&News::Failed(error.clone()), &[]);
     }
+    drop(held);
     made
 }
 
@@ -46,7 +49,12 @@ fn failed(attempt: &'static str) -> impl Fn(std::io::Error) -> Error {
     move |error| Error::attempt(attempt, &error)
 }
 
-fn serve(line: &Line, sandboxes: &Sandboxes, id: &str, store: &Store) -> Result<(), Error> {
+fn serve(
+    line: &Line,
+    (sandboxes, id): (&Sandboxes, &str),
+    store: &Store,
+    held: &mut Option<OwnedFd>,
+) -> Result<(), Error> {
     let begun = line.hear::<Task>().map_err(failed("hear the supervisor"))?;
     let Some((Task::Begin, descriptors)) = begun else { return Ok(()) };
     let [users, pids, interpreter] = <[OwnedFd; 3]>::try_from(descriptors)
@@ -62,6 +70,7 @@ fn serve(line: &Line, sandboxes: &Sandboxes, id: &str, store: &Store) -> Result<
         return line.say(&News::Inside(pid), &[pidfd.as_raw_fd()]).map_err(failed("tell the supervisor"));
     }
     ground.enter();
+    *held = interpreter.try_clone().ok();
     let interpreter = Line::of(interpreter);
     let ready = begin(&interpreter, &wish)?;
     let mut maker = Maker::new(line, interpreter, ground, wish.ready as usize);
