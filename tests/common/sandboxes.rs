@@ -86,12 +86,19 @@ impl Sandboxes {
         let numbers = std::fs::read_dir("/proc")
             .expect("read /proc")
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
+        let read = |pid: i32, name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
         let ours = |pid: &i32| {
-            let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
             let has = |bytes: &[u8], word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
-            has(&read("cmdline"), b"supervise-sandbox") && has(&read("environ"), home.as_os_str().as_encoded_bytes())
+            has(&read(*pid, "cmdline"), b"supervise-sandbox")
+                && has(&read(*pid, "environ"), home.as_os_str().as_encoded_bytes())
         };
-        numbers.filter(ours).collect()
+        let found: Vec<i32> = numbers.filter(ours).collect();
+        // A child that has not executed anything yet has its parent's words.
+        let parent = |pid: i32| -> Option<i32> {
+            let stat = String::from_utf8(read(pid, "stat")).ok()?;
+            stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+        };
+        found.iter().copied().filter(|pid| parent(*pid).is_none_or(|parent| !found.contains(&parent))).collect()
     }
 
     /// How many hold a sandbox by a lease.
