@@ -58,14 +58,14 @@ pub struct Warm {
     pub how: How,
     /// Why it was none of the template's; null where it was.
     pub why: Option<String>,
-    /// What it had in common with other runs of the template, each being a copy of the same process.
+    /// What it had in common with other runs of the template, where each is a copy of the same process.
     pub shares: &'static [&'static str],
 }
 
 impl Warm {
-    /// By a copy.
-    pub fn copied(how: How) -> Warm {
-        Warm { how, why: None, shares: &["hash seed", "layout of memory", "stack canary"] }
+    /// By a copy, or by an interpreter that was executed for it.
+    pub fn copied(how: How, shares: bool) -> Warm {
+        Warm { how, why: None, shares: if shares { &["hash seed", "layout of memory", "stack canary"] } else { &[] } }
     }
 
     /// By none, and why.

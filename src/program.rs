@@ -3,7 +3,7 @@
 use crate::error::{Error, Problem};
 use crate::host::Host;
 use crate::identity;
-use crate::spec::{Code, Language, Order, Runs, Source};
+use crate::spec::{Code, Language, Order, Runs, Source, Warm};
 use crate::step::{Command, Slot, Step, c_string};
 use crate::warm;
 use std::ffi::{CString, OsStr, OsString};
@@ -28,20 +28,31 @@ pub fn name(command: &Command) -> String {
 /// `Invalid`, where neither the request nor the image names a command.
 pub fn command(order: &Order, host: &Host) -> Result<Command, Error> {
     let words = words(order, host);
-    let environment = identity::environment(order, host);
-    let Some(first) = words.first() else {
+    if words.is_empty() {
         let problem = Problem::new("command", "no command, and the image has none of its own");
         return Err(Error::invalid(vec![
             problem.hint("end with what to run, as in `belljar run --image NAME -- ls -l`"),
         ]));
-    };
+    }
+    let command = executed(&words, identity::environment(order, host));
     // Ours has no name inside: it is executed by its descriptor.
     let own = matches!(order.runs(), Runs::Own(_));
-    Ok(Command {
-        candidates: if own { Vec::new() } else { candidates(first, &environment) },
+    Ok(if own { Command { candidates: Vec::new(), ..command } } else { command })
+}
+
+/// What to execute in a sandbox for a run by a template, where the interpreter cannot be copied.
+pub fn parked(template: &Warm, order: &Order, host: &Host) -> Option<Command> {
+    let words = (template.language == Language::Node).then(|| warm::parked_words(&template.preload))?;
+    Some(executed(&words, identity::environment(order, host)))
+}
+
+/// These words, found by the `PATH` of the environment.
+fn executed(words: &[OsString], environment: Vec<CString>) -> Command {
+    Command {
+        candidates: words.first().map(|first| candidates(first, &environment)).unwrap_or_default(),
         arguments: words.iter().map(|word| c_string(word.as_bytes())).collect(),
         environment,
-    })
+    }
 }
 
 /// The step that brings code into the sandbox as a file, where it does not come on the command line.
@@ -82,8 +93,8 @@ pub fn file_name(path: &Path, language: Language) -> String {
 /// The command line. An image's entry point comes before the command that is asked for, or before the image's own;
 /// code needs none.
 fn words(order: &Order, host: &Host) -> Vec<OsString> {
-    if order.warm.is_some() {
-        return warm::words();
+    if let Some(warm) = &order.warm {
+        return warm::words_of(warm.language);
     }
     match order.runs() {
         Runs::Command(words) => {

@@ -67,4 +67,4 @@ pub use record::{End, Reason, Record, Run, State};
 pub use start::{Report, Wish, create, create_or_take, start};
 pub use supervise::supervise;
 pub use volumes::{Volume, Volumes};
-pub use warm::{Piece, WarmStats, make_spares, run as run_warm};
+pub use warm::{Piece, WarmStats, make_spares, run as run_warm, template};

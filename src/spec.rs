@@ -156,14 +156,26 @@ pub struct Code {
 }
 
 /// An interpreter that `code` knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Language {
     /// `python3`.
+    #[default]
     Python,
     /// `node`.
     Node,
     /// `sh`.
     Shell,
+}
+
+impl Language {
+    /// As it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Language::Python => "python",
+            Language::Node => "node",
+            Language::Shell => "shell",
+        }
+    }
 }
 
 /// Where a piece of code comes from.

@@ -1,4 +1,4 @@
-//! Warm interpreters: what a template's Python is started with, and the words that it is spoken to with.
+//! Warm interpreters: what a template's interpreter is started with, and the words that it is spoken to with.
 //!
 //! A template's Python imports once; for each run it is copied into a sandbox that was prepared for it. What is here is
 //! data: the driver that Python runs, the shared object that it forks by, the script of a fork and the request of a run.
@@ -8,6 +8,7 @@
 pub mod request;
 pub mod script;
 
+use crate::spec::Language;
 use base64::Engine as _;
 use std::ffi::OsString;
 
@@ -19,6 +20,11 @@ pub static FORK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/fork.so"));
 const PARKED: (&str, &[u8]) = (include_str!("warm/parked.js"), include_bytes!(concat!(env!("OUT_DIR"), "/receive.so")));
 /// What a template's Node runs, and the shared object that it has others executed by.
 const SPAWN: (&str, &[u8]) = (include_str!("warm/spawn.js"), include_bytes!(concat!(env!("OUT_DIR"), "/spawn.so")));
+
+/// The command line of a template's interpreter. Its standard input is the socket over which it is spoken to.
+pub fn words_of(language: Language) -> Vec<OsString> {
+    if language == Language::Node { node_words() } else { words() }
+}
 
 /// The command line of a template's Node, which is spoken to as Python is.
 pub fn node_words() -> Vec<OsString> {
@@ -41,7 +47,7 @@ const START: &str = "import _socket, os; channel = _socket.socket(fileno=os.dup(
     program = int.from_bytes(control[0][2], 'little'); \
     exec(compile(os.pread(program, 1 << 20, 0).split(b'\\n#belljar\\n')[1], '<belljar>', 'exec'))";
 
-/// The command line of a template's Python. Its standard input is the socket over which it is spoken to.
+/// The command line of a template's Python.
 pub fn words() -> Vec<OsString> {
     ["python3", "-u", "-c", START].map(OsString::from).into()
 }

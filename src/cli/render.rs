@@ -151,8 +151,12 @@ fn cannot_write(what: &str, error: &io::Error) {
 }
 
 /// One line on stderr under our name. If nobody can read it there is nobody left to tell.
-pub fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "belljar: {}", plain(line, false));
+pub fn say(text: &str) {
+    let mut lines = text.trim_end().split('\n').map(|line| plain(line, false));
+    let first = lines.next().unwrap_or_default();
+    // What follows is set off, so that nothing in it looks like a message or a cure of ours.
+    let rest: String = lines.map(|line| format!("    {line}\n")).collect();
+    let _ = write!(io::stderr(), "belljar: {first}\n{rest}");
 }
 
 /// A cure, on a line of its own.

@@ -6,7 +6,7 @@
 
 use super::plan::Plan;
 use crate::error::Error;
-use crate::step::{Capabilities, Step};
+use crate::step::{Capabilities, Command, Step};
 use crate::sys::fd;
 use crate::warm::script::{Argument, Call, Script};
 use std::ffi::CStr;
@@ -41,7 +41,7 @@ fn number(value: impl Into<i64>) -> Argument {
 }
 
 /// Writes down how a copy gets into `namespaces`, which are of these `kinds`, and into the cgroup, and what is done to it there by the
-/// payload's steps of `plan`.
+/// payload's steps of `plan`. Where `command` is given it executes that at the end, and is no copy any more.
 ///
 /// # Errors
 ///
@@ -51,6 +51,7 @@ pub fn write(
     namespaces: Vec<(OwnedFd, i32)>,
     cgroup: Option<OwnedFd>,
     ruleset: Option<OwnedFd>,
+    command: Option<&Command>,
 ) -> Result<Written, Error> {
     let mut written = Written { script: Script::default(), descriptors: Vec::new() };
     if let Some(procs) = cgroup {
@@ -77,8 +78,12 @@ pub fn write(
     for step in &plan.steps.payload {
         translate(step, ruleset, script)?;
     }
-    // As any program is that has just been executed.
-    script.child.push(control(libc::PR_SET_DUMPABLE, 1, 0));
+    match command {
+        // It is dumpable by itself from then on; until then its memory is the template's.
+        Some(Command { candidates, arguments, environment }) => script.execute(candidates, arguments, environment),
+        // As any program is that has just been executed.
+        None => script.child.push(control(libc::PR_SET_DUMPABLE, 1, 0)),
+    }
     Ok(written)
 }
 

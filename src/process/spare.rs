@@ -15,9 +15,10 @@ use crate::cgroup::{self, Cgroup};
 use crate::error::Error;
 use crate::host::Host;
 use crate::images::{self, Lease, Store};
-use crate::spec::{Code, Language, Lasting, Order, Program, Source, Spec, User};
+use crate::spec::{Code, Lasting, Order, Program, Source, Spec, User};
+use crate::step::Command;
 use crate::sys::child;
-use crate::{identity, landlock, namespaces};
+use crate::{identity, landlock, namespaces, program};
 use std::os::fd::{AsFd as _, OwnedFd};
 
 /// What there is of a spare that waits.
@@ -57,24 +58,29 @@ pub struct Spare {
     pub plan: Plan,
     /// What the rules of its Landlock step are added to.
     pub ruleset: Option<OwnedFd>,
+    /// What its payload executes, where it is no copy.
+    pub command: Option<Command>,
 }
 
 /// What spares are made from.
 pub struct Ground {
     order: Order,
     host: Host,
+    /// What is executed in each, where an interpreter cannot be copied.
+    command: Option<Command>,
     /// The image stays as long as spares are made.
     _lease: Option<Lease>,
 }
 
 impl Ground {
-    /// Looks at the machine, for code in the language Python in sandboxes of `order`.
+    /// Looks at the machine, for code by the template of `order` in sandboxes like that one.
     ///
     /// # Errors
     ///
     /// As of a sandbox that runs the code.
     pub fn survey(order: &Order, store: Option<&Store>) -> Result<Ground, Error> {
-        let code = Code { language: Language::Python, source: Source::Text("".into()), args: Vec::new() };
+        let template = order.warm.clone().unwrap_or_default();
+        let code = Code { language: template.language, source: Source::Text("".into()), args: Vec::new() };
         let spec = Spec { program: Program::Code(code), timeout: None, ..order.spec.clone() };
         let mut order = Order { spec, lasting: None, warm: None, ..order.clone() };
         let lease = images::lease(&order, store)?;
@@ -82,7 +88,8 @@ impl Ground {
         let host = cgroup::settle(&order.spec, Host::probe(&order.spec, image)?)?;
         // Who we are inside of the template is its user already.
         order.spec.user = Some(identity::user(&order.spec, &host));
-        Ok(Ground { order, host, _lease: lease })
+        let command = program::parked(&template, &order, &host);
+        Ok(Ground { order, host, command, _lease: lease })
     }
 
     /// From here on the caller's process is inside of the template's namespace of users, where it has other numbers.
@@ -119,6 +126,6 @@ impl Ground {
         // A launch needs to be; nobody inside of the template looks at us.
         child::process_control(libc::PR_SET_DUMPABLE, 0, 0).map_err(|errno| Error::setup("be undumpable", errno))?;
         let kinds = namespaces::to_join(&empty);
-        Ok(Spare { held: made?.await_spare(&kinds)?, plan, ruleset })
+        Ok(Spare { held: made?.await_spare(&kinds)?, plan, ruleset, command: self.command.clone() })
     }
 }

@@ -55,6 +55,8 @@ pub struct Handed {
     pub pidfd: OwnedFd,
     /// The socket to the process that waits for code.
     pub socket: OwnedFd,
+    /// Whether it shares memory with what it was copied from.
+    pub shares: bool,
     /// Its `/`, its `/proc`, and lists of System V IPC.
     pub sights: Vec<OwnedFd>,
     /// The root file system, as results name it.
@@ -123,7 +125,7 @@ pub fn take(
     let request = in_memory(request)?;
     let refused = |attempt: &str, errno: i32| Error::setup(attempt, errno);
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
-    let Handed { control, pidfd, socket, sights, cgroup, reaper, .. } = handed;
+    let Handed { control, pidfd, socket, shares, sights, cgroup, reaper, .. } = handed;
     let first = First::taken(pidfd, control, reaper);
     let cgroup = cgroup.map(|(directory, _)| Cgroup::adopt(directory));
     let launched = Launched {
@@ -135,7 +137,7 @@ pub fn take(
         guards: Guards { lease: None, listening, cgroup, network: None, terminal: None, publisher: None },
     };
     let mut running = Running::new(order, host, plan, launched);
-    if let Err(errno) = running.take_over_spare(sights) {
+    if let Err(errno) = running.take_over_spare(sights, shares) {
         return Err(running.abandon(refused("take over the sandbox's descriptors", errno)));
     }
     if let Some(timeout) = order.spec.timeout {

@@ -10,9 +10,9 @@ use crate::spec::{Lasting, Order, check_order};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, PipeWriter};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// What is wanted besides the sandbox itself.
@@ -105,14 +105,33 @@ pub fn create_or_take(
         order.lasting = Some(Lasting { kept: Some(sandboxes.place(&id)), guest: false });
     }
     let (entry, turn) = sandboxes.add(&record, &order)?;
-    let launch = if order.warm.is_some() { launch_template } else { launch };
-    let started = pin_image(&entry, &record, &order, store).and_then(|()| launch(&entry));
+    let begun = pin_image(&entry, &record, &order, store).and_then(|()| match order.warm {
+        None => launch(&entry).map(Begun::Ready),
+        Some(_) => begin_template(&entry).map(Begun::Template),
+    });
+    let (started, turn) = match begun {
+        Ok(Begun::Ready(run)) => (Ok(run), Some(turn)),
+        Ok(Begun::Template(starting)) => {
+            // Its preload takes as long as it takes: meanwhile others may end it.
+            drop(turn);
+            let started = starting.report(&entry);
+            let turn = started.is_err().then(|| entry.turn().ok()).flatten();
+            (started, turn)
+        }
+        Err(error) => (Err(error), Some(turn)),
+    };
     if started.is_err() {
-        // What kept it from being made is what the caller has to know.
+        // What kept it from being made is what the caller has to know. Somebody may have removed it.
         let _ = sandboxes.remove(&entry);
     }
     drop(turn);
     started.map(|run| (entry, run))
+}
+
+/// A sandbox that was begun.
+enum Begun {
+    Ready(Run),
+    Template(Starting),
 }
 
 /// Keeps the image of a sandbox that is kept from being removed, as long as the sandbox's directory is there.
@@ -189,10 +208,10 @@ pub(super) fn launch(entry: &Entry) -> Result<Run, Error> {
     launch_as(entry, &entry.id, Stdio::null())
 }
 
-/// The same of a template, which ends with us until it is ready: what it runs first may take any time.
-fn launch_template(entry: &Entry) -> Result<Run, Error> {
-    let (theirs, _ours) = std::io::pipe().map_err(|error| Error::attempt("start the supervisor", &error))?;
-    launch_as(entry, &entry.id, theirs.into())
+/// Starts the supervisor of a template, which ends with us until it is ready.
+fn begin_template(entry: &Entry) -> Result<Starting, Error> {
+    let (theirs, ours) = std::io::pipe().map_err(|error| Error::attempt(ATTEMPT, &error))?;
+    Ok(Starting { _held: Some(ours), ..begin(entry, &entry.id, theirs.into())? })
 }
 
 /// The same of one that waits, whose supervisor ends when nobody has the other end of `lease`.
@@ -201,36 +220,56 @@ pub(super) fn launch_ready(entry: &Entry, lease: OwnedFd) -> Result<Run, Error> 
 }
 
 fn launch_as(entry: &Entry, name: &str, stdin: Stdio) -> Result<Run, Error> {
-    let attempt = "start the supervisor";
+    begin(entry, name, stdin)?.report(entry)
+}
+
+const ATTEMPT: &str = "start the supervisor";
+
+/// A supervisor that has not reported yet.
+struct Starting {
+    child: Child,
+    /// What it ends with until then, where it does.
+    _held: Option<PipeWriter>,
+}
+
+fn begin(entry: &Entry, name: &str, stdin: Stdio) -> Result<Starting, Error> {
     let mut command = Own::Supervise { id: name.to_owned() }.command();
     // Of its last run nothing is told any more.
     entry.note("run.json", &Run::default())?;
     // It has another working directory, from which a home that counts from ours cannot be found.
     command.envs(entry.directory.ancestors().nth(2).map(|home| ("BELLJAR_HOME", home)));
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().map_err(|error| Error::attempt(attempt, &error))?;
-    let mut line = String::new();
-    if let Some(pipe) = child.stdout.take() {
-        if !silence::await_word(pipe.as_fd(), Some(nix::unistd::Pid::from_raw(child.id() as i32)), None) {
-            let trouble = entry.silent();
-            entry.kill_supervisor();
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(trouble);
+    let child = command.spawn().map_err(|error| Error::attempt(ATTEMPT, &error))?;
+    Ok(Starting { child, _held: None })
+}
+
+impl Starting {
+    /// Waits until it is ready or has said why it is not.
+    fn report(mut self, entry: &Entry) -> Result<Run, Error> {
+        let child = &mut self.child;
+        let mut line = String::new();
+        if let Some(pipe) = child.stdout.take() {
+            if !silence::await_word(pipe.as_fd(), Some(nix::unistd::Pid::from_raw(child.id() as i32)), None) {
+                let trouble = entry.silent();
+                entry.kill_supervisor();
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(trouble);
+            }
+            BufReader::new(pipe).read_line(&mut line).map_err(|error| Error::attempt(ATTEMPT, &error))?;
         }
-        BufReader::new(pipe).read_line(&mut line).map_err(|error| Error::attempt(attempt, &error))?;
-    }
-    match serde_json::from_str(&line) {
-        Ok(Report::Ready(run)) => Ok(run),
-        Ok(Report::Failed(error)) => {
-            // It has written all there is to say, and leaves.
-            let _ = child.wait();
-            Err(error)
-        }
-        Err(_) => {
-            let _ = child.kill();
-            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-            Err(Error::setup(format!("{attempt}: it exited without reporting ({status})"), 0))
+        match serde_json::from_str(&line) {
+            Ok(Report::Ready(run)) => Ok(run),
+            Ok(Report::Failed(error)) => {
+                // It has written all there is to say, and leaves.
+                let _ = child.wait();
+                Err(error)
+            }
+            Err(_) => {
+                let _ = child.kill();
+                let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+                Err(Error::setup(format!("{ATTEMPT}: it exited without reporting ({status})"), 0))
+            }
         }
     }
 }

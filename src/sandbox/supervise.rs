@@ -37,7 +37,7 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use term::Term;
-use warm::{Forge, Progress};
+use warm::Forge;
 
 /// Who is told that the sandbox is ready, or why it is not: once.
 pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);
@@ -121,7 +121,7 @@ fn lead(entry: &Entry, wanted: Wanted<'_>, store: Option<&Store>, ready: Ready<'
     let Wanted { record, order, ahead, waiting, maker } = wanted;
     entry.note("run.json", &Run::default())?;
     let listener = call::open(entry)?;
-    let (forge, input) = order.warm.as_ref().map(|_| Forge::new(&entry.id, maker)).transpose()?.unzip();
+    let (forge, input) = order.warm.as_ref().map(|one| Forge::new(&entry.id, one, maker)).transpose()?.unzip();
     let log = File::create(entry.path("log")).map_err(|error| Error::attempt("make the log", &error))?;
     let failed = |error| Error::attempt("hold on to its maker", &error);
     let (waiting, lease) = if waiting { Some(Waiting::begin().map_err(failed)?).unzip() } else { (None, None) };
@@ -207,16 +207,14 @@ impl Attendant for Supervisor<'_> {
         let look = look.map(|quota| quota.next());
         let begun = (self.run.is_none() && self.has_command()).then(|| Instant::now() + GLANCE);
         let rest = self.run.as_ref().and_then(|_| self.waiting.next());
-        let others = [self.program.until(), self.orphans.next(), begun, rest, self.ahead.interests(list)];
+        let forge = self.forge.as_ref().and_then(Forge::next);
+        let others = [self.program.until(), self.orphans.next(), begun, rest, forge, self.ahead.interests(list)];
         self.ends_at().into_iter().chain(look).chain(others.into_iter().flatten()).min()
     }
 
     fn attend(&mut self, running: &mut Running, now: Instant) {
-        let forged = self.forge.as_mut().filter(|_| running.held().is_some()).map(|forge| forge.tend(running));
-        match forged {
-            Some(Err(error)) => return running.fail_for(error),
-            Some(Ok(Progress::Waits)) => return,
-            Some(Ok(Progress::Ready)) | None => {}
+        if !self.tend_forge(running) {
+            return;
         }
         if self.run.is_none() {
             // A command that cannot be begun is a sandbox that cannot be made.
@@ -251,8 +249,9 @@ impl Attendant for Supervisor<'_> {
         match result {
             Ok(outcome) => {
                 let reason = self.reason.map(|(reason, _)| reason);
+                let unready = self.tell_unready(outcome);
                 // Its command was quicker than anybody could look.
-                let ready = run.started == 0 && outcome.status != Status::Cancelled;
+                let ready = run.started == 0 && outcome.status != Status::Cancelled && !unready;
                 if ready {
                     run.started = now();
                     run.image.clone_from(&outcome.image);

@@ -14,6 +14,34 @@ pub mod copy;
 pub mod maker;
 pub mod message;
 
+use super::{Entry, Sandboxes};
+use crate::error::{Error, Kind, Problem};
+use crate::spec::{Order, Warm};
+
 pub use caller::{Piece, run};
 pub use maker::make_spares;
 pub use message::WarmStats;
+
+/// The template that `word` names, its order, and what it is a template for. `field` is where the word was given.
+///
+/// # Errors
+///
+/// `NotFound`; `Misused`, where it is a sandbox and no template.
+pub fn template(sandboxes: &Sandboxes, word: &str, field: &str) -> Result<(Entry, Order, Warm), Error> {
+    const LIST: &str = "`belljar warm ls` lists those that there are";
+    let entry = sandboxes.find(word).map_err(|error| match error.kind {
+        Kind::NotFound => {
+            let problem = Problem::new(field, format!("no warm template `{}`", word.escape_debug()));
+            Error::of(Kind::NotFound, vec![problem.hint(LIST)])
+        }
+        _ => error,
+    })?;
+    let order = entry.order()?;
+    match order.warm.clone() {
+        Some(template) => Ok((entry, order, template)),
+        None => {
+            let problem = Problem::new(field, format!("`{}` is no warm template", entry.name()));
+            Err(Error::misused(vec![problem.hint(LIST)]))
+        }
+    }
+}

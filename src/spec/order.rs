@@ -7,11 +7,12 @@
 //! A sandbox that waits for commands is a wish ([`Program::Nothing`]: `create` without a command, and an exported file
 //! says it too). That our own program runs in the place of what the wish names is not.
 
-use super::{Bundle, Code, Program, Spec};
+use super::{Bundle, Code, Language, Program, Spec};
 use crate::own::Own;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One sandbox as it is to be made. Written down for a persistent sandbox as one object, the fields of the wish among its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,13 +51,20 @@ pub struct Lasting {
     pub guest: bool,
 }
 
-/// A template: its command is an interpreter that has done what every run begins with, and is copied into a sandbox for each.
+/// A template: its command is an interpreter that has done what every run begins with. A Python is copied into a sandbox for each; a Node has
+/// another one executed there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warm {
+    /// Of which language; of a shell there is none.
+    #[serde(default)]
+    pub language: Language,
     /// The code that it has run.
     pub preload: String,
     /// How many copies wait.
     pub ready: u32,
+    /// How long the preload may take. `None`: any time.
+    #[serde(default)]
+    pub patience: Option<Duration>,
 }
 
 /// What belljar's own work takes beyond what a sandbox is given.

@@ -8,31 +8,34 @@ use super::resolve::resolve;
 use super::sandbox::Limits;
 use super::text::{heading, size, table, time};
 use super::wish::{self, Request};
-use super::words::{Count, Text, Time, Word, pairs, some};
+use super::words::{Count, Deadline, Text, Time, Word, pairs, some};
 use super::{Site, Told, Verb, options::Options, table};
 use crate::error::{Error, Kind, Problem};
 use crate::outcome::Enforcement;
 use crate::sandbox::{self, Entry, Sandboxes, Wish};
-use crate::spec::{self, Code, Language, Network, Program, Source, Spec, UnitError, Userns, Warm as Template};
+use crate::spec::{self, Code, Language, Network, Order, Program, Source, Spec, UnitError, Userns, Warm as Template};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 /// Copies that wait, unless somebody says otherwise.
 const READY: u32 = 2;
 /// The most.
 const MOST: u32 = 64;
-/// The longest preload: it goes to the interpreter in one message.
-const LONGEST: u64 = 1 << 17;
+/// The longest preload: it goes to the interpreter as one word.
+const LONGEST: u64 = crate::program::LONGEST_ARGUMENT as u64;
+/// How long it may take, unless somebody says otherwise.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 const LIFE: &str = "Life";
 
 table! {
     /// What to do with warm templates.
     Warm, METHODS, described {
-        /// Make a warm template: a Python that has imported what every run needs
+        /// Make a warm template: an interpreter that has loaded what every run needs
         Create(Create) = "warm.create",
         /// List warm templates, and what they have ready
         Ls(Ls) = "warm.ls",
@@ -69,12 +72,19 @@ pub struct What {
     /// Code that it runs once, before all runs, as in 'import numpy, pandas' [default: none]
     ///
     /// A run finds what that has imported, and its names in the module `__preload__`. It may leave no thread, no process, no open file and
-    /// no shared memory behind, which runs would have in common. No secret belongs there: each run can read its memory.
+    /// no shared memory behind, which runs would have in common. No secret belongs there: each run can read its memory. A template of Node
+    /// runs it in each of its interpreters, as in "require('typescript')".
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub preload: Option<Word>,
     /// The same from a file [default: none]
     #[arg(long, value_name = "FILE")]
     pub preload_file: Option<Word>,
+    /// How long that may take, or `none` [default: 10m]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub preload_timeout: Option<Deadline>,
+    /// The interpreter: `python` or `node` [default: python]
+    #[arg(long, value_name = "LANG")]
+    pub lang: Option<Word>,
     /// How many copies wait, each for one run; 0 for none [default: 2]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     pub ready: Option<Count>,
@@ -109,15 +119,17 @@ impl Take for Create {
 struct Asked {
     request: Request,
     wish: Wish,
+    language: Language,
     ready: u32,
     preload: Option<Source>,
+    patience: Option<Duration>,
 }
 
 impl Create {
     /// What is asked for; nothing is opened.
     fn request(self, env: Env<'_>) -> Result<Asked, Error> {
         let mut faults = Faults::default();
-        let What { preload, preload_file, ready, ttl, idle_stop, label, name } = self.what;
+        let What { preload, preload_file, preload_timeout, lang, ready, ttl, idle_stop, label, name } = self.what;
         if name.is_none() {
             faults.0.push(Problem::new("name", "is missing").hint("end with what to call it"));
         }
@@ -140,6 +152,13 @@ impl Create {
             |field, word: Option<Time>| word.and_then(|word| faults.unit(field, &*word, spec::parse_duration));
         let (ttl, idle) = (time("ttl", ttl), time("idle_stop", idle_stop));
         let ready = ready.and_then(|word| faults.unit("ready", &*word, parse_ready)).unwrap_or(READY);
+        let patience = preload_timeout.and_then(|word| faults.unit("preload_timeout", &*word, spec::parse_timeout));
+        let language = lang.and_then(|word| faults.word("lang", &word.to_string_lossy(), spec::parse_language));
+        let language = language.unwrap_or_default();
+        if language == Language::Shell {
+            let problem = Problem::new("lang", "a shell has nothing to be ready with");
+            faults.0.push(problem.hint("name `python` or `node`"));
+        }
         let name = name.and_then(|name| faults.text("name", name.0));
         let preload = match (preload, preload_file) {
             (Some(code), _) => Some(Source::Text(code.0)),
@@ -148,10 +167,10 @@ impl Create {
         };
         let options = Options { sandbox: *self.options, own: OwnOptions::default() };
         // Which interpreter it is, and with which words it is started, is not the caller's to say.
-        let code = Code { language: Language::Python, source: Source::Text("".into()), args: Vec::new() };
+        let code = Code { language, source: Source::Text("".into()), args: Vec::new() };
         let request = lasting(wish::finish(options, Some(Program::Code(code)), None, env, &mut faults)?);
         let wish = Wish { name, labels, keep: false, ttl, idle_stop: idle, idle_rm: None };
-        Ok(Asked { request, wish, ready, preload })
+        Ok(Asked { request, wish, language, ready, preload, patience: patience.unwrap_or(Some(PATIENCE)) })
     }
 }
 
@@ -186,7 +205,7 @@ fn read(source: Option<Source>) -> Result<String, Error> {
     let (field, bytes) = match source {
         None => return Ok(String::new()),
         Some(Source::File(path)) => {
-            let unread = |error| Error::of_file("preload_file", Path::new(&path), &error).hint("name a file of Python");
+            let unread = |error| Error::of_file("preload_file", Path::new(&path), &error).hint("name a file of code");
             ("preload_file", std::fs::read(&path).map_err(unread)?)
         }
         Some(Source::Text(text)) => ("preload", text.into_encoded_bytes()),
@@ -210,6 +229,8 @@ pub struct One {
     state: sandbox::State,
     /// The root file system: `host`, or an image with its digest.
     image: String,
+    /// Its interpreter: `python` or `node`.
+    language: &'static str,
     /// Code that it has run before all runs.
     preload: String,
     /// How many copies are to wait.
@@ -229,8 +250,13 @@ pub struct One {
 impl One {
     /// `None` for a sandbox that is none.
     fn of(entry: &Entry) -> Result<Option<One>, Error> {
-        let (record, order, run) = (entry.record()?, entry.order()?, entry.run());
-        let Some(Template { preload, ready }) = order.warm else { return Ok(None) };
+        let order = entry.order()?;
+        order.warm.clone().map(|template| One::told(entry, order, template)).transpose()
+    }
+
+    fn told(entry: &Entry, order: Order, template: Template) -> Result<One, Error> {
+        let (record, run) = (entry.record()?, entry.run());
+        let Template { language, preload, ready, .. } = template;
         let state = entry.state();
         let now = match state {
             // It may end at this moment, and then has nothing.
@@ -238,11 +264,12 @@ impl One {
             _ => None,
         };
         let planned = || order.spec.image.clone().unwrap_or_else(|| "host".to_owned());
-        Ok(Some(One {
+        Ok(One {
             id: entry.id.clone(),
             name: record.name,
             state,
             image: if run.image.is_empty() { planned() } else { run.image },
+            language: language.name(),
             preload,
             ready,
             labels: record.labels,
@@ -250,16 +277,13 @@ impl One {
             limits: Limits::of(&order.spec),
             enforcement: run.enforcement,
             now,
-        }))
+        })
     }
 
     /// The template of that name.
     fn named(sandboxes: &Sandboxes, name: &str) -> Result<One, Error> {
-        let entry = sandboxes.find(name)?;
-        One::of(&entry)?.ok_or_else(|| {
-            let problem = Problem::new("name", format!("`{}` is no warm template", entry.name()));
-            Error::misused(vec![problem.hint("`belljar warm ls` lists those that there are")])
-        })
+        let (entry, order, template) = sandbox::template(sandboxes, name, "name")?;
+        One::told(&entry, order, template)
     }
 }
 
@@ -282,11 +306,11 @@ impl Verb for Create {
     }
 
     fn run(self, site: &Site<'_>) -> Result<Made, Error> {
-        let Asked { request, wish, ready, preload } = self.request(site.env).map_err(misused)?;
+        let Asked { request, wish, language, ready, preload, patience } = self.request(site.env).map_err(misused)?;
         let (sandboxes, store) = (site.sandboxes()?, site.store()?);
         let mut order = resolve(request, site.home.as_deref()).map_err(misused)?;
         check(&order.spec)?;
-        order.warm = Some(Template { preload: read(preload)?, ready });
+        order.warm = Some(Template { language, preload: read(preload)?, ready, patience });
         let (entry, _) = sandbox::create(&sandboxes, Some(&store), order, &wish)?;
         One::named(&sandboxes, &entry.id).map(Made)
     }
@@ -323,7 +347,7 @@ impl Told for All {
         if self.templates.is_empty() {
             return "no warm templates; `belljar warm create` makes one\n".to_owned();
         }
-        let mut rows = vec![heading(["NAME", "STATE", "PARKED", "RUNS", "MEMORY", "PYTHON", "PRELOAD"])];
+        let mut rows = vec![heading(["NAME", "STATE", "PARKED", "RUNS", "MEMORY", "INTERPRETER", "PRELOAD"])];
         rows.extend(self.templates.iter().map(|one| {
             let now = one.now.as_ref();
             let of = |what: &dyn Fn(&sandbox::WarmStats) -> String| now.map_or_else(|| "-".to_owned(), what);
@@ -334,7 +358,10 @@ impl Told for All {
                 of(&|now| format!("{}/{}", now.state.parked, one.ready)),
                 of(&|now| (now.state.from_parked + now.state.from_forked).to_string()),
                 of(&|now| size(now.interpreter.rss)),
-                of(&|now| now.interpreter.python.clone()),
+                now.map_or_else(
+                    || one.language.to_owned(),
+                    |now| format!("{} {}", one.language, now.interpreter.version),
+                ),
                 preload,
             ]
         }));

@@ -21,7 +21,7 @@
     const file = path.join(require('os').tmpdir(), 'belljar-spawn.node');
     fs.writeFileSync(file, Buffer.from('@LIBRARY@', 'base64'));
     const modules = Object.keys(require('module')._cache).length;
-    say({ ready: { node: process.version, modules, rss: process.memoryUsage.rss() } });
+    say({ ready: { version: process.versions.node, modules, rss: process.memoryUsage.rss() } });
     process.dlopen({ exports: {} }, file);
   };
 

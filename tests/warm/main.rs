@@ -1,8 +1,9 @@
-//! Warm templates: a Python that has imported what is needed, copied into a fresh sandbox for each run.
+//! Warm templates: an interpreter that has loaded what is needed, for each run one in a fresh sandbox.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod node;
 mod refusals;
 mod runs;
 mod template;

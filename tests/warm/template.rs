@@ -1,8 +1,8 @@
 //! A template as a sandbox that lasts.
 
-use crate::common::{Started, eventually, processes_with};
+use crate::common::{Started, eventually, processes_with, stdout};
 use crate::{known, run, template};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn a_template_is_listed_and_is_gone_with_everything_that_waits() {
@@ -31,7 +31,7 @@ fn its_stats_say_what_it_costs() {
     assert!(stats["memory_bytes"].as_u64().expect("a number") > 1 << 20, "{stats}");
     let now = known(&sandboxes)["now"].clone();
     assert!(now["interpreter"]["rss"].as_u64().expect("a number") > 1 << 20, "{now}");
-    assert!(now["interpreter"]["python"].as_str().expect("text").starts_with("3."), "{now}");
+    assert!(now["interpreter"]["version"].as_str().expect("text").starts_with("3."), "{now}");
 }
 
 /// The process of the template's interpreter.
@@ -75,4 +75,40 @@ fn a_template_that_nobody_waits_for_any_more_is_not_made() {
         assert!(eventually(20, || sandboxes.supervisors().is_empty()), "{signal}: {:?}", sandboxes.states());
         assert_eq!(sandboxes.leavings(), Vec::<String>::new());
     }
+}
+
+/// Begins to make one whose preload has no end.
+fn endless(sandboxes: &crate::Sandboxes, options: &[&str]) -> Started {
+    let words = [&["warm", "create", "--image", "host"], crate::allowed_to_be_missing(), options].concat();
+    let words = [&words[..], &["--preload", "while True: pass", "numbers"]].concat();
+    let maker = Started::new(&mut sandboxes.command(&words));
+    assert!(eventually(20, || !sandboxes.supervisors().is_empty()), "nobody makes it");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    maker
+}
+
+#[test]
+fn a_template_that_is_not_ready_yet_keeps_nobody_waiting() {
+    let sandboxes = crate::Sandboxes::new("warm-endless");
+    for end in [&["rm", "-f", "numbers"][..], &["stop", "numbers"], &["warm", "rm", "numbers"]] {
+        let maker = endless(&sandboxes, &[]);
+        assert_eq!(sandboxes.states(), [("numbers".to_owned(), "starting".to_owned())]);
+        let begun = std::time::Instant::now();
+        let cold = run(&sandboxes, &[], "print(1)");
+        assert_eq!((stdout(&cold), &cold["warm"]["how"]), ("1\n", &json!("cold")), "{cold}");
+        sandboxes.done(end);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{end:?} took {:?}", begun.elapsed());
+        let told = maker.finish();
+        assert!(told.code == Some(1) && told.stderr.contains("was ended before it was ready"), "{end:?}: {told:?}");
+        assert_eq!((sandboxes.states(), sandboxes.leavings()), (Vec::new(), Vec::new()));
+    }
+}
+
+#[test]
+fn a_preload_has_so_much_time_and_no_more() {
+    let sandboxes = crate::Sandboxes::new("warm-late");
+    let told = endless(&sandboxes, &["--preload-timeout", "1s"]).finish();
+    assert!(told.code == Some(1) && told.stderr.contains("has not come to its end within 1s"), "{told:?}");
+    assert!(told.stderr.contains("hint: give it more time with `--preload-timeout`"), "{told:?}");
+    assert_eq!((sandboxes.states(), sandboxes.leavings()), (Vec::new(), Vec::new()));
 }

@@ -1580,7 +1580,7 @@ class Warm(TypedDict):
     """How code came to be run that was to be run by a warm template."""
     # Which of the ways.
     how: How
-    # What it had in common with other runs of the template, each being a copy of the same process.
+    # What it had in common with other runs of the template, where each is a copy of the same process.
     shares: List[str]
     # Why it was none of the template's; null where it was.
     why: Optional[str]
@@ -1590,10 +1590,10 @@ class WarmInterpreter(TypedDict):
     """What the interpreter says of itself when it is ready."""
     # Modules that it has imported.
     modules: int
-    # Its version.
-    python: str
     # Bytes that it has in memory.
     rss: int
+    # Its version.
+    version: str
 
 
 class WarmNotRemoved(TypedDict):
@@ -1640,6 +1640,8 @@ class WarmTemplate(TypedDict):
     image: str
     # Its labels.
     labels: Dict[str, str]
+    # Its interpreter: `python` or `node`.
+    language: str
     # The limits of its sandbox, and of each run's.
     limits: Limits
     # Its name.
@@ -2308,9 +2310,9 @@ class WarmMethods:
     def __init__(self, call: Any) -> None:
         self._call = call
 
-    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, preload: Optional[Word] = None, preload_file: Optional[Word] = None, ready: Optional[Count] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> WarmCreated:
-        """Make a warm template: a Python that has imported what every run needs"""
-        return self._call("warm.create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "preload": preload, "preload_file": preload_file, "ready": ready, "ttl": ttl, "idle_stop": idle_stop, "label": label, "name": name, "input": input}, on_output)
+    def create(self, *, memory: Optional[Size] = None, cpus: Optional[Cpus] = None, pids: Optional[Count] = None, disk: Optional[Size] = None, disk_bandwidth: Optional[Size] = None, timeout: Optional[Deadline] = None, cpu_time: Optional[Time] = None, cgroup_parent: Optional[Word] = None, image: Optional[Word] = None, mount: Optional[OneOrManyWord] = None, volume: Optional[OneOrManyWord] = None, workdir: Optional[Word] = None, net: Optional[Word] = None, allow: Optional[OneOrManyWord] = None, deny: Optional[OneOrManyWord] = None, net_rate: Optional[Size] = None, net_connections: Optional[Count] = None, publish: Optional[OneOrManyWord] = None, user: Optional[Ids] = None, userns: Optional[Word] = None, hostname: Optional[Word] = None, env: Optional[Pairs] = None, spec: Optional[Word] = None, seccomp: Optional[Word] = None, require: Optional[OneOrManyWord] = None, allow_missing: Optional[OneOrManyWord] = None, preload: Optional[Word] = None, preload_file: Optional[Word] = None, preload_timeout: Optional[Deadline] = None, lang: Optional[Word] = None, ready: Optional[Count] = None, ttl: Optional[Time] = None, idle_stop: Optional[Time] = None, label: Optional[Pairs] = None, name: Optional[Word] = None, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> WarmCreated:
+        """Make a warm template: an interpreter that has loaded what every run needs"""
+        return self._call("warm.create", {"memory": memory, "cpus": cpus, "pids": pids, "disk": disk, "disk_bandwidth": disk_bandwidth, "timeout": timeout, "cpu_time": cpu_time, "cgroup_parent": cgroup_parent, "image": image, "mount": mount, "volume": volume, "workdir": workdir, "net": net, "allow": allow, "deny": deny, "net_rate": net_rate, "net_connections": net_connections, "publish": publish, "user": user, "userns": userns, "hostname": hostname, "env": env, "spec": spec, "seccomp": seccomp, "require": require, "allow_missing": allow_missing, "preload": preload, "preload_file": preload_file, "preload_timeout": preload_timeout, "lang": lang, "ready": ready, "ttl": ttl, "idle_stop": idle_stop, "label": label, "name": name, "input": input}, on_output)
 
     def ls(self, *, input: Optional[Word] = None, on_output: Optional[OnOutput] = None) -> WarmTemplates:
         """List warm templates, and what they have ready"""

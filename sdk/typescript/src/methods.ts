@@ -1724,7 +1724,7 @@ export interface Waited {
 export interface Warm {
   /** Which of the ways. */
   how: How;
-  /** What it had in common with other runs of the template, each being a copy of the same process. */
+  /** What it had in common with other runs of the template, where each is a copy of the same process. */
   shares: Array<string>;
   /** Why it was none of the template's; null where it was. */
   why: string | null;
@@ -1737,10 +1737,10 @@ export type WarmCreated = WarmTemplate;
 export interface WarmInterpreter {
   /** Modules that it has imported. */
   modules: number;
-  /** Its version. */
-  python: string;
   /** Bytes that it has in memory. */
   rss: number;
+  /** Its version. */
+  version: string;
 }
 
 /** A template that was not removed. */
@@ -1787,6 +1787,8 @@ export interface WarmTemplate {
   image: string;
   /** Its labels. */
   labels: Record<string, string>;
+  /** Its interpreter: `python` or `node`. */
+  language: string;
   /** The limits of its sandbox, and of each run's. */
   limits: Limits;
   /** Its name. */
@@ -2300,8 +2302,8 @@ export class WarmMethods {
     this.call = call;
   }
 
-  /** Make a warm template: a Python that has imported what every run needs */
-  create(given: { memory?: Size | null; cpus?: Cpus | null; pids?: Count | null; disk?: Size | null; disk_bandwidth?: Size | null; timeout?: Deadline | null; cpu_time?: Time | null; cgroup_parent?: Word | null; image?: Word | null; mount?: OneOrManyWord; volume?: OneOrManyWord; workdir?: Word | null; net?: Word | null; allow?: OneOrManyWord; deny?: OneOrManyWord; net_rate?: Size | null; net_connections?: Count | null; publish?: OneOrManyWord; user?: Ids | null; userns?: Word | null; hostname?: Word | null; env?: Pairs; spec?: Word | null; seccomp?: Word | null; require?: OneOrManyWord; allow_missing?: OneOrManyWord; preload?: Word | null; preload_file?: Word | null; ready?: Count | null; ttl?: Time | null; idle_stop?: Time | null; label?: Pairs; name?: Word | null; input?: Word } = {}, onOutput?: OnOutput): Promise<WarmCreated> {
+  /** Make a warm template: an interpreter that has loaded what every run needs */
+  create(given: { memory?: Size | null; cpus?: Cpus | null; pids?: Count | null; disk?: Size | null; disk_bandwidth?: Size | null; timeout?: Deadline | null; cpu_time?: Time | null; cgroup_parent?: Word | null; image?: Word | null; mount?: OneOrManyWord; volume?: OneOrManyWord; workdir?: Word | null; net?: Word | null; allow?: OneOrManyWord; deny?: OneOrManyWord; net_rate?: Size | null; net_connections?: Count | null; publish?: OneOrManyWord; user?: Ids | null; userns?: Word | null; hostname?: Word | null; env?: Pairs; spec?: Word | null; seccomp?: Word | null; require?: OneOrManyWord; allow_missing?: OneOrManyWord; preload?: Word | null; preload_file?: Word | null; preload_timeout?: Deadline | null; lang?: Word | null; ready?: Count | null; ttl?: Time | null; idle_stop?: Time | null; label?: Pairs; name?: Word | null; input?: Word } = {}, onOutput?: OnOutput): Promise<WarmCreated> {
     return this.call("warm.create", given, onOutput) as Promise<WarmCreated>;
   }
 

@@ -123,10 +123,10 @@ impl Running {
     }
 
     /// The same of a sandbox that was ready before, and of the process in it: what that has in memory by now it shares with others.
-    pub(in crate::process) fn take_over_spare(&mut self, sights: Vec<OwnedFd>) -> Result<(), i32> {
+    pub(in crate::process) fn take_over_spare(&mut self, sights: Vec<OwnedFd>, shares: bool) -> Result<(), i32> {
         let lists = sights.len().saturating_sub(2);
         self.take_over(sights, lists)?;
-        self.holder.meter.iter_mut().for_each(Meter::lend);
+        self.holder.meter.iter_mut().filter(|_| shares).for_each(Meter::lend);
         Ok(())
     }
 

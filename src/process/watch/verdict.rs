@@ -3,7 +3,7 @@
 use super::Running;
 use super::ending::{Cause, Ended, leader_lost};
 use crate::cgroup::Events;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::host::diagnose;
 use crate::outcome::{Outcome, Output, Status, Usage};
 use crate::process::exec;
@@ -130,6 +130,13 @@ impl Running {
             return Error::setup("a step that is not in the plan was refused", refusal.stop.errno);
         };
         match step {
+            // execve(2): whoever became a user that has too many processes may execute nothing. That is no fault of the command's.
+            Step::Execute(_) if refusal.stop.errno == libc::EAGAIN => Error::from(Failure {
+                step: Some((number, total)),
+                attempt: "execute the command: the sandbox has as many processes as it may have".to_owned(),
+                errno: 0,
+                hint: Some("end some of them, or give it more with `belljar resize --pids`".to_owned()),
+            }),
             Step::Execute(command) => Error::from(exec::explain(
                 command,
                 &self.plan.image,

@@ -5,32 +5,31 @@ use super::super::WarmStats;
 use super::super::call::{Answer, Call, Line};
 use super::super::warm::message::{News, Ready, State, Task};
 use super::Supervisor;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, Problem};
 use crate::outcome::{Outcome, Status};
 use crate::own::Own;
 use crate::process::Running;
+use crate::spec::{Spec, Warm, show_bytes, show_duration};
 use crate::sys::{fd, proc};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A template that lasts no longer is not made once more.
 const SHORTEST: Duration = Duration::from_secs(1);
-
-/// How far a template is.
-#[derive(Debug, PartialEq)]
-pub(super) enum Progress {
-    /// It is not ready yet.
-    Waits,
-    /// It is.
-    Ready,
-}
+/// How long an interpreter without a maker may take to end, as it does with whatever it was that ended the maker.
+const LETTING_GO: Duration = Duration::from_secs(2);
 
 /// The template's side of a supervisor.
 pub(super) struct Forge {
     id: String,
     /// Whoever has it made, until it is ready.
     wanted_by: Option<OwnedFd>,
+    /// How long the preload may take, and until when; nothing once it is ready.
+    patience: Option<Duration>,
+    until: Option<Instant>,
+    /// Until when an interpreter that has lost its maker, before it was ready, may take to say by its end what it was.
+    lost: Option<Instant>,
     /// Our end of the interpreter's standard input, until the maker has it.
     interpreter: Option<OwnedFd>,
     maker: Option<Line>,
@@ -44,11 +43,14 @@ pub(super) struct Forge {
 
 impl Forge {
     /// One for the template of that id, and the interpreter's standard input. It ends with `wanted_by`, as long as it is not ready.
-    pub(super) fn new(id: &str, wanted_by: Option<OwnedFd>) -> Result<(Forge, OwnedFd), Error> {
+    pub(super) fn new(id: &str, template: &Warm, wanted_by: Option<OwnedFd>) -> Result<(Forge, OwnedFd), Error> {
         let (ours, theirs) = pair()?;
         let forge = Forge {
             id: id.to_owned(),
             wanted_by,
+            patience: template.patience,
+            until: template.patience.map(|patience| Instant::now() + patience),
+            lost: None,
             interpreter: Some(ours),
             maker: None,
             inside: None,
@@ -74,6 +76,16 @@ impl Forge {
         maker.into_iter().chain(self.inside.iter().map(|(_, pidfd)| pidfd.as_fd())).chain(wanted_by)
     }
 
+    /// When to be tended at the latest.
+    pub(super) fn next(&self) -> Option<Instant> {
+        [self.until, self.lost].into_iter().flatten().filter(|_| !self.over).min()
+    }
+
+    /// Whether runs can be served.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready.is_some()
+    }
+
     /// Waits for a maker that has ended: the namespace of pids that it is in ends no sooner.
     fn bury(&mut self) {
         if let Some((pid, _)) = self.inside.take_if(|(_, pidfd)| proc::has_ended(pidfd.as_fd())) {
@@ -86,19 +98,33 @@ impl Forge {
     /// # Errors
     ///
     /// Why the template cannot be used: it has to end.
-    pub(super) fn tend(&mut self, running: &mut Running) -> Result<Progress, Error> {
+    pub(super) fn tend(&mut self, running: &mut Running) -> Result<(), Error> {
         self.bury();
         if self.over {
-            return Ok(Progress::Waits);
+            return Ok(());
         }
-        if self.wanted_by.as_ref().is_some_and(|maker| proc::has_ended(maker.as_fd())) {
+        if let Some(why) = self.is_given_up(Instant::now()) {
             self.over = true;
-            return Err(Error::new(Kind::Cancelled, "nobody waits for the template any more"));
+            return Err(why);
         }
-        let tended = if self.maker.is_none() { self.start(running) } else { Ok(()) };
+        let tended = if self.maker.is_none() && self.lost.is_none() { self.start(running) } else { Ok(()) };
         // It is said once.
-        tended.and_then(|()| self.hear(running)).inspect_err(|_| self.over = true)?;
-        Ok(if self.ready.is_some() { Progress::Ready } else { Progress::Waits })
+        tended.and_then(|()| self.hear(running)).inspect_err(|_| self.over = true)
+    }
+
+    /// Why it will not be ready.
+    fn is_given_up(&self, now: Instant) -> Option<Error> {
+        if self.wanted_by.as_ref().is_some_and(|maker| proc::has_ended(maker.as_fd())) {
+            return Some(Error::new(Kind::Cancelled, "nobody waits for the template any more"));
+        }
+        if self.lost.is_some_and(|until| now >= until) {
+            return Some(Error::setup("make spares: the maker was killed", libc::ECHILD));
+        }
+        let patience = self.patience.filter(|_| self.until.is_some_and(|until| now >= until))?;
+        let problem = Problem::new("preload", format!("has not come to its end within {}", show_duration(patience)));
+        Some(Error::invalid(vec![
+            problem.hint("give it more time with `--preload-timeout`, or leave such work to the runs"),
+        ]))
     }
 
     fn start(&mut self, running: &mut Running) -> Result<(), Error> {
@@ -133,20 +159,62 @@ impl Forge {
     }
 
     fn hear(&mut self, running: &mut Running) -> Result<(), Error> {
-        let Some(line) = &self.maker else { return Ok(()) };
         loop {
+            let Some(line) = &self.maker else { return Ok(()) };
             match line.hear::<News>() {
                 Ok(Some((News::Ready(ready), _))) => {
-                    (self.ready, self.wanted_by) = (Some(ready), None);
+                    (self.ready, self.wanted_by, self.until) = (Some(ready), None, None);
                     running.doze();
                 }
                 Ok(Some((News::State(state), _))) => self.state = state,
+                // The interpreter has ended, which tells why better than who was left alone.
+                Ok(Some((News::Failed(error), _))) if self.waits_for_an_end(&error) => return Ok(()),
                 Ok(Some((News::Failed(error), _))) => return Err(error),
                 Ok(Some((News::Inside(_), _))) => {}
                 Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => return Ok(()),
-                Ok(None) | Err(_) => return Err(Error::setup("make spares: the maker was killed", libc::ECHILD)),
+                Ok(None) | Err(_) => {
+                    let killed = Error::setup("make spares: the maker was killed", libc::ECHILD);
+                    return if self.waits_for_an_end(&killed) { Ok(()) } else { Err(killed) };
+                }
             }
         }
+    }
+
+    /// Whether the end of the interpreter, which is not ready, is to say why there is nobody on the other side any more.
+    fn waits_for_an_end(&mut self, error: &Error) -> bool {
+        let waits = self.ready.is_none() && error.errno == Some(libc::ECHILD);
+        if waits {
+            (self.lost, self.maker) = (Some(Instant::now() + LETTING_GO), None);
+        }
+        waits
+    }
+
+    /// Why a template whose interpreter has ended so is not ready, where it is not. `asked`: whether somebody wanted its end.
+    pub(super) fn told(&self, outcome: &Outcome, spec: &Spec, asked: bool) -> Option<Error> {
+        if self.ready.is_some() || self.over {
+            return None;
+        }
+        if asked || outcome.status == Status::Cancelled {
+            return Some(Error::new(Kind::Cancelled, "the template was ended before it was ready"));
+        }
+        if let Some(error) = &outcome.error {
+            return Some(error.clone());
+        }
+        let (message, hint) = match (outcome.status, outcome.exit_code, &outcome.signal) {
+            (Status::OutOfMemory, ..) => {
+                let limit = show_bytes(spec.memory);
+                (format!("needs more memory than the template may have, {limit}"), "give it more with `--memory`")
+            }
+            (_, Some(code), _) => (
+                format!("ends the interpreter, with exit code {code}"),
+                "leave out what does so; `belljar code LANG -e CODE` shows the same in a sandbox",
+            ),
+            (_, _, Some(signal)) => {
+                (format!("ends the interpreter: {signal}"), "`belljar code LANG -e CODE` shows the same in a sandbox")
+            }
+            _ => ("ends the interpreter".to_owned(), "`belljar code LANG -e CODE` shows the same in a sandbox"),
+        };
+        Some(Error::invalid(vec![Problem::new("preload", message).hint(hint)]))
     }
 
     /// What there is now.
@@ -161,6 +229,9 @@ impl Forge {
     pub(super) fn answer(forge: Option<&Forge>, call: &Call, line: &Line) -> std::io::Result<()> {
         match (forge, call) {
             (Some(forge), Call::WarmStats) => line.say(&forge.stats(), &[]),
+            (Some(forge), _) if !forge.is_ready() => {
+                line.say(&Answer::Refused("the template is not ready yet".to_owned()), &[])
+            }
             (Some(forge), _) => forge.serve(line),
             (None, _) => line.say(&Answer::Refused("it is no warm template".to_owned()), &[]),
         }
@@ -175,6 +246,35 @@ impl Forge {
             Ok(()) => line.hand(&Answer::Done, &[other.as_raw_fd()]),
             Err(error) => refused(&format!("its maker does not hear: {error}")),
         }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Tends a template; whether all else is to be tended too, which waits until that is ready.
+    pub(super) fn tend_forge(&mut self, running: &mut Running) -> bool {
+        let Some(forge) = self.forge.as_mut().filter(|_| running.held().is_some()) else { return true };
+        if let Err(error) = forge.tend(running) {
+            running.fail_for(error);
+            return false;
+        }
+        if forge.is_ready() {
+            return true;
+        }
+        // Somebody may want its end, whatever its preload does.
+        self.accept();
+        self.answer(running);
+        self.ask_to_end(running);
+        false
+    }
+
+    /// Tells whoever has a template made why it is not ready, where it has ended before; whether it has.
+    pub(super) fn tell_unready(&mut self, outcome: &Outcome) -> bool {
+        let (asked, spec) = (self.reason.is_some(), &self.order.spec);
+        let unready = self.forge.as_ref().and_then(|forge| forge.told(outcome, spec, asked));
+        if let Some(error) = &unready {
+            (self.ready)(Err(error));
+        }
+        unready.is_some()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::outcome::{How, Outcome, Status, Warm};
 use crate::process::{self, Attendant, Delivery, Handed, Running, Waited};
 use crate::sandbox::call::{Call, Line};
 use crate::sandbox::{Entry, Sandboxes, silence};
-use crate::spec::{Code, Language, Order, OutputLimit, Program, Protection, Source, Spec};
+use crate::spec::{Code, Language, Order, OutputLimit, Program, Protection, Source, Spec, Warm as Template};
 use crate::warm::request::{INPUT, Request, TEXT};
 use nix::poll::{PollFd, PollFlags};
 use std::ffi::{OsStr, OsString};
@@ -43,8 +43,13 @@ pub struct Piece {
 impl Piece {
     /// Why no copy can run it.
     fn begins_anew(&self) -> Option<String> {
-        let of_python = |(name, _): &&(OsString, OsString)| name.as_bytes().starts_with(b"PYTHON");
-        let (name, _) = self.env.iter().find(of_python)?;
+        let acts = |(name, _): &&(OsString, OsString)| match (self.code.language, name.as_bytes()) {
+            // It is only read by what is loaded.
+            (Language::Node, b"NODE_ENV") => false,
+            (Language::Node, name) => name.starts_with(b"NODE_") || name == b"UV_THREADPOOL_SIZE",
+            (_, name) => name.starts_with(b"PYTHON"),
+        };
+        let (name, _) = self.env.iter().find(acts)?;
         Some(format!("environment: `{}` acts only where an interpreter begins", name.display()))
     }
 
@@ -64,12 +69,12 @@ impl Piece {
     }
 }
 
-/// Runs a piece of Python in a sandbox of its own, by a copy of the template that `word` names where one can be had, and says what came
+/// Runs a piece of code in a sandbox of its own, by a copy of the template that `word` names where one can be had, and says what came
 /// of it.
 ///
 /// # Errors
 ///
-/// `NotFound`, `Invalid` where it is no template or the code is not Python, and whatever keeps code from being run.
+/// `NotFound`, `Invalid` where it is no template or the code is of another language, and whatever keeps code from being run.
 pub fn run(
     sandboxes: &Sandboxes,
     word: &str,
@@ -77,18 +82,15 @@ pub fn run(
     piece: &Piece,
     delivery: Delivery,
 ) -> Result<(Outcome, Spec), Error> {
-    let entry = sandboxes.find(word)?;
-    let template = entry.order()?;
-    if template.warm.is_none() {
-        let problem = Problem::new("warm", format!("`{}` is no warm template", entry.name()));
-        return Err(Error::misused(vec![problem.hint("`belljar warm ls` lists those that there are")]));
+    let (entry, template, Template { language, .. }) = super::template(sandboxes, word, "warm")?;
+    if piece.code.language != language {
+        let problem = Problem::new("lang", format!("`{}` is a template of {}", entry.name(), language.name()));
+        return Err(Error::misused(vec![problem.hint("name one of this language, or leave `--warm` out")]));
     }
-    if piece.code.language != Language::Python {
-        let problem = Problem::new("lang", "a warm template is a Python interpreter");
-        return Err(Error::misused(vec![problem.hint("leave `--warm` out for other languages")]));
-    }
+    // Each Node is one of its own.
+    let shares = language != Language::Node;
     let order = piece.over(&template);
-    let copy = match piece.begins_anew().map_or_else(|| take(&entry), Err) {
+    let copy = match piece.begins_anew().map_or_else(|| take(&entry, shares), Err) {
         Ok(copy) => copy,
         Err(why) => {
             let outcome = process::run(&order, store, delivery)?;
@@ -105,7 +107,7 @@ pub fn run(
             // It ran, and all that it wrote is here; what has ended it is the template's end.
             let ended = lease.over && outcome.status == Status::Cancelled && outcome.error.is_none();
             let error = if ended { Some(entry.ended()) } else { outcome.error };
-            Ok((Outcome { warm: Some(Warm::copied(how)), error, ..outcome }, order.spec))
+            Ok((Outcome { warm: Some(Warm::copied(how, shares)), error, ..outcome }, order.spec))
         }
         Err(error) if error.kind == Kind::Setup && lease.is_over() => Err(entry.ended()),
         Err(error) => Err(error),
@@ -123,7 +125,7 @@ struct Copy {
 }
 
 /// Takes a copy; why there is none, where there is none.
-fn take(entry: &Entry) -> Result<Copy, String> {
+fn take(entry: &Entry, shares: bool) -> Result<Copy, String> {
     let line = Line::to(entry).map_err(|error| error.to_string())?;
     let (_, descriptors) = line.ask(entry, &Call::Warm).map_err(|error| error.to_string())?;
     let Some(maker) = descriptors.into_iter().next().map(Line::of) else {
@@ -159,6 +161,7 @@ fn take(entry: &Entry) -> Result<Copy, String> {
             control,
             pidfd,
             socket,
+            shares,
             sights,
             image,
             enforcement: enforcement.into_iter().filter_map(known).collect(),
@@ -211,7 +214,7 @@ fn request(piece: &Piece, copy: &Copy) -> Result<String, Error> {
             let shown = format!("`{}`", path.display());
             let file = std::fs::File::open(path).map_err(|error| unread(&shown, &error))?;
             file.take(LONGEST + 1).read_to_end(&mut code).map_err(|error| unread(&shown, &error))?;
-            crate::program::code_file_path(path, Language::Python)
+            crate::program::code_file_path(path, piece.code.language)
         }
     };
     if code.len() as u64 > LONGEST {

@@ -1,4 +1,5 @@
-//! A copy of the warm interpreter: a spare is made, and the interpreter told to fork into it.
+//! A copy of the warm interpreter: a spare is made, and the interpreter told to fork into it. What is said here of a copy holds for a Node
+//! that is executed in a spare as well; it takes longer until it waits.
 
 use super::message::{Copied, Said};
 use crate::error::{Error, Kind};
@@ -9,29 +10,74 @@ use crate::sandbox::silence;
 use crate::sys::{fd, proc};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::{Duration, Instant};
 
 /// How long the interpreter may take for a copy, and the copy for its first word.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A copy that waits for code.
+/// A copy, which waits for code once it has said so.
 pub struct Parked {
     /// Its sandbox.
     pub held: SpareHeld,
-    /// The socket to it.
-    pub socket: OwnedFd,
     /// The root file system, as results name it.
     pub image: String,
     /// How far each protection is enforced.
     pub enforcement: BTreeMap<String, Enforcement>,
+    line: Line,
+    /// Until when it has to say that it waits; `None`: it has.
+    until: Option<Instant>,
 }
 
 impl Parked {
     /// Ends it, which nobody has used.
     pub fn end(self) {
         end(&self.held);
+    }
+
+    /// Readable when its sandbox has ended.
+    pub fn end_of(&self) -> BorrowedFd<'_> {
+        self.held.pidfd.as_fd()
+    }
+
+    /// The socket to it: readable when it has said something.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.line.descriptor()
+    }
+
+    /// Until when it has to say that it waits, where it has not.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether it waits for code.
+    pub fn waits(&self) -> bool {
+        self.until.is_none()
+    }
+
+    /// Waits until it waits for code.
+    ///
+    /// # Errors
+    ///
+    /// It will not; it has to be ended.
+    pub fn await_word(&mut self) -> Result<(), Error> {
+        let Some(until) = self.until else { return Ok(()) };
+        if !silence::await_word(self.line.descriptor(), None, Some(until)) {
+            return Err(Error::setup("a copy of the warm interpreter says nothing", libc::ETIMEDOUT));
+        }
+        let failed = |error: std::io::Error| Error::attempt("speak to a copy of the interpreter", &error);
+        match self.line.hear::<Copied>().map_err(failed)?.map(|(copied, _)| copied) {
+            Some(Copied { pid: Some(pid), .. }) => {
+                let named = self.held.name_payload(pid);
+                named.map_err(|errno| Error::setup("name the payload of a spare", errno as i32))?;
+                self.until = None;
+                Ok(())
+            }
+            Some(Copied { failed: Some(failure), .. }) => Err(failure.error()),
+            Some(Copied { refused: Some(refused), .. }) => Err(refused.error()),
+            _ => Err(Error::new(Kind::Setup, "a copy of the warm interpreter ended at once")),
+        }
     }
 }
 
@@ -46,18 +92,19 @@ pub fn os(bytes: &[u8]) -> OsString {
     OsString::from_vec(bytes.to_vec())
 }
 
-/// Makes one: ahead of its code, or for code that waits.
+/// Makes one: ahead of its code, or for code that waits. It has not said yet that it waits.
 ///
 /// # Errors
 ///
-/// What kept it from being made.
+/// What kept it from being made; with `ETIMEDOUT` the interpreter's next word would be the answer to this.
 pub fn make(ground: &mut Ground, interpreter: &Line, ahead: bool) -> Result<Parked, Error> {
-    let Spare { mut held, plan, ruleset } = ground.prepare()?;
-    let made = fork(&mut held, (&plan, ruleset), interpreter, ahead);
+    let mut spare = ground.prepare()?;
+    let made = fork(&mut spare, interpreter, ahead);
+    let Spare { held, plan, .. } = spare;
     let enforcement =
         plan.enforcement.iter().map(|(protection, how)| (protection.name().to_owned(), how.clone())).collect();
     match made {
-        Ok(socket) => Ok(Parked { held, socket, image: plan.image, enforcement }),
+        Ok(line) => Ok(Parked { held, image: plan.image, enforcement, line, until: Some(Instant::now() + PATIENCE) }),
         Err(error) => {
             end(&held);
             Err(error)
@@ -65,15 +112,12 @@ pub fn make(ground: &mut Ground, interpreter: &Line, ahead: bool) -> Result<Park
     }
 }
 
-fn fork(
-    held: &mut SpareHeld,
-    (plan, ruleset): (&process::Plan, Option<OwnedFd>),
-    interpreter: &Line,
-    ahead: bool,
-) -> Result<OwnedFd, Error> {
+fn fork(spare: &mut Spare, interpreter: &Line, ahead: bool) -> Result<Line, Error> {
     let failed = |error: std::io::Error| Error::attempt("speak to the interpreter", &error);
+    let Spare { held, plan, ruleset, command } = spare;
     let door = held.cgroup.as_ref().map(|cgroup| cgroup.door().map(OwnedFd::from)).transpose()?;
-    let script = process::write_script(plan, std::mem::take(&mut held.namespaces), door, ruleset)?;
+    let namespaces = std::mem::take(&mut held.namespaces);
+    let script = process::write_script(plan, namespaces, door, ruleset.take(), command.as_ref())?;
     let blob = process::in_memory(&script.encode())?;
     let (ours, theirs) = fd::pair().map_err(|errno| Error::setup("make a socket pair", errno as i32))?;
     let sent = std::iter::once(blob.as_raw_fd()).chain(script.descriptors().map(|fd| fd.as_raw_fd()));
@@ -81,27 +125,13 @@ fn fork(
     // One that waits touches beforehand what every run touches.
     interpreter.say_text(if ahead { b"park" } else { b"now" }, &sent).map_err(failed)?;
     drop(theirs);
-    await_word(interpreter, "the warm interpreter does not answer")?;
+    if !silence::await_word(interpreter.descriptor(), None, Some(Instant::now() + PATIENCE)) {
+        return Err(Error::setup("the warm interpreter does not answer", libc::ETIMEDOUT));
+    }
     let said = interpreter.hear::<Said>().map_err(failed)?.map(|(said, _)| said);
     match said {
-        Some(Said { forked: Some(true), .. }) => {}
-        Some(Said { failed: Some(failure), .. }) => return Err(failure.error()),
-        _ => return Err(Error::setup("copy the warm interpreter: it ended", libc::ECHILD)),
+        Some(Said { forked: Some(true), .. }) => Ok(Line::of(ours)),
+        Some(Said { failed: Some(failure), .. }) => Err(failure.error()),
+        _ => Err(Error::setup("copy the warm interpreter: it ended", libc::ECHILD)),
     }
-    let line = Line::of(ours);
-    await_word(&line, "a copy of the warm interpreter says nothing")?;
-    let copied = line.hear::<Copied>().map_err(failed)?.map(|(copied, _)| copied);
-    match copied {
-        Some(Copied { pid: Some(pid), .. }) => {
-            held.name_payload(pid).map_err(|errno| Error::setup("name the payload of a spare", errno as i32))?;
-            Ok(line.into_socket())
-        }
-        Some(Copied { failed: Some(failure), .. }) => Err(failure.error()),
-        _ => Err(Error::new(Kind::Setup, "a copy of the warm interpreter ended at once")),
-    }
-}
-
-fn await_word(line: &Line, otherwise: &str) -> Result<(), Error> {
-    let told = silence::await_word(line.descriptor(), None, Some(Instant::now() + PATIENCE));
-    told.then_some(()).ok_or_else(|| Error::setup(otherwise, libc::ETIMEDOUT))
 }

@@ -14,17 +14,19 @@ use crate::name::Name;
 use crate::process::Ground;
 use crate::sandbox::Sandboxes;
 use crate::sandbox::call::Line;
-use crate::spec::Warm;
+use crate::spec::{Language, Warm};
 use crate::sys::clone::go_on_inside;
 use crate::sys::{child, proc};
 use crate::warm;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::VecDeque;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// After a copy that could not be made, until the next is tried unasked.
 const REST: Duration = Duration::from_secs(1);
+/// So many may begin at the same time.
+const AT_ONCE: usize = 2;
 
 /// Makes spares for the template of that id, as long as its supervisor, who is at the other end of standard input, is there.
 ///
@@ -75,7 +77,7 @@ fn serve(
     let ready = begin(&interpreter, &wish)?;
     let mut maker = Maker::new(line, interpreter, ground, wish.ready as usize);
     // That it can be done at all is part of being ready.
-    let first = maker.make(true)?;
+    let first = maker.make_now(true)?;
     maker.keep(first);
     line.say(&News::Ready(ready), &[]).map_err(failed("tell the supervisor"))?;
     maker.work()
@@ -86,12 +88,25 @@ fn begin(interpreter: &Line, wish: &Warm) -> Result<Ready, Error> {
     let failed = failed("speak to the interpreter");
     let library = crate::sys::fd::sealed_file(c"belljar-fork", warm::FORK).map_err(&failed)?;
     let order = serde_json::json!({ "preload": wish.preload, "version": 1 });
-    interpreter.say(&order, &[library.as_raw_fd()]).map_err(&failed)?;
+    // A Node has its library with its first words, and takes no descriptors.
+    let along: &[RawFd] = if wish.language == Language::Python { &[library.as_raw_fd()] } else { &[] };
+    interpreter.say(&order, along).map_err(&failed)?;
     let said = interpreter.hear::<Said>().map_err(&failed)?.map(|(said, _)| said);
     match said {
         Some(Said { ready: Some(ready), .. }) => Ok(ready),
         Some(Said { refused: Some(refused), .. }) => Err(refused.error()),
         _ => Err(Error::setup("the interpreter ended before it was ready", libc::ECHILD)),
+    }
+}
+
+/// The copy once it waits for code; one that does not is ended.
+fn settled(mut parked: Parked) -> Result<Parked, Error> {
+    match parked.await_word() {
+        Ok(()) => Ok(parked),
+        Err(error) => {
+            parked.end();
+            Err(error)
+        }
     }
 }
 
@@ -128,7 +143,7 @@ struct Come {
     supervisor: bool,
     interpreter: bool,
     callers: Vec<bool>,
-    parked: Vec<bool>,
+    parked: Vec<(bool, bool)>,
     taken: Vec<(bool, bool)>,
 }
 
@@ -159,6 +174,18 @@ impl<'l> Maker<'l> {
             self.lost = Some(error.clone());
         }
         made
+    }
+
+    /// The same, and waits until it waits for code.
+    fn make_now(&mut self, ahead: bool) -> Result<Parked, Error> {
+        settled(self.make(ahead)?)
+    }
+
+    /// One that waits, or will soon; whether nobody has to wait for it.
+    fn take(&mut self) -> Option<Result<(Parked, bool), Error>> {
+        let at = self.parked.iter().position(Parked::waits);
+        let parked = self.parked.remove(at.unwrap_or_default())?;
+        Some(settled(parked).map(|parked| (parked, at.is_some())))
     }
 
     fn keep(&mut self, parked: Parked) {
@@ -193,38 +220,41 @@ impl<'l> Maker<'l> {
 
     /// Whether one is to be made now.
     fn lacks(&self) -> bool {
-        self.parked.len() < self.wanted && self.rests_until.is_none_or(|until| Instant::now() >= until)
+        let begin = self.parked.iter().filter(|parked| !parked.waits()).count();
+        let rested = self.rests_until.is_none_or(|until| Instant::now() >= until);
+        self.parked.len() < self.wanted && begin < AT_ONCE && rested
     }
 
     fn refill(&mut self) {
         match self.make(true) {
-            Ok(parked) => {
-                self.keep(parked);
-                (self.state.trouble, self.rests_until) = (None, None);
-            }
-            Err(error) => {
-                self.state.trouble = Some(error.to_string());
-                self.rests_until = Some(Instant::now() + REST);
-            }
+            Ok(parked) => self.keep(parked),
+            Err(error) => self.rest(&error),
         }
+    }
+
+    /// Nothing is made unasked for a while.
+    fn rest(&mut self, trouble: &Error) {
+        self.state.trouble = Some(trouble.to_string());
+        self.rests_until = Some(Instant::now() + REST);
     }
 
     fn wait(&self) -> Result<Come, Error> {
         let read = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut list: Vec<PollFd<'_>> = vec![read(self.supervisor.descriptor()), read(self.interpreter.descriptor())];
         list.extend(self.callers.iter().map(|line| read(line.descriptor())));
-        list.extend(self.parked.iter().map(|parked| read(parked.end_of())));
+        list.extend(self.parked.iter().flat_map(|parked| [parked.end_of(), parked.socket()].map(read)));
         for taken in &self.taken {
             let caller = taken.caller.as_ref().map_or(taken.pidfd.as_fd(), Line::descriptor);
             let end = if taken.ended { caller } else { taken.pidfd.as_fd() };
             list.extend([end, caller].map(read));
         }
-        let timeout = match self.rests_until {
+        let rested = self.rests_until.filter(|_| self.parked.len() < self.wanted);
+        let until = rested.into_iter().chain(self.parked.iter().filter_map(Parked::until)).min();
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        let timeout = match until {
             _ if self.lacks() => PollTimeout::ZERO,
-            Some(until) if self.parked.len() < self.wanted => {
-                PollTimeout::try_from(until.saturating_duration_since(Instant::now())).unwrap_or(PollTimeout::MAX)
-            }
-            _ => PollTimeout::NONE,
+            Some(until) => PollTimeout::try_from(left(until)).unwrap_or(PollTimeout::MAX),
+            None => PollTimeout::NONE,
         };
         match poll(&mut list, timeout) {
             Ok(_) => {}
@@ -237,7 +267,7 @@ impl<'l> Maker<'l> {
             supervisor: next(),
             interpreter: next(),
             callers: self.callers.iter().map(|_| next()).collect(),
-            parked: self.parked.iter().map(|_| next()).collect(),
+            parked: self.parked.iter().map(|_| (next(), next())).collect(),
             taken: self.taken.iter().map(|_| (next(), next())).collect(),
         })
     }
@@ -274,17 +304,15 @@ impl<'l> Maker<'l> {
     }
 
     fn give(&mut self, caller: Line) {
-        let (parked, waited) = match self.parked.pop_front() {
-            Some(parked) => (parked, true),
-            None => match self.make(false) {
-                Ok(parked) => (parked, false),
-                Err(error) => {
-                    self.state.trouble = Some(error.to_string());
-                    // Who is gone does not need to know.
-                    let _ = caller.say(&Given::None(error.to_string()), &[]);
-                    return;
-                }
-            },
+        let found = self.take().unwrap_or_else(|| self.make_now(false).map(|parked| (parked, false)));
+        let (parked, waited) = match found {
+            Ok(found) => found,
+            Err(error) => {
+                self.state.trouble = Some(error.to_string());
+                // Who is gone does not need to know.
+                let _ = caller.say(&Given::None(error.to_string()), &[]);
+                return;
+            }
         };
         let (order, host) = (self.ground.order(), self.ground.host());
         let environment = identity::environment(order, host);
@@ -301,9 +329,9 @@ impl<'l> Maker<'l> {
             environment: environment.iter().map(|line| Name::from(copy::os(line.as_bytes()))).collect(),
             directory: Name::from(directory.as_path()),
         };
-        let descriptors: Vec<_> = [&held.control, &held.pidfd, &parked.socket]
+        let descriptors: Vec<_> = [held.control.as_fd(), held.pidfd.as_fd(), parked.socket()]
             .into_iter()
-            .chain(&held.sights)
+            .chain(held.sights.iter().map(|sight| sight.as_fd()))
             .map(|fd| fd.as_raw_fd())
             .collect();
         if caller.say(&given, &descriptors).is_err() {
@@ -320,11 +348,25 @@ impl<'l> Maker<'l> {
 
     /// Waits for those that have ended.
     fn bury(&mut self, come: &Come) {
-        let mut ended = come.parked.iter().copied().chain(std::iter::repeat(false));
-        for parked in std::mem::take(&mut self.parked) {
-            match ended.next().unwrap_or(false) {
-                true => parked.end(),
-                false => self.parked.push_back(parked),
+        let now = Instant::now();
+        let mut come_of = come.parked.iter().copied().chain(std::iter::repeat((false, false)));
+        for mut parked in std::mem::take(&mut self.parked) {
+            let (ended, said) = come_of.next().unwrap_or_default();
+            let late = parked.until().is_some_and(|until| now >= until);
+            let begins = !parked.waits();
+            // Who waits has nothing more to say: it is its end.
+            match if begins && (said || late) { parked.await_word() } else { Ok(()) } {
+                Err(error) => {
+                    parked.end();
+                    self.rest(&error);
+                }
+                Ok(()) if ended || (said && !begins) => parked.end(),
+                Ok(()) => {
+                    if begins && parked.waits() {
+                        (self.state.trouble, self.rests_until) = (None, None);
+                    }
+                    self.parked.push_back(parked);
+                }
             }
         }
         let mut ended = come.taken.iter().copied().chain(std::iter::repeat((false, false)));
@@ -346,17 +388,10 @@ impl<'l> Maker<'l> {
     }
 
     fn tell(&mut self) {
-        self.state.parked = self.parked.len() as u32;
+        self.state.parked = self.parked.iter().filter(|parked| parked.waits()).count() as u32;
         self.state.running = self.taken.iter().filter(|taken| !taken.ended).count() as u32;
         if self.state != self.told && self.supervisor.say(&News::State(self.state.clone()), &[]).is_ok() {
             self.told = self.state.clone();
         }
-    }
-}
-
-/// Lets a parked copy be watched.
-impl Parked {
-    fn end_of(&self) -> BorrowedFd<'_> {
-        self.held.pidfd.as_fd()
     }
 }

@@ -37,7 +37,7 @@ pub enum News {
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "WarmInterpreter"))]
 pub struct Ready {
     /// Its version.
-    pub python: String,
+    pub version: String,
     /// Modules that it has imported.
     pub modules: u64,
     /// Bytes that it has in memory.
@@ -173,7 +173,7 @@ impl Refused {
                 format!("leaves processes behind, which no copy would be the parent of: {what}"),
                 "wait for them before the preload ends",
             ),
-            "exception" => (format!("fails:\n{what}"), "`belljar code python -e CODE` shows the same in a sandbox"),
+            "exception" => (format!("fails:\n{what}"), "`belljar code LANG -e CODE` shows the same in a sandbox"),
             "python" => (
                 format!("needs a Python that can be copied: {what}"),
                 "name an image with CPython 3.8 or later, as `--image python`",
@@ -211,4 +211,6 @@ pub struct Copied {
     pub pid: Option<i32>,
     /// What was refused to it.
     pub failed: Option<Failure>,
+    /// Of one that runs the preload itself: why it cannot.
+    pub refused: Option<Refused>,
 }
