@@ -11,7 +11,7 @@ mod memory;
 mod nameless;
 mod nested;
 
-pub use memory::Use;
+pub use memory::{Use, kibibytes};
 pub use nameless::Nameless;
 
 use crate::sys::proc;

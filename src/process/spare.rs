@@ -7,6 +7,7 @@
 //! Spares of a template are made inside of its namespaces of users and of pids, so that each is below them, and everywhere else where
 //! sandboxes are made: [`Ground`] is looked at before, as anybody looks at the machine.
 
+use super::meter::kibibytes;
 use super::plan::Plan;
 use super::report::Errand;
 use super::role::Role;
@@ -17,7 +18,7 @@ use crate::host::Host;
 use crate::images::{self, Lease, Store};
 use crate::spec::{Code, Lasting, Order, Program, Source, Spec, User};
 use crate::step::Command;
-use crate::sys::child;
+use crate::sys::{child, proc};
 use crate::{identity, landlock, namespaces, program};
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -46,6 +47,17 @@ impl Held {
     /// It has ended.
     pub fn name_payload(&self, pid: i32) -> nix::Result<()> {
         nix::unistd::write(self.control.as_fd(), &Errand::Payload(pid).encode()).map(drop)
+    }
+}
+
+impl Held {
+    /// Bytes that the process of that number, which is inside, has for itself alone: proc_pid_smaps_rollup(5). Nothing where that cannot be read.
+    pub fn private_bytes(&self, pid: i32) -> u64 {
+        let (Some(proc), Ok(pid)) = (self.sights.get(1), u32::try_from(pid)) else { return 0 };
+        let mut buffer = [0; 4096];
+        let read = proc::read_process_file(proc.as_fd(), pid, "smaps_rollup", &mut buffer);
+        let of = |key: &str| read.as_ref().map_or(0, |bytes| kibibytes(bytes, key));
+        of("Private_Clean:") + of("Private_Dirty:")
     }
 }
 

@@ -347,7 +347,7 @@ impl Told for All {
         if self.templates.is_empty() {
             return "no warm templates; `belljar warm create` makes one\n".to_owned();
         }
-        let mut rows = vec![heading(["NAME", "STATE", "PARKED", "RUNS", "MEMORY", "INTERPRETER", "PRELOAD"])];
+        let mut rows = vec![heading(["NAME", "STATE", "PARKED", "EACH", "RUNS", "MEMORY", "INTERPRETER", "PRELOAD"])];
         rows.extend(self.templates.iter().map(|one| {
             let now = one.now.as_ref();
             let of = |what: &dyn Fn(&sandbox::WarmStats) -> String| now.map_or_else(|| "-".to_owned(), what);
@@ -356,6 +356,10 @@ impl Told for All {
                 one.name.clone(),
                 one.state.name().to_owned(),
                 of(&|now| format!("{}/{}", now.state.parked, one.ready)),
+                of(&|now| match u64::from(now.state.parked) {
+                    0 => "-".to_owned(),
+                    parked => size(now.state.parked_bytes / parked),
+                }),
                 of(&|now| (now.state.from_parked + now.state.from_forked).to_string()),
                 of(&|now| size(now.interpreter.rss)),
                 now.map_or_else(

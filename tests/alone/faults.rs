@@ -48,7 +48,7 @@ fn unprivileged(before: &Before, program: &str) -> Command {
     }
     let copy = before.scratch.0.join("belljar");
     if !copy.exists() {
-        std::fs::copy(belljar(), &copy).expect("copy belljar");
+        crate::common::copy_program(belljar(), &copy);
     }
     before.around(&mut command).env("B", copy);
     command

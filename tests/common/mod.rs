@@ -216,6 +216,13 @@ pub fn installed(program: &str) -> bool {
     available(&format!("the program `{program}`"), there)
 }
 
+/// Copies a program that is to be executed. Not by us: a process that another test starts meanwhile would have the file open for
+/// writing for a moment, and execve(2) answers ETXTBSY.
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let copied = Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status().expect("start cp");
+    assert!(copied.success(), "copy `{}`", from.as_ref().display());
+}
+
 /// Whether the tests run as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()

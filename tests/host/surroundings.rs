@@ -92,7 +92,7 @@ fn no_directory_of_the_callers_is_needed() {
 fn the_binary_works_alone_wherever_it_lies() {
     let scratch = Scratch::new("alone");
     let copy = scratch.0.join("b");
-    std::fs::copy(belljar(), &copy).expect("copy the binary");
+    crate::common::copy_program(belljar(), &copy);
     let run = Command::new(&copy).args(["run", "--", "echo", "alone"]).env_clear().current_dir("/").output();
     assert_eq!(said(&run.expect("start the copy").into()), (Some(0), "alone\n", ""));
 }

@@ -18,7 +18,7 @@ fn carried(name: &str) -> Option<PathBuf> {
 fn beyond(file: &Path, scratch: &Scratch, script: &str) -> Run {
     let home = scratch.0.join("home");
     std::fs::create_dir_all(&home).expect("make a home");
-    std::fs::copy(released(), home.join("belljar")).expect("copy the binary");
+    crate::common::copy_program(released(), home.join("belljar"));
     let script = format!(
         "test \"$(id -u)\" = 4711 && ! ip route 2>/dev/null | grep . && cd \"$HOME\" && PATH=$HOME:$PATH && \
          belljar image load \"$FILE\" >/dev/null && {script}"

@@ -242,7 +242,7 @@ fn a_sandbox_sees_none_of_its_callers_children() {
 #[test]
 fn the_binary_can_be_run_from_a_descriptor_and_after_it_was_deleted() {
     let scratch = Scratch::new("binary");
-    std::fs::copy(belljar(), scratch.0.join("copy")).expect("copy the binary");
+    crate::common::copy_program(belljar(), scratch.0.join("copy"));
     let run = caller(&scratch, "exec 9<copy; rm copy; /proc/self/fd/9 run -- echo hello");
     assert_eq!(said(&run), (Some(0), "hello\n", ""));
 }

@@ -179,7 +179,7 @@ fn a_set_user_id_program_gains_nothing() {
     // Made on the host, shown inside: the mount does not honour the bits.
     let scratch = Scratch::new("set-id");
     let program = scratch.0.join("id");
-    std::fs::copy("/usr/bin/id", &program).expect("copy a program");
+    crate::common::copy_program("/usr/bin/id", &program);
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o6755)).expect("set its bits");
     let script = "test -u /mnt/id && test \"$(/mnt/id -u)\" = \"$(id -u)\" && grep NoNewPrivs: /proc/self/status";
     assert_eq!(shell(&["--mount", &bind(&scratch.0, "/mnt")], script).stdout, "NoNewPrivs:\t1\n");

@@ -40,6 +40,11 @@ const parts: Record<string, (daytona: Daytona) => Promise<void>> = {
     assert.equal((await sandbox.process.codeRun("import sys; print(sys.argv[1:])", { argv: ["b", "c d"] })).result, "['b', 'c d']\n");
     assert.equal((await sandbox.process.codeRun("console.log(6 * 7)", { language: "javascript" })).result, "42\n");
     await refused(DaytonaBadRequestError, () => sandbox.process.codeRun("x", { language: "cobol" }), "python, javascript, typescript");
+    // By a warm template, in a sandbox of its own.
+    await sandbox.process["link"].ask("warm.create", { name: "compiled", image: "host", lang: "node", preload: "globalThis.known = 'yes'", ready: 1 });
+    const warm = await sandbox.process.codeRun("console.log(known, process.argv.slice(1)); process.exitCode = 3", { language: "javascript", warm: "compiled", argv: ["b"] });
+    assert.deepEqual([warm.exitCode, warm.result], [3, "yes [ 'b' ]\n"]);
+    await sandbox.process["link"].ask("warm.rm", { name: "compiled" });
     const chart = "# matplotlib\nprint('belljar-chart:' + '{\"type\": \"bar\", \"title\": \"t\"}')\nprint('x \u{1F600}')";
     const shown = await sandbox.process.codeRun(chart);
     assert.deepEqual([shown.result, shown.artifacts.charts?.[0]?.type], ["x \u{1F600}\n", ChartType.BAR]);

@@ -83,6 +83,14 @@ def commands(daytona):
     refused(DaytonaBadRequestError, lambda: process.code_run("x", language="cobol"), "python, javascript, typescript")
     refused(DaytonaBadRequestError, lambda: daytona.create(language="cobol"), "language")
     assert daytona.create(language="javascript").process.code_run("console.log(1)").result == "1\n"
+    # By a warm template, in a sandbox of its own.
+    process._link.ask("warm.create", name="numbers", image="host", preload="import decimal; KNOWN = 'yes'", ready=1)
+    told = process.code_run("import os, sys; print(sys.modules['__preload__'].KNOWN, os.environ['A'], sys.argv[1:]); sys.exit('no')", words, warm="numbers")
+    assert (told.exit_code, told.result) == (1, "yes x ['b', 'c d']\nno\n") and told.additional_properties["warm"]["how"] == "parked", told
+    refused(DaytonaTimeoutError, lambda: process.code_run("while True: pass", timeout=1, warm="numbers"), "longer than 1 s")
+    refused(DaytonaBadRequestError, lambda: process.code_run("1", language="javascript", warm="numbers"), "template of python")
+    refused(DaytonaNotFoundError, lambda: process.code_run("1", warm="nosuch"), "no warm template")
+    process._link.ask("warm.rm", name="numbers")
     # A figure, by a library that only looks like matplotlib, since not every machine has that.
     text = "# matplotlib\nprint('belljar-chart:' + '{\"type\": \"bar\", \"title\": \"t\", \"elements\": [{\"label\": \"a\", \"value\": 3}]}')\nprint('x \U0001f600')"
     told = process.code_run(text)

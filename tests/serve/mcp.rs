@@ -140,6 +140,9 @@ fn its_sandboxes_go_with_it_though_it_was_killed() {
         raw.call("create_sandbox", serde_json::json!({}));
         raw.call("run_command", serde_json::json!({ "command": "true" }));
         assert_eq!(sandboxes.states().len(), 2, "{end}");
+        // Until it is held it has an end of its own.
+        let lasts = |name: &str| sandboxes.inspect(name)["ttl_seconds"].is_null();
+        assert!(eventually(20, || sandboxes.states().iter().all(|(name, _)| lasts(name))), "{end}");
         match end {
             "kill -9" => raw.child.kill().expect("kill it"),
             "SIGTERM" => {

@@ -18,11 +18,11 @@ fn a_preload_that_copies_would_share_is_refused_by_name() {
         ),
         ("import os; os._exit(3)", "with exit code 3"),
         ("import os; os.kill(os.getpid(), 9)", "SIGKILL"),
-        ("x = bytearray(2 << 30)", "more memory than the template may have"),
+        ("x = []\nwhile True: x.append(b'x' * (1 << 20))", "more memory than the template may have"),
         ("import does_not_exist", "ModuleNotFoundError"),
         ("def (", "SyntaxError"),
     ] {
-        let made = create(&sandboxes, "bad", &["--preload", preload]);
+        let made = create(&sandboxes, "bad", &["--memory", "96M", "--preload", preload]);
         assert_eq!(made.code, Some(1), "{preload}: {made:?}");
         assert!(made.stderr.starts_with("belljar: preload: ") && made.stderr.contains(why), "{preload}: {made:?}");
         assert!(made.stderr.contains("\nhint: "), "{made:?}");

@@ -29,7 +29,10 @@ fn its_stats_say_what_it_costs() {
     let sandboxes = template("warm-stats", &[]);
     let stats: Value = serde_json::from_str(&sandboxes.done(&["stats", "--json", "numbers"])).expect("an object");
     assert!(stats["memory_bytes"].as_u64().expect("a number") > 1 << 20, "{stats}");
+    assert!(eventually(20, || known(&sandboxes)["now"]["parked"] == 2));
     let now = known(&sandboxes)["now"].clone();
+    let each = now["parked_bytes"].as_u64().expect("a number") / 2;
+    assert!(each > 100 << 10 && each < 8 << 20, "{now}");
     assert!(now["interpreter"]["rss"].as_u64().expect("a number") > 1 << 20, "{now}");
     assert!(now["interpreter"]["version"].as_str().expect("text").starts_with("3."), "{now}");
 }

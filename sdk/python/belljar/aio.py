@@ -388,9 +388,9 @@ class AsyncProcess:
         """Runs a command by a shell, at most `timeout` seconds long. One that fails is a result."""
         return await in_thread(self._of.exec, command, cwd, env, timeout)
 
-    async def code_run(self, code: str, params: Optional[CodeRunParams] = None, timeout: Optional[float] = None, *, language: Optional[Language] = None) -> ExecuteResponse:
-        """Runs a piece of code in the sandbox's language, or in another. Charts that it shows are in `artifacts`."""
-        return await in_thread(self._of.code_run, code, params, timeout, language=language)
+    async def code_run(self, code: str, params: Optional[CodeRunParams] = None, timeout: Optional[float] = None, *, language: Optional[Language] = None, warm: Optional[str] = None) -> ExecuteResponse:
+        """Runs a piece of code in the sandbox's language, or in another. Charts that it shows are in `artifacts`. With `warm` it runs by the warm template of that name, in a sandbox of its own: this one's files are not there. What it wrote to standard error comes behind the rest of `result` then, and how it came to be run is in `additional_properties["warm"]`."""
+        return await in_thread(self._of.code_run, code, params, timeout, language=language, warm=warm)
 
     async def create_session(self, session_id: str) -> None:
         """Starts a shell that keeps running: directory, variables and functions stay from one command to the next."""

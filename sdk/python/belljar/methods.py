@@ -1622,6 +1622,8 @@ class WarmStats(TypedDict):
     interpreter: WarmInterpreter
     # Copies that wait.
     parked: int
+    # Bytes that those have each for itself alone, together: what they share with the interpreter counts for that.
+    parked_bytes: int
     # Runs under way.
     running: int
     # Why the last copy could not be made; null where it could.

@@ -79,8 +79,13 @@ class Process:
         timeout: Optional[float] = None,
         *,
         language: Optional[Language] = None,
+        warm: Optional[str] = None,
     ) -> ExecuteResponse:
-        """Runs a piece of code in the sandbox's language, or in another. Charts that it shows are in `artifacts`."""
+        """Runs a piece of code in the sandbox's language, or in another. Charts that it shows are in `artifacts`.
+
+        With `warm` it runs by the warm template of that name, in a sandbox of its own: this one's files are not there. What it
+        wrote to standard error comes behind the rest of `result` then, and how it came to be run is in `additional_properties["warm"]`.
+        """
         spoken = str(getattr(language, "value", language) or self._sandbox.language)
         if spoken not in RUNS:
             raise DaytonaBadRequestError(f"language: `{spoken}` is none of {', '.join(RUNS)}", kind="invalid")
@@ -88,10 +93,13 @@ class Process:
         shows = spoken == "python" and "matplotlib" in code
         if shows:
             code = charts.with_charts(code)
-        elif spoken == "javascript":
-            # Words begin where they do for a file.
-            code = f"process.argv.splice(1, 1);{code}"
-        told = self._run(["sh", "-c", RUNS[spoken], "sh", *(given.argv or [])], code, None, given.env, timeout)
+        if warm is not None:
+            told = self._run_warm(warm, spoken, code, given, timeout)
+        else:
+            if spoken == "javascript":
+                # Words begin where they do for a file.
+                code = f"process.argv.splice(1, 1);{code}"
+            told = self._run(["sh", "-c", RUNS[spoken], "sh", *(given.argv or [])], code, None, given.env, timeout)
         if shows:
             told.result, found = charts.taken(told.result)
             told.artifacts = ExecutionArtifacts(told.result, found)
@@ -103,6 +111,16 @@ class Process:
             return cwd or None
         return posixpath.join(self._sandbox.get_work_dir(), cwd)
 
+    def _run_warm(
+        self, warm: str, language: str, code: str, given: CodeRunParams, timeout: Optional[float]
+    ) -> ExecuteResponse:
+        check_names(given.env)
+        told = self._link.ask(
+            "code", warm=warm, lang=language, code=code, file=list(given.argv or []), env=dict(given.env or {}),
+            timeout=seconds(timeout) if timeout else None, output_limit=MOST_OUTPUT,
+        )
+        return self._told(told, timeout)
+
     def _run(
         self, command: List[str], text: str, cwd: Optional[str], env: Optional[Dict[str, str]], timeout: Optional[float]
     ) -> ExecuteResponse:
@@ -111,7 +129,11 @@ class Process:
             "exec", name=self._sandbox.id, command=command, input=text, workdir=self._inside(cwd),
             env={**self._sandbox.env, **(env or {})}, timeout=seconds(timeout) if timeout else None, output_limit=MOST_OUTPUT,
         )
-        status, output = told["status"], text_of(told, "stdout")
+        return self._told(told, timeout)
+
+    @staticmethod
+    def _told(told: Dict[str, Any], timeout: Optional[float]) -> ExecuteResponse:
+        status, output = told["status"], text_of(told, "stdout") + text_of(told, "stderr")
         truncated = bool(told.get("stdout_truncated"))
         if truncated:
             output += DROPPED

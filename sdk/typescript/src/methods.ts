@@ -1769,6 +1769,8 @@ export interface WarmStats {
   interpreter: WarmInterpreter;
   /** Copies that wait. */
   parked: number;
+  /** Bytes that those have each for itself alone, together: what they share with the interpreter counts for that. */
+  parked_bytes: number;
   /** Runs under way. */
   running: number;
   /** Why the last copy could not be made; null where it could. */

@@ -28,6 +28,9 @@ pub struct Parked {
     line: Line,
     /// Until when it has to say that it waits; `None`: it has.
     until: Option<Instant>,
+    /// Its number inside, once it has said it.
+    pid: i32,
+    bytes: u64,
 }
 
 impl Parked {
@@ -51,6 +54,16 @@ impl Parked {
         self.until
     }
 
+    /// Looks at what it has in memory. It changes nothing of that as long as it waits.
+    pub fn weigh(&mut self) {
+        self.bytes = self.held.private_bytes(self.pid);
+    }
+
+    /// Bytes that it has for itself alone, where that was looked at.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether it waits for code.
     pub fn waits(&self) -> bool {
         self.until.is_none()
@@ -71,7 +84,7 @@ impl Parked {
             Some(Copied { pid: Some(pid), .. }) => {
                 let named = self.held.name_payload(pid);
                 named.map_err(|errno| Error::setup("name the payload of a spare", errno as i32))?;
-                self.until = None;
+                (self.until, self.pid) = (None, pid);
                 Ok(())
             }
             Some(Copied { failed: Some(failure), .. }) => Err(failure.error()),
@@ -104,7 +117,10 @@ pub fn make(ground: &mut Ground, interpreter: &Line, ahead: bool) -> Result<Park
     let enforcement =
         plan.enforcement.iter().map(|(protection, how)| (protection.name().to_owned(), how.clone())).collect();
     match made {
-        Ok(line) => Ok(Parked { held, image: plan.image, enforcement, line, until: Some(Instant::now() + PATIENCE) }),
+        Ok(line) => {
+            let until = Some(Instant::now() + PATIENCE);
+            Ok(Parked { held, image: plan.image, enforcement, line, until, pid: 0, bytes: 0 })
+        }
         Err(error) => {
             end(&held);
             Err(error)

@@ -77,7 +77,8 @@ fn serve(
     let ready = begin(&interpreter, &wish)?;
     let mut maker = Maker::new(line, interpreter, ground, wish.ready as usize);
     // That it can be done at all is part of being ready.
-    let first = maker.make_now(true)?;
+    let mut first = maker.make_now(true)?;
+    first.weigh();
     maker.keep(first);
     line.say(&News::Ready(ready), &[]).map_err(failed("tell the supervisor"))?;
     maker.work()
@@ -364,6 +365,7 @@ impl<'l> Maker<'l> {
                 Ok(()) => {
                     if begins && parked.waits() {
                         (self.state.trouble, self.rests_until) = (None, None);
+                        parked.weigh();
                     }
                     self.parked.push_back(parked);
                 }
@@ -389,6 +391,7 @@ impl<'l> Maker<'l> {
 
     fn tell(&mut self) {
         self.state.parked = self.parked.iter().filter(|parked| parked.waits()).count() as u32;
+        self.state.parked_bytes = self.parked.iter().map(Parked::bytes).sum();
         self.state.running = self.taken.iter().filter(|taken| !taken.ended).count() as u32;
         if self.state != self.told && self.supervisor.say(&News::State(self.state.clone()), &[]).is_ok() {
             self.told = self.state.clone();

@@ -50,6 +50,8 @@ pub struct Ready {
 pub struct State {
     /// Copies that wait.
     pub parked: u32,
+    /// Bytes that those have each for itself alone, together: what they share with the interpreter counts for that.
+    pub parked_bytes: u64,
     /// Runs under way.
     pub running: u32,
     /// Runs so far that a parked copy was there for.

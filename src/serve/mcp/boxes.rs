@@ -14,10 +14,15 @@ use rmcp::{schemars, tool, tool_router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// What sandboxes over HTTP have as a label.
 const LABEL: &str = "belljar.mcp";
+/// How long one lasts that nobody holds yet: this process may be killed before it does.
+const UNHELD: &str = "1m";
+/// Between two looks whether it is held.
+const GLANCE: Duration = Duration::from_millis(20);
 /// How long one over HTTP may be without a call.
 const IDLE: &str = "30m";
 /// Sandboxes of one program.
@@ -156,10 +161,11 @@ impl Boxes {
                 Error::new(Kind::Busy, format!("there are {MOST} sandboxes")).hint("remove_sandbox removes one")
             );
         }
-        let id = self.made(wanted, json!({})).await?;
+        let id = self.made(wanted, json!({ "ttl": UNHELD })).await?;
         // It goes with our `belljar rpc`, and that with us. Its end is nothing that anybody waits for.
         let (backend, leased) = (self.backend.clone(), json!({ "name": id, "lease": true }));
         tokio::spawn(async move { backend.call("wait", leased).await });
+        tokio::spawn(lasts_while_held(self.backend.clone(), id.clone()));
         own.ids.push(id.clone());
         Ok(id)
     }
@@ -180,6 +186,24 @@ impl Boxes {
         let images = self.backend.call("image.ls", json!({})).await?;
         let names = images["images"].as_array().into_iter().flatten().filter_map(|image| image["name"].as_str());
         Ok(names.into_iter().find(|name| *name == "python").map(str::to_owned))
+    }
+}
+
+/// Lets a sandbox last for any time, as soon as somebody holds it who ends with this process.
+async fn lasts_while_held(backend: Backend, id: String) {
+    loop {
+        match backend.call("stats", json!({ "name": id })).await {
+            Ok(stats) if stats["leases"].as_u64().is_some_and(|leases| leases > 0) => break,
+            Ok(_) => tokio::time::sleep(GLANCE).await,
+            // It has ended already.
+            Err(_) => return,
+        }
+    }
+    while let Err(error) = backend.call("life", json!({ "name": id, "ttl": "none" })).await {
+        if matches!(error.kind, Kind::NotFound | Kind::Ended) {
+            return;
+        }
+        tokio::time::sleep(GLANCE).await;
     }
 }
 
