@@ -2,7 +2,8 @@
 //!
 //! What answers at once is asked of one child that all share. What streams, a terminal or a log that is followed, has a child of
 //! its own: whoever reads slowly makes that one wait, and nobody else. A child that is lost fails what it had in flight, and the
-//! next request starts another; sandboxes outlive it. Whoever goes away cancels what he had asked for.
+//! next request starts another; sandboxes outlive it. Whoever goes away cancels what he had asked for, unless the route is one of those
+//! that are done to their end ([`Routes::settled`](super::routes::Routes::settled)).
 
 use crate::error::{Error, Kind};
 use crate::trees::progress::Quiet;

@@ -118,6 +118,7 @@ fn control() -> Routes {
         .get("/object-storage/push-access", storage::access)
         .get("/socket.io/?EIO&transport", events::connect)
         .get("/health", health)
+        .settled()
         .limited(DefaultBodyLimit::max(LARGEST))
 }
 

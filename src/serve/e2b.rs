@@ -61,6 +61,7 @@ pub fn routes() -> Routes {
         .post("/secrets/{id}", no_secrets)
         .delete("/secrets/{id}", no_secrets)
         .post("/v3/templates", no_builds)
+        .settled()
         .post("/execute", interpreter::execute)
         .get("/contexts", interpreter::list)
         .post("/contexts", interpreter::create)

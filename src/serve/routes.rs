@@ -5,8 +5,11 @@
 
 use super::App;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
+use axum::http::{Method, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use std::sync::Arc;
 
@@ -68,6 +71,12 @@ impl Routes {
         self.on(MethodFilter::DELETE, path, handler)
     }
 
+    /// All but those that look are done to their end, though whoever has asked goes away: half of it is nothing that anybody wants.
+    pub fn settled(mut self) -> Routes {
+        self.router = self.router.layer(from_fn(to_its_end));
+        self
+    }
+
     /// The largest body that all of them read.
     pub fn limited(mut self, limit: DefaultBodyLimit) -> Routes {
         self.router = self.router.layer(limit);
@@ -105,6 +114,19 @@ impl Routes {
     /// What serves them.
     pub fn router(self) -> Router<Arc<App>> {
         self.router
+    }
+}
+
+/// Answers a request in a task of its own, unless it only looks: its caller's end ends nothing then.
+pub async fn to_its_end(request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        // As if it had been done here.
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 

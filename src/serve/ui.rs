@@ -56,7 +56,7 @@ const FILES: [(&str, &str, &str); 6] = [
 pub fn routes() -> Router<Arc<App>> {
     let mut all = Router::new()
         .route("/ui", get(|| async { Redirect::permanent("/ui/") }))
-        .route("/ui/call", post(call))
+        .route("/ui/call", post(call).layer(axum::middleware::from_fn(super::routes::to_its_end)))
         .route("/ui/terminal/{id}", get(super::daytona::terminals::create_connect))
         .layer(DefaultBodyLimit::max(LARGEST));
     for (path, kind, text) in FILES {

@@ -68,6 +68,27 @@ fn forms_that_are_cut_off_or_no_forms_leave_no_file() {
 }
 
 #[test]
+fn what_removes_a_sandbox_is_done_to_its_end_though_whoever_has_asked_is_gone() {
+    let server = with_box("hostile-gone");
+    for round in 0..20 {
+        let name = format!("kept-{round}");
+        server.sandboxes.create(&name, &["--keep"]);
+        let head =
+            format!("DELETE /api/sandbox/{name} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {}\r\n\r\n", server.token);
+        let mut asked = TcpStream::connect(("127.0.0.1", server.port)).expect("connect");
+        asked.write_all(head.as_bytes()).expect("ask");
+        // Sooner or later in it, or before.
+        std::thread::sleep(Duration::from_millis(round));
+        drop(asked);
+    }
+    // Whoever was gone before it had begun has asked for nothing; half of it was done nowhere.
+    let left = || server.sandboxes.states().into_iter().filter(|(name, _)| name != "box").collect::<Vec<_>>();
+    assert!(eventually(20, || left().iter().all(|(_, state)| state == "running")), "{:?}", left());
+    assert!(left().len() < 20, "nobody has begun");
+    is_well(&server);
+}
+
+#[test]
 fn paths_and_names_lead_nowhere_but_into_the_sandbox() {
     let server = with_box("hostile-paths");
     for (method, path) in [
