@@ -42,7 +42,7 @@ pub use publish::{News, Publisher};
 pub use relay::Follower;
 pub use role::Delivery;
 pub use script::{in_memory, write as write_script};
-pub use spare::{Ground, Held as SpareHeld, Spare};
+pub use spare::{Ground, Held as SpareHeld, Load, Spare};
 pub use taken::{Handed, Reaper, Waited, take};
 pub use watch::{Attendant, Limits, Running};
 

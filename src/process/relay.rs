@@ -9,6 +9,7 @@ use super::tap::Tap;
 use crate::outcome::Captured;
 use crate::spec::OutputLimit;
 use crate::sys::fd as sys;
+use crate::sys::tty::read_to_the_end;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -371,7 +372,7 @@ impl Outlet {
             }
             let Some(source) = &self.source else { return Flow::Ended };
             let length = self.left.unwrap_or(CHUNK).min(CHUNK);
-            match sys::read_anew(source.as_fd(), &mut self.chunk, length) {
+            match read_to_the_end(|| sys::read_anew(source.as_fd(), &mut self.chunk, length)) {
                 Err(Errno::EAGAIN | Errno::EINTR) if self.left.is_none() => return Flow::Open,
                 // A terminal answers EIO when nobody has its other side open any more.
                 Ok(0) | Err(_) => {

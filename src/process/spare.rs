@@ -21,6 +21,7 @@ use crate::step::Command;
 use crate::sys::{child, proc};
 use crate::{identity, landlock, namespaces, program};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::Duration;
 
 /// What there is of a spare that waits.
 #[derive(Debug)]
@@ -50,7 +51,43 @@ impl Held {
     }
 }
 
+/// `USER_HZ` of every architecture that we are built for, and its pages.
+const TICK_MS: u64 = 10;
+const PAGE: u64 = 4096;
+
+/// What the processes of a spare have and do, but for its first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// How many there are.
+    pub processes: u32,
+    /// Bytes that they have in memory, whoever shares them.
+    pub resident: u64,
+    /// CPU time that they have used.
+    pub cpu: Duration,
+}
+
 impl Held {
+    /// What its processes have and do now: proc_pid_stat(5). What cannot be read has ended.
+    pub fn load(&self) -> Load {
+        let mut load = Load::default();
+        let Some(proc) = self.sights.get(1) else { return load };
+        let (mut pids, mut buffer) = (Vec::new(), [0; 4096]);
+        // One that cannot be read is that of a sandbox that has ended.
+        let _ = proc::for_each_number(proc.as_fd(), &mut buffer, |pid| pids.push(pid));
+        for pid in pids.into_iter().filter(|pid| *pid != 1) {
+            let Ok(stat) = proc::read_process_file(proc.as_fd(), pid, "stat", &mut buffer) else { continue };
+            let text = String::from_utf8_lossy(stat);
+            // Field 2, the name, may hold anything.
+            let Some((_, rest)) = text.rsplit_once(')') else { continue };
+            let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+            let field = |number: usize| words.get(number - 3).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+            load.processes += 1;
+            load.cpu += Duration::from_millis((field(14) + field(15)) * TICK_MS);
+            load.resident += field(24) * PAGE;
+        }
+        load
+    }
+
     /// Bytes that the process of that number, which is inside, has for itself alone: proc_pid_smaps_rollup(5). Nothing where that cannot be read.
     pub fn private_bytes(&self, pid: i32) -> u64 {
         let (Some(proc), Ok(pid)) = (self.sights.get(1), u32::try_from(pid)) else { return 0 };

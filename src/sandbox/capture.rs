@@ -123,6 +123,13 @@ pub fn fork(
     store: Option<&Store>,
 ) -> Result<(Entry, Run), Error> {
     let entry = sandboxes.find(word)?;
+    if entry.order()?.warm.is_some() {
+        let problem = Problem::new(
+            "sandbox",
+            format!("`{}` is a warm template, whose interpreter cannot be copied", entry.name()),
+        );
+        return Err(Error::misused(vec![problem.hint("`belljar warm create` makes another like it")]));
+    }
     let id = new_id();
     let name = name.map_or_else(|| id.clone(), str::to_owned);
     super::start::check_name(&name)?;

@@ -2,7 +2,7 @@
 
 use super::place::{is_name, now};
 use super::ready::{READY, Ready};
-use super::{Entry, Record, Run, Sandboxes, errors, silence};
+use super::{Entry, Record, Run, Sandboxes, State, errors, silence};
 use crate::error::{Error, Kind, Problem};
 use crate::images::{self, Store};
 use crate::own::Own;
@@ -66,6 +66,10 @@ pub fn create_or_take(
     order.lasting = Some(Lasting::default());
     check_wish(&order, wish)?;
     let on_the_host = super::capture::on_the_host(&order.spec, store)?;
+    if on_the_host.is_some() && order.warm.is_some() {
+        let problem = Problem::new("image", "a snapshot on the machine's own files cannot be a template's");
+        return Err(Error::misused(vec![problem.hint("name an image, or `--image host`")]));
+    }
     if on_the_host.is_some() {
         order.spec.image = Some(images::store::HOST.to_owned());
     }
@@ -186,6 +190,10 @@ fn check_wish(order: &Order, wish: &Wish) -> Result<(), Error> {
 pub fn start(sandboxes: &Sandboxes, word: &str) -> Result<(Entry, Run), Error> {
     let entry = sandboxes.find(word)?;
     let turn = entry.turn()?;
+    // A template may take any time until it is ready.
+    if entry.state() == State::Starting && entry.order()?.warm.is_some() {
+        return Err(errors::running(&entry.name()));
+    }
     // One that is stopping is waited for.
     if entry.at_rest()? {
         return Err(errors::running(&entry.name()));

@@ -37,7 +37,7 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 use term::Term;
-use warm::Forge;
+use warm::{Forge, Remade};
 
 /// Who is told that the sandbox is ready, or why it is not: once.
 pub type Ready<'a> = &'a mut dyn FnMut(Result<&Run, &Error>);
@@ -63,10 +63,11 @@ pub fn supervise(
     let life = entry.life()?;
     // Whoever has a template made is at the other end of our standard input, for as long as that takes.
     let mut maker = order.warm.as_ref().and_then(|_| fd::take_stdin());
+    let mut remade = Remade::default();
     let lived = loop {
         let wanted = Wanted { record: &record, order: &order, ahead, waiting, maker: maker.take() };
         let lived = lead(&entry, wanted, store, &mut *ready)?;
-        if !lived.again {
+        if !lived.again || !remade.may() {
             break lived;
         }
     };
@@ -213,7 +214,7 @@ impl Attendant for Supervisor<'_> {
     }
 
     fn attend(&mut self, running: &mut Running, now: Instant) {
-        if !self.tend_forge(running) {
+        if !self.tend_forge(running, now) {
             return;
         }
         if self.run.is_none() {
@@ -237,9 +238,7 @@ impl Attendant for Supervisor<'_> {
         running.set_busy(self.is_called());
         self.quiet = running.is_quiet();
         self.hold_disk(running, now);
-        if self.ends_at().is_some_and(|at| now >= at) {
-            self.asked.set(Some((Duration::ZERO, self.term.reason(now))));
-        }
+        self.tend_term(now);
         self.ask_to_end(running);
         self.waiting.rest(now);
     }
@@ -325,7 +324,9 @@ impl Supervisor<'_> {
     }
 
     fn ends_at(&self) -> Option<Instant> {
-        self.term.ends_at((!self.is_called()).then_some(self.used))
+        // Nobody can call a template that is not ready.
+        let begins = self.forge.as_ref().is_some_and(|forge| !forge.is_ready());
+        self.term.ends_at((!begins && !self.is_called()).then_some(self.used))
     }
 
     fn is_ready(&mut self, running: &Running) {

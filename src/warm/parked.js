@@ -9,17 +9,20 @@
   const path = require('path');
   const vm = require('vm');
   const Module = require('module');
+  // Whatever a preload does to it.
+  const { parse, stringify } = JSON;
 
   const CHANNEL = 3;
   // The names that `-e` gives to code besides Node's libraries, and that a file's code does not find; and libraries that it finds.
   const GIVEN = ['module', 'exports', '__dirname', '__filename', 'require'];
   const EVERYWHERE = ['console', 'process', 'crypto'];
+  const preload = process.argv[1];
   // The module of code that comes as text. Node takes it away at this file's end.
   const given = globalThis.module;
   // Node's own loader for `import()`, in versions that let it be named.
   const loader = vm.constants?.USE_MAIN_CONTEXT_DEFAULT_LOADER;
 
-  const say = (words) => fs.writeSync(CHANNEL, JSON.stringify(words));
+  const say = (words) => fs.writeSync(CHANNEL, stringify(words));
   const script = (code, name) => new vm.Script(code, { filename: name, importModuleDynamically: loader });
 
   // Loads what code touches first, while nobody waits: streams as standard output is one, `console`, the loader. Standard output itself
@@ -47,7 +50,7 @@
     const request = Buffer.alloc(fs.fstatSync(CHANNEL).size);
     fs.readSync(CHANNEL, request, 0, request.length, 0);
     fs.closeSync(CHANNEL);
-    return JSON.parse(request);
+    return parse(request);
   };
 
   // Becomes it; how the code is run.
@@ -58,11 +61,14 @@
     return name.startsWith('<') ? text(code, name, cwd, argv.slice(1)) : file(code, name, argv.slice(1));
   };
 
+  // What child processes are started without: it is not there to be assigned.
+  const evaluated = (code) => Object.defineProperty(process, '_eval', { value: code, enumerable: true, configurable: true });
+
   const text = (code, name, cwd, words) => {
     const known = name === '<string>' ? '[eval]' : '[stdin]';
     process.argv = [process.execPath, ...(name === '<string>' ? [] : ['-']), ...words];
     process.execArgv = name === '<string>' ? ['-e', code] : [];
-    process._eval = code;
+    evaluated(code);
     globalThis.module = given;
     globalThis.__filename = known;
     given.filename = path.join(cwd, known);
@@ -72,15 +78,15 @@
       const compiled = script(code, known);
       return () => compiled.runInThisContext({ displayErrors: true });
     } catch {
-      // What is no script may be a module, or Node says what is wrong with it: a fresh one.
-      return () => afresh(['-e', code, '--', ...words]);
+      // What is no script may be a module, or Node says what is wrong with it: a fresh one, which loads what this one has.
+      return () => afresh(cwd, ['-e', code, '--', ...words]);
     }
   };
 
   const file = (code, name, words) => {
     process.argv = [process.execPath, name, ...words];
     process.execArgv = [];
-    process._eval = undefined;
+    evaluated(undefined);
     const libraries = Module.builtinModules.filter((library) => {
       return Object.getOwnPropertyDescriptor(globalThis, library)?.enumerable === false && !EVERYWHERE.includes(library);
     });
@@ -92,7 +98,13 @@
     return () => Module.runMain(name);
   };
 
-  const afresh = (words) => {
+  const afresh = (cwd, words) => {
+    if (preload) {
+      const first = path.join(os.tmpdir(), `belljar-${process.pid}.cjs`);
+      const from = stringify(path.join(cwd, '[eval]'));
+      fs.writeFileSync(first, `require('fs').unlinkSync(__filename); new Function('require', ${stringify(preload)})(require('module').createRequire(${from}))`);
+      words = ['-r', first, ...words];
+    }
     const { status, signal, error } = require('child_process').spawnSync(process.execPath, words, { stdio: 'inherit' });
     if (error) throw error;
     if (signal) process.kill(process.pid, signal);
@@ -105,16 +117,23 @@
     setImmediate(become(receive()));
   };
 
+  // A preload fails at once, in a promise of its own, or by ending everything.
+  const refuse = (why, what) => {
+    process.removeListener('exit', exits);
+    say({ refused: { why, what } });
+    process.exit(125);
+  };
+  const fails = (error) => refuse('exception', String(error?.stack ?? error));
+  const exits = (code) => refuse('exit', String(code));
+  const failures = { exit: exits, uncaughtException: fails, unhandledRejection: fails };
+
   const begin = async () => {
-    const preload = process.argv[1];
+    for (const [event, hears] of Object.entries(failures)) process.on(event, hears);
     if (preload) new Function('require', preload)(require);
     await rehearse();
+    // What it has left to be done is done, or has failed.
+    await new Promise((done) => setImmediate(done));
+    for (const [event, hears] of Object.entries(failures)) process.removeListener(event, hears);
   };
-  begin().then(
-    () => setImmediate(wait),
-    (error) => {
-      say({ refused: { why: 'exception', what: String(error?.stack ?? error) } });
-      process.exit(125);
-    },
-  );
+  begin().then(() => setImmediate(wait), fails);
 }

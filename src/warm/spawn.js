@@ -1,4 +1,4 @@
-// The Node of a template: looks whether modules can be loaded, and then has parked Nodes executed in sandboxes, by `fork.rs`.
+// The Node of a template: has parked Nodes executed in sandboxes, by `fork.rs`.
 //
 // Runs as `node -e FILE`, with the socket that it is spoken to over as its standard input.
 {
@@ -8,12 +8,10 @@
   const CHANNEL = 0;
   const say = (words) => fs.writeSync(CHANNEL, JSON.stringify(words));
 
-  const begin = async () => {
-    const message = Buffer.alloc(1 << 18);
-    const length = fs.readSync(CHANNEL, message);
-    if (length === 0) process.exit(0);
-    const { preload } = JSON.parse(message.subarray(0, length));
-    if (preload) await new Function('require', preload)(require);
+  // What is to be loaded is loaded in the parked ones, and nowhere else: while one of them is executed, this process's memory is shared
+  // with what has capabilities.
+  const begin = () => {
+    if (fs.readSync(CHANNEL, Buffer.alloc(1 << 18)) === 0) process.exit(0);
   };
 
   // Never returns: loading it is what serves.
@@ -25,8 +23,6 @@
     process.dlopen({ exports: {} }, file);
   };
 
-  begin().then(serve).catch((error) => {
-    say({ refused: { why: 'exception', what: String(error?.stack ?? error) } });
-    process.exit(0);
-  });
+  begin();
+  serve();
 }

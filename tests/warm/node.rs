@@ -97,8 +97,39 @@ fn what_cannot_be_loaded_is_refused() {
     for (preload, why) in
         [("require('nosuch')", "Cannot find module 'nosuch'"), ("process.exit(4)", "with exit code 4")]
     {
-        let made = crate::create(&sandboxes, "bad", &["--lang", "node", "--preload", preload]);
+        let made = crate::create(&sandboxes, "bad", &["--lang", "node", "--memory", "256M", "--preload", preload]);
         assert!(made.code == Some(1) && made.stderr.contains(why), "{preload}: {made:?}");
     }
     assert!(eventually(10, || sandboxes.states().is_empty() && sandboxes.leavings().is_empty()));
+}
+
+#[test]
+fn code_that_begins_another_interpreter_has_what_was_loaded_and_is_not_run_twice() {
+    if !installed("node") {
+        return;
+    }
+    let sandboxes =
+        template("warm-node-again", &["--lang", "node", "--preload", "globalThis.k = 7; JSON.stringify = () => 'x'"]);
+    for code in [
+        "import fs from 'fs'; console.log(globalThis.k, typeof fs.readSync)",
+        "await 1; console.log(k, typeof require('fs').readSync)",
+    ] {
+        let result = node(&sandboxes, &[], code);
+        assert!(stdout(&result).starts_with('7') || code.starts_with("await"), "{code}: {result}");
+    }
+    let forks = "require('fs').writeFileSync('/tmp/c.js', 'console.log(\"c\"); process.disconnect()'); console.log('p'); require('child_process').fork('/tmp/c.js')";
+    assert_eq!(stdout(&node(&sandboxes, &[], forks)), "p\nc\n");
+    let locale = node(&sandboxes, &["--env", "LC_ALL=de_DE.UTF-8"], "console.log((1234.5).toLocaleString())");
+    assert_eq!((stdout(&locale), &locale["warm"]["how"]), ("1.234,5\n", &json!("cold")), "{locale}");
+}
+
+#[test]
+fn an_interpreter_that_works_while_it_waits_is_ended_and_that_is_told() {
+    if !installed("node") {
+        return;
+    }
+    let busy = "new (require('worker_threads').Worker)('for (;;);', { eval: true })";
+    let sandboxes = template("warm-node-busy", &["--lang", "node", "--preload", busy]);
+    let told = || known(&sandboxes)["now"]["trouble"].as_str().is_some_and(|why| why.contains("goes on working"));
+    assert!(eventually(20, told), "{}", known(&sandboxes));
 }

@@ -39,7 +39,11 @@ fn its_stats_say_what_it_costs() {
 
 /// The process of the template's interpreter.
 fn interpreter(sandboxes: &crate::Sandboxes) -> i32 {
-    let home = sandboxes.home().to_string_lossy().into_owned();
+    let found = try_interpreter(sandboxes);
+    found.unwrap_or_else(|| panic!("no interpreter below {:?}", sandboxes.supervisors()))
+}
+
+fn try_interpreter(sandboxes: &crate::Sandboxes) -> Option<i32> {
     let supervisors = sandboxes.supervisors();
     let children = |of: i32| -> Vec<i32> {
         let listed = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
@@ -49,7 +53,7 @@ fn interpreter(sandboxes: &crate::Sandboxes) -> i32 {
     let python =
         |pid: &&i32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("python"));
     // Copies are below spares, and those below the maker: further down.
-    *below.iter().find(python).unwrap_or_else(|| panic!("no interpreter below {supervisors:?} of {home}"))
+    below.iter().find(python).copied()
 }
 
 #[test]
@@ -114,4 +118,59 @@ fn a_preload_has_so_much_time_and_no_more() {
     assert!(told.code == Some(1) && told.stderr.contains("has not come to its end within 1s"), "{told:?}");
     assert!(told.stderr.contains("hint: give it more time with `--preload-timeout`"), "{told:?}");
     assert_eq!((sandboxes.states(), sandboxes.leavings()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_template_that_is_not_ready_yet_is_not_started_again_and_has_its_time() {
+    let sandboxes = crate::Sandboxes::new("warm-starting");
+    let maker = endless(&sandboxes, &["--ttl", "3s"]);
+    let begun = std::time::Instant::now();
+    let again = sandboxes.call(&["start", "numbers"]);
+    assert!(again.code == Some(1) && again.stderr.contains("is running"), "{again:?}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+    let told = maker.finish();
+    assert!(told.code == Some(1) && told.stderr.contains("was ended before it was ready"), "{told:?}");
+    assert_eq!((sandboxes.states(), sandboxes.leavings()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn who_waits_for_a_copy_waits_no_longer_than_the_run_may_take() {
+    // Each copy loops from two seconds on.
+    let preload = "import os, time\nend = time.time() + 2\ndef loop():\n while time.time() > end: pass\nos.register_at_fork(after_in_child=loop)";
+    let sandboxes = template("warm-loops", &["--ready", "0", "--preload", preload]);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let begun = std::time::Instant::now();
+    let cold = run(&sandboxes, &["--timeout", "4s"], "print(1)");
+    assert_eq!((stdout(&cold), &cold["warm"]["how"]), ("1\n", &json!("cold")), "{cold}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_template_that_ends_again_and_again_is_not_made_anew_for_ever() {
+    let sandboxes = template("warm-vain", &["--ready", "0"]);
+    let begun = std::time::Instant::now();
+    while !sandboxes.states().is_empty() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", sandboxes.states());
+        if sandboxes.states().iter().any(|(_, state)| state == "running") {
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+            let found = try_interpreter(&sandboxes);
+            if let Some(pid) = found {
+                // It may have ended by itself.
+                let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
+            }
+        }
+    }
+    assert_eq!(sandboxes.leavings(), Vec::<String>::new());
+}
+
+#[test]
+fn what_cannot_be_a_template_or_be_copied_from_one_says_so() {
+    let sandboxes = template("warm-copied", &[]);
+    let copied = sandboxes.call(&["fork", "numbers"]);
+    assert!(copied.code == Some(2) && copied.stderr.contains("is a warm template"), "{copied:?}");
+    sandboxes.create("box", &[]);
+    sandboxes.done(&["snapshot", "create", "box", "kept"]);
+    let words = [&["warm", "create", "--image", "kept"], crate::allowed_to_be_missing(), &["other"]].concat();
+    let made = sandboxes.call(&words);
+    assert!(made.code == Some(2) && made.stderr.contains("image: a snapshot"), "{made:?}");
 }

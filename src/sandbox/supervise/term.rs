@@ -4,6 +4,7 @@
 use super::super::call::Answer;
 use super::super::place::now;
 use super::super::{Entry, Reason, Record};
+use super::Supervisor;
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,15 @@ impl Term {
     /// Why it has ended by itself.
     pub(super) fn reason(&self, now: Instant) -> Reason {
         if self.expires.get().is_some_and(|at| now >= at) { Reason::Ttl } else { Reason::Idle }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Ends it where its time is over.
+    pub(super) fn tend_term(&self, now: Instant) {
+        if self.ends_at().is_some_and(|at| now >= at) {
+            self.asked.set(Some((Duration::ZERO, self.term.reason(now))));
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Problem};
 use crate::outcome::{Outcome, Status};
 use crate::own::Own;
 use crate::process::Running;
-use crate::spec::{Spec, Warm, show_bytes, show_duration};
+use crate::spec::{Order, Warm, show_bytes, show_duration};
 use crate::sys::{fd, proc};
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::process::Stdio;
@@ -20,6 +20,32 @@ const SHORTEST: Duration = Duration::from_secs(1);
 /// How long an interpreter without a maker may take to end, as it does with whatever it was that ended the maker.
 const LETTING_GO: Duration = Duration::from_secs(2);
 
+/// One that lasts so long is not counted among those that were made anew in vain.
+const STEADY: Duration = Duration::from_secs(60);
+/// So often in a row a template is made anew.
+const MOST_IN_VAIN: u32 = 5;
+
+/// How often a template was made anew, and when it was last.
+pub(super) struct Remade {
+    in_vain: u32,
+    last: Instant,
+}
+
+impl Default for Remade {
+    fn default() -> Remade {
+        Remade { in_vain: 0, last: Instant::now() }
+    }
+}
+
+impl Remade {
+    /// Whether it may be once more: whatever ends it again and again is its own.
+    pub(super) fn may(&mut self) -> bool {
+        self.in_vain = if self.last.elapsed() < STEADY { self.in_vain + 1 } else { 0 };
+        self.last = Instant::now();
+        self.in_vain <= MOST_IN_VAIN
+    }
+}
+
 /// The template's side of a supervisor.
 pub(super) struct Forge {
     id: String,
@@ -28,7 +54,7 @@ pub(super) struct Forge {
     /// How long the preload may take, and until when; nothing once it is ready.
     patience: Option<Duration>,
     until: Option<Instant>,
-    /// Until when an interpreter that has lost its maker, before it was ready, may take to say by its end what it was.
+    /// Until when an interpreter that has lost its maker may take to say by its end what it was.
     lost: Option<Instant>,
     /// Our end of the interpreter's standard input, until the maker has it.
     interpreter: Option<OwnedFd>,
@@ -167,7 +193,7 @@ impl Forge {
                     running.doze();
                 }
                 Ok(Some((News::State(state), _))) => self.state = state,
-                // The interpreter has ended, which tells why better than who was left alone.
+                // The interpreter has ended, and how it did, or who wanted it, tells why better than who was left alone.
                 Ok(Some((News::Failed(error), _))) if self.waits_for_an_end(&error) => return Ok(()),
                 Ok(Some((News::Failed(error), _))) => return Err(error),
                 Ok(Some((News::Inside(_), _))) => {}
@@ -180,9 +206,9 @@ impl Forge {
         }
     }
 
-    /// Whether the end of the interpreter, which is not ready, is to say why there is nobody on the other side any more.
+    /// Whether the end of the interpreter is to say why there is nobody on the other side any more.
     fn waits_for_an_end(&mut self, error: &Error) -> bool {
-        let waits = self.ready.is_none() && error.errno == Some(libc::ECHILD);
+        let waits = error.errno == Some(libc::ECHILD);
         if waits {
             (self.lost, self.maker) = (Some(Instant::now() + LETTING_GO), None);
         }
@@ -190,7 +216,7 @@ impl Forge {
     }
 
     /// Why a template whose interpreter has ended so is not ready, where it is not. `asked`: whether somebody wanted its end.
-    pub(super) fn told(&self, outcome: &Outcome, spec: &Spec, asked: bool) -> Option<Error> {
+    pub(super) fn told(&self, outcome: &Outcome, order: &Order, asked: bool) -> Option<Error> {
         if self.ready.is_some() || self.over {
             return None;
         }
@@ -200,19 +226,16 @@ impl Forge {
         if let Some(error) = &outcome.error {
             return Some(error.clone());
         }
+        let language = order.warm.as_ref().map(|warm| warm.language).unwrap_or_default();
+        let shows = format!("`belljar code {} -e CODE` shows the same in a sandbox", language.name());
         let (message, hint) = match (outcome.status, outcome.exit_code, &outcome.signal) {
             (Status::OutOfMemory, ..) => {
-                let limit = show_bytes(spec.memory);
+                let limit = show_bytes(order.spec.memory);
                 (format!("needs more memory than the template may have, {limit}"), "give it more with `--memory`")
             }
-            (_, Some(code), _) => (
-                format!("ends the interpreter, with exit code {code}"),
-                "leave out what does so; `belljar code LANG -e CODE` shows the same in a sandbox",
-            ),
-            (_, _, Some(signal)) => {
-                (format!("ends the interpreter: {signal}"), "`belljar code LANG -e CODE` shows the same in a sandbox")
-            }
-            _ => ("ends the interpreter".to_owned(), "`belljar code LANG -e CODE` shows the same in a sandbox"),
+            (_, Some(code), _) => (format!("ends the interpreter, with exit code {code}"), shows.as_str()),
+            (_, _, Some(signal)) => (format!("ends the interpreter: {signal}"), shows.as_str()),
+            _ => ("ends the interpreter".to_owned(), shows.as_str()),
         };
         Some(Error::invalid(vec![Problem::new("preload", message).hint(hint)]))
     }
@@ -251,7 +274,7 @@ impl Forge {
 
 impl Supervisor<'_> {
     /// Tends a template; whether all else is to be tended too, which waits until that is ready.
-    pub(super) fn tend_forge(&mut self, running: &mut Running) -> bool {
+    pub(super) fn tend_forge(&mut self, running: &mut Running, now: Instant) -> bool {
         let Some(forge) = self.forge.as_mut().filter(|_| running.held().is_some()) else { return true };
         if let Err(error) = forge.tend(running) {
             running.fail_for(error);
@@ -263,14 +286,15 @@ impl Supervisor<'_> {
         // Somebody may want its end, whatever its preload does.
         self.accept();
         self.answer(running);
+        self.tend_term(now);
         self.ask_to_end(running);
         false
     }
 
     /// Tells whoever has a template made why it is not ready, where it has ended before; whether it has.
     pub(super) fn tell_unready(&mut self, outcome: &Outcome) -> bool {
-        let (asked, spec) = (self.reason.is_some(), &self.order.spec);
-        let unready = self.forge.as_ref().and_then(|forge| forge.told(outcome, spec, asked));
+        let (asked, order) = (self.reason.is_some(), self.order);
+        let unready = self.forge.as_ref().and_then(|forge| forge.told(outcome, order, asked));
         if let Some(error) = &unready {
             (self.ready)(Err(error));
         }

@@ -8,7 +8,9 @@ use crate::outcome::{How, Outcome, Status, Warm};
 use crate::process::{self, Attendant, Delivery, Handed, Running, Waited};
 use crate::sandbox::call::{Call, Line};
 use crate::sandbox::{Entry, Sandboxes, silence};
-use crate::spec::{Code, Language, Order, OutputLimit, Program, Protection, Source, Spec, Warm as Template};
+use crate::spec::{
+    Code, Language, Order, OutputLimit, Program, Protection, Source, Spec, Warm as Template, show_duration,
+};
 use crate::warm::request::{INPUT, Request, TEXT};
 use nix::poll::{PollFd, PollFlags};
 use std::ffi::{OsStr, OsString};
@@ -18,7 +20,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long a maker may take for a copy.
+/// How long a maker may take for a copy, and no longer than half of what the run may: whoever is kept waiting begins anew.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long it may take to say what a sandbox has used that has ended.
 const LAST_WORD: Duration = Duration::from_secs(2);
@@ -46,7 +48,8 @@ impl Piece {
         let acts = |(name, _): &&(OsString, OsString)| match (self.code.language, name.as_bytes()) {
             // It is only read by what is loaded.
             (Language::Node, b"NODE_ENV") => false,
-            (Language::Node, name) => name.starts_with(b"NODE_") || name == b"UV_THREADPOOL_SIZE",
+            (Language::Node, b"UV_THREADPOOL_SIZE" | b"LANG" | b"LANGUAGE") => true,
+            (Language::Node, name) => name.starts_with(b"NODE_") || name.starts_with(b"LC_"),
             (_, name) => name.starts_with(b"PYTHON"),
         };
         let (name, _) = self.env.iter().find(acts)?;
@@ -90,9 +93,13 @@ pub fn run(
     // Each Node is one of its own.
     let shares = language != Language::Node;
     let order = piece.over(&template);
-    let copy = match piece.begins_anew().map_or_else(|| take(&entry, shares), Err) {
+    let begun = Instant::now();
+    let patience = piece.timeout.map_or(PATIENCE, |timeout| PATIENCE.min(timeout / 2));
+    let copy = match piece.begins_anew().map_or_else(|| take(&entry, shares, patience), Err) {
         Ok(copy) => copy,
         Err(why) => {
+            let mut order = order;
+            order.spec.timeout = piece.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
             let outcome = process::run(&order, store, delivery)?;
             return Ok((Outcome { warm: Some(Warm::cold(why)), ..outcome }, order.spec));
         }
@@ -125,7 +132,7 @@ struct Copy {
 }
 
 /// Takes a copy; why there is none, where there is none.
-fn take(entry: &Entry, shares: bool) -> Result<Copy, String> {
+fn take(entry: &Entry, shares: bool, patience: Duration) -> Result<Copy, String> {
     let line = Line::to(entry).map_err(|error| error.to_string())?;
     let (_, descriptors) = line.ask(entry, &Call::Warm).map_err(|error| error.to_string())?;
     let Some(maker) = descriptors.into_iter().next().map(Line::of) else {
@@ -133,8 +140,8 @@ fn take(entry: &Entry, shares: bool) -> Result<Copy, String> {
     };
     let gone = |_| "its maker is gone".to_owned();
     maker.say(&Wish::Take, &[]).map_err(gone)?;
-    if !silence::await_word(maker.descriptor(), None, Some(Instant::now() + PATIENCE)) {
-        return Err(format!("its maker has said nothing for {} s", PATIENCE.as_secs()));
+    if !silence::await_word(maker.descriptor(), None, Some(Instant::now() + patience)) {
+        return Err(format!("its maker has said nothing for {}", show_duration(patience)));
     }
     let (given, descriptors) = maker.hear::<Given>().map_err(gone)?.ok_or_else(|| "its maker is gone".to_owned())?;
     let (parked, image, enforcement, cgroup, controllers, environment, directory) = match given {

@@ -2,11 +2,12 @@
 //! that is executed in a spare as well; it takes longer until it waits.
 
 use super::message::{Copied, Said};
-use crate::error::{Error, Kind};
+use crate::error::{self, Error, Problem};
 use crate::outcome::Enforcement;
-use crate::process::{self, Ground, Spare, SpareHeld};
+use crate::process::{self, Ground, Load, Spare, SpareHeld};
 use crate::sandbox::call::Line;
 use crate::sandbox::silence;
+use crate::spec::{Language, show_bytes};
 use crate::sys::{fd, proc};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,8 +15,23 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::{Duration, Instant};
 
-/// How long the interpreter may take for a copy, and the copy for its first word.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the interpreter may take for a copy, and a copy for its first word.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at one that takes its time.
+const GLANCE: Duration = Duration::from_millis(500);
+/// CPU time that one which waits may use between two looks: nothing, but for the kernel's rounding.
+const AWAKE: Duration = Duration::from_millis(100);
+
+/// What copies are of.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// The interpreter's language.
+    pub language: Language,
+    /// How long one may take until it waits.
+    pub patience: Duration,
+    /// Bytes of memory that a sandbox may have.
+    pub memory: u64,
+}
 
 /// A copy, which waits for code once it has said so.
 pub struct Parked {
@@ -31,6 +47,8 @@ pub struct Parked {
     /// Its number inside, once it has said it.
     pid: i32,
     bytes: u64,
+    kind: Kind,
+    load: Load,
 }
 
 impl Parked {
@@ -54,9 +72,43 @@ impl Parked {
         self.until
     }
 
-    /// Looks at what it has in memory. It changes nothing of that as long as it waits.
-    pub fn weigh(&mut self) {
+    /// Looks at it when it has begun to wait, and what it has in memory: it changes nothing of that as long as it waits.
+    ///
+    /// # Errors
+    ///
+    /// It is none that may wait.
+    pub fn weigh(&mut self) -> Result<(), Error> {
         self.bytes = self.held.private_bytes(self.pid);
+        self.load = self.held.load();
+        self.look()
+    }
+
+    /// Looks at it again: nobody else holds it to its limits as long as nobody has it.
+    ///
+    /// # Errors
+    ///
+    /// It does what nobody may do who waits.
+    pub fn look(&mut self) -> Result<(), Error> {
+        let before = std::mem::replace(&mut self.load, self.held.load());
+        let Load { processes, resident, cpu } = self.load;
+        let wrong = |message: String, hint: &str| Err(Problem::new("preload", message).hint(hint).into());
+        if resident > self.kind.memory {
+            let limit = show_bytes(self.kind.memory);
+            return wrong(
+                format!("needs more memory than the template may have, {limit}"),
+                "give it more with `--memory`",
+            );
+        }
+        if self.waits() && processes > 1 {
+            return wrong(
+                "leaves processes behind in each interpreter that waits".to_owned(),
+                "leave what starts them to the runs",
+            );
+        }
+        if self.waits() && cpu > before.cpu + AWAKE {
+            return wrong("goes on working in interpreters that wait".to_owned(), "leave such work to the runs");
+        }
+        Ok(())
     }
 
     /// Bytes that it has for itself alone, where that was looked at.
@@ -76,8 +128,11 @@ impl Parked {
     /// It will not; it has to be ended.
     pub fn await_word(&mut self) -> Result<(), Error> {
         let Some(until) = self.until else { return Ok(()) };
-        if !silence::await_word(self.line.descriptor(), None, Some(until)) {
-            return Err(Error::setup("a copy of the warm interpreter says nothing", libc::ETIMEDOUT));
+        while !silence::await_word(self.line.descriptor(), None, Some(until.min(Instant::now() + GLANCE))) {
+            if Instant::now() >= until {
+                return Err(Error::setup("a copy of the warm interpreter says nothing", libc::ETIMEDOUT));
+            }
+            self.look()?;
         }
         let failed = |error: std::io::Error| Error::attempt("speak to a copy of the interpreter", &error);
         match self.line.hear::<Copied>().map_err(failed)?.map(|(copied, _)| copied) {
@@ -88,8 +143,12 @@ impl Parked {
                 Ok(())
             }
             Some(Copied { failed: Some(failure), .. }) => Err(failure.error()),
-            Some(Copied { refused: Some(refused), .. }) => Err(refused.error()),
-            _ => Err(Error::new(Kind::Setup, "a copy of the warm interpreter ended at once")),
+            Some(Copied { refused: Some(refused), .. }) => Err(refused.error(self.kind.language)),
+            _ if self.kind.language == Language::Node => {
+                let problem = Problem::new("preload", "ends the interpreter before it waits for code");
+                Err(problem.hint("`belljar code node -e CODE` shows the same in a sandbox").into())
+            }
+            _ => Err(Error::new(error::Kind::Setup, "a copy of the warm interpreter ended at once")),
         }
     }
 }
@@ -110,7 +169,7 @@ pub fn os(bytes: &[u8]) -> OsString {
 /// # Errors
 ///
 /// What kept it from being made; with `ETIMEDOUT` the interpreter's next word would be the answer to this.
-pub fn make(ground: &mut Ground, interpreter: &Line, ahead: bool) -> Result<Parked, Error> {
+pub fn make(ground: &mut Ground, interpreter: &Line, ahead: bool, kind: Kind) -> Result<Parked, Error> {
     let mut spare = ground.prepare()?;
     let made = fork(&mut spare, interpreter, ahead);
     let Spare { held, plan, .. } = spare;
@@ -118,8 +177,8 @@ pub fn make(ground: &mut Ground, interpreter: &Line, ahead: bool) -> Result<Park
         plan.enforcement.iter().map(|(protection, how)| (protection.name().to_owned(), how.clone())).collect();
     match made {
         Ok(line) => {
-            let until = Some(Instant::now() + PATIENCE);
-            Ok(Parked { held, image: plan.image, enforcement, line, until, pid: 0, bytes: 0 })
+            let (until, load) = (Some(Instant::now() + kind.patience), Load::default());
+            Ok(Parked { held, image: plan.image, enforcement, line, until, pid: 0, bytes: 0, kind, load })
         }
         Err(error) => {
             end(&held);

@@ -5,7 +5,7 @@
 //! reads nothing that a sandbox controls but two short words of a process that no run's code is in yet. With it end the template and
 //! all that it has made.
 
-use super::copy::{self, Parked};
+use super::copy::{self, Kind, PATIENCE, Parked};
 use super::message::{Given, News, Ready, Said, State, Task, Wish};
 use crate::error::Error;
 use crate::identity;
@@ -27,6 +27,10 @@ use std::time::{Duration, Instant};
 const REST: Duration = Duration::from_secs(1);
 /// So many may begin at the same time.
 const AT_ONCE: usize = 2;
+/// Between two looks at interpreters that wait and are no copies: a preload may have left threads in them. A copy has none.
+const LOOK: Duration = Duration::from_secs(2);
+/// Longer than anybody waits.
+const FOREVER: Duration = Duration::from_secs(1 << 30);
 
 /// Makes spares for the template of that id, as long as its supervisor, who is at the other end of standard input, is there.
 ///
@@ -75,11 +79,21 @@ fn serve(
     *held = interpreter.try_clone().ok();
     let interpreter = Line::of(interpreter);
     let ready = begin(&interpreter, &wish)?;
-    let mut maker = Maker::new(line, interpreter, ground, wish.ready as usize);
+    let memory = ground.order().spec.memory;
+    // Which the supervisor sees to as long as the template is not ready.
+    let patience = wish.patience.unwrap_or(FOREVER);
+    let kind = Kind { language: wish.language, patience: patience.max(PATIENCE), memory };
+    let mut maker = Maker::new(line, interpreter, ground, (wish.ready as usize, kind));
     // That it can be done at all is part of being ready.
+    let begun = Instant::now();
     let mut first = maker.make_now(true)?;
-    first.weigh();
+    if let Err(error) = first.weigh() {
+        first.end();
+        return Err(error);
+    }
     maker.keep(first);
+    // Nobody waits much longer for any other than for this one.
+    maker.kind.patience = PATIENCE.max(begun.elapsed() * 4);
     line.say(&News::Ready(ready), &[]).map_err(failed("tell the supervisor"))?;
     maker.work()
 }
@@ -95,7 +109,7 @@ fn begin(interpreter: &Line, wish: &Warm) -> Result<Ready, Error> {
     let said = interpreter.hear::<Said>().map_err(&failed)?.map(|(said, _)| said);
     match said {
         Some(Said { ready: Some(ready), .. }) => Ok(ready),
-        Some(Said { refused: Some(refused), .. }) => Err(refused.error()),
+        Some(Said { refused: Some(refused), .. }) => Err(refused.error(wish.language)),
         _ => Err(Error::setup("the interpreter ended before it was ready", libc::ECHILD)),
     }
 }
@@ -126,6 +140,9 @@ struct Maker<'l> {
     interpreter: Line,
     ground: Ground,
     wanted: usize,
+    kind: Kind,
+    /// When those that wait are looked at again.
+    look: Instant,
     parked: VecDeque<Parked>,
     /// Who is there and has not asked yet.
     callers: Vec<Line>,
@@ -149,12 +166,14 @@ struct Come {
 }
 
 impl<'l> Maker<'l> {
-    fn new(supervisor: &'l Line, interpreter: Line, ground: Ground, wanted: usize) -> Maker<'l> {
+    fn new(supervisor: &'l Line, interpreter: Line, ground: Ground, (wanted, kind): (usize, Kind)) -> Maker<'l> {
         Maker {
             supervisor,
             interpreter,
             ground,
             wanted,
+            kind,
+            look: Instant::now() + LOOK,
             parked: VecDeque::new(),
             callers: Vec::new(),
             taken: Vec::new(),
@@ -167,7 +186,7 @@ impl<'l> Maker<'l> {
 
     /// Makes a spare and has the interpreter copied into it.
     fn make(&mut self, ahead: bool) -> Result<Parked, Error> {
-        let made = copy::make(&mut self.ground, &self.interpreter, ahead);
+        let made = copy::make(&mut self.ground, &self.interpreter, ahead, self.kind);
         if let Err(error) = &made
             && error.errno == Some(libc::ETIMEDOUT)
         {
@@ -212,6 +231,7 @@ impl<'l> Maker<'l> {
                 return Ok(());
             }
             self.bury(&come);
+            self.look();
             let served = self.hear_callers(&come);
             if !served && !come.supervisor && self.lacks() {
                 self.refill();
@@ -250,7 +270,8 @@ impl<'l> Maker<'l> {
             list.extend([end, caller].map(read));
         }
         let rested = self.rests_until.filter(|_| self.parked.len() < self.wanted);
-        let until = rested.into_iter().chain(self.parked.iter().filter_map(Parked::until)).min();
+        let look = self.looks().then_some(self.look);
+        let until = rested.into_iter().chain(self.parked.iter().filter_map(Parked::until)).chain(look).min();
         let left = |until: Instant| until.saturating_duration_since(Instant::now());
         let timeout = match until {
             _ if self.lacks() => PollTimeout::ZERO,
@@ -347,6 +368,28 @@ impl<'l> Maker<'l> {
         self.taken.push(taken);
     }
 
+    /// Whether there is any to be looked at.
+    fn looks(&self) -> bool {
+        self.kind.language == Language::Node && !self.parked.is_empty()
+    }
+
+    /// Looks at those that wait, and ends whoever does what nobody may do who waits.
+    fn look(&mut self) {
+        if !self.looks() || Instant::now() < self.look {
+            return;
+        }
+        self.look = Instant::now() + LOOK;
+        for mut parked in std::mem::take(&mut self.parked) {
+            match parked.look() {
+                Ok(()) => self.parked.push_back(parked),
+                Err(error) => {
+                    parked.end();
+                    self.rest(&error);
+                }
+            }
+        }
+    }
+
     /// Waits for those that have ended.
     fn bury(&mut self, come: &Come) {
         let now = Instant::now();
@@ -363,9 +406,14 @@ impl<'l> Maker<'l> {
                 }
                 Ok(()) if ended || (said && !begins) => parked.end(),
                 Ok(()) => {
-                    if begins && parked.waits() {
-                        (self.state.trouble, self.rests_until) = (None, None);
-                        parked.weigh();
+                    match if begins && parked.waits() { parked.weigh() } else { Ok(()) } {
+                        Err(error) => {
+                            parked.end();
+                            self.rest(&error);
+                            continue;
+                        }
+                        Ok(()) if begins && parked.waits() => (self.state.trouble, self.rests_until) = (None, None),
+                        Ok(()) => {}
                     }
                     self.parked.push_back(parked);
                 }

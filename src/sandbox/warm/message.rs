@@ -4,6 +4,7 @@
 use crate::error::{Error, Problem};
 use crate::name::Name;
 use crate::outcome::Enforcement;
+use crate::spec::Language;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -149,7 +150,8 @@ pub struct Refused {
 
 impl Refused {
     /// As an error of the parameter that is to blame.
-    pub fn error(&self) -> Error {
+    pub fn error(&self, language: Language) -> Error {
+        let shows = format!("`belljar code {} -e CODE` shows the same in a sandbox", language.name());
         let what = match &self.what {
             serde_json::Value::String(text) => text.trim_end().to_owned(),
             serde_json::Value::Array(all) => {
@@ -175,7 +177,8 @@ impl Refused {
                 format!("leaves processes behind, which no copy would be the parent of: {what}"),
                 "wait for them before the preload ends",
             ),
-            "exception" => (format!("fails:\n{what}"), "`belljar code LANG -e CODE` shows the same in a sandbox"),
+            "exception" => (format!("fails:\n{what}"), shows.as_str()),
+            "exit" => (format!("ends the interpreter, with exit code {what}"), "leave out what does so"),
             "python" => (
                 format!("needs a Python that can be copied: {what}"),
                 "name an image with CPython 3.8 or later, as `--image python`",

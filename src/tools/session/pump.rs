@@ -1,8 +1,11 @@
 //! A job's output, from its pipes to its log.
 
 use super::jobs::{Jobs, on_stream};
+use crate::sys::tty::read_to_the_end;
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
@@ -30,13 +33,13 @@ impl Streams {
             if jobs.is_full(job) {
                 continue;
             }
-            match file.read(&mut piece) {
+            match read_to_the_end(|| read(&*file, &mut piece)) {
                 Ok(0) => *stream = None,
                 Ok(count) => {
                     some = true;
                     jobs.say(job, on_stream(number, &piece[..count]));
                 }
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(Errno::EAGAIN | Errno::EINTR) => {}
                 Err(_) => *stream = None,
             }
         }
