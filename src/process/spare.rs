@@ -51,23 +51,22 @@ impl Held {
     }
 }
 
-/// `USER_HZ` of every architecture that we are built for, and its pages.
+/// `USER_HZ` of every architecture that we are built for.
 const TICK_MS: u64 = 10;
-const PAGE: u64 = 4096;
 
 /// What the processes of a spare have and do, but for its first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// How many there are.
     pub processes: u32,
-    /// Bytes that they have in memory, whoever shares them.
-    pub resident: u64,
+    /// Bytes that they have in memory and in no file, whoever shares them.
+    pub memory: u64,
     /// CPU time that they have used.
     pub cpu: Duration,
 }
 
 impl Held {
-    /// What its processes have and do now: proc_pid_stat(5). What cannot be read has ended.
+    /// What its processes have and do now: proc_pid_stat(5), proc_pid_status(5). What cannot be read has ended.
     pub fn load(&self) -> Load {
         let mut load = Load::default();
         let Some(proc) = self.sights.get(1) else { return load };
@@ -80,10 +79,15 @@ impl Held {
             // Field 2, the name, may hold anything.
             let Some((_, rest)) = text.rsplit_once(')') else { continue };
             let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+            // Who has brought a copy inside may have ended just now.
+            if words.first().is_some_and(|state| matches!(*state, "Z" | "X")) {
+                continue;
+            }
             let field = |number: usize| words.get(number - 3).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
             load.processes += 1;
             load.cpu += Duration::from_millis((field(14) + field(15)) * TICK_MS);
-            load.resident += field(24) * PAGE;
+            let status = proc::read_process_file(proc.as_fd(), pid, "status", &mut buffer).unwrap_or_default();
+            load.memory += kibibytes(status, "RssAnon:") + kibibytes(status, "RssShmem:");
         }
         load
     }

@@ -18,6 +18,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ pub struct What {
     /// runs it in each of its interpreters, as in "require('typescript')".
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub preload: Option<Word>,
-    /// The same from a file [default: none]
+    /// The same from a file, or `-` for standard input [default: none]
     #[arg(long, value_name = "FILE")]
     pub preload_file: Option<Word>,
     /// How long that may take, or `none` [default: 10m]
@@ -162,6 +163,7 @@ impl Create {
         let name = name.and_then(|name| faults.text("name", name.0));
         let preload = match (preload, preload_file) {
             (Some(code), _) => Some(Source::Text(code.0)),
+            (None, Some(file)) if file.0 == "-" => Some(Source::Stdin),
             (None, Some(file)) => Some(Source::File(file.0.into())),
             (None, None) => None,
         };
@@ -209,7 +211,12 @@ fn read(source: Option<Source>) -> Result<String, Error> {
             ("preload_file", std::fs::read(&path).map_err(unread)?)
         }
         Some(Source::Text(text)) => ("preload", text.into_encoded_bytes()),
-        Some(Source::Stdin) => return Ok(String::new()),
+        Some(Source::Stdin) => {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().take(LONGEST + 1).read_to_end(&mut bytes);
+            read.map_err(|error| Error::attempt("read the preload from standard input", &error))?;
+            ("preload_file", bytes)
+        }
     };
     if bytes.len() as u64 > LONGEST {
         return Err(Error::misused(vec![Problem::new(field, format!("is longer than {LONGEST} bytes"))]));

@@ -16,6 +16,10 @@ fn a_preload_that_copies_would_share_is_refused_by_name() {
             "import os, time\nif os.fork() == 0:\n if os.fork() == 0: os.setsid(); time.sleep(60)\n os._exit(0)\nos.wait()",
             "processes behind",
         ),
+        (
+            "import os, time\ndef child():\n if os.getppid() == 1 and os.fork() == 0: time.sleep(60)\nos.register_at_fork(after_in_child=child)",
+            "processes behind",
+        ),
         ("import os; os._exit(3)", "with exit code 3"),
         ("import os; os.kill(os.getpid(), 9)", "SIGKILL"),
         ("x = []\nwhile True: x.append(b'x' * (1 << 20))", "more memory than the template may have"),

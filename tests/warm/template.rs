@@ -103,6 +103,8 @@ fn a_template_that_is_not_ready_yet_keeps_nobody_waiting() {
         let begun = std::time::Instant::now();
         let cold = run(&sandboxes, &[], "print(1)");
         assert_eq!((stdout(&cold), &cold["warm"]["how"]), ("1\n", &json!("cold")), "{cold}");
+        let inside = sandboxes.call(&["exec", "numbers", "--", "true"]);
+        assert!(inside.code == Some(125) && inside.stderr.contains("its preload still runs"), "{inside:?}");
         sandboxes.done(end);
         assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{end:?} took {:?}", begun.elapsed());
         let told = maker.finish();

@@ -29,7 +29,11 @@ impl Supervisor<'_> {
             }
         }
         let Some((mut answer, mut descriptors)) = self.handed(running) else {
-            return line.say(&Answer::Refused("the sandbox is not ready".to_owned()), &[]);
+            let why = match self.forge {
+                Some(_) => "the template is not ready yet: its preload still runs",
+                None => "the sandbox is not ready",
+            };
+            return line.say(&Answer::Refused(why.to_owned()), &[]);
         };
         let standing = line.led.take().and_then(|key| self.ahead.take(&key, running.cgroup().is_some()));
         if let (Some(standing), Answer::Joined { led, .. }) = (&standing, &mut answer) {

@@ -90,9 +90,10 @@ impl Parked {
     /// It does what nobody may do who waits.
     pub fn look(&mut self) -> Result<(), Error> {
         let before = std::mem::replace(&mut self.load, self.held.load());
-        let Load { processes, resident, cpu } = self.load;
+        let Load { processes, memory, cpu } = self.load;
         let wrong = |message: String, hint: &str| Err(Problem::new("preload", message).hint(hint).into());
-        if resident > self.kind.memory {
+        // What a copy has it shares with what it was copied from, which is held to its limit.
+        if self.kind.language == Language::Node && memory > self.kind.memory {
             let limit = show_bytes(self.kind.memory);
             return wrong(
                 format!("needs more memory than the template may have, {limit}"),
@@ -100,10 +101,7 @@ impl Parked {
             );
         }
         if self.waits() && processes > 1 {
-            return wrong(
-                "leaves processes behind in each interpreter that waits".to_owned(),
-                "leave what starts them to the runs",
-            );
+            return left_behind();
         }
         if self.waits() && cpu > before.cpu + AWAKE {
             return wrong("goes on working in interpreters that wait".to_owned(), "leave such work to the runs");
@@ -140,7 +138,8 @@ impl Parked {
                 let named = self.held.name_payload(pid);
                 named.map_err(|errno| Error::setup("name the payload of a spare", errno as i32))?;
                 (self.until, self.pid) = (None, pid);
-                Ok(())
+                // Nobody would count what those have that are there before a run is.
+                if self.held.load().processes > 1 { left_behind() } else { Ok(()) }
             }
             Some(Copied { failed: Some(failure), .. }) => Err(failure.error()),
             Some(Copied { refused: Some(refused), .. }) => Err(refused.error(self.kind.language)),
@@ -151,6 +150,12 @@ impl Parked {
             _ => Err(Error::new(error::Kind::Setup, "a copy of the warm interpreter ended at once")),
         }
     }
+}
+
+/// A preload has begun others in it.
+fn left_behind() -> Result<(), Error> {
+    let problem = Problem::new("preload", "leaves processes behind in each interpreter that waits");
+    Err(problem.hint("leave what starts them to the runs").into())
 }
 
 /// Ends a sandbox that is nobody's. Where it has ended, that is as good.
