@@ -195,10 +195,13 @@ fn a_reader_that_never_reads_does_not_keep_the_deadline_from_killing() {
     );
     let go = scratch.0.join("go");
     let watcher = std::thread::spawn(move || {
-        let count = || crate::common::processes_with(&mark).len();
-        // The supervisor, the shell of this test, and who is inside; then the supervisor waits for its reader, and the sandbox
-        // is gone.
-        let seen = [eventually(20, || count() > 2), eventually(20, || count() == 2)];
+        // Who is inside, and neither the shell of this test nor what it has forked and not executed yet: then the sandbox is gone, and
+        // the supervisor waits for its reader.
+        let line = format!("sh\0-c\0yes; : {mark}\0");
+        let is_inside =
+            |pid: &String| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|its| its == line);
+        let inside = || crate::common::processes_with(&mark).iter().any(is_inside);
+        let seen = [eventually(20, inside), eventually(20, || !inside())];
         std::fs::write(go, "on\n").expect("let the shell go on");
         seen
     });
