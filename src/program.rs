@@ -28,31 +28,29 @@ pub fn name(command: &Command) -> String {
 /// `Invalid`, where neither the request nor the image names a command.
 pub fn command(order: &Order, host: &Host) -> Result<Command, Error> {
     let words = words(order, host);
-    if words.is_empty() {
+    let environment = identity::environment(order, host);
+    let Some(first) = words.first() else {
         let problem = Problem::new("command", "no command, and the image has none of its own");
         return Err(Error::invalid(vec![
             problem.hint("end with what to run, as in `belljar run --image NAME -- ls -l`"),
         ]));
-    }
-    let command = executed(&words, identity::environment(order, host));
+    };
     // Ours has no name inside: it is executed by its descriptor.
     let own = matches!(order.runs(), Runs::Own(_));
-    Ok(if own { Command { candidates: Vec::new(), ..command } } else { command })
+    let candidates = if own { Vec::new() } else { candidates(first, &environment) };
+    Ok(Command { candidates, arguments: arguments(&words), environment })
 }
 
 /// What to execute in a sandbox for a run by a template, where the interpreter cannot be copied.
 pub fn parked(template: &Warm, order: &Order, host: &Host) -> Option<Command> {
     let words = (template.language == Language::Node).then(|| warm::parked_words(&template.preload))?;
-    Some(executed(&words, identity::environment(order, host)))
+    let environment = identity::environment(order, host);
+    let candidates = candidates(words.first()?, &environment);
+    Some(Command { candidates, arguments: arguments(&words), environment })
 }
 
-/// These words, found by the `PATH` of the environment.
-fn executed(words: &[OsString], environment: Vec<CString>) -> Command {
-    Command {
-        candidates: words.first().map(|first| candidates(first, &environment)).unwrap_or_default(),
-        arguments: words.iter().map(|word| c_string(word.as_bytes())).collect(),
-        environment,
-    }
+fn arguments(words: &[OsString]) -> Vec<CString> {
+    words.iter().map(|word| c_string(word.as_bytes())).collect()
 }
 
 /// The step that brings code into the sandbox as a file, where it does not come on the command line.

@@ -150,7 +150,7 @@ fn cannot_write(what: &str, error: &io::Error) {
     error.raw_os_error().and_then(used_up).into_iter().for_each(hint_line);
 }
 
-/// One line on stderr under our name. If nobody can read it there is nobody left to tell.
+/// A message on stderr under our name, in one line but for what is quoted in it. If nobody can read it there is nobody left to tell.
 pub fn say(text: &str) {
     let mut lines = text.trim_end().split('\n').map(|line| plain(line, false));
     let first = lines.next().unwrap_or_default();

@@ -274,8 +274,7 @@ impl Meter {
     fn process(&mut self, pid: u32, stat: &Stat) -> Process {
         let alone = stat.threads <= 1 || stat.state == b'T';
         let halted = stat.is_halted() && (alone || self.threads(pid).iter().all(|(_, thread)| thread.is_halted()));
-        let dead = halted && matches!(stat.state, b'Z' | b'X') && stat.threads <= 1;
-        Process { pid, parent: stat.parent, halted, dead, space: stat.space }
+        Process { pid, parent: stat.parent, halted, dead: halted && stat.is_dead(), space: stat.space }
     }
 
     /// The threads of a process; none, where it has ended meanwhile.
@@ -334,13 +333,14 @@ const FORKED_ONLY: u64 = 0x40;
 
 /// The fields of `/proc/PID/stat` that we need (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Stat {
+pub struct Stat {
     state: u8,
     parent: u32,
     executed: bool,
     faults: u64,
     children_faults: u64,
-    ticks: u64,
+    /// CPU time that it has used, in ticks.
+    pub ticks: u64,
     children_ticks: u64,
     threads: u32,
     start: u64,
@@ -353,8 +353,13 @@ impl Stat {
         matches!(self.state, b'T' | b't' | b'Z' | b'X')
     }
 
+    /// Whether it is dead, and only its parent has not asked how.
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X') && self.threads <= 1
+    }
+
     /// The name, field 2, may hold anything, closing parentheses too: the fields begin after the last one.
-    fn parse(bytes: &[u8]) -> Option<Stat> {
+    pub fn parse(bytes: &[u8]) -> Option<Stat> {
         let end = bytes.iter().rposition(|byte| *byte == b')')?;
         let mut fields = std::str::from_utf8(bytes.get(end + 1..)?).ok()?.split_ascii_whitespace();
         let state = *fields.next()?.as_bytes().first()?;

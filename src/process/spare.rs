@@ -7,7 +7,7 @@
 //! Spares of a template are made inside of its namespaces of users and of pids, so that each is below them, and everywhere else where
 //! sandboxes are made: [`Ground`] is looked at before, as anybody looks at the machine.
 
-use super::meter::kibibytes;
+use super::meter::{Stat, kibibytes};
 use super::plan::Plan;
 use super::report::Errand;
 use super::role::Role;
@@ -21,7 +21,6 @@ use crate::step::Command;
 use crate::sys::{child, proc};
 use crate::{identity, landlock, namespaces, program};
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
 
 /// What there is of a spare that waits.
 #[derive(Debug)]
@@ -51,9 +50,6 @@ impl Held {
     }
 }
 
-/// `USER_HZ` of every architecture that we are built for.
-const TICK_MS: u64 = 10;
-
 /// What the processes of a spare have and do, but for its first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
@@ -61,8 +57,8 @@ pub struct Load {
     pub processes: u32,
     /// Bytes that they have in memory and in no file, whoever shares them.
     pub memory: u64,
-    /// CPU time that they have used.
-    pub cpu: Duration,
+    /// CPU time that they have used, in ticks: a hundredth of a second each.
+    pub ticks: u64,
 }
 
 impl Held {
@@ -74,18 +70,11 @@ impl Held {
         // One that cannot be read is that of a sandbox that has ended.
         let _ = proc::for_each_number(proc.as_fd(), &mut buffer, |pid| pids.push(pid));
         for pid in pids.into_iter().filter(|pid| *pid != 1) {
-            let Ok(stat) = proc::read_process_file(proc.as_fd(), pid, "stat", &mut buffer) else { continue };
-            let text = String::from_utf8_lossy(stat);
-            // Field 2, the name, may hold anything.
-            let Some((_, rest)) = text.rsplit_once(')') else { continue };
-            let words: Vec<&str> = rest.split_ascii_whitespace().collect();
+            let stat = proc::read_process_file(proc.as_fd(), pid, "stat", &mut buffer).ok().and_then(Stat::parse);
             // Who has brought a copy inside may have ended just now.
-            if words.first().is_some_and(|state| matches!(*state, "Z" | "X")) {
-                continue;
-            }
-            let field = |number: usize| words.get(number - 3).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+            let Some(stat) = stat.filter(|stat| !stat.is_dead()) else { continue };
             load.processes += 1;
-            load.cpu += Duration::from_millis((field(14) + field(15)) * TICK_MS);
+            load.ticks += stat.ticks;
             let status = proc::read_process_file(proc.as_fd(), pid, "status", &mut buffer).unwrap_or_default();
             load.memory += kibibytes(status, "RssAnon:") + kibibytes(status, "RssShmem:");
         }

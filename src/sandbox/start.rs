@@ -66,11 +66,11 @@ pub fn create_or_take(
     order.lasting = Some(Lasting::default());
     check_wish(&order, wish)?;
     let on_the_host = super::capture::on_the_host(&order.spec, store)?;
-    if on_the_host.is_some() && order.warm.is_some() {
-        let problem = Problem::new("image", "a snapshot on the machine's own files cannot be a template's");
-        return Err(Error::misused(vec![problem.hint("name an image, or `--image host`")]));
-    }
     if on_the_host.is_some() {
+        if order.warm.is_some() {
+            let problem = Problem::new("image", "a snapshot on the machine's own files cannot be a template's");
+            return Err(Error::misused(vec![problem.hint("name an image, or `--image host`")]));
+        }
         order.spec.image = Some(images::store::HOST.to_owned());
     }
     // Not the name: that may stand for another image by the time the sandbox is entered.
@@ -110,32 +110,18 @@ pub fn create_or_take(
     }
     let (entry, turn) = sandboxes.add(&record, &order)?;
     let begun = pin_image(&entry, &record, &order, store).and_then(|()| match order.warm {
-        None => launch(&entry).map(Begun::Ready),
-        Some(_) => begin_template(&entry).map(Begun::Template),
+        None => begin(&entry, &entry.id, Stdio::null()),
+        Some(_) => begin_template(&entry),
     });
-    let (started, turn) = match begun {
-        Ok(Begun::Ready(run)) => (Ok(run), Some(turn)),
-        Ok(Begun::Template(starting)) => {
-            // Its preload takes as long as it takes: meanwhile others may end it.
-            drop(turn);
-            let started = starting.report(&entry);
-            let turn = started.is_err().then(|| entry.turn().ok()).flatten();
-            (started, turn)
-        }
-        Err(error) => (Err(error), Some(turn)),
-    };
+    // A preload takes as long as it takes: meanwhile others may end the template.
+    let turn = Some(turn).filter(|_| order.warm.is_none());
+    let started = begun.and_then(|starting| starting.report(&entry));
     if started.is_err() {
+        let _turn = turn.or_else(|| entry.turn().ok());
         // What kept it from being made is what the caller has to know. Somebody may have removed it.
         let _ = sandboxes.remove(&entry);
     }
-    drop(turn);
     started.map(|run| (entry, run))
-}
-
-/// A sandbox that was begun.
-enum Begun {
-    Ready(Run),
-    Template(Starting),
 }
 
 /// Keeps the image of a sandbox that is kept from being removed, as long as the sandbox's directory is there.

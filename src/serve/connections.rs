@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 /// How long the head of a request may take, and a connection be without one.
 const HEAD: Duration = Duration::from_secs(30);
 /// Connections at once. Each may have a child with two pipes, and descriptors are a thousand in most places.
-const MOST: usize = 256;
+pub const MOST: usize = 256;
 /// How long to wait when no connection can be taken, as where descriptors have run out.
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -4,6 +4,7 @@
 //! the path, and the body that it reads, is told by the types of its parameters.
 
 use super::App;
+use super::connections::MOST;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
@@ -12,6 +13,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodFilter, on};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// A table of routes.
 #[derive(Default)]
@@ -117,12 +119,22 @@ impl Routes {
     }
 }
 
-/// Answers a request in a task of its own, unless it only looks: its caller's end ends nothing then.
+/// Requests that are done to their end at once, with or without a caller: as many as there may be connections.
+static ROOM: Semaphore = Semaphore::const_new(MOST);
+
+/// Answers a request in a task of its own, unless it only looks: its caller's end ends nothing then. Who goes away before there is room
+/// for it has asked for nothing.
 pub async fn to_its_end(request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }
-    match tokio::spawn(next.run(request)).await {
+    let Ok(room) = ROOM.acquire().await else { return StatusCode::SERVICE_UNAVAILABLE.into_response() };
+    let done = async move {
+        let response = next.run(request).await;
+        drop(room);
+        response
+    };
+    match tokio::spawn(done).await {
         Ok(response) => response,
         // As if it had been done here.
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),

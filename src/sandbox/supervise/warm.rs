@@ -138,7 +138,7 @@ impl Forge {
         tended.and_then(|()| self.hear(running)).inspect_err(|_| self.over = true)
     }
 
-    /// Why it will not be ready.
+    /// Why it is of no use any more, or will never be.
     fn is_given_up(&self, now: Instant) -> Option<Error> {
         if self.wanted_by.as_ref().is_some_and(|maker| proc::has_ended(maker.as_fd())) {
             return Some(Error::new(Kind::Cancelled, "nobody waits for the template any more"));

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long a maker may take for a copy, and no longer than half of what the run may: whoever is kept waiting begins anew.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a run has at least, however long it has waited for a copy: a time of nothing is none.
+const LEAST: Duration = Duration::from_millis(1);
 /// How long it may take to say what a sandbox has used that has ended.
 const LAST_WORD: Duration = Duration::from_secs(2);
 /// The most code that is read.
@@ -98,9 +100,10 @@ pub fn run(
     let copy = match piece.begins_anew().map_or_else(|| take(&entry, shares, patience), Err) {
         Ok(copy) => copy,
         Err(why) => {
-            let mut order = order;
-            order.spec.timeout = piece.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()));
-            let outcome = process::run(&order, store, delivery)?;
+            // With what is left of its time.
+            let left = piece.timeout.map(|timeout| timeout.saturating_sub(begun.elapsed()).max(LEAST));
+            let spec = Spec { timeout: left, ..order.spec.clone() };
+            let outcome = process::run(&Order { spec, ..order.clone() }, store, delivery)?;
             return Ok((Outcome { warm: Some(Warm::cold(why)), ..outcome }, order.spec));
         }
     };

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at one that takes its time.
 const GLANCE: Duration = Duration::from_millis(500);
-/// CPU time that one which waits may use between two looks: nothing, but for the kernel's rounding.
-const AWAKE: Duration = Duration::from_millis(100);
+/// Ticks of CPU time that one which waits may use between two looks: nothing, but for the kernel's rounding.
+const AWAKE: u64 = 10;
 
 /// What copies are of.
 #[derive(Clone, Copy, Debug)]
@@ -72,25 +72,19 @@ impl Parked {
         self.until
     }
 
-    /// Looks at it when it has begun to wait, and what it has in memory: it changes nothing of that as long as it waits.
-    ///
-    /// # Errors
-    ///
-    /// It is none that may wait.
-    pub fn weigh(&mut self) -> Result<(), Error> {
+    /// Looks what it has in memory: it changes nothing of that as long as it waits.
+    pub fn weigh(&mut self) {
         self.bytes = self.held.private_bytes(self.pid);
-        self.load = self.held.load();
-        self.look()
     }
 
-    /// Looks at it again: nobody else holds it to its limits as long as nobody has it.
+    /// Looks what its processes do: nobody else holds it to its limits as long as nobody has it.
     ///
     /// # Errors
     ///
     /// It does what nobody may do who waits.
     pub fn look(&mut self) -> Result<(), Error> {
         let before = std::mem::replace(&mut self.load, self.held.load());
-        let Load { processes, memory, cpu } = self.load;
+        let Load { processes, memory, ticks } = self.load;
         let wrong = |message: String, hint: &str| Err(Problem::new("preload", message).hint(hint).into());
         // What a copy has it shares with what it was copied from, which is held to its limit.
         if self.kind.language == Language::Node && memory > self.kind.memory {
@@ -103,7 +97,7 @@ impl Parked {
         if self.waits() && processes > 1 {
             return left_behind();
         }
-        if self.waits() && cpu > before.cpu + AWAKE {
+        if self.waits() && ticks > before.ticks + AWAKE {
             return wrong("goes on working in interpreters that wait".to_owned(), "leave such work to the runs");
         }
         Ok(())
@@ -137,9 +131,9 @@ impl Parked {
             Some(Copied { pid: Some(pid), .. }) => {
                 let named = self.held.name_payload(pid);
                 named.map_err(|errno| Error::setup("name the payload of a spare", errno as i32))?;
-                (self.until, self.pid) = (None, pid);
+                (self.until, self.pid, self.load) = (None, pid, self.held.load());
                 // Nobody would count what those have that are there before a run is.
-                if self.held.load().processes > 1 { left_behind() } else { Ok(()) }
+                if self.load.processes > 1 { left_behind() } else { Ok(()) }
             }
             Some(Copied { failed: Some(failure), .. }) => Err(failure.error()),
             Some(Copied { refused: Some(refused), .. }) => Err(refused.error(self.kind.language)),

@@ -87,10 +87,7 @@ fn serve(
     // That it can be done at all is part of being ready.
     let begun = Instant::now();
     let mut first = maker.make_now(true)?;
-    if let Err(error) = first.weigh() {
-        first.end();
-        return Err(error);
-    }
+    first.weigh();
     maker.keep(first);
     // Nobody waits much longer for any other than for this one.
     maker.kind.patience = PATIENCE.max(begun.elapsed() * 4);
@@ -394,29 +391,22 @@ impl<'l> Maker<'l> {
     fn bury(&mut self, come: &Come) {
         let now = Instant::now();
         let mut come_of = come.parked.iter().copied().chain(std::iter::repeat((false, false)));
-        for mut parked in std::mem::take(&mut self.parked) {
+        for parked in std::mem::take(&mut self.parked) {
             let (ended, said) = come_of.next().unwrap_or_default();
             let late = parked.until().is_some_and(|until| now >= until);
-            let begins = !parked.waits();
-            // Who waits has nothing more to say: it is its end.
-            match if begins && (said || late) { parked.await_word() } else { Ok(()) } {
-                Err(error) => {
-                    parked.end();
-                    self.rest(&error);
-                }
-                Ok(()) if ended || (said && !begins) => parked.end(),
-                Ok(()) => {
-                    match if begins && parked.waits() { parked.weigh() } else { Ok(()) } {
-                        Err(error) => {
-                            parked.end();
-                            self.rest(&error);
-                            continue;
-                        }
-                        Ok(()) if begins && parked.waits() => (self.state.trouble, self.rests_until) = (None, None),
-                        Ok(()) => {}
+            match parked.waits() {
+                // Who waits has nothing more to say: it is its end.
+                true if ended || said => parked.end(),
+                false if said || late => match settled(parked) {
+                    Ok(mut parked) => {
+                        parked.weigh();
+                        (self.state.trouble, self.rests_until) = (None, None);
+                        self.parked.push_back(parked);
                     }
-                    self.parked.push_back(parked);
-                }
+                    Err(error) => self.rest(&error),
+                },
+                false if ended => parked.end(),
+                _ => self.parked.push_back(parked),
             }
         }
         let mut ended = come.taken.iter().copied().chain(std::iter::repeat((false, false)));
