@@ -17,10 +17,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
+/// How long a verb that was called off may take to end.
+const CALLED_OFF: Duration = Duration::from_secs(5);
 /// Requests that may wait for the shared child to take them.
 const WAITING: usize = 64;
 
@@ -138,7 +141,8 @@ fn line_of(message: &Value) -> Vec<u8> {
     line
 }
 
-fn lost() -> Error {
+/// The child that was asked is gone.
+pub fn lost() -> Error {
     Error::new(Kind::Broken, "`belljar rpc` has ended").hint("ask again")
 }
 
@@ -283,8 +287,55 @@ impl Sender {
         self.say(&request(2, "input", json!({ "id": 1, "end": true }))).await
     }
 
+    /// Calls the verb off. Half a line may have been written before.
+    async fn cancel(&mut self) -> Result<(), Error> {
+        self.input.write_all(b"\n").await.map_err(|_| lost())?;
+        self.say(&request(0, "cancel", json!({ "id": 1 }))).await
+    }
+
     async fn say(&mut self, message: &Value) -> Result<(), Error> {
         self.input.write_all(&line_of(message)).await.map_err(|_| lost())
+    }
+}
+
+/// A verb that reads to the end of its input, and does nothing with a part of it. Who drops this before `done` calls it off: to end the child
+/// alone would be the end of the input, and a part would be taken for the whole.
+pub struct Whole {
+    ways: Option<(Sender, Stream)>,
+}
+
+impl Whole {
+    /// Of a verb that was asked for.
+    pub fn new(ways: (Sender, Stream)) -> Whole {
+        Whole { ways: Some(ways) }
+    }
+
+    /// Its ways, until it is done.
+    pub fn ways(&mut self) -> Option<(&mut Sender, &mut Stream)> {
+        self.ways.as_mut().map(|(sender, stream)| (sender, stream))
+    }
+
+    /// Its result has come.
+    pub fn done(&mut self) {
+        self.ways = None;
+    }
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        let (Some((mut sender, mut stream)), Ok(runtime)) = (self.ways.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        runtime.spawn(async move {
+            let called_off = async {
+                sender.cancel().await?;
+                while let Said::Output { .. } = stream.next().await? {}
+                Ok::<(), Error>(())
+            };
+            // With the child ends what does not answer.
+            let _ = tokio::time::timeout(CALLED_OFF, called_off).await;
+        });
     }
 }
 

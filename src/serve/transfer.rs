@@ -1,7 +1,7 @@
 //! Files on their way between HTTP and a sandbox. What is small goes in one request; what is large goes in pieces, as fast as the
 //! slower side takes them, and is never in memory as a whole.
 
-use super::backend::{Backend, Said, Stream};
+use super::backend::{Backend, Said, Stream, Whole, lost};
 use super::daytona::files::{encoded, of_file};
 use super::failure::{Answer, Failure};
 use crate::error::{Error, Kind};
@@ -43,41 +43,45 @@ pub async fn write(backend: &Backend, id: &str, path: &str, mut field: Field<'_>
         let told = backend.call("fs.write", parameters).await.map_err(of_file)?;
         return Ok(told["bytes"].as_u64().unwrap_or_default());
     };
-    let (mut to, mut told) = backend.stream("fs.write", parameters).await?;
-    let written = async {
-        to.write(&first).await?;
-        first = Vec::new();
-        loop {
-            for part in piece.chunks(SMALL) {
-                to.write(part).await?;
+    let mut whole = Whole::new(backend.stream("fs.write", parameters).await?);
+    let result = {
+        let (to, told) = whole.ways().ok_or_else(lost)?;
+        let written = async {
+            to.write(&first).await?;
+            first = Vec::new();
+            loop {
+                for part in piece.chunks(SMALL) {
+                    to.write(part).await?;
+                }
+                match field.chunk().await {
+                    Ok(Some(next)) => piece = next,
+                    Ok(None) => break to.end().await,
+                    Err(error) => return Err(Error::new(Kind::Invalid, format!("the body: {}", error.body_text()))),
+                }
             }
-            match field.chunk().await {
-                Ok(Some(next)) => piece = next,
-                Ok(None) => break to.end().await,
-                Err(error) => return Err(Error::new(Kind::Invalid, format!("the body: {}", error.body_text()))),
+        };
+        // It may refuse before it has read all.
+        let result = async {
+            loop {
+                match told.next().await {
+                    Ok(Said::Result(result)) => break Ok(result),
+                    Ok(Said::Output { .. }) => {}
+                    Err(error) => break Err(error),
+                }
             }
+        };
+        tokio::pin!(result);
+        tokio::select! {
+            result = &mut result => result,
+            written = written => match written {
+                Ok(()) => result.await,
+                Err(error) if error.kind == Kind::Invalid => return Err(error.into()),
+                // Nobody reads: it says why.
+                Err(_) => result.await,
+            },
         }
     };
-    // It may refuse before it has read all.
-    let result = async {
-        loop {
-            match told.next().await {
-                Ok(Said::Result(result)) => break Ok(result),
-                Ok(Said::Output { .. }) => {}
-                Err(error) => break Err(error),
-            }
-        }
-    };
-    tokio::pin!(result);
-    let result = tokio::select! {
-        result = &mut result => result,
-        written = written => match written {
-            Ok(()) => result.await,
-            Err(error) if error.kind == Kind::Invalid => return Err(error.into()),
-            // Nobody reads: it says why.
-            Err(_) => result.await,
-        },
-    };
+    whole.done();
     Ok(result.map_err(of_file)?["bytes"].as_u64().unwrap_or_default())
 }
 
