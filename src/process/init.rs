@@ -186,9 +186,6 @@ pub fn tend(context: &Context<'_>, state: &mut Walk) -> ! {
         libc::pollfd { fd: children, events: libc::POLLIN, revents: 0 },
     ];
     state.time_left = context.time_left;
-    if context.duty == Duty::Spare {
-        send(context, Frame::Waiting);
-    }
     loop {
         reap(context, state);
         if child::poll(&mut watched, state.time_left.as_mut()) == Ok(0) {
@@ -218,6 +215,10 @@ fn reap(context: &Context<'_>, state: &Walk) {
             }
             let waits = matches!(context.duty, Duty::Wait | Duty::Spare);
             if waits && context.meeting.refusal.load(Ordering::Acquire) == 0 {
+                // Not before: whoever counts what is inside of a spare must not find the payload of nothing.
+                if context.duty == Duty::Spare {
+                    send(context, Frame::Waiting);
+                }
                 continue;
             }
             let meeting = &context.meeting;
