@@ -12,6 +12,7 @@ mod confine;
 mod device;
 mod enlarge;
 mod exec;
+mod given;
 mod ids;
 mod init;
 mod joined;
@@ -22,6 +23,7 @@ mod mount;
 mod network;
 mod payload;
 mod plan;
+mod poised;
 mod publish;
 mod relay;
 mod report;
@@ -38,6 +40,7 @@ pub use enlarge::enlarge;
 pub use joined::Joined;
 pub use meter::Nameless;
 pub use plan::Plan;
+pub use poised::{Poised, Ready, Shape};
 pub use publish::{News, Publisher};
 pub use relay::Follower;
 pub use role::Delivery;
@@ -65,7 +68,7 @@ pub fn run(order: &Order, store: Option<&Store>, delivery: Delivery) -> Result<O
     start(order, store, Role::Command(Output::Deliver(delivery)))?.watch(&mut [])
 }
 
-/// As [`run`], with somebody beside the loop.
+/// As [`run`], with somebody beside the loop; in a sandbox that is `ready`, where there is one as the order wants it.
 ///
 /// # Errors
 ///
@@ -74,9 +77,14 @@ pub fn run_attended(
     order: &Order,
     store: Option<&Store>,
     delivery: Delivery,
+    ready: Option<&Ready>,
     attendant: &mut dyn Attendant,
 ) -> Result<Outcome, Error> {
-    start(order, store, Role::Command(Output::Deliver(delivery)))?.watch(&mut [attendant])
+    let running = match ready.and_then(|ready| ready.begin(order, store, delivery)) {
+        Some(running) => running,
+        None => start(order, store, Role::Command(Output::Deliver(delivery)))?,
+    };
+    running.watch(&mut [attendant])
 }
 
 /// As [`run`] on the machine's own files, with `follower` told what the command writes to both streams, as it comes. It is

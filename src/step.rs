@@ -276,6 +276,8 @@ pub enum Step {
     Lead,
     /// Lets the payload go on inside the root.
     OfferRoot,
+    /// Waits for the command, which nobody knew when the sandbox was made.
+    AwaitCommand,
     /// Lets the payload execute.
     ReleasePayload,
     /// unshare(2) of the network.
@@ -396,6 +398,8 @@ pub enum Step {
     },
     /// execve(2) of the first candidate that exists.
     Execute(Command),
+    /// execve(2) of the first candidate of the command that came.
+    ExecuteGiven,
     /// Ends without having executed anything: the sandbox waits for what will join it.
     Leave,
 }

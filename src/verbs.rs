@@ -36,8 +36,8 @@ pub mod words;
 
 use crate::error::{Error, Kind, Problem};
 use crate::images::Store;
-use crate::process::Delivery;
-use crate::sandbox::{Ready, Sandboxes};
+use crate::process::{self, Delivery};
+use crate::sandbox::{Ready as Waiting, Sandboxes};
 use crate::trees::progress::Progress;
 use clap::Args;
 use faults::Env;
@@ -127,8 +127,17 @@ pub struct Site<'s> {
     pub complain: &'s dyn Fn(&Error),
     /// Sees how far a long task is.
     pub progress: &'s dyn Fn() -> Box<dyn Progress>,
-    /// Sandboxes that wait to be taken by whoever makes one, where somebody keeps some ready.
-    pub ready: Option<&'s Ready>,
+    /// What somebody keeps ready.
+    pub ready: Ready<'s>,
+}
+
+/// What is made before it is asked for, where somebody keeps some ready.
+#[derive(Clone, Copy, Default)]
+pub struct Ready<'s> {
+    /// Sandboxes that wait to be taken by whoever makes one.
+    pub sandboxes: Option<&'s Waiting>,
+    /// One that waits for a command.
+    pub run: Option<&'s process::Ready>,
 }
 
 impl Site<'_> {

@@ -245,7 +245,8 @@ pub struct Rpc {
     pub workers: Option<u8>,
     /// How many sandboxes are made before somebody asks for them, of the last kind that was asked for: 0 to 64 [default: 0]
     ///
-    /// Each takes up to 1 MB of memory, and a process id or two. They go with this process.
+    /// So many for `create`, and so many for `run` and `code`. Each takes up to 1 MB of memory, and a process id or three. They go with
+    /// this process.
     #[arg(long, value_name = "N", value_parser = of_at_most::<{ super::rpc::MOST_READY }>)]
     pub ready: Option<u8>,
 }

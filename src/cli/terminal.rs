@@ -2,10 +2,9 @@
 
 use super::render;
 use crate::error::Error;
-use crate::sandbox::Ready;
 use crate::verbs::faults::Env;
 use crate::verbs::wish::home;
-use crate::verbs::{Object, Reported, Site, Teller, Told, Verb};
+use crate::verbs::{Object, Ready, Reported, Site, Teller, Told, Verb};
 use clap::Args;
 use std::io::Write;
 
@@ -18,20 +17,20 @@ pub const ENV: Env<'static> = &|name| std::env::var_os(name);
 /// Does something where the environment says, for a program, that reads the result too; `live`: what is printed goes to our standard
 /// streams as it comes.
 pub fn site<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
-    site_for(live, true, None, act)
+    site_for(live, true, Ready::default(), act)
 }
 
 /// The same for people, who see what is printed and no more.
 pub fn site_of_people<T>(live: bool, act: impl FnOnce(&Site<'_>) -> T) -> T {
-    site_for(live, false, None, act)
+    site_for(live, false, Ready::default(), act)
 }
 
-/// As [`site`], with sandboxes that wait to be taken.
-pub fn site_with<T>(live: bool, ready: Option<&Ready>, act: impl FnOnce(&Site<'_>) -> T) -> T {
+/// As [`site`], with what waits to be taken.
+pub fn site_with<T>(live: bool, ready: Ready<'_>, act: impl FnOnce(&Site<'_>) -> T) -> T {
     site_for(live, true, ready, act)
 }
 
-fn site_for<T>(live: bool, is_read: bool, ready: Option<&Ready>, act: impl FnOnce(&Site<'_>) -> T) -> T {
+fn site_for<T>(live: bool, is_read: bool, ready: Ready<'_>, act: impl FnOnce(&Site<'_>) -> T) -> T {
     let env = ENV;
     let out = || Box::new(render::out()) as Box<dyn Write + Send>;
     let error = || Box::new(std::io::stderr()) as Box<dyn Write + Send>;

@@ -222,6 +222,7 @@ impl Inside<'_> {
             arguments: std::ptr::null(),
             environment: std::ptr::null(),
             command_line: self.command_line,
+            given: None,
             stack_top: launch::top(stack),
             tells_usage: true,
             fail: None,

@@ -4,6 +4,7 @@
 //! reads was prepared before the clone. pid 1 and the payload share their memory until the payload executes, so
 //! that nothing is copied and a failure of either is known to both.
 
+use super::given::Room;
 use super::report::{Applied, Frame, Refusal, Stop, at};
 use crate::step::{Call, Capabilities, Slot, Step};
 use crate::sys::child::{self, CWD, Fd};
@@ -40,6 +41,8 @@ pub struct Context<'a> {
     pub environment: *const *const c_char,
     /// Where the command line is in memory: its first byte and its length.
     pub command_line: (*mut u8, usize),
+    /// Where a command is read to that is not known yet.
+    pub given: Option<&'a Room>,
     /// Upper end of the payload's stack.
     pub stack_top: *mut c_void,
     /// Whether the leader says what its command has used: nobody who wants to know is its parent.
@@ -154,10 +157,7 @@ pub fn walk(steps: &[Step], payload: bool, context: &Context<'_>, walk: &mut Wal
 fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
     match step {
         Step::MapIds { uid_map, gid_map } => map_ids(uid_map, gid_map),
-        Step::ForgetCommandLine => {
-            super::init::forget_command_line(context.command_line);
-            Ok(())
-        }
+        Step::ForgetCommandLine => super::init::forget_command_line(context.command_line),
         Step::AwaitIdMaps => await_id_maps(context.control),
         Step::DieWithSupervisor => {
             at(Call::Only, child::process_control(libc::PR_SET_PDEATHSIG, libc::SIGKILL as u64, 0)).map(|_| ())
@@ -239,6 +239,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::EnterCgroup => enter_cgroup(context, walk, Call::Write),
         Step::Lead => super::leader::lead(context, walk),
         Step::OfferRoot => announce(&context.meeting.root),
+        Step::AwaitCommand => super::given::hear(context, walk),
         Step::ReleasePayload => announce(&context.meeting.release),
         Step::NewNetwork => at(Call::Only, child::unshare(libc::CLONE_NEWNET)),
         Step::LoopbackUp => super::device::loopback_up(),
@@ -293,6 +294,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::UnblockSignals => at(Call::Only, child::set_signal_mask(0)),
         Step::Seccomp { program, .. } => at(Call::Only, child::install_filter(program)),
         Step::Execute(command) => super::payload::execute(&command.candidates, context),
+        Step::ExecuteGiven => super::given::execute(context),
         Step::Leave => {
             context.meeting.executing.store(1, Ordering::Release);
             child::exit(0)

@@ -60,7 +60,7 @@ pub fn send(context: &Context<'_>, frame: Frame) {
 }
 
 /// Step `ForgetCommandLine`: leaves our name.
-pub fn forget_command_line((start, length): (*mut u8, usize)) {
+pub fn forget_command_line((start, length): (*mut u8, usize)) -> Applied {
     const NAME: &[u8] = b"belljar";
     // SAFETY: the kernel says that these bytes are the command line: writable memory of our own, which nobody reads
     // here any more; std has copied what it needs.
@@ -69,6 +69,7 @@ pub fn forget_command_line((start, length): (*mut u8, usize)) {
         // The last byte stays 0: else the kernel takes what follows for a part of it (proc_pid_cmdline(5)).
         start.copy_from_nonoverlapping(NAME.as_ptr(), NAME.len().min(length.saturating_sub(1)));
     }
+    Ok(())
 }
 
 /// Clones the leader of a command that joins.
@@ -185,7 +186,7 @@ pub fn tend(context: &Context<'_>, state: &mut Walk) -> ! {
         libc::pollfd { fd: context.control, events: libc::POLLIN, revents: 0 },
         libc::pollfd { fd: children, events: libc::POLLIN, revents: 0 },
     ];
-    state.time_left = context.time_left;
+    state.time_left = state.time_left.or(context.time_left);
     loop {
         reap(context, state);
         if child::poll(&mut watched, state.time_left.as_mut()) == Ok(0) {

@@ -3,20 +3,19 @@
 use super::acquire::{Acquired, acquire};
 use super::ahead::Standing;
 use super::child::{Context, Duty, Meeting};
+use super::given::{Place, Room, room};
 use super::joined::Joined;
 use super::network::Network;
 use super::plan::Plan;
 use super::publish::Publisher;
-use super::role::Role;
+use super::role::{Delivery, Output, Role};
 use super::watch::{First, Guards, Launched, Running};
 use super::{ids, init};
 use crate::cgroup::Cgroup;
 use crate::error::Error;
 use crate::host::{Host, diagnose};
-use crate::identity::IdMaps;
 use crate::images::Lease;
 use crate::spec::Order;
-use crate::step::Step;
 use crate::sys::proc;
 use crate::sys::signal::Listening;
 use core::ffi::c_char;
@@ -42,18 +41,58 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
     let started = Instant::now();
     let delivery = role.delivery();
     let purpose = Purpose {
+        started,
+        capture: delivery.capture,
         duty: role.duty(order),
         joined: role.joined(),
         until: order.spec.timeout.and_then(|timeout| (started + BACKSTOP).checked_add(timeout)),
         fail_step: delivery.fail_step,
+        given: None,
     };
     let mut acquired = acquire(order, &host, &plan, role)?;
     // The ports are the sandbox's, and open as long as it is there, whoever joins.
     let publisher = if purpose.duty == Duty::Lead { None } else { Publisher::of(&order.spec)? };
     if let Some(standing) = purpose.joined.and_then(Joined::take_leader) {
-        let way = Way { lease, host, plan, purpose, capture: delivery.capture, started };
+        let way = Way { lease, host, plan, purpose };
         return hand_over(order, standing, acquired, way);
     }
+    let network_log = acquired.network_log.take();
+    let mut launched = clone_first(&host, &plan, acquired, &purpose)?;
+    (launched.guards.lease, launched.guards.publisher) = (lease, publisher);
+    // While pid 1 makes the root.
+    let network = Network::start(&order.spec, &host, network_log);
+    let mut running = Running::new(order, host, plan, launched);
+    match network {
+        Ok(network) => running.serve_network(network),
+        Err(error) => return Err(running.abandon(error)),
+    }
+    map_ids(running)
+}
+
+/// The same for a command that is not known yet, which comes to the place that is answered. `plan` waits for it
+/// ([`Plan::await_command`]), and has no network that we serve.
+///
+/// # Errors
+///
+/// As [`launch`].
+pub fn launch_ahead(order: &Order, host: Host, plan: Plan, delivery: Delivery) -> Result<(Running, Place), Error> {
+    let acquired = acquire(order, &host, &plan, Role::Command(Output::Deliver(delivery)))?;
+    let (room, place) = room();
+    let purpose = Purpose {
+        started: Instant::now(),
+        capture: delivery.capture,
+        duty: Duty::Run,
+        joined: None,
+        until: None,
+        fail_step: None,
+        given: Some(&room),
+    };
+    let launched = clone_first(&host, &plan, acquired, &purpose)?;
+    Ok((map_ids(Running::new(order, host, plan, launched))?, place))
+}
+
+/// Clones pid 1, or the messenger.
+fn clone_first(host: &Host, plan: &Plan, mut acquired: Acquired, purpose: &Purpose<'_>) -> Result<Launched, Error> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
         .map_err(|errno| refused("make a socket pair", errno as i32))?;
     let keep = |fd| crate::sys::fd::above_standard(fd).map_err(|errno| refused("move a descriptor", errno));
@@ -61,11 +100,9 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
     proc::be_dumpable();
     crate::sys::fd::raise_limit();
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
-    let cloned = as_owner(&host, || clone_init(&plan, &acquired, &theirs, &purpose));
+    let cloned = as_owner(host, || clone_init(plan, &acquired, &theirs, purpose));
     drop(theirs);
     acquired.child_ends.clear();
-    acquired.ruleset = None;
-    acquired.code = None;
     let (pid, pidfd) = match cloned {
         Ok(child) => child,
         Err(errno) => {
@@ -78,25 +115,10 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
         Duty::Run | Duty::Wait | Duty::Spare => First::init(pid, pidfd, ours),
         Duty::Lead => First::messenger(pid, pidfd, ours),
     };
-    let launched = Launched {
-        duty: purpose.duty,
-        capture: delivery.capture,
-        relays: acquired.relays,
-        started,
-        first,
-        guards: Guards { lease, listening, cgroup: acquired.cgroup, network: None, terminal: None, publisher },
-    };
-    // While pid 1 makes the root.
-    let network = Network::start(&order.spec, &host, acquired.network_log);
-    let mut running = Running::new(order, host, plan, launched);
-    match network {
-        Ok(network) => running.serve_network(network),
-        Err(error) => return Err(running.abandon(error)),
-    }
-    match running.id_maps() {
-        Some(maps) => map_ids(running, &maps),
-        None => Ok(running),
-    }
+    let Acquired { cgroup, relays, .. } = acquired;
+    let guards = Guards { lease: None, listening, cgroup, network: None, terminal: None, publisher: None };
+    let Purpose { duty, capture, started, .. } = *purpose;
+    Ok(Launched { duty, capture, relays, started, first, guards })
 }
 
 /// All that a launch has come to before anybody is cloned.
@@ -105,13 +127,11 @@ struct Way<'a> {
     host: Host,
     plan: Plan,
     purpose: Purpose<'a>,
-    capture: bool,
-    started: Instant,
 }
 
 /// Gives the command to a leader that stands inside. Where that cannot take it, nothing has run.
 fn hand_over(order: &Order, standing: Standing, mut acquired: Acquired, way: Way<'_>) -> Result<Running, Error> {
-    let Way { lease, host, plan, purpose, capture, started } = way;
+    let Way { lease, host, plan, purpose } = way;
     crate::sys::fd::raise_limit();
     let listening = Listening::start().map_err(|errno| refused("listen to signals", errno))?;
     let handed = standing.hand(order, &acquired, purpose.until);
@@ -120,6 +140,7 @@ fn hand_over(order: &Order, standing: Standing, mut acquired: Acquired, way: Way
         Ok(()) => {
             let first = First::standing(standing.leader, standing.control);
             let guards = Guards { lease, listening, cgroup: None, network: None, terminal: None, publisher: None };
+            let Purpose { capture, started, .. } = purpose;
             let launched = Launched { duty: Duty::Lead, capture, relays: acquired.relays, started, first, guards };
             Ok(Running::new(order, host, plan, launched))
         }
@@ -149,12 +170,17 @@ fn as_owner<T>(host: &Host, clone: impl FnOnce() -> Result<T, i32>) -> Result<T,
 
 /// What the first process is there for, and what it joins.
 struct Purpose<'a> {
+    started: Instant,
+    /// Whether output goes into the outcome.
+    capture: bool,
     duty: Duty,
     joined: Option<&'a Joined>,
     /// When it ends the command by itself.
     until: Option<Instant>,
     /// The step that a test wants to fail.
     fail_step: Option<usize>,
+    /// Where the command is read to, where it is not known yet.
+    given: Option<&'a Room>,
 }
 
 fn refused(attempt: &str, errno: i32) -> Error {
@@ -168,7 +194,7 @@ fn clone_init(
     control: &OwnedFd,
     purpose: &Purpose<'_>,
 ) -> Result<(i32, OwnedFd), i32> {
-    let Purpose { duty, joined, until, fail_step } = *purpose;
+    let Purpose { duty, joined, until, fail_step, given, .. } = *purpose;
     let number = |fd: &Option<OwnedFd>| fd.as_ref().map_or(-1, |fd| fd.as_raw_fd());
     let (ruleset, code) = (number(&acquired.ruleset), number(&acquired.code));
     let mut kept: Vec<RawFd> = acquired.streams.to_vec();
@@ -200,6 +226,7 @@ fn clone_init(
         arguments: arguments.as_ptr(),
         environment: environment.as_ptr(),
         command_line: proc::command_line()?,
+        given,
         stack_top: top(&mut stack),
         tells_usage: false,
         fail: fail_step.and_then(|number| fail(plan, number)),
@@ -229,9 +256,9 @@ fn fail(plan: &Plan, number: usize) -> Option<(bool, usize)> {
 
 /// `argv` and `envp`.
 pub(super) fn words(plan: &Plan) -> (Vec<*const c_char>, Vec<*const c_char>) {
-    match plan.steps.payload.last() {
-        Some(Step::Execute(command)) => (pointers(&command.arguments), pointers(&command.environment)),
-        _ => (pointers(&[]), pointers(&[])),
+    match plan.command() {
+        Some(command) => (pointers(&command.arguments), pointers(&command.environment)),
+        None => (pointers(&[]), pointers(&[])),
     }
 }
 
@@ -257,8 +284,9 @@ fn gaps(mut kept: Vec<RawFd>) -> Vec<(u32, u32)> {
 }
 
 /// Who maps ids that are not the caller's stands outside; then the child goes on.
-fn map_ids(mut running: Running, maps: &IdMaps) -> Result<Running, Error> {
-    let mapped = ids::write(running.seen_pid(), maps).and_then(|()| {
+fn map_ids(mut running: Running) -> Result<Running, Error> {
+    let Some(maps) = running.id_maps() else { return Ok(running) };
+    let mapped = ids::write(running.seen_pid(), &maps).and_then(|()| {
         let errno = |error: std::io::Error| error.raw_os_error().unwrap_or(libc::EIO);
         running.hold_user_namespace().map_err(|error| refused("open pid 1's user namespace", errno(error)))
     });

@@ -8,7 +8,7 @@ use super::child::{Context, NEVER, Walk, walk};
 use super::report::{Applied, Stop, at};
 use crate::step::Call;
 use crate::sys::child;
-use core::ffi::c_void;
+use core::ffi::{CStr, c_char, c_void};
 use core::sync::atomic::Ordering;
 use std::ffi::CString;
 
@@ -40,16 +40,30 @@ pub fn default_signals() -> Applied {
 /// execve(2) of the first candidate that can be executed, as execvp(3) chooses: what does not exist is passed over,
 /// what may not be executed is remembered. Without a candidate it is the file that is open as code. A refusal names the candidate.
 pub fn execute(candidates: &[CString], context: &Context<'_>) -> Applied {
-    context.meeting.executing.store(1, Ordering::Release);
+    let words = (context.arguments, context.environment);
     if candidates.is_empty() {
+        context.meeting.executing.store(1, Ordering::Release);
         // SAFETY: as below.
-        let errno = unsafe { child::execute_open(context.code, context.arguments, context.environment) };
+        let errno = unsafe { child::execute_open(context.code, words.0, words.1) };
         return Err(Stop::candidate(0, errno));
     }
+    execute_first(candidates.iter().map(CString::as_c_str), context, words)
+}
+
+/// The arrays that execve(2) takes: `argv` and `envp`.
+type Words = (*const *const c_char, *const *const c_char);
+
+/// execve(2) of the first of these that can be executed.
+pub fn execute_first<'c>(
+    candidates: impl Iterator<Item = &'c CStr>,
+    context: &Context<'_>,
+    (arguments, environment): Words,
+) -> Applied {
+    context.meeting.executing.store(1, Ordering::Release);
     let mut refusal = Stop::candidate(0, libc::ENOENT);
     for (index, path) in (0u8..).zip(candidates) {
         // SAFETY: both arrays were null-terminated by the supervisor and live as long as the context.
-        match unsafe { child::execute(path, context.arguments, context.environment) } {
+        match unsafe { child::execute(path, arguments, environment) } {
             libc::ENOENT | libc::ENOTDIR => {}
             libc::EACCES => refusal = Stop::candidate(index, libc::EACCES),
             errno => return Err(Stop::candidate(index, errno)),

@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::identity::IdMaps;
 use crate::outcome::{Enforcement, Enforcements};
 use crate::spec::{Order, Privileges, Protection, Runs, Seccomp, Spec};
-use crate::step::{Step, Steps};
+use crate::step::{Command, Step, Steps};
 use crate::{identity, landlock, limits, mounts, namespaces, network, program, seccomp};
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -113,6 +113,24 @@ impl Plan {
         };
         plan.meet(order, host)?;
         Ok(plan)
+    }
+
+    /// The same for a command that is not known yet.
+    pub fn await_command(mut self) -> Plan {
+        self.steps.init.insert(self.steps.init.len().saturating_sub(1), Step::AwaitCommand);
+        if let Some(last) = self.steps.payload.last_mut() {
+            *last = Step::ExecuteGiven;
+        }
+        self
+    }
+
+    /// Whether what was made for a command that was not known yet is what this plan makes, up to the command.
+    pub fn is_made_as(&self, made: &Plan) -> bool {
+        let bare = |steps: &Steps| steps.payload.len().saturating_sub(1);
+        let init = made.steps.init.iter().filter(|step| **step != Step::AwaitCommand);
+        let (ours, theirs) = (self.steps.payload.get(..bare(&self.steps)), made.steps.payload.get(..bare(&made.steps)));
+        let limits = |plan: &Plan| (plan.namespaces, plan.cgroup.clone(), plan.id_maps.clone());
+        self.steps.init.iter().eq(init) && ours == theirs && limits(self) == limits(made) && self.image == made.image
     }
 
     /// Whether the payload hands over a namespace of users that those who join need.
@@ -341,9 +359,14 @@ impl Plan {
 
     /// The command's candidates, in the order in which they are tried.
     pub fn candidates(&self) -> &[CString] {
+        self.command().map_or(&[], |command| &command.candidates)
+    }
+
+    /// The command, where it is known.
+    pub fn command(&self) -> Option<&Command> {
         match self.steps.payload.last() {
-            Some(Step::Execute(command)) => &command.candidates,
-            _ => &[],
+            Some(Step::Execute(command)) => Some(command),
+            _ => None,
         }
     }
 }

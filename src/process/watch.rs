@@ -8,6 +8,7 @@
 //! of its end, `guards` what is given back at the end.
 
 mod attend;
+mod begin;
 mod ending;
 mod first;
 mod guards;
@@ -20,6 +21,7 @@ mod spare;
 mod verdict;
 
 pub use attend::{Attendant, Held};
+pub(super) use begin::Beginning;
 pub(super) use first::First;
 pub(super) use guards::Guards;
 pub use hold::Limits;

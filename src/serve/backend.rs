@@ -80,7 +80,7 @@ impl Backend {
                 say: &|_| {},
                 complain: &|_| {},
                 progress: &|| Box::new(Quiet),
-                ready: None,
+                ready: verbs::Ready::default(),
             };
             method.call(parameters, &site).map(|(told, _)| told)
         });

@@ -94,6 +94,8 @@ impl fmt::Display for Step {
             Step::NewTerminal => f.write_str("open a terminal and take it"),
             Step::Leave => f.write_str("leave"),
             Step::OfferRoot => f.write_str("let the payload into the root"),
+            Step::AwaitCommand => f.write_str("wait for the command"),
+            Step::ExecuteGiven => f.write_str("execute the command that came"),
             Step::ReleasePayload => f.write_str("release the payload"),
             Step::NewNetwork => f.write_str("unshare the network namespace"),
             Step::LoopbackUp => f.write_str("bring lo up"),

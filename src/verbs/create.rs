@@ -156,7 +156,7 @@ impl Verb for Create {
         let lent = repository.as_ref().map(|wanted| wanted.lent(&mut order.spec)).transpose()?.flatten();
         let wanted = order.spec.publish.clone();
         // What is lent for a repository is of this one only.
-        let ready = site.ready.filter(|_| repository.is_none());
+        let ready = site.ready.sandboxes.filter(|_| repository.is_none());
         let (entry, run) = sandbox::create_or_take(&sandboxes, Some(&store), order, &wish, ready)?;
         let mut made = Made::of((entry.clone(), run));
         if let Some(repository) = repository {

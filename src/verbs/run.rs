@@ -147,8 +147,11 @@ pub fn carry_out(request: Result<Request, Error>, site: &Site<'_>) -> Result<Ran
             steps: plan.lines(),
             image: plan.image,
         }),
-        false => process::run_attended(&order, store.as_ref(), site.delivery(), &mut Announcer::of(site, &order.spec))
-            .map(|outcome| Ran::Ran { outcome: Box::new(outcome), spec: Box::new(order.spec.clone()) }),
+        false => {
+            let mut announcer = Announcer::of(site, &order.spec);
+            process::run_attended(&order, store.as_ref(), site.delivery(), site.ready.run, &mut announcer)
+                .map(|outcome| Ran::Ran { outcome: Box::new(outcome), spec: Box::new(order.spec.clone()) })
+        }
     };
     ran.map_err(|error| Box::new((error, Some(order.spec))))
 }

@@ -24,6 +24,7 @@ mod leaders;
 mod lease;
 mod life;
 mod lost;
+mod poised;
 mod published;
 mod ready;
 mod requests;

@@ -1,9 +1,8 @@
 //! One request of `rpc`, and what comes and goes between its caller and its worker.
 
 use super::message::{self, Code, Refusal};
-use super::worker::{Answered, Reply, Worker};
+use super::worker::{Answered, Reply, Wanted, Worker};
 use crate::error::{Error, Kind};
-use crate::sandbox::Template;
 use crate::verbs::Method;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
@@ -318,11 +317,11 @@ impl Call {
         self.feed();
     }
 
-    /// The answer, and what sandbox was asked for.
-    pub fn answer(&self) -> (Option<Value>, Option<Template>) {
+    /// The answer, and what there was none of.
+    pub fn answer(&self) -> (Option<Value>, Wanted) {
         match serde_json::from_slice::<Reply>(&self.kept[RESULT]) {
             Ok((answered, wanted)) => (self.answer_of(Some(answered)), wanted),
-            Err(_) => (self.answer_of(None), None),
+            Err(_) => (self.answer_of(None), Wanted::default()),
         }
     }
 

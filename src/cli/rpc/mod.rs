@@ -9,6 +9,7 @@ mod ahead;
 mod call;
 mod message;
 mod own;
+mod poised;
 mod ready;
 mod worker;
 
@@ -31,6 +32,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{read, write};
 use own::{Cancel, InputOf, Version, streams};
+use poised::Poised;
 use ready::Kept;
 pub use ready::MOST as MOST_READY;
 use serde_json::{Value, json};
@@ -62,6 +64,8 @@ struct Broker {
     ahead: Ahead,
     /// Sandboxes that are made before they are asked for.
     kept: Kept,
+    /// Those that are made before there is a command for them.
+    poised: Poised,
     /// Whether more requests may come.
     open: bool,
     /// Whether what is read belongs to a line that was too long, and refused.
@@ -90,6 +94,7 @@ pub fn serve(ahead: u8, ready: u8) -> i32 {
             turned = broker.turn();
         }
         broker.ahead.end();
+        broker.poised.await_end();
         turned
     });
     match served {
@@ -123,6 +128,7 @@ impl Broker {
             calls: Vec::new(),
             ahead: Ahead::new(ahead),
             kept: Kept::new(ready),
+            poised: Poised::new(ready),
             open: true,
             overlong: false,
         })
@@ -143,16 +149,18 @@ impl Broker {
             list.extend(outputs.map(|output| PollFd::new(output.as_fd(), PollFlags::POLLIN)));
         }
         let patience = self.ahead.patience(self.calls.len(), MOST_CALLS).filter(|_| self.open);
+        let to_poise = self.poised.patience().filter(|_| self.open);
         let to_make = self.kept.patience().filter(|_| self.open);
         let others = list.len();
         list.extend(self.kept.interests().map(|kept| PollFd::new(kept.as_fd(), PollFlags::POLLIN)));
-        match poll(&mut list, patience.or(to_make).unwrap_or(PollTimeout::NONE)) {
+        match poll(&mut list, patience.or(to_poise).or(to_make).unwrap_or(PollTimeout::NONE)) {
             Err(Errno::EINTR) => return Ok(()),
             Ok(0) => {
                 drop(list);
-                match patience {
-                    Some(_) => self.ahead.make(&self.mask),
-                    None => self.kept.make(&self.mask),
+                match (patience, to_poise) {
+                    (Some(_), _) => self.ahead.make(&self.mask),
+                    (None, Some(_)) => self.poised.make(&self.mask),
+                    (None, None) => self.kept.make(&self.mask),
                 }
                 return Ok(());
             }
@@ -195,6 +203,7 @@ impl Broker {
             }
             self.open = false;
             self.kept.end();
+            self.poised.end();
             self.calls.iter_mut().for_each(Call::cancel);
         }
         loop {
@@ -207,6 +216,7 @@ impl Broker {
             };
             if !self.calls.iter_mut().any(|call| call.reaped(pid, how)) {
                 self.ahead.reaped(pid);
+                self.poised.reaped(pid);
             }
         }
     }
@@ -233,7 +243,8 @@ impl Broker {
         for call in over {
             let (answer, wanted) = call.answer();
             lines.extend(answer);
-            wanted.into_iter().for_each(|wanted| self.kept.want(wanted));
+            wanted.sandbox.into_iter().for_each(|wanted| self.kept.want(wanted));
+            wanted.run.into_iter().for_each(|wanted| self.poised.want(wanted));
         }
         lines.iter().for_each(|line| self.tell(line));
     }
@@ -302,6 +313,7 @@ impl Broker {
             let line = std::mem::take(&mut self.read);
             self.ask(&line);
             self.kept.end();
+            self.poised.end();
             self.calls.iter_mut().for_each(Call::end_input);
         } else if self.read.len() > LONGEST_LINE {
             let error = Error::new(Kind::TooLarge, "a line is longer than 96 MiB");
@@ -367,13 +379,14 @@ impl Broker {
         })?;
         let now = Now::new(Inherited::now);
         let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered(&now));
-        let (worker, handed) = match self.ahead.take(line, offered.as_deref(), &now) {
+        let poised = self.poised.does(&method).then(|| self.poised.take(line, &now)).flatten();
+        let (worker, handed) = match poised.or_else(|| self.ahead.take(line, offered.as_deref(), &now)) {
             Some(worker) => (worker, Some(line.to_vec())),
             None => {
                 let mut work = Work { method: found, given: parameters, stream, offered };
                 let mut started = Worker::start(&mut work, &self.mask);
                 // Those that wait have what it takes.
-                if started.is_err() && self.ahead.let_go() {
+                if started.is_err() && (self.ahead.let_go() | self.poised.let_go()) {
                     started = Worker::start(&mut work, &self.mask);
                 }
                 let failed = |errno| of_method(Code::Internal, Error::setup("start a worker", errno));

@@ -36,7 +36,7 @@ struct Made {
 }
 
 /// What one was made with.
-struct Known(Inherited, Facts);
+pub struct Known(Inherited, Facts);
 
 struct Making {
     /// What the worker answers.
@@ -49,8 +49,19 @@ struct Making {
 }
 
 impl Known {
-    fn now() -> Known {
+    /// What is true at this moment.
+    pub fn now() -> Known {
         Known(Inherited::now(), Facts::now())
+    }
+
+    /// What of it is the host's, now.
+    pub fn facts() -> Facts {
+        Facts::now()
+    }
+
+    /// Whether it is still so.
+    pub fn is(&self, now: &Now, facts: &Facts) -> bool {
+        self.0 == **now && self.1 == *facts
     }
 }
 
@@ -148,8 +159,8 @@ impl Kept {
         if self.ready.is_empty() {
             return Vec::new();
         }
-        let facts = Facts::now();
-        self.ready.retain(|Made { known, .. }| known.0 == **now && known.1 == facts);
+        let facts = Known::facts();
+        self.ready.retain(|Made { known, .. }| known.is(now, &facts));
         self.ready.iter().map(|made| made.id.clone()).collect()
     }
 

@@ -7,9 +7,10 @@ use super::message;
 use super::own::streams;
 use crate::cli::{render, terminal};
 use crate::error::Error;
-use crate::sandbox::{Ready, Template, prepare};
+use crate::process::{self, Poised, Shape};
+use crate::sandbox::{self, Template, prepare};
 use crate::sys::{Answer, fd, worker};
-use crate::verbs::{self, Method};
+use crate::verbs::{self, Method, Ready, Site};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::signal::SigSet;
@@ -54,8 +55,17 @@ pub struct Work {
     pub offered: Option<Vec<String>>,
 }
 
-/// What a worker answers, and what sandbox it was asked for.
-pub type Reply = (Answered, Option<Template>);
+/// What a worker answers, and what there was none of.
+pub type Reply = (Answered, Wanted);
+
+/// What was asked for and can be made before the next one asks.
+#[derive(Default, Serialize, Deserialize)]
+pub struct Wanted {
+    /// A sandbox.
+    pub sandbox: Option<Template>,
+    /// One for a command.
+    pub run: Option<Shape>,
+}
 
 /// What a worker answers.
 #[derive(Serialize, Deserialize)]
@@ -67,10 +77,11 @@ pub enum Answered {
 
 impl Work {
     /// Does it, in the worker; the exit code.
-    fn run(&mut self, mut result: File) -> i32 {
+    fn run(&mut self, mut result: File, poised: Option<Poised>) -> i32 {
         let (method, given) = (self.method, std::mem::take(&mut self.given));
-        let ready = self.offered.take().map(Ready::new);
-        let done = terminal::site_with(self.stream, ready.as_ref(), |site| method.call(given, site));
+        let (sandboxes, run) = (self.offered.take().map(sandbox::Ready::new), process::Ready::new(poised));
+        let ready = Ready { sandboxes: sandboxes.as_ref(), run: Some(&run) };
+        let done = terminal::site_with(self.stream, ready, |site| method.call(given, site));
         let (answered, code) = match done {
             Ok((told, code)) => (Answered::Told(told), code),
             Err(error) => {
@@ -78,7 +89,8 @@ impl Work {
                 (Answered::Error(error), code)
             }
         };
-        let reply: Reply = (answered, ready.and_then(Ready::wanted));
+        let wanted = Wanted { sandbox: sandboxes.and_then(sandbox::Ready::wanted), run: run.wanted() };
+        let reply: Reply = (answered, wanted);
         let written = serde_json::to_vec(&reply).map_err(std::io::Error::from);
         match written.and_then(|text| result.write_all(&text)) {
             Ok(()) => code,
@@ -91,12 +103,24 @@ impl Work {
 impl Worker {
     /// Starts one for this work, which stays as it is here. `mask`: its signal mask.
     pub fn start(work: &mut Work, mask: &SigSet) -> Answer<Worker> {
-        Worker::fork(mask, None, |result| work.run(result))
+        Worker::fork(mask, None, |result| work.run(result, None))
     }
 
     /// Starts one that waits for a request.
     pub fn ahead(mask: &SigSet) -> Answer<Worker> {
-        Worker::fork(mask, None, await_request)
+        Worker::fork(mask, None, |line| await_request(line, None))
+    }
+
+    /// Starts one that waits for a request with a sandbox that waits for a command.
+    pub fn poised(shape: Shape, mask: &SigSet) -> Answer<Worker> {
+        Worker::fork(mask, None, |line| {
+            let store = |site: &Site<'_>| site.home.is_some().then(|| site.store()).transpose();
+            match terminal::site(false, |site| Poised::make(shape, store(site)?.as_ref())) {
+                Ok(poised) => await_request(line, Some(poised)),
+                // Whoever runs a command next is told why.
+                Err(_) => render::FAILED,
+            }
+        })
     }
 
     /// Starts one that makes a sandbox which waits for somebody, and answers its id. It is there as long as the other end of `lease` is.
@@ -142,15 +166,11 @@ impl Worker {
 }
 
 /// In a worker that waits: does what it is asked. Where nobody asks, and nobody will, it ends.
-fn await_request(mut line: File) -> i32 {
-    let mut length = [0; 4];
-    if line.read_exact(&mut length).is_err() {
+fn await_request(mut line: File, poised: Option<Poised>) -> i32 {
+    let Some(request) = hear_request(&mut line) else {
+        poised.into_iter().for_each(Poised::end);
         return 0;
-    }
-    let mut request = vec![0; u32::from_le_bytes(length) as usize];
-    if line.read_exact(&mut request).is_err() {
-        return 0;
-    }
+    };
     let (request, offered) = match request.iter().position(|byte| *byte == b'\n') {
         Some(end) => {
             let ids = request.get(end + 1..).unwrap_or_default();
@@ -167,5 +187,14 @@ fn await_request(mut line: File) -> i32 {
     if input.is_given() && line.write_all(BEGUN).is_err() {
         return render::FAILED;
     }
-    Work { method, given: parameters, stream, offered }.run(line)
+    Work { method, given: parameters, stream, offered }.run(line, poised)
+}
+
+/// The next request; nothing, where nobody will ask.
+fn hear_request(line: &mut File) -> Option<Vec<u8>> {
+    let mut length = [0; 4];
+    line.read_exact(&mut length).ok()?;
+    let mut request = vec![0; u32::from_le_bytes(length) as usize];
+    line.read_exact(&mut request).ok()?;
+    Some(request)
 }

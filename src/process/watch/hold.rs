@@ -171,6 +171,11 @@ impl Holder {
         }
     }
 
+    /// What is held to the limits began at that moment.
+    pub(super) fn begin(&mut self, started: Instant) {
+        (self.next_reading, self.whole_reading) = (started + SLOW, started);
+    }
+
     /// Holds the CPU rate from now on, where the host has more CPUs than may be used.
     pub(super) fn throttle(&mut self) {
         self.throttle = Throttle::new(self.limits.millicpus, self.cpus);

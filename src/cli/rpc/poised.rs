@@ -1,0 +1,132 @@
+//! Workers that wait for a request with a sandbox that waits for its command: `run` and `code` are given to them.
+//!
+//! Each has made the sandbox of the kind that was asked for last, and is used once. It ends when we let go of its socket, and its sandbox with it.
+//! What has changed since of the host or of us it would not show, and it is not asked then. One that ends by itself could not make
+//! its sandbox, or has lost it: no more are made until somebody has asked again.
+
+use super::ahead::Now;
+use super::ready::Known;
+use super::worker::{LONGEST_HANDED, Worker};
+use crate::process::Shape;
+use nix::poll::PollTimeout;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How long nothing may happen before one is made, in milliseconds: whoever was just answered goes on with that.
+const QUIET: u8 = 5;
+/// How long those that were let go of may take to end by themselves, and how often that is looked at.
+const LEAVING: Duration = Duration::from_secs(2);
+const GLANCE: Duration = Duration::from_millis(1);
+
+/// Those that wait.
+pub struct Poised {
+    wanted: usize,
+    shape: Option<Shape>,
+    waiting: VecDeque<(Worker, Known)>,
+    /// Those that end.
+    leaving: Vec<Pid>,
+}
+
+impl Poised {
+    /// So many, when somebody has said of what kind.
+    pub fn new(wanted: u8) -> Poised {
+        Poised { wanted: wanted.into(), shape: None, waiting: VecDeque::new(), leaving: Vec::new() }
+    }
+
+    /// Whether a request of that name may be given to one.
+    pub fn does(&self, method: &str) -> bool {
+        self.wanted > 0 && matches!(method, "run" | "code")
+    }
+
+    /// How long to wait for anything else before one is made, where one is to be made.
+    pub fn patience(&self) -> Option<PollTimeout> {
+        let wanted = self.shape.is_some() && self.waiting.len() < self.wanted;
+        wanted.then(|| PollTimeout::from(QUIET))
+    }
+
+    /// Makes one.
+    pub fn make(&mut self, mask: &SigSet) {
+        let Some(shape) = self.shape.clone() else { return };
+        // Before the fork: what changes meanwhile is taken for a difference.
+        let known = Known::now();
+        match Worker::poised(shape, mask) {
+            Ok(worker) => self.waiting.push_back((worker, known)),
+            // There may be room for it when the next command is run.
+            Err(_) => self.shape = None,
+        }
+    }
+
+    /// One that has been handed this line. `now`: how we are.
+    pub fn take(&mut self, line: &[u8], now: &Now) -> Option<Worker> {
+        if line.len() > LONGEST_HANDED || self.waiting.is_empty() {
+            return None;
+        }
+        let host = Known::facts();
+        while let Some((worker, known)) = self.waiting.pop_front() {
+            if known.is(now, &host) && worker.ask(line, None) {
+                return Some(worker);
+            }
+            self.let_go_of(worker);
+        }
+        None
+    }
+
+    /// Somebody has run a command in a sandbox of this shape, and there was none.
+    pub fn want(&mut self, shape: Shape) {
+        if self.wanted == 0 || self.shape.as_ref() == Some(&shape) {
+            return;
+        }
+        self.let_go();
+        self.shape = Some(shape);
+    }
+
+    /// A child has ended.
+    pub fn reaped(&mut self, pid: Pid) {
+        let before = self.waiting.len();
+        self.waiting.retain(|(worker, _)| worker.pid != pid);
+        if self.waiting.len() < before {
+            self.shape = None;
+        }
+        self.leaving.retain(|leaving| *leaving != pid);
+    }
+
+    /// Lets go of what they hold; whether there was any.
+    pub fn let_go(&mut self) -> bool {
+        let any = !self.waiting.is_empty();
+        for (worker, _) in std::mem::take(&mut self.waiting) {
+            self.let_go_of(worker);
+        }
+        any
+    }
+
+    fn let_go_of(&mut self, worker: Worker) {
+        self.leaving.push(worker.pid);
+    }
+
+    /// No more are made, and those that wait end.
+    pub fn end(&mut self) {
+        (self.wanted, self.shape) = (0, None);
+        self.let_go();
+    }
+
+    /// Waits until they have ended. One that was stopped is killed, and its sandbox with it.
+    pub fn await_end(&mut self) {
+        self.end();
+        let until = Instant::now() + LEAVING;
+        for pid in std::mem::take(&mut self.leaving) {
+            while matches!(waitpid(pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
+                if Instant::now() < until {
+                    std::thread::sleep(GLANCE);
+                } else {
+                    // Where it has ended by now, that is as good.
+                    let _ = kill(pid, Signal::SIGKILL);
+                    let _ = waitpid(pid, None);
+                    break;
+                }
+            }
+        }
+    }
+}
