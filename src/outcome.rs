@@ -68,6 +68,14 @@ impl Warm {
         Warm { how, why: None, shares: if shares { &["hash seed", "layout of memory", "stack canary"] } else { &[] } }
     }
 
+    /// What that means for an isolation that every run has which begins by itself, where it has it in part: its name in
+    /// [`Outcome::enforcement`], and what is missing.
+    pub fn enforcement(&self) -> Option<(String, Enforcement)> {
+        let (last, others) = self.shares.split_last()?;
+        let missing = format!("{} and {last} are those of all runs by the template", others.join(", "));
+        Some(("randomization".to_owned(), Enforcement::Partly(missing)))
+    }
+
     /// By none, and why.
     pub fn cold(why: String) -> Warm {
         Warm { how: How::Cold, why: Some(why), shares: &[] }

@@ -114,5 +114,6 @@ print(sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, res
     let result = run(&["--cpus", "4"], 2, code);
     let used: f64 = stdout(&result).trim().parse().expect("a number");
     let told = result["usage"]["cpu_ms"].as_f64().expect("a number") / 1000.0;
-    assert!(told >= used - 0.02 && told < used * 1.1 + 0.05, "{used} s, {result}");
+    // The sandbox's own making counts too, and takes its time on a busy machine; twice would be more than that.
+    assert!(told >= used - 0.02 && told < used * 1.1 + 0.2, "{used} s, {result}");
 }

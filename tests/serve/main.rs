@@ -13,3 +13,4 @@ mod mcp;
 mod page;
 mod server;
 mod tls;
+mod warm;

@@ -117,7 +117,9 @@ pub fn run(
             // It ran, and all that it wrote is here; what has ended it is the template's end.
             let ended = lease.over && outcome.status == Status::Cancelled && outcome.error.is_none();
             let error = if ended { Some(entry.ended()) } else { outcome.error };
-            Ok((Outcome { warm: Some(Warm::copied(how, shares)), error, ..outcome }, order.spec))
+            let mut outcome = Outcome { warm: Some(Warm::copied(how, shares)), error, ..outcome };
+            outcome.enforcement.extend(outcome.warm.as_ref().and_then(Warm::enforcement));
+            Ok((outcome, order.spec))
         }
         Err(error) if error.kind == Kind::Setup && lease.is_over() => Err(entry.ended()),
         Err(error) => Err(error),

@@ -1,5 +1,6 @@
 //! Commands and pieces of code that run to their end.
 
+use super::record::Sandbox;
 use super::{App, Body, sandboxes};
 use crate::serve::failure::{Answer, Failure};
 use axum::Json;
@@ -37,6 +38,9 @@ pub struct CodeRun {
     argv: Option<Vec<String>>,
     envs: Option<BTreeMap<String, String>>,
     timeout: Option<f64>,
+    /// A warm template, of whose interpreter a copy runs the code: belljar's own. The run has a sandbox of its own then, with the template's
+    /// image and limits, and this sandbox gives it variables only.
+    warm: Option<String>,
 }
 
 /// What is to run.
@@ -76,17 +80,12 @@ pub fn text_of(result: &Value, key: &str) -> String {
 async fn run(app: &App, id: &str, work: Work) -> Answer<(i64, String)> {
     let sandbox = sandboxes::find(app, id).await?;
     sandbox.running()?;
-    let mut env = sandbox.record.env.clone();
-    env.extend([("DAYTONA_SANDBOX_ID".to_owned(), sandbox.id().to_owned())]);
-    env.extend(work.env);
     let mut parameters = json!({
-        "name": sandbox.id(), "command": work.command, "env": env, "input": work.input, "output_limit": MOST_OUTPUT,
+        "name": sandbox.id(), "command": work.command, "input": work.input, "output_limit": MOST_OUTPUT,
+        "env": variables(&sandbox, work.env), "timeout": timeout(work.timeout),
     });
     if let Some(workdir) = work.workdir {
         parameters["workdir"] = Value::String(app.inside(&sandbox, &workdir).await?);
-    }
-    if let Some(seconds) = work.timeout.filter(|seconds| *seconds > 0.0) {
-        parameters["timeout"] = json!(format!("{}ms", (seconds * 1000.0).ceil() as u64));
     }
     let workdir = parameters["workdir"].as_str().map(str::to_owned);
     let result = app.backend.call("exec", parameters).await.map_err(|error| match (workdir, error.errno) {
@@ -95,7 +94,26 @@ async fn run(app: &App, id: &str, work: Work) -> Answer<(i64, String)> {
         }
         _ => Failure::from(error),
     })?;
-    let output = text_of(&result, "stdout");
+    end_of(&result, text_of(&result, "stdout"))
+}
+
+/// The sandbox's variables, and these.
+fn variables(sandbox: &Sandbox, more: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut env = sandbox.record.env.clone();
+    env.extend([("DAYTONA_SANDBOX_ID".to_owned(), sandbox.id().to_owned())]);
+    env.extend(more);
+    env
+}
+
+/// A number of seconds as a verb reads it; null, where there is no limit.
+fn timeout(seconds: Option<f64>) -> Value {
+    seconds
+        .filter(|seconds| *seconds > 0.0)
+        .map_or(Value::Null, |seconds| json!(format!("{}ms", (seconds * 1000.0).ceil() as u64)))
+}
+
+/// The exit code and what was written, as clients are told of them.
+fn end_of(result: &Value, output: String) -> Answer<(i64, String)> {
     match result["status"].as_str().unwrap_or_default() {
         "timed_out" => Err(Failure::new(
             StatusCode::REQUEST_TIMEOUT,
@@ -105,8 +123,31 @@ async fn run(app: &App, id: &str, work: Work) -> Answer<(i64, String)> {
         // What belljar could not do is said as the start of a command that failed.
         "setup_failed" => Ok((-1, format!("{output}{}", result["error"]["message"].as_str().unwrap_or_default()))),
         "exited" => Ok((result["exit_code"].as_i64().unwrap_or(-1), output)),
-        status => Ok((exit_code_of(&result), format!("{output}{}", told(status)))),
+        status => Ok((exit_code_of(result), format!("{output}{}", told(status)))),
     }
+}
+
+/// Code that a copy of a template's interpreter runs: of which template, in which language, and the code.
+struct Copied {
+    warm: String,
+    lang: &'static str,
+    code: String,
+    argv: Vec<String>,
+    env: BTreeMap<String, String>,
+    timeout: Option<f64>,
+}
+
+/// Runs it; the exit code, what was written, where what went to standard error stands behind the rest, and how it came to be run.
+async fn run_copied(app: &App, id: &str, work: Copied) -> Answer<(i64, String, Value)> {
+    let sandbox = sandboxes::find(app, id).await?;
+    sandbox.running()?;
+    let parameters = json!({
+        "warm": work.warm, "lang": work.lang, "code": work.code, "file": work.argv, "output_limit": MOST_OUTPUT,
+        "env": variables(&sandbox, work.env), "timeout": timeout(work.timeout),
+    });
+    let mut result = app.backend.call("code", parameters).await?;
+    let (exit_code, output) = end_of(&result, text_of(&result, "stdout") + &text_of(&result, "stderr"))?;
+    Ok((exit_code, output, result["warm"].take()))
 }
 
 /// What people are told where belljar ended the command.
@@ -164,20 +205,35 @@ pub async fn code_run(
         }
         other => return Err(Failure::bad(format!("bad request: unsupported language: {}", other.escape_debug()))),
     };
-    let (code, charts) = match language {
+    let (code, has_charts) = match language {
         "python" if code.contains("matplotlib") => (with_charts(&code), true),
-        "javascript" => (format!("process.argv.splice(1, 1);\n{code}"), false),
+        "javascript" if wish.warm.is_none() => (format!("process.argv.splice(1, 1);\n{code}"), false),
         _ => (code, false),
     };
-    let mut command: Vec<String> = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
-    command.extend(wish.argv.unwrap_or_default());
-    let work = Work { command, input: code, workdir: None, env: env_of(wish.envs)?, timeout: wish.timeout };
-    let (exit_code, output) = run(&app, &id, work).await?;
-    if !charts {
-        return Ok(Json(json!({ "exitCode": exit_code, "result": output })));
+    let (argv, env, timeout) = (wish.argv.unwrap_or_default(), env_of(wish.envs)?, wish.timeout);
+    let (exit_code, output, warm) = match (wish.warm, language) {
+        (Some(_), "typescript") => return Err(Failure::bad("warm: templates run Python and JavaScript")),
+        (Some(warm), _) => {
+            let lang = if language == "python" { "python" } else { "node" };
+            run_copied(&app, &id, Copied { warm, lang, code, argv, env, timeout }).await?
+        }
+        (None, _) => {
+            let mut command: Vec<String> = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+            command.extend(argv);
+            let work = Work { command, input: code, workdir: None, env, timeout };
+            let (exit_code, output) = run(&app, &id, work).await?;
+            (exit_code, output, Value::Null)
+        }
+    };
+    let (output, charts) = if has_charts { charts_of(&output) } else { (output, Vec::new()) };
+    let mut answer = json!({ "exitCode": exit_code, "result": output });
+    if has_charts {
+        answer["artifacts"] = json!({ "charts": charts });
     }
-    let (output, charts) = charts_of(&output);
-    Ok(Json(json!({ "exitCode": exit_code, "result": output, "artifacts": { "charts": charts } })))
+    if !warm.is_null() {
+        answer["warm"] = warm;
+    }
+    Ok(Json(answer))
 }
 
 /// What a line begins with that has a chart.
