@@ -276,6 +276,8 @@ pub enum Step {
     Lead,
     /// Lets the payload go on inside the root.
     OfferRoot,
+    /// Waits until the publisher is in the sandbox's namespace of users, where it counts as a process.
+    AwaitPublisher,
     /// Waits for the command, which nobody knew when the sandbox was made.
     AwaitCommand,
     /// Lets the payload execute.

@@ -239,6 +239,7 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::EnterCgroup => enter_cgroup(context, walk, Call::Write),
         Step::Lead => super::leader::lead(context, walk),
         Step::OfferRoot => announce(&context.meeting.root),
+        Step::AwaitPublisher => super::init::await_publisher(context, walk),
         Step::AwaitCommand => super::given::hear(context, walk),
         Step::ReleasePayload => announce(&context.meeting.release),
         Step::NewNetwork => at(Call::Only, child::unshare(libc::CLONE_NEWNET)),

@@ -264,17 +264,41 @@ fn forward(context: &Context<'_>, state: &mut Walk) {
                     Duty::Wait => drop(child::kill(-1, signal)),
                     Duty::Lead if signal == libc::SIGKILL => leader::end_everybody(context, state),
                     Duty::Spare if !state.taken => {}
-                    Duty::Run | Duty::Lead | Duty::Spare => {
-                        if child::kill(-state.payload, signal).is_err() {
-                            // It has not made its session yet.
-                            let _ = child::kill(state.payload, signal);
-                        }
-                    }
+                    Duty::Run | Duty::Lead | Duty::Spare => pass_on(state, signal),
                 }
             }
         }
         // Nothing has come.
         Err(_) => {}
+    }
+}
+
+/// A signal for the payload.
+fn pass_on(state: &Walk, signal: i32) {
+    if child::kill(-state.payload, signal).is_err() {
+        // It has not made its session yet.
+        let _ = child::kill(state.payload, signal);
+    }
+}
+
+/// Step `AwaitPublisher`: until the supervisor has heard of it, which says 0. What it says else are signals.
+pub fn await_publisher(context: &Context<'_>, state: &Walk) -> Applied {
+    let mut told = [0u8; 16];
+    loop {
+        match child::read(context.control, &mut told) {
+            // The supervisor is gone.
+            Ok(0) => child::exit(0),
+            Ok(count) => {
+                for byte in told.iter().take(count) {
+                    match byte {
+                        0 => return Ok(()),
+                        signal => pass_on(state, i32::from(*signal)),
+                    }
+                }
+            }
+            Err(libc::EINTR) => {}
+            Err(errno) => return Err(Stop::at(Call::Only, errno)),
+        }
     }
 }
 

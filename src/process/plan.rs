@@ -92,6 +92,9 @@ impl Plan {
         steps.init.push(Step::DieWithSupervisor);
         // After the last look at the payload's process, which shares our memory.
         steps.init.push(Step::BeUndumpable);
+        if !order.spec.publish.is_empty() {
+            steps.init.push(Step::AwaitPublisher);
+        }
         // Last: nothing hostile runs before pid 1 has given up its privileges, and nothing at all where one of its
         // steps is refused.
         steps.init.push(Step::ReleasePayload);

@@ -94,6 +94,7 @@ impl fmt::Display for Step {
             Step::NewTerminal => f.write_str("open a terminal and take it"),
             Step::Leave => f.write_str("leave"),
             Step::OfferRoot => f.write_str("let the payload into the root"),
+            Step::AwaitPublisher => f.write_str("wait for the publisher"),
             Step::AwaitCommand => f.write_str("wait for the command"),
             Step::ExecuteGiven => f.write_str("execute the command that came"),
             Step::ReleasePayload => f.write_str("release the payload"),

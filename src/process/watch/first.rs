@@ -107,6 +107,11 @@ impl First {
         let _ = nix::unistd::write(&self.control, &[signal as u8]);
     }
 
+    /// Tells it that the publisher is where it counts. Where it is gone, its end is about to be seen.
+    pub(super) fn tell_of_publisher(&self) {
+        let _ = nix::unistd::write(&self.control, &[0]);
+    }
+
     /// Whether there is a frame, or its end, to be heard.
     pub(super) fn has_told(&self) -> bool {
         polled::is_readable(self.control.as_fd(), Duration::ZERO)

@@ -48,7 +48,12 @@ impl Running {
     /// the result says so.
     pub(super) fn hear_publisher(&mut self) {
         let Some(publisher) = &mut self.guards.publisher else { return };
-        match publisher.hear() {
+        let served = publisher.has_served();
+        let news = publisher.hear();
+        if publisher.has_served() && !served {
+            self.first.tell_of_publisher();
+        }
+        match news {
             News::Refused(error) if !self.ending.is_near() => self.end_with(error),
             News::Refused(_) | News::Lost | News::Nothing => {}
         }
