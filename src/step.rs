@@ -278,8 +278,6 @@ pub enum Step {
     OfferRoot,
     /// Waits until the publisher is in the sandbox's namespace of users, where it counts as a process.
     AwaitPublisher,
-    /// Waits for the command, which nobody knew when the sandbox was made.
-    AwaitCommand,
     /// Lets the payload execute.
     ReleasePayload,
     /// unshare(2) of the network.
@@ -400,8 +398,6 @@ pub enum Step {
     },
     /// execve(2) of the first candidate that exists.
     Execute(Command),
-    /// execve(2) of the first candidate of the command that came.
-    ExecuteGiven,
     /// Ends without having executed anything: the sandbox waits for what will join it.
     Leave,
 }

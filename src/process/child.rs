@@ -240,8 +240,9 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::Lead => super::leader::lead(context, walk),
         Step::OfferRoot => announce(&context.meeting.root),
         Step::AwaitPublisher => super::init::await_publisher(context, walk),
-        Step::AwaitCommand => super::given::hear(context, walk),
-        Step::ReleasePayload => announce(&context.meeting.release),
+        Step::ReleasePayload => {
+            super::given::await_command(context, walk).and_then(|()| announce(&context.meeting.release))
+        }
         Step::NewNetwork => at(Call::Only, child::unshare(libc::CLONE_NEWNET)),
         Step::LoopbackUp => super::device::loopback_up(),
         Step::OpenTun { index } => super::device::open_tun(walk, *index),
@@ -295,7 +296,6 @@ fn apply(step: &Step, context: &Context<'_>, walk: &mut Walk) -> Applied {
         Step::UnblockSignals => at(Call::Only, child::set_signal_mask(0)),
         Step::Seccomp { program, .. } => at(Call::Only, child::install_filter(program)),
         Step::Execute(command) => super::payload::execute(&command.candidates, context),
-        Step::ExecuteGiven => super::given::execute(context),
         Step::Leave => {
             context.meeting.executing.store(1, Ordering::Release);
             child::exit(0)

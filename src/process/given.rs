@@ -2,8 +2,8 @@
 //!
 //! pid 1 is a copy of its supervisor, and begins with the same memory. So the supervisor sets a piece of it aside before it clones
 //! ([`room`]), writes down later what belongs there, with the addresses that this has in pid 1, and sends it; pid 1 reads it to that place
-//! ([`hear`]), where the payload's process, which shares its memory, finds the arrays that execve(2) takes ([`execute`]). Nobody but the two
-//! has an end of the socket.
+//! ([`await_command`]), where the payload's process, which shares its memory, finds the arrays that execve(2) takes ([`execute`]). Nobody but the two
+//! has an end of the socket. pid 1 says when it waits (`Waiting`), and that it has the command (`Taken`), before anything of that is executed.
 //!
 //! ```text
 //! milliseconds until pid 1 ends the command, 0: never | where `argv` is | where `envp` is | where the candidates are
@@ -11,8 +11,8 @@
 //! ```
 
 use super::child::{Context, Walk};
-use super::payload;
-use super::report::{Applied, Stop, at};
+use super::report::{Applied, Frame, Stop, at};
+use super::{init, payload};
 use crate::step::{Call, Command};
 use crate::sys::child;
 use core::cell::RefCell;
@@ -86,30 +86,41 @@ fn word(room: &[u8], index: usize) -> usize {
     room.as_chunks::<WORD>().0.get(index).map_or(0, |word| usize::from_ne_bytes(*word))
 }
 
-/// Step `AwaitCommand`, of pid 1: reads it to its place. Where nobody will send one, that is the end.
-pub fn hear(context: &Context<'_>, walk: &mut Walk) -> Applied {
-    let Some(room) = context.given else { return Err(Stop::at(Call::Only, libc::EFAULT)) };
+/// Of pid 1, before it lets the payload go on: where the command is not known yet, says that it waits, and reads it to its place. Where nobody
+/// will send one, that is the end.
+pub fn await_command(context: &Context<'_>, walk: &mut Walk) -> Applied {
+    let Some(room) = context.given else { return Ok(()) };
+    init::send(context, Frame::Waiting);
     let mut room = room.borrow_mut();
-    let count = loop {
+    let mut watched =
+        [walk.payload_pidfd, context.control].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    loop {
+        match child::poll(&mut watched, None) {
+            Err(libc::EINTR) => continue,
+            polled => drop(at(Call::Wait, polled)?),
+        }
+        // Of the payload's end nobody would hear.
+        if watched[0].revents != 0 {
+            return Err(Stop::at(Call::Wait, libc::ESRCH));
+        }
         match child::read(context.control, &mut room) {
             Err(libc::EINTR) => {}
-            heard => break at(Call::Only, heard)?,
+            Ok(count) if count < HEAD * WORD => child::exit(0),
+            Ok(_) => break,
+            Err(errno) => return Err(Stop::at(Call::Only, errno)),
         }
-    };
-    if count < HEAD * WORD {
-        child::exit(0);
     }
     let milliseconds = word(&room, 0);
     if milliseconds > 0 {
         let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
         walk.time_left = Some(libc::timespec { tv_sec: seconds as i64, tv_nsec: rest as i64 * 1_000_000 });
     }
+    init::send(context, Frame::Taken);
     Ok(())
 }
 
-/// Step `ExecuteGiven`, of the payload: pid 1 has let it go on, and so has heard the command.
-pub fn execute(context: &Context<'_>) -> Applied {
-    let Some(room) = context.given else { return Err(Stop::at(Call::Only, libc::EFAULT)) };
+/// Step `Execute` of the payload, where pid 1 has heard the command.
+pub fn execute(room: &Room, context: &Context<'_>) -> Applied {
     let room = room.borrow();
     let array = |index| room.as_ptr().wrapping_add(word(&room, index)).cast();
     let mut rest = room.get(word(&room, 3)..).unwrap_or_default();

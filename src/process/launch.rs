@@ -69,8 +69,8 @@ pub fn launch(order: &Order, lease: Option<Lease>, host: Host, plan: Plan, role:
     map_ids(running)
 }
 
-/// The same for a command that is not known yet, which comes to the place that is answered. `plan` waits for it
-/// ([`Plan::await_command`]), and has no network that we serve.
+/// The same for a command that is not known yet, which comes to the place that is answered: pid 1 waits for it before it releases the
+/// payload, and what `plan` says of the command is not done. There is no network that we serve.
 ///
 /// # Errors
 ///

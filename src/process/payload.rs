@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use super::child::{Context, NEVER, Walk, walk};
+use super::given;
 use super::report::{Applied, Stop, at};
 use crate::step::Call;
 use crate::sys::child;
@@ -39,7 +40,11 @@ pub fn default_signals() -> Applied {
 
 /// execve(2) of the first candidate that can be executed, as execvp(3) chooses: what does not exist is passed over,
 /// what may not be executed is remembered. Without a candidate it is the file that is open as code. A refusal names the candidate.
+/// A command that came later takes the place of all that.
 pub fn execute(candidates: &[CString], context: &Context<'_>) -> Applied {
+    if let Some(room) = context.given {
+        return given::execute(room, context);
+    }
     let words = (context.arguments, context.environment);
     if candidates.is_empty() {
         context.meeting.executing.store(1, Ordering::Release);

@@ -118,22 +118,11 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The same for a command that is not known yet.
-    pub fn await_command(mut self) -> Plan {
-        self.steps.init.insert(self.steps.init.len().saturating_sub(1), Step::AwaitCommand);
-        if let Some(last) = self.steps.payload.last_mut() {
-            *last = Step::ExecuteGiven;
-        }
-        self
-    }
-
-    /// Whether what was made for a command that was not known yet is what this plan makes, up to the command.
+    /// Whether this plan makes the same as that one, up to the command.
     pub fn is_made_as(&self, made: &Plan) -> bool {
-        let bare = |steps: &Steps| steps.payload.len().saturating_sub(1);
-        let init = made.steps.init.iter().filter(|step| **step != Step::AwaitCommand);
-        let (ours, theirs) = (self.steps.payload.get(..bare(&self.steps)), made.steps.payload.get(..bare(&made.steps)));
-        let limits = |plan: &Plan| (plan.namespaces, plan.cgroup.clone(), plan.id_maps.clone());
-        self.steps.init.iter().eq(init) && ours == theirs && limits(self) == limits(made) && self.image == made.image
+        let all = |plan: &Plan| (plan.namespaces, plan.cgroup.clone(), plan.id_maps.clone(), plan.image.clone());
+        let before = |plan: &Plan| plan.steps.payload.split_last().map(|(_, before)| before.to_vec());
+        self.steps.init == made.steps.init && before(self) == before(made) && all(self) == all(made)
     }
 
     /// Whether the payload hands over a namespace of users that those who join need.

@@ -11,12 +11,15 @@ use super::role::Delivery;
 use super::watch::{Beginning, Running};
 use crate::error::Error;
 use crate::host::Host;
+use crate::images::store::HOST;
 use crate::images::{self, Lease, Store};
 use crate::spec::{Code, Order, Privileges, Program, Runs, Source, Spec, Userns, check_order};
 use crate::{cgroup, program};
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Instant;
 
 /// What such a sandbox is made for: an order without what a command brings with it, which are its words, its variables and its deadline.
@@ -49,12 +52,23 @@ impl Shape {
             && spec.stdin.is_none()
             && spec.policy().is_none()
             && spec.userns != Userns::Range
-            && !spec.tty;
+            && !spec.tty
+            && !begins_in_the_hosts_files(order);
         is_plain.then(|| Shape {
             order: Order { spec: Spec { program, env: Vec::new(), timeout: None, ..spec.clone() }, ..order.clone() },
             capture: delivery.capture,
         })
     }
+}
+
+/// Whether its command begins in a directory of the machine's own files, which others may have changed by then.
+fn begins_in_the_hosts_files(order: &Order) -> bool {
+    const SHOWN: [&str; 9] = ["usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "sys"];
+    let own = matches!(order.spec.image.as_deref(), None | Some(HOST));
+    let is_shown = |path: &Path| {
+        path.components().nth(1).is_none_or(|first| SHOWN.iter().any(|shown| first.as_os_str() == *shown))
+    };
+    own && order.spec.workdir.as_deref().is_some_and(is_shown)
 }
 
 /// One that waits. It holds no image: whoever removes that need not know of it, and whoever comes with a command finds it changed.
@@ -78,10 +92,12 @@ impl Poised {
         let lease = images::lease(order, store)?;
         let image = super::root(order, lease.as_ref());
         let host = cgroup::settle(&order.spec, Host::probe(&order.spec, image)?)?;
-        let plan = Plan::new(order, &host)?.await_command();
+        let plan = Plan::new(order, &host)?;
         let delivery = Delivery { capture: shape.capture, fail_step: None };
         let layers = layers(&host);
         let (running, place) = launch_ahead(order, host.clone(), plan, delivery)?;
+        // What it sends must not lie unread: descriptors on their way count against all of the user's processes.
+        let running = running.until_it_stands()?;
         Ok(Poised { shape, host, layers, running, place })
     }
 
@@ -99,21 +115,21 @@ impl Poised {
         match planned.map(|(lease, plan)| running.begin(order, plan, lease, begun)) {
             Some(Ok(())) => Some(running),
             Some(Err(_)) | None => {
-                end(running);
+                running.end_unused();
                 None
             }
         }
     }
 
+    /// Waits until `line` has something; `false`, where there is nothing to wait with any more.
+    pub fn waits_for(&self, line: BorrowedFd<'_>) -> bool {
+        self.running.waits_for(line)
+    }
+
     /// Ends it unused.
     pub fn end(self) {
-        end(self.running);
+        self.running.end_unused();
     }
-}
-
-/// What there was to say of its end nobody has asked for.
-fn end(running: Running) {
-    drop(running.abandon(Error::setup("use a sandbox that waits", libc::ECANCELED)));
 }
 
 /// Which directories the layers of an image are, and since when: device, inode, seconds, nanoseconds.

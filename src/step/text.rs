@@ -95,8 +95,6 @@ impl fmt::Display for Step {
             Step::Leave => f.write_str("leave"),
             Step::OfferRoot => f.write_str("let the payload into the root"),
             Step::AwaitPublisher => f.write_str("wait for the publisher"),
-            Step::AwaitCommand => f.write_str("wait for the command"),
-            Step::ExecuteGiven => f.write_str("execute the command that came"),
             Step::ReleasePayload => f.write_str("release the payload"),
             Step::NewNetwork => f.write_str("unshare the network namespace"),
             Step::LoopbackUp => f.write_str("bring lo up"),

@@ -1,6 +1,6 @@
 //! What a copy of a process has from it, and what others may change of it from outside while it runs: its limits (prlimit(2)), its
-//! place among those that compute (renice(1), taskset(1), chrt(1), ionice(1)), its cgroup, and how soon it is killed when memory is
-//! short. Nobody can change its environment, directory, umask or signal mask from outside.
+//! place among those that compute (renice(1), taskset(1), chrt(1), ionice(1)), how late its timers may be, what a core dump of it
+//! has, its cgroup, and how soon it is killed when memory is short. Nobody can change its environment, directory, umask or signal mask from outside.
 #![allow(unsafe_code)]
 
 use super::proc::{self, Limits};
@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Read as _;
 
 /// What is told of it by files of its own.
-const FILES: [&str; 2] = ["cgroup", "oom_score_adj"];
+const FILES: [&str; 3] = ["cgroup", "oom_score_adj", "coredump_filter"];
 /// More than one of them says, mostly: each is read in one go.
 const PIECE: usize = 8 << 10;
 /// The process itself, in ioprio_get(2).
@@ -21,7 +21,7 @@ const IOPRIO_WHO_PROCESS: libc::c_long = 1;
 pub struct Inherited {
     limits: Limits,
     told: [Vec<u8>; FILES.len()],
-    numbers: [libc::c_long; 3],
+    numbers: [libc::c_long; 4],
     cpus: Option<CpuSet>,
 }
 
@@ -32,6 +32,7 @@ impl Inherited {
             ask(libc::SYS_getpriority, libc::PRIO_PROCESS.into()),
             ask(libc::SYS_sched_getscheduler, 0),
             ask(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS),
+            ask(libc::SYS_prctl, libc::PR_GET_TIMERSLACK.into()),
         ];
         let mut piece = [0; PIECE];
         let told = FILES.map(|name| told(name, &mut piece).unwrap_or_default());
@@ -45,7 +46,7 @@ impl Inherited {
 
     /// What a command has of it that no cgroup of its own holds.
     pub fn cgroup(&self) -> String {
-        let [cgroup, _] = &self.told;
+        let [cgroup, ..] = &self.told;
         String::from_utf8_lossy(cgroup).into_owned()
     }
 }

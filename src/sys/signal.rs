@@ -25,6 +25,7 @@ pub const HEARD: [Signal; 10] = [
 pub struct Listening {
     descriptor: SignalFd,
     before: SigSet,
+    drains: bool,
 }
 
 impl Listening {
@@ -38,7 +39,7 @@ impl Listening {
         let heard = HEARD.into_iter().filter(|signal| !is_ignored(*signal)).collect::<SigSet>();
         let descriptor = SignalFd::with_flags(&heard, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(|errno| errno as i32)?;
-        Ok(Listening { descriptor, before })
+        Ok(Listening { descriptor, before, drains: true })
     }
 
     /// The descriptor to poll.
@@ -52,9 +53,14 @@ impl Listening {
         Signal::try_from(info.ssi_signo as i32).ok()
     }
 
+    /// From now on there is no result to be told: what has come and was not acted on does to us what it does to others.
+    pub fn leave_pending(&mut self) {
+        self.drains = false;
+    }
+
     /// Puts the caller's mask back. What came too late to be acted on must not end us before we have told the result.
     pub fn close(self) -> Answer<()> {
-        while self.next().is_some() {}
+        while self.drains && self.next().is_some() {}
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.before), None).map_err(|errno| errno as i32)
     }
 }

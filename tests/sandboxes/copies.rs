@@ -1,12 +1,14 @@
-//! Copies of trees that somebody changes meanwhile, and of files that are no plain ones.
+//! Copies of trees that somebody changes meanwhile, of files that are no plain ones, and copies that are ended.
 
 use crate::common::chance::scaled_from;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Scratch, said};
+use crate::common::{Scratch, Started, said};
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path that is text")
@@ -124,4 +126,53 @@ fn files_that_do_not_say_how_long_they_are_are_copied_whole() {
     let count = fs::read_to_string("/sys/devices/system/cpu/online").expect("a number");
     assert_eq!(said(&sandboxes.call(&["cp", "/sys/devices/system/cpu/online", "box:/tmp/c"])), (Some(0), "", ""));
     assert_eq!(said(&sandboxes.shell("box", "cat /tmp/c")), (Some(0), count.as_str(), ""));
+}
+
+#[test]
+fn a_copy_that_is_ended_leaves_nothing_and_a_killed_one_is_swept_by_the_next() {
+    use nix::sys::signal::Signal;
+    let sandboxes = Sandboxes::new("ended-copies");
+    sandboxes.create("box", &["--disk", "400M"]);
+    let scratch = Scratch::new("ended-here");
+    sandboxes.shell("box", "mkdir /tmp/m /tmp/w; head -c 150M /dev/zero > /tmp/m/b; mkfifo /tmp/end");
+    let (into, large) = (scratch.0.join("into"), scratch.0.join("large"));
+    fs::create_dir(&into).expect("a directory");
+    fs::File::create(&large)
+        .and_then(|file| std::io::copy(&mut std::io::repeat(1).take(150 << 20), &mut &file))
+        .expect("a file");
+    let names = |path: &Path| -> Vec<String> {
+        let listed = fs::read_dir(path).expect("listed");
+        listed.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    };
+    let begun = |seen: &dyn Fn() -> bool| assert!(crate::common::eventually(10, seen), "it never began");
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
+        let copy = Started::new(&mut sandboxes.command(&["cp", "box:/tmp/m", text(&into)]));
+        begun(&|| !names(&into).is_empty());
+        copy.signal(signal);
+        assert_eq!(copy.end_signal(), Some(signal as i32));
+        if signal == Signal::SIGKILL {
+            assert_eq!(said(&sandboxes.call(&["cp", "box:/etc/hostname", text(&into)])), (Some(0), "", ""));
+            assert_eq!(names(&into), ["hostname"]);
+        } else {
+            assert_eq!(names(&into), [""; 0], "{signal}");
+        }
+        let inside = || sandboxes.shell("box", "ls -A /tmp/w").stdout;
+        // It may be done before anybody has seen that it has begun.
+        let ended = (0..10).find_map(|_| {
+            sandboxes.shell("box", "rm -f /tmp/w/large");
+            let copy = Started::new(&mut sandboxes.command(&["cp", text(&large), "box:/tmp/w"]));
+            begun(&|| !inside().is_empty());
+            copy.signal(signal);
+            copy.end_signal()
+        });
+        assert_eq!(ended, Some(signal as i32));
+        if signal == Signal::SIGKILL {
+            // The tool takes back what is half where it has the time; else the next call does.
+            std::thread::sleep(Duration::from_secs(2));
+            assert_eq!(said(&sandboxes.call(&["cp", "/etc/hostname", "box:/tmp/w"])), (Some(0), "", ""));
+            assert_eq!(inside(), "hostname\n");
+        } else {
+            assert!(crate::common::eventually(5, || inside().is_empty()), "{signal}: {}", inside());
+        }
+    }
 }

@@ -2,11 +2,11 @@
 
 use crate::common::chance::scaled_from;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{Run, Scratch, Started, said};
+use crate::common::{Run, Scratch, said};
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
@@ -155,50 +155,6 @@ fn an_archive_on_a_stream_is_whole_whatever_is_in_the_tree() {
         .expect("read");
     assert_eq!(&middle, b"middle");
     fs::set_permissions(scratch.0.join("t/shut"), fs::Permissions::from_mode(0o755)).expect("a mode");
-}
-
-#[test]
-fn a_copy_that_is_ended_leaves_nothing_and_a_killed_one_is_swept_by_the_next() {
-    use nix::sys::signal::Signal;
-    let sandboxes = Sandboxes::new("ended-copies");
-    sandboxes.create("box", &["--disk", "400M"]);
-    let scratch = Scratch::new("ended-here");
-    sandboxes.shell("box", "mkdir /tmp/m /tmp/w; head -c 150M /dev/zero > /tmp/m/b; mkfifo /tmp/end");
-    let (into, large) = (scratch.0.join("into"), scratch.0.join("large"));
-    fs::create_dir(&into).expect("a directory");
-    fs::File::create(&large)
-        .and_then(|file| std::io::copy(&mut std::io::repeat(1).take(150 << 20), &mut &file))
-        .expect("a file");
-    let names = |path: &Path| -> Vec<String> {
-        let listed = fs::read_dir(path).expect("listed");
-        listed.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
-    };
-    let begun = |seen: &dyn Fn() -> bool| assert!(crate::common::eventually(10, seen), "it never began");
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGKILL] {
-        let copy = Started::new(&mut sandboxes.command(&["cp", "box:/tmp/m", text(&into)]));
-        begun(&|| !names(&into).is_empty());
-        copy.signal(signal);
-        assert_eq!(copy.end_signal(), Some(signal as i32));
-        if signal == Signal::SIGKILL {
-            assert_eq!(said(&sandboxes.call(&["cp", "box:/etc/hostname", text(&into)])), (Some(0), "", ""));
-            assert_eq!(names(&into), ["hostname"]);
-        } else {
-            assert_eq!(names(&into), [""; 0], "{signal}");
-        }
-        let copy = Started::new(&mut sandboxes.command(&["cp", text(&large), "box:/tmp/w"]));
-        let inside = || sandboxes.shell("box", "ls -A /tmp/w").stdout;
-        begun(&|| !inside().is_empty());
-        copy.signal(signal);
-        assert_eq!(copy.end_signal(), Some(signal as i32));
-        if signal == Signal::SIGKILL {
-            // The tool takes back what is half where it has the time; else the next call does.
-            std::thread::sleep(Duration::from_secs(2));
-            assert_eq!(said(&sandboxes.call(&["cp", "/etc/hostname", "box:/tmp/w"])), (Some(0), "", ""));
-            assert_eq!(inside(), "hostname\n");
-        } else {
-            assert!(crate::common::eventually(5, || inside().is_empty()), "{signal}: {}", inside());
-        }
-    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::common::images::Image;
 use crate::common::sandboxes::Sandboxes;
-use crate::common::{allowed_to_be_missing, eventually, installed};
+use crate::common::{allowed_to_be_missing, eventually, installed, is_root};
 use crate::rpc::Driver;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -281,19 +281,141 @@ fn whatever_ends_rpc_ends_those_that_wait() {
     assert_eq!(sandboxes.leavings(), Vec::<String>::new());
 }
 
+/// The processes that one of them is made of: its worker, its first process, and the one that becomes the command.
+fn parts(driver: &Driver, first: i32) -> [i32; 3] {
+    let worker = children(driver.pid()).into_iter().find(|worker| children(*worker).contains(&first));
+    [worker.expect("its worker"), first, children(first)[0]]
+}
+
 #[test]
-fn one_that_has_ended_meanwhile_costs_nobody_his_command() {
+fn one_that_is_ended_or_told_to_end_meanwhile_costs_nobody_his_command() {
     let sandboxes = Sandboxes::new("poised-dies");
-    let mut driver = driver(&sandboxes, "2");
+    let mut driver = driver(&sandboxes, "1");
     driver.result("run", shell("true"));
-    for _ in 0..5 {
-        let from = waits(&driver, 2);
-        from.keys().for_each(|pid| kill(Pid::from_raw(*pid), Signal::SIGKILL).expect("it is there"));
-        assert!(eventually(10, || from.keys().all(|pid| began(*pid).is_none())));
-        let told = driver.result("run", shell("echo here"));
-        assert_eq!((&told["status"], &told["stdout"]), (&json!("exited"), &json!("here\n")), "{told}");
-        driver.result("run", shell("true"));
+    let signals = [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR1, Signal::SIGALRM];
+    for (signal, part) in signals.into_iter().flat_map(|signal| [0, 1, 2].map(|part| (signal, part))) {
+        // Who becomes the command may be killed as late as any command.
+        for pause in [0, 50].into_iter().filter(|pause| *pause > 0 || part < 2) {
+            let (first, _) = waits(&driver, 1).pop_first().expect("one");
+            kill(Pid::from_raw(parts(&driver, first)[part]), signal).expect("it is there");
+            std::thread::sleep(Duration::from_millis(pause));
+            let told = driver.result("run", shell("sleep 0.05; echo here"));
+            assert_eq!(
+                (&told["status"], &told["stdout"]),
+                (&json!("exited"), &json!("here\n")),
+                "{signal} {part}: {told}"
+            );
+        }
     }
+    // Whoever is stopped begins nothing, and is not waited for.
+    let (first, _) = waits(&driver, 1).pop_first().expect("one");
+    kill(Pid::from_raw(first), Signal::SIGSTOP).expect("it is there");
+    assert_eq!(driver.result("run", shell("echo here"))["stdout"], "here\n");
+    assert!(eventually(10, || began(first).is_none()));
+    // One that was ended is made anew without being asked for.
+    let (first, _) = waits(&driver, 1).pop_first().expect("one");
+    kill(Pid::from_raw(first), Signal::SIGKILL).expect("it is there");
+    assert!(eventually(10, || waiting(&driver).keys().any(|pid| *pid != first)));
+}
+
+#[test]
+fn one_whose_worker_is_stopped_goes_with_rpc_and_when_it_is_not_wanted_any_more() {
+    let sandboxes = Sandboxes::new("poised-stopped");
+    for killed in [false, true] {
+        let mut driver = driver(&sandboxes, "1");
+        driver.result("run", shell("true"));
+        let (first, _) = waits(&driver, 1).pop_first().expect("one");
+        kill(Pid::from_raw(parts(&driver, first)[0]), Signal::SIGSTOP).expect("it is there");
+        if killed {
+            driver.killed();
+        } else {
+            // From then on it is not what would be made.
+            let pid = driver.pid().to_string();
+            let changed =
+                std::process::Command::new("renice").args(["-n", "5", "-p", &pid]).output().expect("start it");
+            assert!(changed.status.success(), "{changed:?}");
+            assert_eq!(driver.result("run", shell("nice"))["stdout"], "5\n");
+        }
+        assert!(eventually(10, || began(first).is_none()), "{killed}");
+    }
+}
+
+#[test]
+fn what_waits_takes_nothing_that_others_of_its_user_miss() {
+    if !installed("python3") {
+        return;
+    }
+    let sandboxes = Sandboxes::new("poised-apart");
+    let mut driver = driver(&sandboxes, "20");
+    driver.result("run", shell("true"));
+    waits(&driver, 20);
+    // What is on its way between processes counts for all of a user together (unix(7), ETOOMANYREFS).
+    let sends = "import resource, socket\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n\
+        a, b = socket.socketpair()\nsocket.send_fds(a, [b'x'], [0])\nprint('sent')";
+    let sent = std::process::Command::new("python3").args(["-c", sends]).output().expect("start it");
+    assert_eq!(String::from_utf8_lossy(&sent.stdout), "sent\n", "{sent:?}");
+}
+
+/// Mounts are root's to change; `rpc` has its own here.
+#[test]
+fn what_the_host_has_mounted_since_is_there() {
+    if !is_root() {
+        return;
+    }
+    let sandboxes = Sandboxes::new("poised-mounts");
+    let command = sandboxes.command(&["rpc", "--ready", "1"]);
+    let mut apart = std::process::Command::new("unshare");
+    apart.args(["--mount", "--propagation", "private", "--"]).arg(command.get_program()).args(command.get_args());
+    apart.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut driver = Driver::of(apart);
+    driver.result("run", shell("true"));
+    let mounts = |driver: &Driver, words: &[&str]| {
+        let pid = driver.pid().to_string();
+        let done = std::process::Command::new("nsenter").args(["-t", &pid, "-m", "--"]).args(words).output();
+        assert!(done.as_ref().is_ok_and(|done| done.status.success()), "{done:?}");
+    };
+    let counts = |driver: &mut Driver| {
+        let told = driver.result("run", shell("ls -A /usr/share | wc -l"));
+        told["stdout"].as_str().expect("text").trim().parse::<u32>().expect("a number")
+    };
+    let from = waits(&driver, 1);
+    mounts(&driver, &["mount", "-t", "tmpfs", "x", "/usr/share"]);
+    // It is not kept until somebody asks.
+    assert!(eventually(10, || from.keys().all(|pid| began(*pid).is_none())));
+    assert_eq!(counts(&mut driver), 0);
+    waits(&driver, 1);
+    mounts(&driver, &["umount", "/usr/share"]);
+    assert!(counts(&mut driver) > 0);
+}
+
+#[test]
+fn what_is_found_is_never_older_than_the_request_where_others_can_change_it() {
+    let sandboxes = Sandboxes::new("poised-old");
+    // A directory of the machine's own files may be another by then.
+    for workdir in ["/usr", "/usr/share", "/bin", "/"] {
+        let mut driver = driver(&sandboxes, "1");
+        driver.result("run", and(shell("true"), &json!({ "workdir": workdir })));
+        std::thread::sleep(Duration::from_millis(300));
+        assert_eq!(waiting(&driver), BTreeMap::new(), "{workdir}");
+    }
+    // What fails before the command is told as ever, with the same numbers, and each time anew.
+    let (mut plain, mut driver) = (Driver::new(&sandboxes), driver(&sandboxes, "1"));
+    for _ in 0..3 {
+        let of = and(shell("true"), &json!({ "workdir": "/dev/null" }));
+        let [fresh, found] = [plain.call("run", of.clone()), driver.call("run", of)];
+        assert_eq!((&fresh["error"], fresh["error"].is_object()), (&found["error"], true));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // Who began earlier and ends later does not say what is to be ready.
+    driver.asks("long", "run", and(shell("sleep 3"), &json!({ "memory": "300M" })));
+    driver.asks("short", "run", shell("true"));
+    assert_eq!(driver.hears()["id"], "short");
+    // The long one's own, and one that waits.
+    let from = waits(&driver, 2);
+    assert_eq!(driver.hears()["id"], "long");
+    std::thread::sleep(Duration::from_millis(300));
+    let left = waiting(&driver);
+    assert!(left.len() == 1 && left.keys().all(|pid| from.contains_key(pid)), "{left:?}, {from:?}");
 }
 
 #[test]

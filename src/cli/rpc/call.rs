@@ -31,6 +31,8 @@ const RESULT: usize = 2;
 pub struct Call {
     /// The request's, unless it was a notification.
     pub id: Option<Value>,
+    /// Its number among all of them.
+    pub number: u64,
     method: &'static Method,
     pid: Pid,
     stream: bool,
@@ -74,6 +76,8 @@ impl Handed {
 pub struct Asked {
     /// The verb.
     pub method: &'static Method,
+    /// The request's number among all of them.
+    pub number: u64,
     /// Whether what it prints is told as it comes.
     pub stream: bool,
     /// Its standard input.
@@ -100,7 +104,7 @@ impl Input {
 impl Call {
     /// Of a worker that has its request, or was handed it: then `line` is that.
     pub fn of(id: Option<Value>, asked: Asked, worker: Worker, line: Option<Vec<u8>>) -> Call {
-        let Asked { method, stream, input } = asked;
+        let Asked { method, number, stream, input } = asked;
         let given_later = input.is_given();
         let (given, last) = match input {
             Input::None => (VecDeque::new(), true),
@@ -110,6 +114,7 @@ impl Call {
         let Worker { pid, input, outputs } = worker;
         let mut call = Call {
             id,
+            number,
             method,
             pid,
             stream,

@@ -8,6 +8,7 @@
 mod ahead;
 mod call;
 mod message;
+mod mounts;
 mod own;
 mod poised;
 mod ready;
@@ -24,6 +25,7 @@ use ahead::{Ahead, Now};
 pub use ahead::{MOST as MOST_AHEAD, USUAL as USUALLY_AHEAD};
 use call::{Asked, Call};
 use message::{Code, Refusal, Request};
+use mounts::Mounts;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -38,12 +40,16 @@ pub use ready::MOST as MOST_READY;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 use worker::{Work, Worker};
 
 /// The longest line that is read.
 const LONGEST_LINE: usize = 96 << 20;
 /// Requests in flight at once.
 const MOST_CALLS: usize = 256;
+/// How long a request may wait for what was ready to be gone, where the host has no room for both; and how often that is tried.
+const GOING: Duration = Duration::from_millis(500);
+const GLANCE: Duration = Duration::from_millis(2);
 /// Bytes that may wait for our reader before commands have to.
 const HIGH_WATER: usize = 1 << 20;
 /// What a pipe takes for sure when it says that it takes anything (PIPE_BUF).
@@ -66,6 +72,10 @@ struct Broker {
     kept: Kept,
     /// Those that are made before there is a command for them.
     poised: Poised,
+    /// What they would show of the host.
+    mounts: Mounts,
+    /// The number of the latest request.
+    number: u64,
     /// Whether more requests may come.
     open: bool,
     /// Whether what is read belongs to a line that was too long, and refused.
@@ -129,6 +139,8 @@ impl Broker {
             ahead: Ahead::new(ahead),
             kept: Kept::new(ready),
             poised: Poised::new(ready),
+            mounts: Mounts::watch(),
+            number: 0,
             open: true,
             overlong: false,
         })
@@ -153,14 +165,18 @@ impl Broker {
         let to_make = self.kept.patience().filter(|_| self.open);
         let others = list.len();
         list.extend(self.kept.interests().map(|kept| PollFd::new(kept.as_fd(), PollFlags::POLLIN)));
+        // The last one.
+        let mounts = self.mounts.descriptor().filter(|_| self.kept.is_on());
+        let watches =
+            mounts.map(|mounts| PollFd::new(mounts, PollFlags::POLLPRI)).map(|mounts| list.push(mounts)).is_some();
         match poll(&mut list, patience.or(to_poise).or(to_make).unwrap_or(PollTimeout::NONE)) {
             Err(Errno::EINTR) => return Ok(()),
             Ok(0) => {
                 drop(list);
                 match (patience, to_poise) {
                     (Some(_), _) => self.ahead.make(&self.mask),
-                    (None, Some(_)) => self.poised.make(&self.mask),
-                    (None, None) => self.kept.make(&self.mask),
+                    (None, Some(_)) => self.poised.make(&self.mask, self.mounts.changes()),
+                    (None, None) => self.kept.make(&self.mask, self.mounts.changes()),
                 }
                 return Ok(());
             }
@@ -169,7 +185,13 @@ impl Broker {
         let told = |at: usize| list.get(at).and_then(PollFd::revents).unwrap_or(PollFlags::empty());
         let (signalled, writable, asked) = (!told(0).is_empty(), told(1), asks && !told(2).is_empty());
         let stirred = list.iter().skip(others).any(|kept| kept.any() == Some(true));
+        let remounted = watches && list.last().and_then(PollFd::any) == Some(true);
         drop(list);
+        if remounted {
+            self.mounts.have_changed();
+            self.kept.forget();
+            self.poised.forget();
+        }
         if stirred {
             self.kept.tend();
         }
@@ -241,10 +263,10 @@ impl Broker {
             }
         }
         for call in over {
-            let (answer, wanted) = call.answer();
+            let ((answer, wanted), number) = (call.answer(), call.number);
             lines.extend(answer);
             wanted.sandbox.into_iter().for_each(|wanted| self.kept.want(wanted));
-            wanted.run.into_iter().for_each(|wanted| self.poised.want(wanted));
+            wanted.run.into_iter().for_each(|wanted| self.poised.want(wanted, number));
         }
         lines.iter().for_each(|line| self.tell(line));
     }
@@ -377,25 +399,37 @@ impl Broker {
             );
             of_method(Code::Parameters, Error::misused(problems))
         })?;
-        let now = Now::new(Inherited::now);
-        let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered(&now));
-        let poised = self.poised.does(&method).then(|| self.poised.take(line, &now)).flatten();
+        self.number += 1;
+        let (now, number) = (Now::new(Inherited::now), self.number);
+        let mounts = if self.kept.is_on() { self.mounts.changes() } else { 0 };
+        let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered(&now, mounts));
+        let poised = self.poised.does(&method).then(|| self.poised.take(line, number, (&now, mounts))).flatten();
         let (worker, handed) = match poised.or_else(|| self.ahead.take(line, offered.as_deref(), &now)) {
             Some(worker) => (worker, Some(line.to_vec())),
             None => {
                 let mut work = Work { method: found, given: parameters, stream, offered };
                 let mut started = Worker::start(&mut work, &self.mask);
-                // Those that wait have what it takes.
-                if started.is_err() && (self.ahead.let_go() | self.poised.let_go()) {
-                    started = Worker::start(&mut work, &self.mask);
+                // Those that wait have what it takes, and take a moment to be gone.
+                let until = Instant::now() + GOING;
+                if started.is_err() && self.let_go() {
+                    while started.is_err() && Instant::now() < until {
+                        std::thread::sleep(GLANCE);
+                        started = Worker::start(&mut work, &self.mask);
+                    }
                 }
                 let failed = |errno| of_method(Code::Internal, Error::setup("start a worker", errno));
                 (started.map_err(failed)?, None)
             }
         };
-        let call = Call::of(id, Asked { method: found, stream, input }, worker, handed);
+        let call = Call::of(id, Asked { method: found, number, stream, input }, worker, handed);
         self.calls.push(call);
         Ok(())
+    }
+
+    /// Lets go of everything that waits; whether there was any.
+    fn let_go(&mut self) -> bool {
+        let kept = self.kept.let_go();
+        self.ahead.let_go() | self.poised.let_go() | kept
     }
 
     fn of(&mut self, id: &Value) -> Result<&mut Call, Refusal> {

@@ -36,7 +36,7 @@ struct Made {
 }
 
 /// What one was made with.
-pub struct Known(Inherited, Facts);
+pub struct Known(Inherited, (Facts, u64));
 
 struct Making {
     /// What the worker answers.
@@ -49,18 +49,18 @@ struct Making {
 }
 
 impl Known {
-    /// What is true at this moment.
-    pub fn now() -> Known {
-        Known(Inherited::now(), Facts::now())
+    /// What is true at this moment; `mounts`: how often the host's mounts have changed.
+    pub fn now(mounts: u64) -> Known {
+        Known(Inherited::now(), Known::facts(mounts))
     }
 
     /// What of it is the host's, now.
-    pub fn facts() -> Facts {
-        Facts::now()
+    pub fn facts(mounts: u64) -> (Facts, u64) {
+        (Facts::now(), mounts)
     }
 
     /// Whether it is still so.
-    pub fn is(&self, now: &Now, facts: &Facts) -> bool {
+    pub fn is(&self, now: &Now, facts: &(Facts, u64)) -> bool {
         self.0 == **now && self.1 == *facts
     }
 }
@@ -89,10 +89,10 @@ impl Kept {
     }
 
     /// Has one made.
-    pub fn make(&mut self, mask: &SigSet) {
+    pub fn make(&mut self, mask: &SigSet, mounts: u64) {
         let Some(template) = self.template.clone() else { return };
         // Before the fork: what changes meanwhile is taken for a difference.
-        let known = Known::now();
+        let known = Known::now(mounts);
         let pair = socketpair(
             AddressFamily::Unix,
             SockType::SeqPacket,
@@ -155,11 +155,11 @@ impl Kept {
     }
 
     /// Those that may be taken. `now`: how we are.
-    pub fn offered(&mut self, now: &Now) -> Vec<String> {
+    pub fn offered(&mut self, now: &Now, mounts: u64) -> Vec<String> {
         if self.ready.is_empty() {
             return Vec::new();
         }
-        let facts = Known::facts();
+        let facts = Known::facts(mounts);
         self.ready.retain(|Made { known, .. }| known.is(now, &facts));
         self.ready.iter().map(|made| made.id.clone()).collect()
     }
@@ -177,12 +177,25 @@ impl Kept {
         self.template = Some(template);
     }
 
-    /// No more are made, and those that are ready end.
-    pub fn end(&mut self) {
-        (self.wanted, self.template) = (0, None);
+    /// Lets go of those that are ready; whether there were any.
+    pub fn let_go(&mut self) -> bool {
+        let any = !self.ready.is_empty();
+        self.ready.clear();
+        any
+    }
+
+    /// What is ready shows what is not so any more. No more are made until somebody asks.
+    pub fn forget(&mut self) {
+        self.template = None;
         self.ready.clear();
         if let Some(making) = &mut self.making {
             making.wanted = false;
         }
+    }
+
+    /// No more are made, and those that are ready end.
+    pub fn end(&mut self) {
+        self.wanted = 0;
+        self.forget();
     }
 }

@@ -13,7 +13,7 @@ use crate::sys::{Answer, fd, worker};
 use crate::verbs::{self, Method, Ready, Site};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, setsockopt, socketpair, sockopt};
 use nix::unistd::{Pid, pipe2};
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,8 @@ impl Worker {
     /// Starts one that waits for a request with a sandbox that waits for a command.
     pub fn poised(shape: Shape, mask: &SigSet) -> Answer<Worker> {
         Worker::fork(mask, None, |line| {
+            // Who has stopped us must not keep it when `rpc` is gone.
+            let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGCONT);
             let store = |site: &Site<'_>| site.home.is_some().then(|| site.store()).transpose();
             match terminal::site(false, |site| Poised::make(shape, store(site)?.as_ref())) {
                 Ok(poised) => await_request(line, Some(poised)),
@@ -167,7 +169,8 @@ impl Worker {
 
 /// In a worker that waits: does what it is asked. Where nobody asks, and nobody will, it ends.
 fn await_request(mut line: File, poised: Option<Poised>) -> i32 {
-    let Some(request) = hear_request(&mut line) else {
+    let waits = poised.as_ref().is_none_or(|poised| poised.waits_for(line.as_fd()));
+    let Some(request) = waits.then(|| hear_request(&mut line)).flatten() else {
         poised.into_iter().for_each(Poised::end);
         return 0;
     };

@@ -21,9 +21,23 @@ pub(in crate::process) struct First {
     pub(super) control: OwnedFd,
     /// Its user namespace, where there are users inside who are not the caller.
     pub(super) user_namespace: Option<OwnedFd>,
+    /// How far it is with a command that comes later.
+    pub(super) stands: Stands,
     leading: Option<Leading>,
     /// Who waits for it, where that is not us.
     reaper: Option<Reaper>,
+}
+
+/// How far pid 1 of a sandbox is that was made without a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// It has something else to do.
+    #[default]
+    Not,
+    /// It waits for the command.
+    Waits,
+    /// It has it.
+    Begins,
 }
 
 /// How far a leader is.
@@ -40,7 +54,8 @@ struct Leading {
 impl First {
     /// pid 1.
     pub(in crate::process) fn init(pid: i32, pidfd: OwnedFd, control: OwnedFd) -> First {
-        First { pid, pidfd, control, user_namespace: None, leading: None, reaper: None }
+        let stands = Stands::default();
+        First { pid, pidfd, control, user_namespace: None, stands, leading: None, reaper: None }
     }
 
     /// pid 1 of a sandbox that somebody else has made, who waits for it.

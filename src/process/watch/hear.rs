@@ -2,6 +2,7 @@
 
 use super::Running;
 use super::ending::Ended;
+use super::first::Stands;
 use crate::process::meter::{Meter, Sight};
 use crate::process::plan::files_in_memory;
 use crate::process::relay::{Inlet, Outlet};
@@ -42,8 +43,8 @@ impl Running {
                 self.used(|used| used.cpu = Duration::from_millis(milliseconds.unsigned_abs().into()));
             }
             Some(Frame::UsedMemory(kib)) => self.used(|used| used.largest = u64::from(kib.unsigned_abs()) << 10),
-            // Heard by whoever hands over, and by nobody later.
-            Some(Frame::Standing | Frame::Taken) => {}
+            Some(Frame::Waiting) => self.first.stands = Stands::Waits,
+            Some(Frame::Taken) => self.first.stands = Stands::Begins,
             Some(Frame::KeyringShared) => self.plan.keyring_is_shared(),
             Some(Frame::Refused { payload, refusal }) => {
                 // As long as the mounts are there.
@@ -57,8 +58,8 @@ impl Running {
                 self.ending.tell(Ended::Status(status));
             }
             Some(Frame::Lost(status)) => self.ending.tell(Ended::Lost(status)),
-            // Whoever prepares a spare hears it without us.
-            Some(Frame::Waiting) | None => {}
+            // Heard by whoever waits for leaders, and by nobody later.
+            Some(Frame::Standing) | None => {}
         }
     }
 
