@@ -14,7 +14,7 @@ pub mod ranges;
 pub mod reach;
 pub mod surroundings;
 
-pub use files::{Entry, EntryKind};
+pub use files::{Entry, EntryKind, is_shown};
 pub use image::Image;
 pub use machine::Machine;
 pub use ranges::Ranges;

@@ -35,6 +35,12 @@ pub enum EntryKind {
 /// distributions keep them.
 const TOP_LEVEL: [&str; 9] = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix/store", "gnu/store"];
 
+/// Whether that is a place in the machine's files that sandboxes on them show.
+pub fn is_shown(path: &Path) -> bool {
+    let below = path.strip_prefix("/").unwrap_or(path);
+    TOP_LEVEL.iter().chain(&["etc"]).any(|shown| below.starts_with(shown))
+}
+
 /// See the module's contract.
 const ETC: [&str; 13] = [
     "alternatives",

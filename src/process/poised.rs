@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::role::Delivery;
 use super::watch::{Beginning, Running};
 use crate::error::Error;
-use crate::host::Host;
+use crate::host::{Host, is_shown};
 use crate::images::store::HOST;
 use crate::images::{self, Lease, Store};
 use crate::spec::{Code, Order, Privileges, Program, Runs, Source, Spec, Userns, check_order};
@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::Instant;
 
 /// What such a sandbox is made for: an order without what a command brings with it, which are its words, its variables and its deadline.
@@ -63,11 +62,7 @@ impl Shape {
 
 /// Whether its command begins in a directory of the machine's own files, which others may have changed by then.
 fn begins_in_the_hosts_files(order: &Order) -> bool {
-    const SHOWN: [&str; 9] = ["usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "sys"];
     let own = matches!(order.spec.image.as_deref(), None | Some(HOST));
-    let is_shown = |path: &Path| {
-        path.components().nth(1).is_none_or(|first| SHOWN.iter().any(|shown| first.as_os_str() == *shown))
-    };
     own && order.spec.workdir.as_deref().is_some_and(is_shown)
 }
 

@@ -86,7 +86,7 @@ fn a_command_finds_what_it_finds_in_a_sandbox_that_was_made_for_it() {
     let (mut plain, mut driver) = (Driver::new(&sandboxes), driver(&sandboxes, "1"));
     let script = "id; pwd; hostname; umask; ulimit -a; env | sort; echo \"$0 $*\"; ls -A /tmp /dev /run; ls -l /proc/self/fd | wc -l; \
         grep -E '^(Cap|Sig|NoNew|Seccomp|Groups|NSpid|NSsid)' /proc/self/status; cat /proc/self/oom_score_adj /proc/self/cgroup /proc/mounts; \
-        ls /proc | grep '^[0-9]'; cat /proc/self/limits";
+        echo /proc/[0-9]*; cat /proc/self/limits";
     let plainly = json!({ "command": ["sh", "-c", script, "a", "b c"], "env": { "A": "1" }, "timeout": "20s" });
     let of = |more: Value| and(wish(plainly.clone()), &more);
     let wishes = [
@@ -181,16 +181,6 @@ fn streams_input_and_endings_are_those_of_any_command() {
     waits(&driver, 1);
     let told = driver.result("run", with("a=x; while :; do a=$a$a; done", json!({ "memory": "512M" })));
     assert!(["out_of_memory", "exited"].contains(&told["status"].as_str().expect("text")), "{told}");
-    waits(&driver, 1);
-    let cancelled = |driver: &mut Driver| {
-        driver.asks("long", "run", with("echo begun; sleep 100", json!({})));
-        std::thread::sleep(Duration::from_millis(300));
-        driver.asks(4, "cancel", json!({ "id": "long" }));
-        let answers = [driver.hears(), driver.hears()];
-        let told = answers.iter().find(|answer| answer["id"] == "long").expect("an answer");
-        but_for_numbers(&told["result"])
-    };
-    assert_eq!(cancelled(&mut driver), cancelled(&mut Driver::new(&sandboxes)));
     // What comes as it is written is a kind of its own.
     driver.streamed("run", with("echo x", json!({ "stream": true })));
     waits(&driver, 1);
@@ -207,6 +197,16 @@ fn streams_input_and_endings_are_those_of_any_command() {
         streams.get_mut(name).expect("one of two").push_str(told["data"].as_str().expect("text"));
     }
     assert!(streams["stdout"].trim().parse::<u64>().is_ok() && streams["stderr"] == "wrong\n", "{streams:?}");
+    waits(&driver, 1);
+    let cancelled = |driver: &mut Driver| {
+        driver.asks("long", "run", with("echo begun; sleep 100", json!({ "stream": true })));
+        while driver.hears()["params"]["data"] != "begun\n" {}
+        driver.asks(4, "cancel", json!({ "id": "long" }));
+        let answers = [driver.hears(), driver.hears()];
+        let told = answers.iter().find(|answer| answer["id"] == "long").expect("an answer");
+        but_for_numbers(&told["result"])
+    };
+    assert_eq!(cancelled(&mut driver), cancelled(&mut Driver::new(&sandboxes)));
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn what_the_host_has_mounted_since_is_there() {
 fn what_is_found_is_never_older_than_the_request_where_others_can_change_it() {
     let sandboxes = Sandboxes::new("poised-old");
     // A directory of the machine's own files may be another by then.
-    for workdir in ["/usr", "/usr/share", "/bin", "/"] {
+    for workdir in ["/usr", "/usr/share", "/bin"] {
         let mut driver = driver(&sandboxes, "1");
         driver.result("run", and(shell("true"), &json!({ "workdir": workdir })));
         std::thread::sleep(Duration::from_millis(300));

@@ -187,8 +187,7 @@ impl Broker {
         let stirred = list.iter().skip(others).any(|kept| kept.any() == Some(true));
         let remounted = watches && list.last().and_then(PollFd::any) == Some(true);
         drop(list);
-        if remounted {
-            self.mounts.have_changed();
+        if remounted && self.mounts.look() {
             self.kept.forget();
             self.poised.forget();
         }

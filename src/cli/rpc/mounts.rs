@@ -1,20 +1,29 @@
-//! Whether the host's mounts have changed: what is made before it is asked for shows them as they were.
+//! Whether the host's mounts have changed where sandboxes show its files: what is made before it is asked for shows them as they were.
+//! Elsewhere mounts come and go by the minute, on machines with services and containers, and are nobody's business.
 
+use crate::host::is_shown;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
+use std::io::{Read as _, Seek as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
 
-/// The mounts that this process sees. The kernel tells of each change at an open `/proc/self/mountinfo` (proc(5)).
+/// The mounts that this process sees. The kernel tells of each change at an open `/proc/self/mountinfo` (proc(5)), once.
 pub struct Mounts {
     /// None where there is no procfs: nothing is told then.
     table: Option<File>,
+    /// What was last read of them.
+    shown: Vec<String>,
     changes: u64,
 }
 
 impl Mounts {
     /// From now on.
     pub fn watch() -> Mounts {
-        Mounts { table: File::open("/proc/self/mountinfo").ok(), changes: 0 }
+        let mut mounts = Mounts { table: File::open("/proc/self/mountinfo").ok(), shown: Vec::new(), changes: 0 };
+        mounts.look();
+        mounts.changes = 0;
+        mounts
     }
 
     /// To wait for, with [`PollFlags::POLLPRI`].
@@ -22,19 +31,47 @@ impl Mounts {
         self.table.as_ref().map(File::as_fd)
     }
 
-    /// Whoever waited was told of a change, which nobody is told of again.
-    pub fn have_changed(&mut self) {
-        self.changes += 1;
+    /// Whoever waited was told of a change; whether it is one of those that count.
+    pub fn look(&mut self) -> bool {
+        let mut text = Vec::new();
+        let read = self.table.as_mut().map(|table| table.rewind().and_then(|()| table.read_to_end(&mut text)));
+        if !matches!(read, Some(Ok(_))) {
+            return false;
+        }
+        let text = String::from_utf8_lossy(&text);
+        let shown: Vec<String> = text.lines().filter(|line| counts(line)).map(str::to_owned).collect();
+        let changed = shown != self.shown;
+        self.shown = shown;
+        self.changes += u64::from(changed);
+        changed
     }
 
     /// How often they have changed until now.
     pub fn changes(&mut self) -> u64 {
         if let Some(table) = &self.table {
             let mut list = [PollFd::new(table.as_fd(), PollFlags::POLLPRI)];
-            let polled = poll(&mut list, PollTimeout::ZERO);
-            let changed = list[0].revents().is_some_and(|told| told.contains(PollFlags::POLLPRI));
-            self.changes += u64::from(polled.is_ok() && changed);
+            if poll(&mut list, PollTimeout::ZERO).is_ok_and(|told| told > 0) {
+                self.look();
+            }
         }
         self.changes
+    }
+}
+
+/// Whether a line of the table is of a place that is shown: proc_pid_mountinfo(5), field 5. What is odd in a name stands as its number.
+fn counts(line: &str) -> bool {
+    let point = line.split(' ').nth(4).unwrap_or_default();
+    point == "/" || is_shown(Path::new(point))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_counts_is_what_sandboxes_show() {
+        let at = |point: &str| counts(&format!("36 35 98:0 /mnt1 {point} rw,noatime master:1 - ext3 /dev/root rw"));
+        assert!(["/", "/usr", "/usr/share/a\\040b", "/etc/ssl", "/nix/store/x"].into_iter().all(at));
+        assert!(!["/run/credentials/x.service", "/usrlocal", "/home", "/proc", "/var/lib/x"].into_iter().any(at));
     }
 }
