@@ -6,14 +6,15 @@
 //! they have nothing of the host's but their memory. It runs no command, and so each leader begins as the first did.
 //!
 //! Whoever has the other end of a leader's socket hands it one command, and the descriptors that go with that ([`Standing::hand`]); it
-//! makes the same plan of it as its caller, says so (`Taken`), and goes on as any leader. It leads one command and leaves: nothing
-//! that was used is used again.
+//! makes the same plan of it as its caller, says so (`Taken`), and goes on as any leader when it hears that its caller has heard that: so
+//! nothing is begun by a leader that was given up. It leads one command and leaves: nothing that was used is used again.
 //!
 //! A leader that does not say so in time has begun nothing, and is killed: the caller brings one of its own. Where nobody
 //! has the other end any more it leaves.
 
 use super::acquire::Acquired;
 use super::child::{Context, Duty, Meeting, Walk, walk};
+use super::given::go_on;
 use super::joined::Joined;
 use super::plan::Plan;
 use super::report::{Frame, SIZE};
@@ -104,7 +105,7 @@ impl Standing {
         wait(&self.control, PATIENCE)?;
         let mut bytes = [0u8; SIZE];
         match fd::receive(self.control.as_fd(), &mut bytes).map_err(failed)? {
-            (SIZE, _) if Frame::decode(bytes) == Some(Frame::Taken) => Ok(()),
+            (SIZE, _) if Frame::decode(bytes) == Some(Frame::Taken) => go_on(self.control.as_fd()).map_err(failed),
             _ => Err(failed(libc::ECONNRESET)),
         }
     }
@@ -290,7 +291,7 @@ impl Inside<'_> {
             environment: environment.as_ptr(),
             ..self.context(&plan, &mut stack)
         };
-        if self.tell(Frame::Taken).is_err() {
+        if self.tell(Frame::Taken).is_err() || receive(self.control, &mut [0]).is_none() {
             child::exit(0);
         }
         // From here on the command's process shares our memory.

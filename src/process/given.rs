@@ -3,7 +3,8 @@
 //! pid 1 is a copy of its supervisor, and begins with the same memory. So the supervisor sets a piece of it aside before it clones
 //! ([`room`]), writes down later what belongs there, with the addresses that this has in pid 1, and sends it; pid 1 reads it to that place
 //! ([`await_command`]), where the payload's process, which shares its memory, finds the arrays that execve(2) takes ([`execute`]). Nobody but the two
-//! has an end of the socket. pid 1 says when it waits (`Waiting`), and that it has the command (`Taken`), before anything of that is executed.
+//! has an end of the socket. pid 1 says when it waits (`Waiting`), and that it has the command (`Taken`); nothing of that is executed before the
+//! supervisor has heard so and says the last word ([`go_on`]). So whoever has not said it has begun nothing, however late the other is.
 //!
 //! ```text
 //! milliseconds until pid 1 ends the command, 0: never | where `argv` is | where `envp` is | where the candidates are
@@ -54,6 +55,15 @@ impl Place {
     }
 }
 
+/// Says the last word.
+///
+/// # Errors
+///
+/// pid 1 does not hear any more, and nothing has begun.
+pub fn go_on(control: BorrowedFd<'_>) -> Result<(), i32> {
+    nix::unistd::write(control, &[0]).map(drop).map_err(|errno| errno as i32)
+}
+
 /// The bytes of a command that will lie at `base`; nothing where they are too many.
 fn write_down(command: &Command, time_left: Option<Duration>, base: usize) -> Option<Vec<u8>> {
     let lists = [&command.arguments, &command.environment];
@@ -86,29 +96,14 @@ fn word(room: &[u8], index: usize) -> usize {
     room.as_chunks::<WORD>().0.get(index).map_or(0, |word| usize::from_ne_bytes(*word))
 }
 
-/// Of pid 1, before it lets the payload go on: where the command is not known yet, says that it waits, and reads it to its place. Where nobody
-/// will send one, that is the end.
+/// Of pid 1, before it lets the payload go on: where the command is not known yet, says that it waits, reads it to its place, says so, and
+/// waits for the last word. Where that will not come, that is the end.
 pub fn await_command(context: &Context<'_>, walk: &mut Walk) -> Applied {
     let Some(room) = context.given else { return Ok(()) };
     init::send(context, Frame::Waiting);
     let mut room = room.borrow_mut();
-    let mut watched =
-        [walk.payload_pidfd, context.control].map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    loop {
-        match child::poll(&mut watched, None) {
-            Err(libc::EINTR) => continue,
-            polled => drop(at(Call::Wait, polled)?),
-        }
-        // Of the payload's end nobody would hear.
-        if watched[0].revents != 0 {
-            return Err(Stop::at(Call::Wait, libc::ESRCH));
-        }
-        match child::read(context.control, &mut room) {
-            Err(libc::EINTR) => {}
-            Ok(count) if count < HEAD * WORD => child::exit(0),
-            Ok(_) => break,
-            Err(errno) => return Err(Stop::at(Call::Only, errno)),
-        }
+    if hear(context, walk, &mut room)? < HEAD * WORD {
+        child::exit(0);
     }
     let milliseconds = word(&room, 0);
     if milliseconds > 0 {
@@ -116,7 +111,29 @@ pub fn await_command(context: &Context<'_>, walk: &mut Walk) -> Applied {
         walk.time_left = Some(libc::timespec { tv_sec: seconds as i64, tv_nsec: rest as i64 * 1_000_000 });
     }
     init::send(context, Frame::Taken);
-    Ok(())
+    match hear(context, walk, &mut [0])? {
+        0 => child::exit(0),
+        _ => Ok(()),
+    }
+}
+
+/// The next message of the supervisor; how long it is.
+fn hear(context: &Context<'_>, walk: &Walk, message: &mut [u8]) -> Result<usize, Stop> {
+    let watched = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    let mut list = [walk.payload_pidfd, context.control].map(watched);
+    loop {
+        match child::poll(&mut list, None) {
+            // Of the payload's end nobody else would hear.
+            Ok(_) if list[0].revents != 0 => return Err(Stop::at(Call::Wait, libc::ESRCH)),
+            Ok(_) => {}
+            Err(libc::EINTR) => continue,
+            Err(errno) => return Err(Stop::at(Call::Wait, errno)),
+        }
+        match child::read(context.control, message) {
+            Err(libc::EINTR) => {}
+            heard => return at(Call::Only, heard),
+        }
+    }
 }
 
 /// Step `Execute` of the payload, where pid 1 has heard the command.

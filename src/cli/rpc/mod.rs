@@ -398,11 +398,12 @@ impl Broker {
             );
             of_method(Code::Parameters, Error::misused(problems))
         })?;
+        let poises = self.poised.does(&method, &parameters);
         self.number += 1;
         let (now, number) = (Now::new(Inherited::now), self.number);
         let mounts = if self.kept.is_on() { self.mounts.changes() } else { 0 };
         let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered(&now, mounts));
-        let poised = self.poised.does(&method).then(|| self.poised.take(line, number, (&now, mounts))).flatten();
+        let poised = poises.then(|| self.poised.take(line, number, (&now, mounts))).flatten();
         let (worker, handed) = match poised.or_else(|| self.ahead.take(line, offered.as_deref(), &now)) {
             Some(worker) => (worker, Some(line.to_vec())),
             None => {

@@ -12,6 +12,7 @@ use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use serde_json::{Map, Value};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -42,9 +43,12 @@ impl Poised {
         Poised { wanted: wanted.into(), shape: None, said_by: 0, lost: 0, waiting, leaving }
     }
 
-    /// Whether a request of that name may be given to one.
-    pub fn does(&self, method: &str) -> bool {
-        self.wanted > 0 && matches!(method, "run" | "code")
+    /// Whether a request may be given to one: it runs a command in a sandbox of its own.
+    pub fn does(&self, method: &str, parameters: &Map<String, Value>) -> bool {
+        const OTHERWISE: [&str; 4] = ["sandbox", "warm", "bundle", "dry_run"];
+        let has =
+            |name: &&str| parameters.get(*name).is_some_and(|value| !matches!(value, Value::Null | Value::Bool(false)));
+        self.wanted > 0 && matches!(method, "run" | "code") && !OTHERWISE.iter().any(has)
     }
 
     /// How long to wait for anything else before one is made, where one is to be made.

@@ -4,7 +4,7 @@ use super::first::Stands;
 use super::{Running, polled};
 use crate::error::Error;
 use crate::images::Lease;
-use crate::process::given::Place;
+use crate::process::given::{Place, go_on};
 use crate::process::launch::BACKSTOP;
 use crate::process::plan::Plan;
 use crate::spec::{Order, Protection};
@@ -95,10 +95,10 @@ impl Running {
         let Some(command) = plan.command() else { return Err(libc::EINVAL) };
         let left = order.spec.timeout.map(|timeout| (timeout + BACKSTOP).saturating_sub(at.elapsed()));
         place.send(self.first.control.as_fd(), command, left)?;
-        // Before it has said so nothing is executed, and whoever is killed then never will.
         if !self.hear_until(Stands::Begins, TAKING) {
             return Err(libc::ESRCH);
         }
+        go_on(self.first.control.as_fd())?;
         let made = std::mem::replace(&mut self.plan, plan);
         // What it had to do without was told when it was made.
         let namespaces = made.enforcement.get(&Protection::Namespaces).cloned();
