@@ -18,6 +18,7 @@ mod init;
 mod joined;
 mod launch;
 mod leader;
+mod meeting;
 mod meter;
 mod mount;
 mod network;

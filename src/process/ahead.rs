@@ -13,9 +13,10 @@
 //! has the other end any more it leaves.
 
 use super::acquire::Acquired;
-use super::child::{Context, Duty, Meeting, Walk, walk};
+use super::child::{Context, Duty, Walk, walk};
 use super::given::go_on;
 use super::joined::Joined;
+use super::meeting::Meeting;
 use super::plan::Plan;
 use super::report::{Frame, SIZE};
 use super::{init, launch};

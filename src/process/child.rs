@@ -5,11 +5,12 @@
 //! that nothing is copied and a failure of either is known to both.
 
 use super::given::Room;
+use super::meeting::{Meeting, NEVER, announce, await_change};
 use super::report::{Applied, Frame, Refusal, Stop, at};
 use crate::step::{Call, Capabilities, Slot, Step};
 use crate::sys::child::{self, CWD, Fd};
 use core::ffi::{CStr, c_char, c_void};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 /// Everything that both processes read.
 pub struct Context<'a> {
@@ -66,24 +67,6 @@ pub enum Duty {
     /// brings inside, and ends with it.
     Spare,
 }
-
-/// Words in the memory that both share.
-#[derive(Debug, Default)]
-pub struct Meeting {
-    /// 0: not yet; 1: the network is ready; 2: it never will be.
-    pub network: AtomicU32,
-    /// 0: not yet; 1: the root is ready.
-    pub root: AtomicU32,
-    /// 0: not yet; 1: pid 1 or the leader has nothing left to do; 2: it has failed.
-    pub release: AtomicU32,
-    /// 1: the payload has come to its last step.
-    pub executing: AtomicU32,
-    /// A packed refusal of the payload, or 0.
-    pub refusal: AtomicU64,
-}
-
-/// What is waited for will not come.
-pub const NEVER: u32 = 2;
 
 /// What one process holds on its way.
 pub struct Walk {
@@ -406,33 +389,8 @@ fn detach_host() -> Applied {
     at(Call::ChangeDirectory, child::change_directory(c"/"))
 }
 
-fn announce(word: &AtomicU32) -> Applied {
-    word.store(1, Ordering::Release);
-    child::wake(word);
-    Ok(())
-}
-
-/// Looks this often before it sleeps: to be woken costs more than the other side usually still needs.
-const PATIENCE: u32 = 1000;
-
-/// Waits until `word` is no longer 0; answers what it is.
-fn await_change(word: &AtomicU32) -> u32 {
-    for _ in 0..PATIENCE {
-        match word.load(Ordering::Acquire) {
-            0 => core::hint::spin_loop(),
-            value => return value,
-        }
-    }
-    loop {
-        match word.load(Ordering::Acquire) {
-            0 => child::wait_on(word, 0),
-            value => return value,
-        }
-    }
-}
-
 fn join_network(context: &Context<'_>, walk: &Walk) -> Applied {
-    match await_change(&context.meeting.network) {
+    match super::init::await_network(context, walk) {
         NEVER => Err(Stop::at(Call::Wait, libc::ENETDOWN)),
         _ => at(Call::SetNamespace, child::join_namespace(walk.payload_pidfd, libc::CLONE_NEWNET)),
     }

@@ -2,8 +2,9 @@
 //! supervisor goes. With it the kernel ends everything else in the pid namespace.
 #![allow(unsafe_code)]
 
-use super::child::{Context, Duty, NEVER, Walk, walk};
+use super::child::{Context, Duty, Walk, walk};
 use super::leader;
+use super::meeting::{NEVER, spin};
 use super::report::{Applied, Errand, Frame, Refusal, Stop, at};
 use crate::step::Call;
 use crate::sys::allocator;
@@ -95,6 +96,24 @@ pub fn start_payload(context: &Context<'_>, state: &mut Walk, namespaces: i32) -
     state.payload = pid;
     state.payload_pidfd = pidfd;
     Ok(())
+}
+
+/// Waits for the payload's network, as long as there is a payload: nobody else would tell that it was killed.
+pub fn await_network(context: &Context<'_>, state: &Walk) -> u32 {
+    const GLANCE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    let word = &context.meeting.network;
+    let mut payload = [libc::pollfd { fd: state.payload_pidfd, events: libc::POLLIN, revents: 0 }];
+    let mut at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    loop {
+        match spin(word) {
+            0 => child::wait_on(word, 0, Some(&GLANCE)),
+            value => return value,
+        }
+        let ended = word.load(Ordering::Acquire) == 0 && child::poll(&mut payload, Some(&mut at_once)) == Ok(1);
+        if ended && word.load(Ordering::Acquire) == 0 {
+            return NEVER;
+        }
+    }
 }
 
 /// Step `BecomeMounter`.

@@ -2,9 +2,10 @@
 
 use super::acquire::{Acquired, acquire};
 use super::ahead::Standing;
-use super::child::{Context, Duty, Meeting};
+use super::child::{Context, Duty};
 use super::given::{Place, Room, room};
 use super::joined::Joined;
+use super::meeting::Meeting;
 use super::network::Network;
 use super::plan::Plan;
 use super::publish::Publisher;

@@ -4,8 +4,9 @@
 //! when the process has ended: by then a filter may forbid everything else.
 #![allow(unsafe_code)]
 
-use super::child::{Context, NEVER, Walk, walk};
+use super::child::{Context, Walk, walk};
 use super::given;
+use super::meeting::NEVER;
 use super::report::{Applied, Stop, at};
 use crate::step::Call;
 use crate::sys::child;

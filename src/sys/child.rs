@@ -387,11 +387,12 @@ pub fn poll(descriptors: &mut [libc::pollfd], left: Option<&mut libc::timespec>)
     answer(unsafe { syscall!(Sysno::ppoll, descriptors.as_mut_ptr(), descriptors.len(), left, NONE, SIGSET_SIZE) })
 }
 
-/// futex(2) `FUTEX_WAIT` while `word` is `expected`.
-pub fn wait_on(word: &AtomicU32, expected: u32) {
-    // SAFETY: the word lives in memory that both processes share and outlives the call. Every answer (woken,
-    // changed, interrupted) means the same to the caller: look again.
-    let _ = unsafe { syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAIT, expected, NONE) };
+/// futex(2) `FUTEX_WAIT` while `word` is `expected`, so long at most. None: without limit of time.
+pub fn wait_on(word: &AtomicU32, expected: u32, most: Option<&libc::timespec>) {
+    let most = most.map_or(core::ptr::null(), core::ptr::from_ref);
+    // SAFETY: the word lives in memory that both processes share and outlives the call, as the time does. Every answer (woken,
+    // changed, interrupted, late) means the same to the caller: look again.
+    let _ = unsafe { syscall!(Sysno::futex, word.as_ptr(), libc::FUTEX_WAIT, expected, most) };
 }
 
 /// futex(2) `FUTEX_WAKE` of everybody.

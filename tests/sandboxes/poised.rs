@@ -319,6 +319,26 @@ fn one_that_is_ended_or_told_to_end_meanwhile_costs_nobody_his_command() {
 }
 
 #[test]
+fn nobody_waits_for_one_whose_processes_are_killed_while_it_is_made() {
+    let sandboxes = Sandboxes::new("poised-making");
+    let mut driver = driver(&sandboxes, "2");
+    driver.result("run", shell("true"));
+    for number in 0..60 {
+        std::thread::sleep(Duration::from_millis(4 + number % 12));
+        let inside = waiting(&driver).into_keys().flat_map(|first| [children(first), vec![first]].concat());
+        // Those that have gone by now are as good.
+        inside.for_each(|pid| {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        });
+        let asked = std::time::Instant::now();
+        let told = driver.call("run", shell("echo here"));
+        let lost = told["error"]["message"].as_str().is_some_and(|message| message.contains("lost before it ran"));
+        assert!(lost || told["result"]["stdout"] == "here\n", "{told}");
+        assert!(asked.elapsed() < Duration::from_secs(10), "{number}: {:?}", asked.elapsed());
+    }
+}
+
+#[test]
 fn one_whose_worker_is_stopped_goes_with_rpc_and_when_it_is_not_wanted_any_more() {
     let sandboxes = Sandboxes::new("poised-stopped");
     for killed in [false, true] {

@@ -139,7 +139,7 @@ impl Broker {
             ahead: Ahead::new(ahead),
             kept: Kept::new(ready),
             poised: Poised::new(ready),
-            mounts: Mounts::watch(),
+            mounts: Mounts::watch(ready > 0),
             number: 0,
             open: true,
             overlong: false,
@@ -166,7 +166,7 @@ impl Broker {
         let others = list.len();
         list.extend(self.kept.interests().map(|kept| PollFd::new(kept.as_fd(), PollFlags::POLLIN)));
         // The last one.
-        let mounts = self.mounts.descriptor().filter(|_| self.kept.is_on());
+        let mounts = self.mounts.descriptor();
         let watches =
             mounts.map(|mounts| PollFd::new(mounts, PollFlags::POLLPRI)).map(|mounts| list.push(mounts)).is_some();
         match poll(&mut list, patience.or(to_poise).or(to_make).unwrap_or(PollTimeout::NONE)) {
@@ -401,7 +401,7 @@ impl Broker {
         let poises = self.poised.does(&method, &parameters);
         self.number += 1;
         let (now, number) = (Now::new(Inherited::now), self.number);
-        let mounts = if self.kept.is_on() { self.mounts.changes() } else { 0 };
+        let mounts = self.mounts.changes();
         let offered = (self.kept.is_on() && method == "create").then(|| self.kept.offered(&now, mounts));
         let poised = poises.then(|| self.poised.take(line, number, (&now, mounts))).flatten();
         let (worker, handed) = match poised.or_else(|| self.ahead.take(line, offered.as_deref(), &now)) {

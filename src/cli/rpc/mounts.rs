@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// The mounts that this process sees. The kernel tells of each change at an open `/proc/self/mountinfo` (proc(5)), once.
 pub struct Mounts {
-    /// None where there is no procfs: nothing is told then.
+    /// None where nobody wants to know, or there is no procfs: nothing is told then.
     table: Option<File>,
     /// What was last read of them.
     shown: Vec<String>,
@@ -18,9 +18,10 @@ pub struct Mounts {
 }
 
 impl Mounts {
-    /// From now on.
-    pub fn watch() -> Mounts {
-        let mut mounts = Mounts { table: File::open("/proc/self/mountinfo").ok(), shown: Vec::new(), changes: 0 };
+    /// From now on, where that is `wanted`.
+    pub fn watch(wanted: bool) -> Mounts {
+        let table = wanted.then(|| File::open("/proc/self/mountinfo").ok()).flatten();
+        let mut mounts = Mounts { table, shown: Vec::new(), changes: 0 };
         mounts.look();
         mounts.changes = 0;
         mounts
