@@ -120,9 +120,11 @@ impl Plan {
 
     /// Whether this plan makes the same as that one, up to the command.
     pub fn is_made_as(&self, made: &Plan) -> bool {
-        let all = |plan: &Plan| (plan.namespaces, plan.cgroup.clone(), plan.id_maps.clone(), plan.image.clone());
-        let before = |plan: &Plan| plan.steps.payload.split_last().map(|(_, before)| before.to_vec());
-        self.steps.init == made.steps.init && before(self) == before(made) && all(self) == all(made)
+        let before = |plan: &Plan| plan.steps.payload.len().saturating_sub(1);
+        self.steps.init == made.steps.init
+            && self.steps.payload.get(..before(self)) == made.steps.payload.get(..before(made))
+            && (self.namespaces, &self.image) == (made.namespaces, &made.image)
+            && (&self.cgroup, &self.id_maps) == (&made.cgroup, &made.id_maps)
     }
 
     /// Whether the payload hands over a namespace of users that those who join need.

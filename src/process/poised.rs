@@ -163,8 +163,12 @@ impl Ready {
 
     /// Begins the command of `order` in what is ready, where that is as the order wants it.
     pub(super) fn begin(&self, order: &Order, store: Option<&Store>, delivery: Delivery) -> Option<Running> {
-        let shape = Shape::of(order, delivery)?;
-        let begun = self.poised.take().and_then(|poised| poised.begin(order, &shape, store));
+        let poised = self.poised.take();
+        let Some(shape) = Shape::of(order, delivery) else {
+            poised.into_iter().for_each(Poised::end);
+            return None;
+        };
+        let begun = poised.and_then(|poised| poised.begin(order, &shape, store));
         if begun.is_none() {
             self.wanted.replace(Some(shape));
         }

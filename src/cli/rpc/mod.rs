@@ -48,7 +48,7 @@ const LONGEST_LINE: usize = 96 << 20;
 /// Requests in flight at once.
 const MOST_CALLS: usize = 256;
 /// How long a request may wait for what was ready to be gone, where the host has no room for both; and how often that is tried.
-const GOING: Duration = Duration::from_millis(500);
+const GOING: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(2);
 /// Bytes that may wait for our reader before commands have to.
 const HIGH_WATER: usize = 1 << 20;
@@ -76,6 +76,8 @@ struct Broker {
     mounts: Mounts,
     /// The number of the latest request.
     number: u64,
+    /// How long what was let go of for a request may take to be gone.
+    going_until: Option<Instant>,
     /// Whether more requests may come.
     open: bool,
     /// Whether what is read belongs to a line that was too long, and refused.
@@ -141,6 +143,7 @@ impl Broker {
             poised: Poised::new(ready),
             mounts: Mounts::watch(ready > 0),
             number: 0,
+            going_until: None,
             open: true,
             overlong: false,
         })
@@ -409,13 +412,15 @@ impl Broker {
             None => {
                 let mut work = Work { method: found, given: parameters, stream, offered };
                 let mut started = Worker::start(&mut work, &self.mask);
-                // Those that wait have what it takes, and take a moment to be gone.
-                let until = Instant::now() + GOING;
                 if started.is_err() && self.let_go() {
-                    while started.is_err() && Instant::now() < until {
-                        std::thread::sleep(GLANCE);
-                        started = Worker::start(&mut work, &self.mask);
-                    }
+                    self.going_until = Some(Instant::now() + GOING);
+                }
+                // Those that waited have what it takes, and take a moment to be gone: for whoever comes meanwhile, too.
+                while started.is_err() && self.going_until.is_some_and(|until| Instant::now() < until) {
+                    std::thread::sleep(GLANCE);
+                    // Who has ended and was not asked for counts still.
+                    let heard = self.listen().map_err(|errno| errno as i32);
+                    started = heard.and_then(|()| Worker::start(&mut work, &self.mask));
                 }
                 let failed = |errno| of_method(Code::Internal, Error::setup("start a worker", errno));
                 (started.map_err(failed)?, None)

@@ -10,7 +10,8 @@ use std::path::Path;
 
 /// The mounts that this process sees. The kernel tells of each change at an open `/proc/self/mountinfo` (proc(5)), once.
 pub struct Mounts {
-    /// None where nobody wants to know, or there is no procfs: nothing is told then.
+    wanted: bool,
+    /// None where nobody wants to know, or there is no procfs.
     table: Option<File>,
     /// What was last read of them.
     shown: Vec<String>,
@@ -21,9 +22,8 @@ impl Mounts {
     /// From now on, where that is `wanted`.
     pub fn watch(wanted: bool) -> Mounts {
         let table = wanted.then(|| File::open("/proc/self/mountinfo").ok()).flatten();
-        let mut mounts = Mounts { table, shown: Vec::new(), changes: 0 };
+        let mut mounts = Mounts { wanted, table, shown: Vec::new(), changes: 0 };
         mounts.look();
-        mounts.changes = 0;
         mounts
     }
 
@@ -32,16 +32,13 @@ impl Mounts {
         self.table.as_ref().map(File::as_fd)
     }
 
-    /// Whoever waited was told of a change; whether it is one of those that count.
+    /// Whoever waited was told of a change; whether it is one of those that count. What cannot be read may be any.
     pub fn look(&mut self) -> bool {
         let mut text = Vec::new();
         let read = self.table.as_mut().map(|table| table.rewind().and_then(|()| table.read_to_end(&mut text)));
-        if !matches!(read, Some(Ok(_))) {
-            return false;
-        }
         let text = String::from_utf8_lossy(&text);
         let shown: Vec<String> = text.lines().filter(|line| counts(line)).map(str::to_owned).collect();
-        let changed = shown != self.shown;
+        let changed = !matches!(read, Some(Ok(_))) || shown != self.shown;
         self.shown = shown;
         self.changes += u64::from(changed);
         changed
@@ -49,13 +46,16 @@ impl Mounts {
 
     /// How often they have changed until now.
     pub fn changes(&mut self) -> u64 {
-        if let Some(table) = &self.table {
-            let mut list = [PollFd::new(table.as_fd(), PollFlags::POLLPRI)];
-            if poll(&mut list, PollTimeout::ZERO).is_ok_and(|told| told > 0) {
-                self.look();
-            }
+        if self.wanted && self.may_have_changed() {
+            self.look();
         }
         self.changes
+    }
+
+    fn may_have_changed(&self) -> bool {
+        let Some(table) = &self.table else { return true };
+        let mut list = [PollFd::new(table.as_fd(), PollFlags::POLLPRI)];
+        poll(&mut list, PollTimeout::ZERO) != Ok(0)
     }
 }
 

@@ -131,8 +131,8 @@ impl Poised {
 
     /// No more are made, and those that wait end.
     pub fn end(&mut self) {
-        (self.wanted, self.shape) = (0, None);
-        self.let_go();
+        self.wanted = 0;
+        self.forget();
     }
 
     /// Waits until they have ended. One that was stopped is killed, and its sandbox with it.

@@ -170,10 +170,7 @@ impl Kept {
             return;
         }
         // Those of another kind end with their leases; where the kind was forgotten, so are they.
-        self.ready.clear();
-        if let Some(making) = &mut self.making {
-            making.wanted = false;
-        }
+        self.forget();
         self.template = Some(template);
     }
 

@@ -49,11 +49,8 @@ impl Running {
     pub(super) fn hear_publisher(&mut self) {
         let Some(publisher) = &mut self.guards.publisher else { return };
         let served = publisher.has_served();
-        let news = publisher.hear();
-        if publisher.has_served() && !served {
-            self.first.tell_of_publisher();
-        }
-        match news {
+        match publisher.hear() {
+            News::Nothing if !served && publisher.has_served() => self.first.tell_of_publisher(),
             News::Refused(error) if !self.ending.is_near() => self.end_with(error),
             News::Refused(_) | News::Lost | News::Nothing => {}
         }
