@@ -101,6 +101,14 @@ pub struct Process {
     pub space: u64,
 }
 
+impl Process {
+    /// Whether it is a leader: code of ours that leads a command from outside, or waits for one. It shows itself to nobody, and has
+    /// nothing of the sandbox's.
+    pub fn leads(&self) -> bool {
+        self.parent == 0
+    }
+}
+
 /// What a sandbox is read through.
 pub struct Sight {
     /// Its `/`.

@@ -422,6 +422,7 @@ impl Supervisor<'_> {
             }
             Call::KeepProgram { key } => {
                 if let Some(program) = descriptors.into_iter().next() {
+                    running.disregard(&program);
                     self.program.take(key, program);
                 }
                 line.say(&Answer::Done, &[])

@@ -400,6 +400,29 @@ fn a_command_that_cannot_be_started_is_told_as_exec_tells_it_and_leaves_no_sessi
     assert_eq!(sandboxes.done(&["session", "ls", "box"]), "no sessions\n");
 }
 
+/// A tool of ours that runs inside is a file in memory which it has mapped. Where looking holds the memory limit, that made whoever ran
+/// for long enough guilty of what others on the host had filled.
+#[test]
+fn what_others_on_the_host_keep_in_shared_memory_is_not_laid_to_a_session() {
+    if !installed("python3") {
+        return;
+    }
+    let sandboxes = Sandboxes::new("others-memory");
+    sandboxes.create("box", &["--memory", "160M"]);
+    sandboxes.done(&["session", "create", "box", "sh"]);
+    let others =
+        nix::sys::memfd::memfd_create(c"others", nix::sys::memfd::MFdFlags::MFD_CLOEXEC).expect("a file in memory");
+    let mut others = std::fs::File::from(others);
+    // Each touches 10 MB and gives them back.
+    let touched = "for i in 1 2 3 4; do python3 -c 'bytearray(10 << 20)'; done; sleep 0.2";
+    for _ in 0..20 {
+        others.write_all(&vec![0; 20 << 20]).expect("fill it");
+        let run = sandboxes.call(&["session", "exec", "box", "sh", touched]);
+        assert_eq!(said(&run), (Some(0), "", ""));
+    }
+    assert_eq!(sandboxes.states(), [("box".to_owned(), "running".to_owned())]);
+}
+
 #[test]
 fn whatever_somebody_puts_in_the_place_of_a_session_is_removed_and_nothing_else() {
     let sandboxes = Sandboxes::new("in-its-place");

@@ -34,7 +34,7 @@ impl Meter {
     pub(super) fn files_in_memory(&mut self, reading: &Reading, place: Place) -> (BTreeMap<u64, u64>, bool) {
         let mut files = BTreeMap::new();
         let mut closed = Vec::new();
-        for process in &reading.processes {
+        for process in reading.processes.iter().filter(|process| !process.leads()) {
             let opened = open_files(self.proc.as_fd(), process.pid, place, &mut self.buffer, |inode, bytes| {
                 files.insert(inode, bytes);
             });

@@ -119,9 +119,10 @@ impl Meter {
         bound + sockets.unwrap_or(0) * SOCKET
     }
 
-    /// Whether a process has shared memory mapped, of which it may have let go without giving it back.
+    /// Whether a process has shared memory mapped, of which it may have let go without giving it back. Of a file of ours nobody inside can
+    /// make more.
     pub(super) fn shares_memory(&mut self, reading: &Reading, device: libc::dev_t) -> bool {
-        reading.processes.iter().any(|process| {
+        reading.processes.iter().filter(|process| !process.leads()).any(|process| {
             let maps = match proc::open_process_entry(self.proc.as_fd(), process.pid, "maps") {
                 Ok(maps) => maps,
                 Err(errno) => return !matches!(errno, libc::ENOENT | libc::ESRCH),
@@ -129,9 +130,10 @@ impl Meter {
             let mut text = String::new();
             // Whoever shows nobody its mappings may have any.
             match File::from(maps).read_to_string(&mut text) {
-                Ok(_) => {
-                    text.lines().any(|line| super::memory::mapping(line.as_bytes()).is_some_and(|(on, _)| on == device))
-                }
+                Ok(_) => text
+                    .lines()
+                    .filter_map(|line| super::memory::mapping(line.as_bytes()))
+                    .any(|(on, inode)| on == device && !self.is_ours(inode)),
                 Err(_) => true,
             }
         })

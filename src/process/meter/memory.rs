@@ -11,7 +11,7 @@ use super::{Meter, Reading};
 use crate::sys::{fd, proc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// Mapped shared memory below this is not worth finding out whose it is.
@@ -59,6 +59,8 @@ pub struct Memory {
     complete: Option<Instant>,
     /// Where files in memory are.
     place: Option<Place>,
+    /// Those that belong to the supervisor, by their inodes.
+    ours: BTreeSet<u64>,
     /// Private memory, and all of it, that a process had from its beginning and shares with others outside.
     lent: (u64, u64),
 }
@@ -84,6 +86,17 @@ impl Meter {
         let reading = self.read();
         let private = reading.processes.iter().map(|process| self.full_shares(process.pid).0).sum();
         self.memory.lent = (private, reading.resident);
+    }
+
+    /// Of a file in memory that the supervisor has and that nobody inside can change: it counts for nobody inside, and what comes on top
+    /// on the host is not laid to those who have it mapped. Without that, whoever ran a tool of ours beside a host that fills its shared
+    /// memory was taken for the one who does that.
+    pub fn disregard(&mut self, file: &OwnedFd) {
+        if fd::is_sealed(file)
+            && let Ok(status) = nix::sys::stat::fstat(file)
+        {
+            self.memory.ours.insert(status.st_ino);
+        }
     }
 
     /// Bytes that were lent.
@@ -230,6 +243,11 @@ impl Meter {
         (own, !hidden)
     }
 
+    /// Whether a file in memory is the supervisor's.
+    pub(super) fn is_ours(&self, inode: u64) -> bool {
+        self.memory.ours.contains(&inode)
+    }
+
     /// The kernel's own tmpfs: memfd_create(2), shared anonymous memory, SysV.
     pub(super) fn place(&mut self) -> Option<Place> {
         if self.memory.place.is_none() {
@@ -247,7 +265,7 @@ impl Meter {
         let mut sum = 0;
         for line in BufReader::new(std::fs::File::from(file)).split(b'\n').map_while(Result::ok) {
             if let Some((found, inode)) = mapping(&line) {
-                counts = found == device && !files.contains_key(&inode);
+                counts = found == device && !files.contains_key(&inode) && !self.is_ours(inode);
             } else if counts && line.starts_with(b"Pss:") {
                 sum += kibibytes(&line, "Pss:");
             }

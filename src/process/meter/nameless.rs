@@ -37,7 +37,7 @@ impl Meter {
         let mut may_hide = own.is_none();
         let mut waited = Duration::ZERO;
         // Who leads a command has its parent outside, shows nobody its files, and writes none.
-        for process in self.processes().into_iter().filter(|process| process.parent != 0) {
+        for process in self.processes().into_iter().filter(|process| !process.leads()) {
             let mut answer = self.nameless_of(process.pid, own, &mut found);
             // Whoever is about to execute a program shows nothing, and stops only when it has.
             while matches!(answer, Err(libc::EACCES | libc::EPERM)) && waited < PATIENCE {

@@ -114,7 +114,7 @@ impl Running {
     pub fn kill_commands(&mut self) {
         let Some(meter) = &mut self.holder.meter else { return };
         // Who forks meanwhile is found the next time.
-        for process in meter.read().processes.iter().filter(|process| process.parent != 0) {
+        for process in meter.read().processes.iter().filter(|process| !process.leads()) {
             // It may have ended by now, which is as good.
             let _ = proc::signal_process(meter.proc().as_fd(), process.pid, libc::SIGKILL);
         }
@@ -172,6 +172,11 @@ impl Running {
     pub fn leave_nested_out(&mut self, maker: BorrowedFd<'_>) {
         let maker = proc::innermost_pid(maker).unwrap_or_default();
         self.holder.meter.iter_mut().for_each(|meter| meter.leave_nested_out(maker));
+    }
+
+    /// Counts a program of ours that runs inside for nobody there: others on the host have it too.
+    pub fn disregard(&mut self, program: &OwnedFd) {
+        self.holder.meter.iter_mut().for_each(|meter| meter.disregard(program));
     }
 
     /// What runs inside does nothing of its own from here on, and is looked at less often as long as that is so.

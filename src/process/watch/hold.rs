@@ -368,8 +368,7 @@ impl Holder {
             memory = meter.exact_memory(&reading);
         }
         self.peak.note(&reading, memory);
-        // Whose parent is outside leads a command, or waits for one.
-        if reading.processes.iter().all(|process| process.parent == 0) {
+        if reading.processes.iter().all(Process::leads) {
             return Ok(Finding { empty: true, passed: None });
         }
         let room = limit.saturating_sub(memory.at_most);
