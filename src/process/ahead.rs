@@ -27,6 +27,7 @@ use crate::outcome::Enforcements;
 use crate::own::Own;
 use crate::spec::Order;
 use crate::sys::clone::Sibling;
+use crate::sys::proc::Entered;
 use crate::sys::{allocator, child, fd, proc};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
@@ -184,6 +185,7 @@ pub fn stand_by(order: &Order, store: Option<&Store>, joined: &Joined, control: 
     let namespaces: Vec<RawFd> = joined.namespaces.iter().map(number).collect();
     let inside = Inside {
         control: control.as_raw_fd(),
+        entered: Entered::find(),
         command_line: proc::command_line().map_err(|errno| Error::setup("find the command line", errno))?,
         enforced: &joined.enforced,
         host: &host,
@@ -202,6 +204,7 @@ pub fn stand_by(order: &Order, store: Option<&Store>, joined: &Joined, control: 
 /// What whoever stays inside has while it waits.
 struct Inside<'a> {
     control: RawFd,
+    entered: Option<Entered>,
     command_line: (*mut u8, usize),
     enforced: &'a Enforcements,
     host: &'a Host,
@@ -271,6 +274,7 @@ impl Inside<'_> {
         if child::process_control(libc::PR_SET_CHILD_SUBREAPER, 1, 0).is_err() {
             child::exit(125);
         }
+        self.entered.inspect(|entered| entered.touch());
         let Some((command, descriptors)) = self.hear() else { child::exit(0) };
         let order = Order { own: command.own, ..command.order };
         let Ok(plan) = Plan::lead(&order, self.host, self.enforced) else { child::exit(125) };

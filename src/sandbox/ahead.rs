@@ -179,6 +179,11 @@ impl Ahead {
         Some(strays.map_or(stage.until, |next| stage.until.min(next)))
     }
 
+    /// Whether somebody is inside, or will be: then the next command is likely to come soon.
+    pub fn expects(&self) -> bool {
+        self.stage.is_some() || self.wanted.is_some()
+    }
+
     /// How many are inside without a command.
     pub fn count(&self) -> u32 {
         let stage = self.stage.as_ref();
@@ -201,6 +206,7 @@ impl Ahead {
         self.hear();
         if self.stage.as_ref().is_some_and(|stage| now >= stage.until) {
             self.let_go();
+            proc::release_instructions();
         }
         if self.is_due(now) {
             self.wanted = None;

@@ -402,7 +402,7 @@ impl Supervisor<'_> {
         self.adopt(&mut lines, running);
         if lines.len() < before {
             self.used = Instant::now();
-            if lines.is_empty() {
+            if lines.is_empty() && !self.ahead.expects() {
                 crate::sys::proc::release_instructions();
             }
         }

@@ -2,6 +2,7 @@
 
 use super::message::{self, Code, Refusal};
 use super::worker::{Answered, Reply, Wanted, Worker};
+use crate::cli::render;
 use crate::error::{Error, Kind};
 use crate::verbs::Method;
 use nix::errno::Errno;
@@ -51,7 +52,9 @@ pub struct Call {
     kept: [Vec<u8>; 3],
     too_long: bool,
     cancelled: bool,
-    /// How the worker ended: its exit code, or the signal.
+    /// What the worker has answered, when all of that is there.
+    reply: Option<Reply>,
+    /// How it ended: its exit code, or the signal.
     ended: Option<Result<i32, Signal>>,
     /// The request's line, where the worker was forked before that came and may not have read it yet.
     handed: Option<Handed>,
@@ -128,6 +131,7 @@ impl Call {
             kept: Default::default(),
             too_long: false,
             cancelled: false,
+            reply: None,
             ended: None,
             handed: line.map(Handed::Sent),
         };
@@ -243,6 +247,9 @@ impl Call {
                 kept.clear();
             }
         }
+        if self.outputs[RESULT].is_none() && !self.kept[RESULT].is_empty() {
+            self.reply = serde_json::from_slice(&std::mem::take(&mut self.kept[RESULT])).ok();
+        }
         if self.too_long && !self.cancelled {
             self.cancel();
         }
@@ -292,9 +299,9 @@ impl Call {
         pid == self.pid
     }
 
-    /// Whether there is nothing more to come.
+    /// Whether there is nothing more to come: its worker has ended, or has answered and said that this was all.
     pub fn is_over(&self) -> bool {
-        self.ended.is_some() && self.outputs.iter().all(Option::is_none)
+        self.outputs.iter().all(Option::is_none) && (self.ended.is_some() || self.reply.is_some())
     }
 
     /// The line of a call that is over and of which nothing was done: its worker had gone before it had read it.
@@ -323,14 +330,14 @@ impl Call {
     }
 
     /// The answer, and what there was none of.
-    pub fn answer(&self) -> (Option<Value>, Wanted) {
-        match serde_json::from_slice::<Reply>(&self.kept[RESULT]) {
-            Ok((answered, wanted)) => (self.answer_of(Some(answered)), wanted),
-            Err(_) => (self.answer_of(None), Wanted::default()),
+    pub fn answer(&mut self) -> (Option<Value>, Wanted) {
+        match self.reply.take() {
+            Some((answered, code, wanted)) => (self.answer_of(Some((answered, code))), wanted),
+            None => (self.answer_of(None), Wanted::default()),
         }
     }
 
-    fn answer_of(&self, answered: Option<Answered>) -> Option<Value> {
+    fn answer_of(&self, answered: Option<(Answered, i32)>) -> Option<Value> {
         let id = self.id.as_ref()?;
         let failed = |code, error: Error| message::error(id, code, &error, self.method.exit_code(&error));
         if self.too_long {
@@ -338,26 +345,22 @@ impl Call {
             return Some(failed(Code::Failed, error.hint("ask for it with `stream`, or by a file")));
         }
         let cancelled = || failed(Code::Cancelled, Error::new(Kind::Cancelled, "cancelled"));
-        let code = match self.ended? {
-            Ok(code) => code,
-            Err(_) if self.cancelled => return Some(cancelled()),
-            Err(signal) => {
-                let error = Error::new(Kind::Failed, format!("its worker was killed by {signal}"));
-                return Some(failed(Code::Internal, error));
-            }
-        };
-        Some(match answered {
-            Some(Answered::Told(object)) => match object.get("error").filter(|error| !error.is_null()) {
+        Some(match (answered, self.ended) {
+            (Some((Answered::Told(object), code)), _) => match object.get("error").filter(|error| !error.is_null()) {
                 Some(error) => of_verb(id, &known(error), code),
                 None => message::result(id, &object),
             },
-            Some(Answered::Error(error)) => of_verb(id, &error, code),
-            None if self.cancelled => cancelled(),
-            None => {
+            (Some((Answered::Error(error), code)), _) => of_verb(id, &error, code),
+            (None, _) if self.cancelled => cancelled(),
+            (None, Some(Err(signal))) => {
+                failed(Code::Internal, Error::new(Kind::Failed, format!("its worker was killed by {signal}")))
+            }
+            (None, ended) => {
                 let said = self.kept[1].get(..LAST_WORDS).unwrap_or(&self.kept[1]);
                 let said = String::from_utf8_lossy(said).trim_end().to_owned();
                 let error = Error::new(Kind::Failed, "its worker ended without an answer");
                 let error = if said.is_empty() { error } else { error.hint(format!("it said: {said}")) };
+                let code = ended.and_then(Result::ok).unwrap_or(render::FAILED);
                 message::error(id, Code::Internal, &error, code)
             }
         })

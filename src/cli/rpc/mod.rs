@@ -264,7 +264,7 @@ impl Broker {
                 lines.extend(call.answer().0);
             }
         }
-        for call in over {
+        for mut call in over {
             let ((answer, wanted), number) = (call.answer(), call.number);
             lines.extend(answer);
             wanted.sandbox.into_iter().for_each(|wanted| self.kept.want(wanted));

@@ -9,7 +9,7 @@ use crate::cli::{render, terminal};
 use crate::error::Error;
 use crate::process::{self, Poised, Shape};
 use crate::sandbox::{self, Template, prepare};
-use crate::sys::{Answer, fd, worker};
+use crate::sys::{Answer, fd, proc, worker};
 use crate::verbs::{self, Method, Ready, Site};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -55,8 +55,8 @@ pub struct Work {
     pub offered: Option<Vec<String>>,
 }
 
-/// What a worker answers, and what there was none of.
-pub type Reply = (Answered, Wanted);
+/// What a worker answers, the exit code that goes with it, and what there was none of.
+pub type Reply = (Answered, i32, Wanted);
 
 /// What was asked for and can be made before the next one asks.
 #[derive(Default, Serialize, Deserialize)]
@@ -90,13 +90,14 @@ impl Work {
             }
         };
         let wanted = Wanted { sandbox: sandboxes.and_then(sandbox::Ready::wanted), run: run.wanted() };
-        let reply: Reply = (answered, wanted);
+        let reply: Reply = (answered, code, wanted);
         let written = serde_json::to_vec(&reply).map_err(std::io::Error::from);
         match written.and_then(|text| result.write_all(&text)) {
-            Ok(()) => code,
+            Ok(()) => hang_up(result),
             // The broker is gone, and with it whoever asked.
-            Err(_) => render::FAILED,
+            Err(_) => return render::FAILED,
         }
+        code
     }
 }
 
@@ -167,8 +168,19 @@ impl Worker {
     }
 }
 
+/// Says that nothing more comes: to take a process down takes its time, and nobody waits for that who has the answer.
+fn hang_up(result: File) {
+    drop(result);
+    // Where the broker is gone nobody misses what is left of it.
+    let _ = std::io::stdout().flush();
+    for stream in [nix::libc::STDOUT_FILENO, nix::libc::STDERR_FILENO] {
+        let _ = nix::unistd::close(stream);
+    }
+}
+
 /// In a worker that waits: does what it is asked. Where nobody asks, and nobody will, it ends.
 fn await_request(mut line: File, poised: Option<Poised>) -> i32 {
+    proc::Entered::find().inspect(|entered| entered.touch());
     let waits = poised.as_ref().is_none_or(|poised| poised.waits_for(line.as_fd()));
     let Some(request) = waits.then(|| hear_request(&mut line)).flatten() else {
         poised.into_iter().for_each(Poised::end);
