@@ -162,6 +162,32 @@ fn two_hundred_sandboxes_at_once_all_end_right() {
     before.nothing_is_left();
 }
 
+/// Whoever has answered and is still taken down counts as a process of the user's: the next request waits for that.
+#[test]
+fn where_there_is_room_for_one_request_all_are_done_one_after_the_other() {
+    let before = Before::new("room");
+    if !(installed("unshare") && installed("prlimit")) {
+        return;
+    }
+    let request = r#"{"jsonrpc":"2.0","id":1,"method":"ls"}"#;
+    let answered = |most: usize, asked: usize| {
+        let code = format!(
+            "import subprocess, sys\nrpc = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\nfor _ in range({asked}):\n  rpc.stdin.write(b\"\"\"{request}\n\"\"\"); rpc.stdin.flush(); print(rpc.stdout.readline().decode())\nrpc.stdin.close(); rpc.wait()"
+        );
+        let script = format!("exec prlimit --nproc={most}:{most} python3 -c '{code}' $B rpc --workers 0");
+        let run = in_a_namespace(&before, &script);
+        (run.stdout.matches("\"result\"").count(), run)
+    };
+    let enough = (1..16).find(|most| answered(*most, 1).0 == 1).expect("there is enough at some time");
+    let refused = answered(enough - 1, 1).1;
+    let cause = "the limit of processes of this user is used up";
+    assert!(refused.stdout.contains(cause) || refused.code != Some(0), "{refused:?}");
+    let all = scaled_from(30, 100);
+    let (count, run) = answered(enough, all);
+    assert_eq!(count, all, "with {enough}: {run:?}");
+    before.nothing_is_left();
+}
+
 #[test]
 fn a_user_without_processes_left_is_told_so() {
     let before = Before::new("processes");

@@ -304,6 +304,11 @@ impl Call {
         self.outputs.iter().all(Option::is_none) && (self.ended.is_some() || self.reply.is_some())
     }
 
+    /// Its worker, where that has answered and not ended yet.
+    pub fn leaving(&self) -> Option<Pid> {
+        self.ended.is_none().then_some(self.pid)
+    }
+
     /// The line of a call that is over and of which nothing was done: its worker had gone before it had read it.
     pub fn undone(&self) -> Option<&[u8]> {
         match &self.handed {

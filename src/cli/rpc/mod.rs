@@ -16,6 +16,7 @@ mod worker;
 
 use super::{render, terminal};
 use crate::error::{Error, Kind, Problem};
+use crate::host::diagnose::no_processes;
 use crate::sys::fd::open_anew;
 use crate::sys::inherited::Inherited;
 use crate::sys::signal::default_action;
@@ -32,7 +33,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{read, write};
+use nix::unistd::{Pid, read, write};
 use own::{Cancel, InputOf, Version, streams};
 use poised::Poised;
 use ready::Kept;
@@ -67,6 +68,8 @@ struct Broker {
     /// For what is read at once.
     piece: Vec<u8>,
     calls: Vec<Call>,
+    /// Workers that have answered, and that the kernel still takes down.
+    leaving: Vec<Pid>,
     ahead: Ahead,
     /// Sandboxes that are made before they are asked for.
     kept: Kept,
@@ -138,6 +141,7 @@ impl Broker {
             to_write: VecDeque::new(),
             piece: vec![0; PIECE],
             calls: Vec::new(),
+            leaving: Vec::new(),
             ahead: Ahead::new(ahead),
             kept: Kept::new(ready),
             poised: Poised::new(ready),
@@ -238,6 +242,7 @@ impl Broker {
                 Ok(_) | Err(Errno::EINTR) => continue,
                 Err(errno) => return Err(errno),
             };
+            self.leaving.retain(|leaving| *leaving != pid);
             if !self.calls.iter_mut().any(|call| call.reaped(pid, how)) {
                 self.ahead.reaped(pid);
                 self.poised.reaped(pid);
@@ -266,6 +271,7 @@ impl Broker {
         }
         for mut call in over {
             let ((answer, wanted), number) = (call.answer(), call.number);
+            self.leaving.extend(call.leaving());
             lines.extend(answer);
             wanted.sandbox.into_iter().for_each(|wanted| self.kept.want(wanted));
             wanted.run.into_iter().for_each(|wanted| self.poised.want(wanted, number));
@@ -412,17 +418,20 @@ impl Broker {
             None => {
                 let mut work = Work { method: found, given: parameters, stream, offered };
                 let mut started = Worker::start(&mut work, &self.mask);
-                if started.is_err() && self.let_go() {
+                if started.is_err() && (self.let_go() || !self.leaving.is_empty()) {
                     self.going_until = Some(Instant::now() + GOING);
                 }
-                // Those that waited have what it takes, and take a moment to be gone: for whoever comes meanwhile, too.
+                // Those that waited have what it takes, or who has just answered, and take a moment to be gone: for whoever comes meanwhile, too.
                 while started.is_err() && self.going_until.is_some_and(|until| Instant::now() < until) {
                     std::thread::sleep(GLANCE);
                     // Who has ended and was not asked for counts still.
                     let heard = self.listen().map_err(|errno| errno as i32);
                     started = heard.and_then(|()| Worker::start(&mut work, &self.mask));
                 }
-                let failed = |errno| of_method(Code::Internal, Error::setup("start a worker", errno));
+                let failed = |errno| match errno {
+                    nix::libc::EAGAIN => of_method(Code::Internal, no_processes()),
+                    _ => of_method(Code::Internal, Error::setup("start a worker", errno)),
+                };
                 (started.map_err(failed)?, None)
             }
         };
