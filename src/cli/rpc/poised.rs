@@ -95,6 +95,8 @@ impl Poised {
         if self.shape.as_ref() != Some(&shape) {
             self.let_go();
             self.shape = Some(shape);
+            // Those were of another kind.
+            self.lost = 0;
         }
     }
 
