@@ -114,9 +114,10 @@ trace: setup-test build ## the system calls of one start, counted and in order
 
 # Cargo does not know that the linker reads it.
 order: setup-test ## which functions of the program stand side by side, from what a start enters now; as root
+	@$(if $(ROOT),:,echo "order: needs root, to look into sandboxes that are being made" >&2; exit 1)
 	$(CARGO) rustc --release $(LOCKED) --bin belljar -- -C strip=none
-	bench/order $(BELLJAR) nobody > .cargo/start.order.new
-	mv .cargo/start.order.new .cargo/start.order
+	bench/order $(BELLJAR) nobody > $(BELLJAR).order
+	mv $(BELLJAR).order .cargo/start.order
 	touch src/main.rs
 
 fuzz: setup-test ## fuzz each parser for FUZZ_SECONDS (600); needs nightly Rust and cargo-fuzz

@@ -121,7 +121,7 @@ fn no_namespaces(surroundings: &Surroundings, errno: i32) -> Error {
             "the kernel was built without one of the namespaces (user, mount, pid, uts, ipc, cgroup)",
             "use a kernel with CONFIG_USER_NS, CONFIG_PID_NS, CONFIG_UTS_NS, CONFIG_IPC_NS, CONFIG_CGROUPS",
         ),
-        libc::EAGAIN => processes_used_up(),
+        libc::EAGAIN => return no_processes(),
         _ => return Error::from(Failure { step: None, attempt: "clone pid 1".to_owned(), errno, hint: None }),
     };
     found.into()
@@ -129,14 +129,11 @@ fn no_namespaces(surroundings: &Surroundings, errno: i32) -> Error {
 
 /// The user may start no other process (fork(2), EAGAIN).
 pub fn no_processes() -> Error {
-    processes_used_up().into()
-}
-
-fn processes_used_up() -> Blocker {
-    blocker(
+    let found = blocker(
         "the limit of processes of this user is used up",
         "end other processes, or raise `ulimit -u`; in a container or a systemd unit, its limit of processes too",
-    )
+    );
+    found.into()
 }
 
 fn switched_off(name: &str) -> Blocker {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Instant;
 
 /// What such a sandbox is made for: an order without what a command brings with it, which are its words, its variables and its deadline.
@@ -60,10 +61,11 @@ impl Shape {
     }
 }
 
-/// Whether its command begins in a directory of the machine's own files, which others may have changed by then.
+/// Whether its command begins in a directory of the machine's own files, or where those are shown, which others may have changed by then.
 fn begins_in_the_hosts_files(order: &Order) -> bool {
     let own = matches!(order.spec.image.as_deref(), None | Some(HOST));
-    own && order.spec.workdir.as_deref().is_some_and(is_shown)
+    let changes = |path: &Path| path == Path::new("/") || is_shown(path);
+    own && order.spec.workdir.as_deref().is_some_and(changes)
 }
 
 /// One that waits. It holds no image: whoever removes that need not know of it, and whoever comes with a command finds it changed.

@@ -197,6 +197,15 @@ impl Ahead {
 
     /// Does what is to be done now. `handed` is what is needed to join, where somebody is to and may.
     pub fn tend(&mut self, now: Instant, handed: Option<(Answer, Vec<RawFd>)>) {
+        let expected = self.expects();
+        self.tend_to_all(now, handed);
+        if expected && !self.expects() {
+            // Nobody is likely to call soon.
+            proc::release_instructions();
+        }
+    }
+
+    fn tend_to_all(&mut self, now: Instant, handed: Option<(Answer, Vec<RawFd>)>) {
         // Who has ended is asked how, or would stay for ever.
         self.left.retain(|one| !proc::reap(one.as_fd()));
         if let Some((_, until)) = self.strays.filter(|(next, _)| now >= *next) {
@@ -206,7 +215,6 @@ impl Ahead {
         self.hear();
         if self.stage.as_ref().is_some_and(|stage| now >= stage.until) {
             self.let_go();
-            proc::release_instructions();
         }
         if self.is_due(now) {
             self.wanted = None;

@@ -412,7 +412,7 @@ fn what_the_host_has_mounted_since_is_there() {
 fn what_is_found_is_never_older_than_the_request_where_others_can_change_it() {
     let sandboxes = Sandboxes::new("poised-old");
     // A directory of the machine's own files may be another by then.
-    for workdir in ["/usr", "/usr/share", "/bin"] {
+    for workdir in ["/usr", "/usr/share", "/bin", "/"] {
         let mut driver = driver(&sandboxes, "1");
         driver.result("run", and(shell("true"), &json!({ "workdir": workdir })));
         std::thread::sleep(Duration::from_millis(300));

@@ -6,6 +6,7 @@
 
 use super::worker::{LONGEST_HANDED, Worker};
 use crate::sys::inherited::Inherited;
+use crate::sys::proc::Entered;
 use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::waitpid;
@@ -32,12 +33,15 @@ pub struct Ahead {
     waiting: VecDeque<(Worker, Inherited)>,
     /// How many have gone unused, or could not be made, since the last request.
     lost: usize,
+    /// What each of them will enter.
+    entered: Option<Entered>,
 }
 
 impl Ahead {
     /// So many, when there is time.
     pub fn new(wanted: u8) -> Ahead {
-        Ahead { wanted: wanted.into(), waiting: VecDeque::new(), lost: 0 }
+        let entered = (wanted > 0).then(Entered::find).flatten();
+        Ahead { wanted: wanted.into(), waiting: VecDeque::new(), lost: 0, entered }
     }
 
     /// How long to wait for anything else before one is made, where one is to be made.
@@ -51,7 +55,7 @@ impl Ahead {
     pub fn make(&mut self, mask: &SigSet) {
         // Before the fork: what changes meanwhile is taken for a difference.
         let inherited = Inherited::now();
-        match Worker::ahead(mask) {
+        match Worker::ahead(self.entered, mask) {
             Ok(worker) => self.waiting.push_back((worker, inherited)),
             Err(_) => self.lost = MOST_LOST,
         }

@@ -418,11 +418,12 @@ impl Broker {
             None => {
                 let mut work = Work { method: found, given: parameters, stream, offered };
                 let mut started = Worker::start(&mut work, &self.mask);
-                if started.is_err() && (self.let_go() || !self.leaving.is_empty()) {
-                    self.going_until = Some(Instant::now() + GOING);
+                let patience = Instant::now() + GOING;
+                if started.is_err() && self.let_go() {
+                    self.going_until = Some(patience);
                 }
                 // Those that waited have what it takes, or who has just answered, and take a moment to be gone: for whoever comes meanwhile, too.
-                while started.is_err() && self.going_until.is_some_and(|until| Instant::now() < until) {
+                while started.is_err() && self.somebody_goes(patience) {
                     std::thread::sleep(GLANCE);
                     // Who has ended and was not asked for counts still.
                     let heard = self.listen().map_err(|errno| errno as i32);
@@ -438,6 +439,12 @@ impl Broker {
         let call = Call::of(id, Asked { method: found, number, stream, input }, worker, handed);
         self.calls.push(call);
         Ok(())
+    }
+
+    /// Whether somebody is about to be gone, whom a request waits for until then at most.
+    fn somebody_goes(&self, patience: Instant) -> bool {
+        let until = if self.leaving.is_empty() { self.going_until } else { Some(patience) };
+        until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Lets go of everything that waits; whether there was any.

@@ -8,6 +8,7 @@ use super::ahead::Now;
 use super::ready::Known;
 use super::worker::{LONGEST_HANDED, Worker};
 use crate::process::Shape;
+use crate::sys::proc::Entered;
 use nix::poll::PollTimeout;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -34,13 +35,16 @@ pub struct Poised {
     waiting: VecDeque<(Worker, Known)>,
     /// Those that end.
     leaving: Vec<Pid>,
+    /// What each of them will enter.
+    entered: Option<Entered>,
 }
 
 impl Poised {
     /// So many, when somebody has said of what kind.
     pub fn new(wanted: u8) -> Poised {
         let (waiting, leaving) = (VecDeque::new(), Vec::new());
-        Poised { wanted: wanted.into(), shape: None, said_by: 0, lost: 0, waiting, leaving }
+        let entered = (wanted > 0).then(Entered::find).flatten();
+        Poised { wanted: wanted.into(), shape: None, said_by: 0, lost: 0, waiting, leaving, entered }
     }
 
     /// Whether a request may be given to one: it runs a command in a sandbox of its own.
@@ -62,7 +66,7 @@ impl Poised {
         let Some(shape) = self.shape.clone() else { return };
         // Before the fork: what changes meanwhile is taken for a difference.
         let known = Known::now(mounts);
-        match Worker::poised(shape, mask) {
+        match Worker::poised(shape, self.entered, mask) {
             Ok(worker) => self.waiting.push_back((worker, known)),
             // There may be room for it when the next command is run.
             Err(_) => self.shape = None,

@@ -9,7 +9,8 @@ use crate::cli::{render, terminal};
 use crate::error::Error;
 use crate::process::{self, Poised, Shape};
 use crate::sandbox::{self, Template, prepare};
-use crate::sys::{Answer, fd, proc, worker};
+use crate::sys::proc::Entered;
+use crate::sys::{Answer, fd, worker};
 use crate::verbs::{self, Method, Ready, Site};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -108,18 +109,18 @@ impl Worker {
     }
 
     /// Starts one that waits for a request.
-    pub fn ahead(mask: &SigSet) -> Answer<Worker> {
-        Worker::fork(mask, None, |line| await_request(line, None))
+    pub fn ahead(entered: Option<Entered>, mask: &SigSet) -> Answer<Worker> {
+        Worker::fork(mask, None, |line| await_request(line, None, entered))
     }
 
     /// Starts one that waits for a request with a sandbox that waits for a command.
-    pub fn poised(shape: Shape, mask: &SigSet) -> Answer<Worker> {
+    pub fn poised(shape: Shape, entered: Option<Entered>, mask: &SigSet) -> Answer<Worker> {
         Worker::fork(mask, None, |line| {
             // Who has stopped us must not keep it when `rpc` is gone.
             let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGCONT);
             let store = |site: &Site<'_>| site.home.is_some().then(|| site.store()).transpose();
             match terminal::site(false, |site| Poised::make(shape, store(site)?.as_ref())) {
-                Ok(poised) => await_request(line, Some(poised)),
+                Ok(poised) => await_request(line, Some(poised), entered),
                 // Whoever runs a command next is told why.
                 Err(_) => render::FAILED,
             }
@@ -179,8 +180,8 @@ fn hang_up(result: File) {
 }
 
 /// In a worker that waits: does what it is asked. Where nobody asks, and nobody will, it ends.
-fn await_request(mut line: File, poised: Option<Poised>) -> i32 {
-    proc::Entered::find().inspect(|entered| entered.touch());
+fn await_request(mut line: File, poised: Option<Poised>, entered: Option<Entered>) -> i32 {
+    entered.inspect(|entered| entered.touch());
     let waits = poised.as_ref().is_none_or(|poised| poised.waits_for(line.as_fd()));
     let Some(request) = waits.then(|| hear_request(&mut line)).flatten() else {
         poised.into_iter().for_each(Poised::end);
